@@ -24,7 +24,7 @@ The trio of a session, and its supervisor:
 
 Threads:
 
-`actor`            our pykka.Actor: an inbox bound to a dispatcher
+`actor`            the engine's pykka.Actor: an inbox bound to a dispatcher
 `pykka_internals`  the private names of pykka that `actor` uses, and their check
 `dispatcher`       threads that run actors: one selector loop each
 `poller`           the descriptors of a dispatcher: epoll, or a portable stand-in
@@ -32,6 +32,7 @@ Threads:
 `log_context`      the fields of log lines that other code writes for a session
 `watchdog`         detects dispatchers that died or stalled
 `allocator`        the return of memory to the system after sessions have ended
+`traffic`          the counts of messages and bytes, pure
 `footprint`        the memory that all peers of a process hold together
 `throttle`         the rates of one client
 `pool`             pools of threads for work that blocks

@@ -1,4 +1,4 @@
-"""Our pykka.Actor: an inbox bound to a dispatcher.
+"""The engine's pykka.Actor: an inbox bound to a dispatcher.
 
 pykka's semantics hold: `tell`, `ask`, `stop`, `on_start`, `on_stop`, `on_failure`, the registry. The thread differs: an
 actor has no thread of its own, but runs in slices on a dispatcher's thread. The actor shares that thread with the
@@ -76,9 +76,9 @@ class Future(pykka.ThreadingFuture[T]):
 class Inbox:
     """An unbounded queue that schedules its actor when a message comes in.
 
-    It is a list, because no thread ever waits on it. A list is a fifth of the cost of pykka's default `queue.Queue`.
-    While it is empty, as it nearly always is, it takes a tenth of the memory of a `deque`. A slice takes out many
-    messages at once, so a list's slow `pop(0)` does not matter.
+    It is a list, because no thread ever waits on it. A list costs a fifth of pykka's default `queue.Queue`. While it is
+    empty, as it nearly always is, it takes a tenth of the memory of a `deque`. A slice takes out many messages at once,
+    so a list's slow `pop(0)` does not matter.
     """
 
     __slots__ = ("_dispatcher", "actor", "is_scheduled", "waiting")
@@ -113,7 +113,7 @@ class Inbox:
             self._dispatcher.schedule(actor)
 
     def get(self) -> Envelope[Any]:
-        """Remove the first message, and return it in an envelope. Raise IndexError where the inbox is empty."""
+        """Remove the first message, and return it in an envelope. Raise IndexError if the inbox is empty."""
         first = self.waiting.pop(0)
         return first if type(first) is Envelope else Envelope(first)
 
@@ -130,13 +130,16 @@ _first_waiter = threading.Lock()
 """The lock under which the first waiter of a `Stopped` makes the event that it waits for."""
 
 
-class Stopped(threading.Event):
+class Stopped:
     """pykka's `actor_stopped`: an event that is read for every frame and hardly ever waited for.
 
-    Reading the event reads one attribute. A lock for waiting takes a kilobyte, so only the first waiter makes it.
+    Reading the event reads one attribute. A lock for waiting takes a kilobyte, so only the first waiter makes it. It is
+    no `threading.Event`, whose dictionary an instance could not do without.
     """
 
-    def __init__(self) -> None:  # not threading.Event's, which makes that lock
+    __slots__ = ("_waited_for", "is_up")
+
+    def __init__(self) -> None:
         self.is_up = False
         self._waited_for: threading.Event | None = None
 
@@ -159,15 +162,15 @@ class Stopped(threading.Event):
         with _first_waiter:
             if self._waited_for is None:
                 self._waited_for = threading.Event()
-        # `set` raises the flag before it looks for waiters, and we became one before we look at the flag.
+        # `set` raises the flag before it looks for waiters. This thread became a waiter before it looks at the flag.
         return self.is_up or self._waited_for.wait(timeout)
 
 
 class Ref(pykka.ActorRef[Any]):
-    """pykka's reference, whose `ask` refuses at once where waiting would deadlock."""
+    """pykka's reference, whose `ask` refuses at once if waiting would deadlock."""
 
     actor_inbox: Inbox
-    actor_stopped: Stopped
+    actor_stopped: Stopped  # type: ignore[assignment] # it is waited for and read like an event
 
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
         """Send a message and wait for the reply; see `pykka.ActorRef.ask`.
@@ -194,10 +197,10 @@ class Ref(pykka.ActorRef[Any]):
         return True
 
     def hand_over(self, message: Any, dispatcher: Dispatcher) -> bool:
-        """Send a message, which an actor that rests handles before this method returns. Return whether it was sent.
+        """Send a message. An actor that rests handles it before this method returns. Return whether it was sent.
 
-        An actor rests where it handles no message and none waits for it. Any other actor gets the message in its inbox,
-        so it handles one message at a time, in order. On the thread of `dispatcher`, the sender's.
+        An actor rests if it handles no message and none waits for it. Any other actor gets the message in its inbox, so
+        that it handles one message at a time, in order. Call this on the thread of `dispatcher`, which is the sender's.
         """
         if self.actor_stopped.is_up:
             return False
@@ -220,7 +223,7 @@ class Ref(pykka.ActorRef[Any]):
 
 
 def as_ref(ref: Any) -> Ref:
-    """Narrow the result of `Actor.start`, which pykka types as its own, to our reference."""
+    """Narrow the result of `Actor.start`, which has pykka's type, to `Ref`."""
     assert isinstance(ref, Ref)  # noqa: S101 - for the type checker
     return ref
 
@@ -238,7 +241,7 @@ def guarded(
     """
     act = cast("Callable[..., object]", method)
 
-    # Not `*args`: such a call leaves the interpreter's loop, and every frame passes here.
+    # Not `*args`: a call with them leaves the interpreter's loop, which is slow, and every frame causes such a call.
     @functools.wraps(act)
     def call(actor: A, argument: Any = _NO_ARGUMENT, /) -> None:
         if actor.actor_stopped.is_up:
@@ -275,11 +278,8 @@ class Actor(pykka.Actor):
     because nearly every frame is such a message.
     """
 
-    log_fields: Mapping[str, Any] = {}
-    """The fields of log lines about the actor; empty where it belongs to no session."""
-
     actor_inbox: Inbox
-    actor_stopped: Stopped
+    actor_stopped: Stopped  # type: ignore[assignment] # it is waited for and read like an event
     _actor_ref: Ref
 
     def __init__(self, dispatcher: Dispatcher, session_id: str = "") -> None:
@@ -287,7 +287,7 @@ class Actor(pykka.Actor):
         self.dispatcher = dispatcher
         self.session_id = session_id
         """The id of the session that the actor works for; see `Runnable`."""
-        # In place of pykka's own, before any reference leaves this thread.
+        # Replace pykka's own objects before any reference leaves this thread.
         self.actor_stopped = Stopped()
         self._actor_ref = Ref(self)
         self._started = False
@@ -295,6 +295,11 @@ class Actor(pykka.Actor):
         """Whether a method of the actor runs outside of its slices. On the dispatcher's thread."""
         self._last_turn = -1
         """The dispatcher's turn in which the actor last handled a message at once, outside of slices."""
+
+    @property
+    def log_fields(self) -> Mapping[str, Any]:
+        """The fields of log lines about the actor; empty if it belongs to no session."""
+        return {}
 
     @property
     def actor_ref(self) -> Ref:
@@ -354,8 +359,8 @@ class Actor(pykka.Actor):
     def handle_at_once(self, handler: Callable[[Any, Any], Any], message: Any) -> None:
         """Handle a message with its method in `receives`, ahead of any slice. The actor must rest.
 
-        Outside of slices it counts as a slice of the session, and once in a turn. The other messages of a turn wait in
-        the inbox: a flood is limited, and counted, by slices of many messages.
+        Outside of slices, the call counts as a slice of the session. Only one message of a turn is handled so, and the
+        others wait in the inbox. So the slices of many messages limit and count a flood.
         """
         dispatcher = self.dispatcher
         began_s = None

@@ -26,7 +26,7 @@ Trimming a large heap takes some 50 ms, in which other threads cannot allocate.
 """
 
 AFTER_END_S: Final = 30.0
-"""The time, in seconds, in which the memory of a session may be freed behind its end.
+"""The time, in seconds, within which a session's memory may be freed after its end.
 
 Buffers on their way to another thread outlive the session, and so may garbage that awaits the collector.
 """
@@ -47,7 +47,7 @@ class Allocator:
         """The time, on the monotonic clock, of the last end of a session."""
         self._next_s = 0.0
         self._least_free_bytes = 0 if self._heap is None else self._heap.free_bytes()
-        """The least free memory that a look found since the last trim.
+        """The least free memory that `look` has found since the last trim.
 
         Any free memory beyond it was freed after that look.
         """
@@ -69,7 +69,7 @@ class Allocator:
         self._next_s = now_s + INTERVAL_S
         self._heap.trim()
         logger.debug("%d bytes were freed, and returned to the system", free_bytes - self._least_free_bytes)
-        # As it was before the trim: what other threads free meanwhile may have missed it.
+        # The value is from before the trim, which may have missed memory that other threads freed meanwhile.
         self._least_free_bytes = free_bytes
 
 
@@ -94,7 +94,7 @@ class Heap:
 
     @classmethod
     def of_this_system(cls) -> Heap | None:
-        """Return the heap of glibc 2.33 or newer; None where the C library is another."""
+        """Return the heap of glibc 2.33 or newer, or None for any other C library."""
         if not sys.platform.startswith("linux"):
             return None
         try:

@@ -13,11 +13,11 @@ from actors.intake import Intake
 from actors.throttle import Throttle
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from actors.connections.base import Connection, ConnectionClosed
     from actors.dispatcher import Dispatcher
-    from actors.footprint import Footprint
+    from actors.footprint import Footprint, Holding
     from actors.throttle import Rates
     from actors.timers import Timer
 
@@ -38,7 +38,7 @@ MAX_WAIT_S: Final = 10.0
 
 
 DEPART_LOOK_S: Final = 0.15
-"""The seconds between two looks whether a session that shall depart is between two turns."""
+"""The seconds between two checks whether a session that shall depart is between two turns."""
 
 
 _OPENED: Final = messages.ClientOpened()
@@ -68,7 +68,7 @@ class ClientActor(Actor):
         first: messages.Input = _OPENED,
     ) -> None:
         super().__init__(dispatcher, session_id)
-        self.log_fields = log_fields
+        self._log_fields = log_fields
         self._connection = connection
         self._supervisor = supervisor
         self._crash_frame = crash_frame
@@ -77,19 +77,27 @@ class ClientActor(Actor):
         """The first input of the session: the client's connection was opened, or taken over from another process."""
         self._translator: Ref | None = None
         self._intake: Intake | None = None
-        self._pieces: list[bytes] = []
+        self._pieces: Sequence[bytes] = ()
         """The pieces of a long message that are not passed on yet."""
-        self._holding = None if footprint is None else footprint.holding(f"client of session {session_id}", self._evict)
+        self._footprint = footprint
+        self._holding: Holding | None = None
+        """The record of the memory that the waiting pieces take. It exists from the first piece on."""
         self._is_paused = False
         self._throttle = Throttle(rates, time.monotonic()) if rates else None
         self._departure: lifecycle.Depart | None = None
         self._look: Timer | None = None
-        """The next question whether the session may depart."""
+        """The timer of the next question whether the session may depart."""
         self._is_asking = False
         """Whether the translator has to say whether the session departs now. Meanwhile the client is not read."""
         self._is_throttled = False
         self._throttled = 0
         """The number of times that the client was not read because it exceeded its rates."""
+
+    @property
+    def log_fields(self) -> Mapping[str, Any]:
+        """The fields of log lines about the session."""
+        # Made for each line: a dictionary for each actor would take 0.5 kB of every session.
+        return {"session": self.session_id, **self._log_fields, "generation": 0}
 
     def abort_from_outside(self) -> None:
         """Send the crash frame and hang up; see `Abortable`."""
@@ -119,7 +127,7 @@ class ClientActor(Actor):
 
     @guarded
     def on_text(self, text: str) -> None:
-        """Pass a text message on, behind the pieces of a long binary one."""
+        """Pass a text message on, after all pieces of an earlier binary message."""
         if self._throttle is not None and self._throttle.count(len(text)):
             self._slow_down(self._throttle)
         if self._pieces:
@@ -129,14 +137,14 @@ class ClientActor(Actor):
 
     @guarded
     def on_binary(self, data: bytes) -> None:
-        """Pass a binary message on, in pieces where it is long."""
+        """Pass a binary message on, in pieces if it is long."""
         if self._throttle is not None and self._throttle.count(len(data)):
             self._slow_down(self._throttle)
         if len(data) <= PIECE_BYTES and not self._pieces:
             if self._intake is not None:
                 self._intake.pass_on(messages.ClientBinaryReceived(data), len(data), self._connection)
             return
-        self._pieces += (data[at : at + PIECE_BYTES] for at in range(0, len(data), PIECE_BYTES))
+        self._pieces = [*self._pieces, *(data[at : at + PIECE_BYTES] for at in range(0, len(data), PIECE_BYTES))]
         self._pass_on_pieces()
 
     @guarded
@@ -150,7 +158,7 @@ class ClientActor(Actor):
 
     @guarded
     def on_evicted(self) -> None:
-        """Close a client that holds the most memory of all. The session learns of the end as of any other."""
+        """Close the connection of the client that holds the most memory. The session is notified as of any end."""
         self._release()
         if self._busy_frame is not None:
             self._connection.send_text(self._busy_frame)
@@ -219,7 +227,7 @@ class ClientActor(Actor):
             return
         self._is_asking = True
         self._connection.pause()
-        # Behind all messages of the client: neither a piece nor a message may be left here.
+        # Ask only after all messages of the client: no piece and no message may be left here.
         if self._pieces or not self._connection.can_detach:
             self._depart_later()
         else:
@@ -279,15 +287,19 @@ class ClientActor(Actor):
         self._continue()
 
     def _pass_on_pieces(self, at_most: int = PIECES_AT_ONCE) -> None:
-        # A few at a time: the upstream's leg gets its slice, and may send PauseReading, before the next ones.
+        # Pass on a few at a time: the upstream's leg gets its slice, and may send PauseReading, before the next pieces.
+        if not self._pieces:
+            return
         pieces, self._pieces = self._pieces[:at_most], self._pieces[at_most:]
         for piece in pieces:
             if self._intake is not None:
                 self._intake.pass_on(messages.ClientBinaryReceived(piece), len(piece), self._connection)
+        if self._holding is None and self._footprint is not None:
+            self._holding = self._footprint.holding(f"client of session {self.session_id}", self._evict)
         if self._holding is not None:
             self._holding.note(len(self._pieces) * PIECE_BYTES)
-        # While paused `_resume` continues, and while ahead the question of the intake. Otherwise the inbox does, behind
-        # the messages that wait in it.
+        # If the leg is paused, `_resume` continues. If it is ahead, the next question of the intake continues.
+        # Otherwise a message to itself continues, after the messages that wait in the inbox.
         is_ahead = self._intake is not None and self._intake.is_ahead
         if self._pieces and not self._is_paused and not is_ahead:
             self.actor_ref.tell(lifecycle.ContinueReading())
@@ -304,7 +316,7 @@ class ClientActor(Actor):
         self.dispatcher.call_soon(self.on_evicted)
 
     def _release(self) -> None:
-        self._pieces = []
+        self._pieces = ()
         if self._holding is not None:
             self._holding.release()
 

@@ -42,7 +42,7 @@ class Departures:
         self._sessions = sessions
         self._is_idle = is_idle
         self._exit: lifecycle.Exit | None = None
-        """The way of departing sessions; None where a drain ends them."""
+        """The way of departing sessions; None if a drain ends them."""
         self._drained: threading.Event | None = None
         self._until_s = math.inf
 
@@ -55,7 +55,7 @@ class Departures:
         self._drained = message.drained
         self._until_s = min(self._until_s, time.monotonic() + message.deadline_s)
         sessions = self._send_off_all()
-        random.shuffle(sessions)  # not the oldest first: its callers came together, and would go together
+        random.shuffle(sessions)  # not by age: calls that began together would end together
         delays_s = leaving.delays_s(len(sessions), self._left_s(), random.random)
         for session, delay_s in zip(sessions, delays_s, strict=True):
             self.send_drain(session, keeps_idle=delay_s > 0)
@@ -64,7 +64,7 @@ class Departures:
         self.report()
 
     def admit(self, session: SessionRecord) -> None:
-        """Drain a new session, too, where it was accepted as the drain began."""
+        """Drain a session that was accepted while the drain began, too."""
         if self._drained is None:
             return
         if self._may_depart(session):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from actors.poller import READABLE, WRITABLE, new_poller, new_waker
 from actors.timers import Timer, Timers
+from actors.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +30,10 @@ SLICE_BUDGET: Final = 64
 ROUNDS: Final = 8
 """The most rounds of slices in one turn, before sockets and timers are looked at again.
 
-A message passes three actors, so the rounds carry what a turn has received to its end before more is received. Under
-load a turn gets longer, and finds several frames of each connection at once, which are joined and cost little more than
-one (docs/decisions/0020-overload.md). There is a bound because actors may keep each other going.
+A message passes three actors, and needs as many rounds. So a turn handles all messages that it has received before the
+next turn receives more. Under load a turn gets longer, and finds several frames of each connection at once, which are
+joined and cost little more than one (docs/decisions/0020-overload.md). There is a bound because actors may keep each
+other going.
 """
 
 TURNS_PUT_OFF: Final = 4
@@ -40,8 +42,8 @@ TURNS_PUT_OFF: Final = 4
 SHARE_S: Final = 0.01
 """The seconds in one turn after which a session is *heavy*.
 
-The other sessions then run first. Behind them all heavy sessions together have this much time, one after the other. So
-a flood makes a turn longer by this, whatever its messages cost, and delays its own session
+The other sessions then run first. After them, all heavy sessions together have this much time, one after the other. So
+a flood makes a turn longer by this time, whatever its messages cost, and delays its own session
 (docs/decisions/0020-overload.md).
 """
 
@@ -66,35 +68,23 @@ class Runnable(Protocol):
     """An object that a dispatcher runs: an actor with messages in its inbox."""
 
     session_id: str
-    """The id of the session that the runnable's slices count for; empty where it serves all sessions."""
+    """The id of the session that the runnable's slices count for; empty if it serves all sessions."""
 
     def run_slice(self, budget: int) -> None:
         """Handle up to `budget` messages."""
 
 
 class Abortable(Protocol):
-    """An object on a dispatcher that holds a resource which the outside waits for, such as a socket."""
+    """An object on a dispatcher that holds a resource for which a peer or a thread waits, such as a socket."""
 
     session_id: str
-    """The id of the session that the object belongs to; empty where it belongs to none."""
+    """The id of the session that the object belongs to; empty if it belongs to none."""
 
     def abort_from_outside(self) -> None:
         """Release the resource from another thread, because the dispatcher does not run.
 
         The dispatcher may run again: then it must find an object that has ended, and not one that is broken.
         """
-
-
-class Traffic:
-    """The messages and bytes of one kind of connection. Written on the dispatcher's thread, read on any."""
-
-    __slots__ = ("dropped_bytes", "received_bytes", "received_messages", "sent_bytes", "sent_messages")
-
-    def __init__(self) -> None:
-        self.received_messages = self.received_bytes = 0
-        self.sent_messages = self.sent_bytes = 0
-        self.dropped_bytes = 0
-        """Bytes that were dropped because a peer did not read them in time."""
 
 
 class Dispatcher:
@@ -122,7 +112,7 @@ class Dispatcher:
         The watchdog reads it.
         """
         self.is_in_slice = False
-        """Whether slices run at this moment, whose time is noted."""
+        """Whether the loop runs slices at this moment, and notes their time."""
         self._caught_up_s = time.monotonic()
         """The time, on the monotonic clock, at which the loop last waited for events."""
         self._abortables: set[Abortable] = set()
@@ -212,7 +202,7 @@ class Dispatcher:
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Call `callback` on the dispatcher's thread, in the order of the calls of this method.
 
-        Once that thread has ended, call `callback` at once on the caller's thread, so that it can still close a
+        Once that thread has ended, call `callback` at once on the calling thread, so that it can still close a
         connection.
         """
         self._calls.append(callback)
@@ -270,7 +260,7 @@ class Dispatcher:
         return Timer(self._timers, callback)
 
     def flush_later(self, flush: Callable[[], None]) -> None:
-        """Call `flush` once, behind the slices of this turn, so that the writes of one turn leave together."""
+        """Call `flush` once, after the slices of this turn, so that the writes of one turn leave together."""
         self._flushes.append(flush)
 
     def note_slice_since(self, runnable: Runnable, began_s: float) -> None:
@@ -313,15 +303,15 @@ class Dispatcher:
         finally:
             _current.dispatcher = None
             self._close()
-            # Calls that were queued before the flag are run here, calls after it by their callers.
+            # Run the calls that were queued before the flag was set. Later ones run on the threads that make them.
             self._has_ended = True
             self._run_calls()
 
     def _run_turn(self) -> None:
         """Handle events and calls, run the actors that they made ready, write what those sent, and fire timers.
 
-        Timers come last, and only those that were due before the look for events. A message that was there before its
-        deadline is handled before that deadline is judged, however late the turn is.
+        Timers come last. Only timers fire that were due before the loop looked for events. So a message that was there
+        before a deadline is handled before the deadline is judged, however late the turn is.
         """
         self.turns += 1
         self._has_unread = False
@@ -342,8 +332,8 @@ class Dispatcher:
             self._fire_timers(looked_s)
 
     def _wait(self) -> list[tuple[int, int]]:
-        # The order settles the race with schedule() and call_soon(): what they append before the flag is seen
-        # below, what they append after it wakes us.
+        # The order settles the race with schedule() and call_soon(). The check below sees what they append before the
+        # flag is set. After it they wake this thread.
         self._sleeping = True
         if self._ready or self._calls or self._flushes or self.heavy or self._stopping:
             timeout_s: float | None = 0
@@ -393,7 +383,8 @@ class Dispatcher:
                 if heavy and runnable.session_id in heavy:
                     heavy[runnable.session_id].append(runnable)
                     continue
-                # The body of `_run_slice`, three times for each message: a call costs as much as the rest of it.
+                # This repeats the body of `_run_slice`. It runs three times for each message, and a call costs as much
+                # as the rest.
                 self.running = runnable
                 try:
                     runnable.run_slice(SLICE_BUDGET)
@@ -423,7 +414,8 @@ class Dispatcher:
             waiting = heavy[session_id]
             while waiting and now_s < until_s:
                 now_s = self._run_slice(waiting.popleft(), now_s)
-                # Its own next slices, which this one has scheduled, follow at once; the others' wait for the next turn.
+                # The session's own next slices, which this one has scheduled, follow at once. Those of other sessions
+                # wait for the next turn.
                 for _ in range(len(ready)):
                     runnable = ready.popleft()
                     (waiting if runnable.session_id == session_id else ready).append(runnable)
@@ -460,7 +452,8 @@ class Dispatcher:
             logger.log(level, "slow slice: %.0f ms in %s", took_s * 1000, runnable, extra=fields)
 
     def _fire_timers(self, looked_s: float) -> None:
-        # Work that is left may put a deadline off: it was received before `looked_s`, as far as the dispatcher knows.
+        # Work that is left puts timers off, because it may have been received before `looked_s`, and so before a
+        # deadline.
         has_work = self._ready or self._calls or self._has_unread
         if has_work and self._turns_put_off < TURNS_PUT_OFF:
             self._turns_put_off += 1

@@ -21,7 +21,7 @@ MAX_MESSAGES: Final = 256
 """The messages that may wait in the translator's inbox while its legs are read: 5 s of 20 ms frames."""
 
 MAX_BYTES: Final = 1024 * 1024
-"""The bytes that one leg may pass on while messages wait in that inbox."""
+"""The bytes that one leg may pass on while messages wait in the translator's inbox."""
 
 
 class Intake:
@@ -41,7 +41,7 @@ class Intake:
         """Whether the leg is paused until the translator has caught up."""
 
     def pass_on(self, message: Message, size_bytes: int, connection: Connection) -> None:
-        """Pass a message on. Pause the connection that brought it where too many messages wait."""
+        """Pass a message on. Pause the connection that brought it if too many messages wait."""
         translator = self._translator
         waiting = translator.actor_inbox.waiting
         self._passed_bytes = self._passed_bytes + size_bytes if waiting else size_bytes

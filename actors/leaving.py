@@ -1,6 +1,6 @@
 """The moments at which idle sessions end during a drain, spread with jitter. Pure.
 
-Their clients dial again as they are closed, and all of them at once would be a storm for the other servers.
+Their clients dial again when they are closed. If all of them did so at once, they would overload the other servers.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SHARE: Final = 0.8
-"""The part of a drain in which idle sessions end. The rest is for turns that begin shortly before."""
+"""The fraction of a drain in which idle sessions end. In the rest, turns that began shortly before can finish."""
 
 SPACING_S: Final = 0.5
-"""The mean time in seconds from one end to the next, where the drain has time for it.
+"""The mean time in seconds from one end to the next, if the drain is long enough for it.
 
 So a process with few sessions does not wait for the whole drain.
 """

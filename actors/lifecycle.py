@@ -27,10 +27,10 @@ class Role(enum.Enum):
 
 
 ActorKey = tuple[Role, int]
-"""One actor of a session: its role, and its generation where it is an upstream, 0 otherwise."""
+"""One actor of a session: its role, and the generation of an upstream, or 0."""
 
 NO_GENERATIONS: Final[frozenset[int]] = frozenset()
-"""The empty set of every session. A set of its own takes 216 bytes, even an empty frozenset."""
+"""The empty set that all sessions share. A separate one takes 216 bytes, even an empty frozenset."""
 
 
 # A session begins.
@@ -42,7 +42,7 @@ class StartSession(Message, frozen=True):
     spec: SessionSpec
     connection: Connection
     adopted: ClientAdopted | None = None
-    """The machine's first input, where another process carried the session before."""
+    """The machine's first input, if another process carried the session before."""
 
     @property
     def session_id(self) -> str:
@@ -63,7 +63,7 @@ class AttachTranslator(Message, frozen=True):
 
 
 class AttachUpstream(Message, frozen=True):
-    """A reference to the session's upstream actor of that generation, for its translator."""
+    """A reference to the session's upstream actor of this generation, for its translator."""
 
     upstream: Ref
     generation: int
@@ -112,7 +112,7 @@ class GiveWay(Message, frozen=True):
 
 
 class MeasureMemory(Message, frozen=True):
-    """A leg has passed many bytes on: the translator has to note how much of them the session machine keeps."""
+    """A leg has passed many bytes on: the translator has to note how many of them the session machine keeps."""
 
 
 class PauseReading(Message, frozen=True):
@@ -131,7 +131,7 @@ class ContinueReading(Message, frozen=True):
 
 
 class UpstreamRequested(Message, frozen=True):
-    """A session machine asked for an upstream."""
+    """A session machine requested an upstream."""
 
     session_id: str
     generation: int
@@ -291,7 +291,7 @@ class Announcement(Message, frozen=True):
     route: str
     """The route of the upstream (`OpenUpstream.route`)."""
     on_ready: Callable[[], None]
-    """Called when the other process has dialled, or has failed to. From any thread."""
+    """To be called when the other process has dialled, or has failed to. From any thread."""
 
 
 class Exit(NamedTuple):
@@ -300,7 +300,7 @@ class Exit(NamedTuple):
     deliver: Callable[[Departure], None]
     """Takes a session that departs."""
     announce: Callable[[Announcement], None] | None = None
-    """Takes a session that departs soon; None where no process dials in advance."""
+    """Takes a session that departs soon; None if no process dials in advance."""
 
 
 class LetDepart(Message, frozen=True):
@@ -310,14 +310,17 @@ class LetDepart(Message, frozen=True):
 
 
 class Depart(Message, frozen=True):
-    """The order to a client actor to depart between two turns; at once where `is_due`."""
+    """The order to a client actor to move its session to another process.
+
+    The session moves between two turns. If `is_due`, it does not wait for the end of a turn.
+    """
 
     by: Exit
     is_due: bool = False
 
 
 class AskToDepart(Message, frozen=True):
-    """A client actor's question to its translator, behind the messages that it has passed on."""
+    """A client actor's question to its translator, after the messages that it has passed on."""
 
     is_due: bool
     announce: Callable[[Announcement], None] | None = None
@@ -377,7 +380,7 @@ class SessionEnded(Message, frozen=True):
     session_id: str
     duration_s: float
     code: int
-    """The close code, ours or the client's; 1006 where there was none."""
+    """The close code of the side that closed first, the router or the client; 1006 if neither did."""
     reason: str
     restarts: int
     """The number of upstreams that were replaced."""

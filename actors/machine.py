@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 class Marks(Protocol):
-    """The signs that the value of a session has to be stored, before the effects of the last input are visible."""
+    """The signs that the session's value has to be stored before the effects of the last input are visible."""
 
     record_due: int
     """A number that changes when the whole value has to be stored."""
     words_due: int
-    """A number that changes when it suffices to store the words behind the value (`take_words`)."""
+    """A number that changes when it is enough to store the words of `take_words` in addition to the value."""
 
     def note_stored(self) -> None:
         """Note that the whole value is stored now."""
@@ -37,7 +37,7 @@ class Carried(Protocol):
 
     @property
     def can_move(self) -> bool:
-        """Whether a move now cuts nothing off."""
+        """Whether a move at this moment cuts nothing off."""
 
     @property
     def marks(self) -> Marks:

@@ -35,9 +35,9 @@ class ClientAdopted(Message, frozen=True):
     """
 
     is_planned: bool = False
-    """That process gave the session away, and did not die."""
+    """The other process gave the session away, and did not die."""
     sent_bytes: int = 0
-    """The bytes that the client was sent behind the snapshot. They are audio, because a text causes a snapshot."""
+    """The bytes that the client was sent after the snapshot. They are audio, because a text causes a snapshot."""
     words: str = ""
     """The words of the agent's answer that the snapshot lacks."""
 
@@ -83,7 +83,7 @@ class UpstreamOpened(Message, frozen=True):
 
     generation: int
     position: int
-    """Its position in the configured list."""
+    """The upstream's position in the configured list."""
     unix_s: float
     """The time on the wall clock, to be compared with the expiry that the upstream announces."""
 
@@ -155,7 +155,7 @@ class WorkFailure(Message, frozen=True):
 
 
 class WorkDone(Message, frozen=True):
-    """The work of that key has ended. Each `StartWork` that was not cancelled has one such input."""
+    """The work with this key has ended. Each `StartWork` that was not cancelled has one such input."""
 
     key: str
     result: Any = None
@@ -272,7 +272,7 @@ class CancelWork(Message, frozen=True):
 
 
 class Notify(Message, frozen=True):
-    """A notification for the embedding application, where it has a hook for them (`SessionSpec.deliver`)."""
+    """A notification for the embedding application, if it has a hook for them (`SessionSpec.deliver`)."""
 
     notification: Any
 
@@ -286,7 +286,7 @@ class EndSession(Message, frozen=True):
     code: int
     reason: str
     linger_s: float = 0.0
-    """The time that the client gets to read those messages, in addition to the deadline of the close handshake."""
+    """The time that the client gets to read its last messages, in addition to the deadline of the close handshake."""
     report_s: float = 0.0
     """The time that the upstream gets to report on work that was cancelled, before its connection is closed."""
 

@@ -24,7 +24,7 @@ Mask = int
 
 
 class PollerError(RuntimeError):
-    """The environment asks for a poller that does not exist. The text names those that do."""
+    """The environment names a poller that does not exist. The text names the ones that do."""
 
 
 class Poller(Protocol):

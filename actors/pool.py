@@ -43,7 +43,7 @@ class Job:
     def withdraw(self) -> bool:
         """Remove the job from the queue, so that neither `work` nor `done` is called.
 
-        From any thread. Return False where the job was begun or refused already.
+        From any thread. Return False if the job was begun or refused already.
         """
         return self._pool._withdraw(self)  # noqa: SLF001 - one module, two classes
 
@@ -77,8 +77,8 @@ class Pool:
         """Run `work` on a thread of the pool, and call `done` there with its result, or with the exception it raised.
 
         `done` is called exactly once, also after `close`, unless the job is withdrawn. Work that is not begun ends in
-        `PoolFull` at once, on the caller's thread, or in `PoolClosed`, on the thread of `close` or `submit`. The caller
-        may be gone when `done` is called: `done` has to close any resource that `work` opened.
+        `PoolFull` at once, on the calling thread, or in `PoolClosed`, on the thread of `close` or `submit`. The object
+        that submitted the work may be gone by then: `done` has to close any resource that `work` opened.
         """
         job = Job(self, work, done)
         with self._changed:
@@ -114,7 +114,7 @@ class Pool:
         return None if self._ensure_thread() else PoolFull(self.name)
 
     def _ensure_thread(self) -> bool:
-        """Start a thread where one more job needs it. Return whether the pool has any thread."""
+        """Start a thread if one more job needs it. Return whether the pool has any thread."""
         if len(self._threads) >= min(self._unfinished + 1, self._max_threads):
             return True
         thread = threading.Thread(target=self._run, name=f"{self.name}-{len(self._threads)}", daemon=True)
@@ -160,7 +160,8 @@ class Pool:
             result = error
         self._on_result(result)
         _finish(job, result)
-        # The error's traceback has this frame, and so the job's objects: the circle would await the collector.
+        # The error's traceback holds this frame, and so the job's objects: this cycle would await the garbage
+        # collector.
         result = None
 
     def _on_result(self, result: Any) -> None:

@@ -28,7 +28,7 @@ PRIVATE_NAMES: Final = (
     "pykka.Actor._stop",
     "pykka.ActorRegistry._actor_refs_lock",
 )
-"""Modules, classes and attributes. An attribute that pykka sets in `__init__` stands in its class's annotations."""
+"""Modules, classes and attributes. If pykka sets an attribute in `__init__`, the check looks for its annotation."""
 
 
 class UnsupportedPykkaError(ImportError):
@@ -75,7 +75,7 @@ def _find(name: str) -> Any:
 
 check()
 
-# Behind the check: a failed import would not name the version to install.
+# After the check: a failed import would not name the version to install.
 from pykka._envelope import Envelope  # noqa: E402
 from pykka.messages import _ActorStop as ActorStop  # noqa: E402
 

@@ -34,7 +34,7 @@ class LossKind(enum.Enum):
     MALFORMED = "malformed"
     """The upstream sent a message that does not belong to its protocol."""
     FAILED = "failed"
-    """Our own side of the upstream's leg failed."""
+    """The router's side of the upstream's leg failed."""
     REFUSED = "refused"
     """The upstream refused, in its own protocol, to continue the session."""
 
@@ -48,9 +48,9 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     cause: str = ""
     is_fatal: bool = False
-    """Whether another attempt would meet the same answer: credential, quota, configuration."""
+    """Whether another attempt would get the same answer, because of the credential, the quota or the configuration."""
     retry_after_s: float | None = None
-    """The seconds for which the upstream asked not to be dialled; None where it named no time."""
+    """The seconds for which the upstream asked not to be dialled; None if it named no time."""
 
     def __str__(self) -> str:
         return " ".join(str(fact) for fact in (self.cause, self.code, self.reason) if fact)
@@ -64,7 +64,7 @@ class Decision(enum.Enum):
     RESTART_ELSEWHERE = "restart elsewhere"
     """Dial the next upstream, or the only one again."""
     LEAVE = "leave"
-    """Dial the next upstream; where there is no other, tear down."""
+    """Dial the next upstream; if there is no other, tear down."""
     TEAR_DOWN = "tear down"
     """End the session with an error."""
 
@@ -111,9 +111,9 @@ class History(msgspec.Struct, kw_only=True):
     position: int = 0
     """The position of the upstream that was dialled last."""
     is_chosen: bool = False
-    """Whether `position` is the choice of the latest verdict, which was not dialled yet."""
-    refused: set[int] = msgspec.field(default_factory=set)
-    """The positions of upstreams that refused us for good."""
+    """Whether the latest verdict chose `position`, and no dial followed yet."""
+    refused: frozenset[int] = frozenset()
+    """The positions of upstreams that refused the session for good."""
 
     def turn_completed(self) -> None:
         """Reset the restart budget: a session that answers may be restarted again."""
@@ -130,7 +130,7 @@ def _never(_position: int) -> bool:
 
 
 def first_of(positions: Sequence[int], _leaving: int | None) -> int:
-    """Return the first of the positions that may be dialled: the list is in the order of preference."""
+    """Return the first of the positions that may be dialled, because they are in the order of preference."""
     return positions[0]
 
 
@@ -146,7 +146,7 @@ def decide(
     choose: Callable[[Sequence[int], int | None], int] = first_of,
     has_other_key: bool = False,
 ) -> Verdict:
-    """Decide how a session goes on after a loss, and note a restart in `history`.
+    """Decide how a session continues after a loss, and note a restart in `history`.
 
     Args:
         loss: the loss.
@@ -161,7 +161,7 @@ def decide(
     """
     decision = policy_of(loss)
     if decision is Decision.LEAVE and not has_other_key:
-        history.refused.add(history.position)
+        history.refused |= {history.position}
     leaving = None if decision is Decision.RESTART or has_other_key else history.position
     # The list is in the order of preference: a plain restart returns to the first.
     start = 0 if decision is Decision.RESTART else history.position + (leaving is not None)

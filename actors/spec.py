@@ -55,7 +55,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str
     machine: Machine
     carried: Carried | None = None
-    """The session as a value; None where no other process can continue it."""
+    """The session as a value; None if no other process can continue it."""
     dial_target: Callable[[str, int], DialTarget]
     """Makes the target of `OpenUpstream.route` at a position of the upstreams. Called on the supervisor's thread."""
     dialler: Callable[[DialTarget], Connection]
@@ -81,7 +81,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Chooses the position to dial. On the supervisor's thread.
 
     The first argument has the positions that may be dialled, at least one, in the order of preference. The second is
-    the position that the session leaves, or None where it may stay.
+    the position that the session leaves, or None if it may stay.
     """
     note_loss: Callable[[int, Loss], bool] = no_other_key
     """Takes the loss of a generation, before the verdict. On the supervisor's thread.

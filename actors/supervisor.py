@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PAUSED: Final = "paused by an operator"
-"""The cause of a loss, where each upstream is paused."""
+"""The cause of a loss, if each upstream is paused."""
 
 NEVER_CLOSED: Final = (CloseCode.ABNORMAL_CLOSURE, "")
 """The end of a session that neither side has closed."""
@@ -48,8 +48,8 @@ NEVER_CLOSED: Final = (CloseCode.ABNORMAL_CLOSURE, "")
 class Supervisor(Actor):
     """Starts sessions, connects their actors, and ends them.
 
-    It receives `StartSession` and `Drain`, and answers `ListSessions`. When it fails itself at a message of a session,
-    the failure is logged and ends that session, never the supervisor.
+    It receives `StartSession` and `Drain`, and answers `ListSessions`. If the supervisor fails at a message of a
+    session, the failure is logged and ends that session, never the supervisor.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Supervisor(Actor):
             for ref in (session.client, session.translator, *session.upstreams.values()):
                 if ref is not None:
                     ref.stop(block=False)
-            session.running.clear()
+            session.running = ()
             self._forget_if_over(session)
 
     def on_left_over(self, message: Any) -> None:
@@ -189,7 +189,7 @@ class Supervisor(Actor):
         session.tell(session.translator, lost)
 
     def _retire(self, session: SessionRecord, generation: int) -> None:
-        session.ended.add((Role.UPSTREAM, generation))
+        session.ended |= {(Role.UPSTREAM, generation)}
         upstream = session.upstreams.pop(generation, None)
         session.tell(upstream, lifecycle.CloseConnection(CloseCode.NORMAL_CLOSURE, ""))
 
@@ -235,7 +235,7 @@ class Supervisor(Actor):
             extra=session.log_fields(),
         )
         self._observe(session, message)
-        session.ended.add((Role.CLIENT, 0))
+        session.ended |= {trio.CLIENT}
         if session.is_live:
             session.ending = (message.closed.code, message.closed.reason)
         # The machine ends the session, and not this method: its last messages to the upstream go before the close.
@@ -250,7 +250,7 @@ class Supervisor(Actor):
         session = self._sessions.get(message.session_id)
         if session is None:
             return
-        session.running.discard(message.key)
+        session.note_stopped(message.key)
         logger.error("session %s: its %s failed", message.session_id, message.role.value, extra=session.log_fields())
         self._observe(session, message)
         if message.role is Role.UPSTREAM:
@@ -267,7 +267,7 @@ class Supervisor(Actor):
         session = self._sessions.get(message.session_id)
         if session is None:
             return
-        session.running.discard(message.key)
+        session.note_stopped(message.key)
         if session.is_live and message.key not in session.ended:
             self._stopped_unexpectedly(session, message)
         self._forget_if_over(session)
@@ -328,7 +328,7 @@ class Supervisor(Actor):
             return
         logger.info("session %s departed", message.session_id, extra=session.log_fields())
         session.has_departed = True
-        session.ended.add((Role.CLIENT, 0))
+        session.ended |= {trio.CLIENT}
         self._end(session, *CRASHED)  # the client's actor has stopped: no close frame is sent
         self._forget_if_over(session)
 

@@ -43,9 +43,9 @@ class _Bucket:
         """The tokens that may be taken before `settle` is due."""
 
     def settle(self, left: float, passed_s: float) -> float:
-        """Take the tokens that are no longer left of `untimed`, and add those of the time that has passed.
+        """Subtract the tokens that were used since the last call, and add those for the time that has passed.
 
-        Return the seconds for which the client should not be read.
+        `left` is what remains of `untimed`. Return the seconds for which the client should not be read.
         """
         self._tokens = min(self._room, self._tokens - (self.untimed - left) + passed_s * self._per_s)
         self.untimed = max(0.0, min(self._tokens, self._room * UNTIMED))
@@ -69,7 +69,7 @@ class Throttle:
         return self._messages_left < 0 or self._bytes_left < 0
 
     def wait_s(self, now_s: float) -> float:
-        """Return the seconds for which the client should not be read; 0 where it is within its rates."""
+        """Return the seconds for which the client should not be read; 0 if it is within its rates."""
         passed_s, self._at_s = now_s - self._at_s, now_s
         wait_s = max(
             self._messages.settle(self._messages_left, passed_s), self._bytes.settle(self._bytes_left, passed_s)

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_DISCARDED: Final = 64
-"""The most discarded timers before a small heap is cleared of them.
+"""The most dead entries before a small heap is cleared of them: of discarded timers, and of times brought forward.
 
-A large heap is cleared where they are more than half of its entries.
+A large heap is cleared when they are more than a quarter of its entries. A new session leaves two dead entries, because
+its waits for the upstream end early.
 """
 
 
@@ -37,7 +38,7 @@ class Timers:
         self._sequence = itertools.count()
         """Numbers that order the entries of one time, because timers cannot be compared."""
         self._discarded = 0
-        """The number of timers that were discarded since the heap was last cleared."""
+        """The number of entries that died since the heap was last cleared."""
 
     def fire(self, on_failure: Callable[[object, Exception], None], now_s: float) -> None:
         """Call the timers that are due at `now_s`.
@@ -55,10 +56,10 @@ class Timers:
     def _queue(self, due_s: float, timer: Timer) -> None:
         heapq.heappush(self.heap, (due_s, next(self._sequence), timer))
 
-    def _note_discarded(self) -> None:
+    def _note_dead(self) -> None:
         # A session's rollover is due in an hour: the entries of a session that has ended must not stay until then.
         self._discarded += 1
-        if self._discarded > MAX_DISCARDED and self._discarded > len(self.heap) // 2:
+        if self._discarded > MAX_DISCARDED and self._discarded > len(self.heap) // 4:
             self.heap[:] = [entry for entry in self.heap if entry[2]._is_at(entry[0])]  # noqa: SLF001
             heapq.heapify(self.heap)
             self._discarded = 0
@@ -74,7 +75,7 @@ class Timer:
         self._callback = callback
         self._due_s: float | None = None
         self._queued_s: float | None = None
-        """The time of the heap entry that brings the timer up: at most `_due_s`. None where there is no such entry."""
+        """The time of the heap entry that brings the timer up: at most `_due_s`. None if there is no such entry."""
 
     def restart(self, delay_s: float) -> None:
         """Set the timer to be due `delay_s` from now, in place of any earlier time.
@@ -88,8 +89,10 @@ class Timer:
         """Set the timer to be due at `due_s`, on the monotonic clock; see `restart`."""
         self._due_s = due_s
         if self._queued_s is None or due_s < self._queued_s:
-            self._queued_s = due_s
+            is_forward, self._queued_s = self._queued_s is not None, due_s
             self._timers._queue(due_s, self)  # noqa: SLF001 - one module, two classes
+            if is_forward:
+                self._timers._note_dead()  # noqa: SLF001 - the earlier entry
 
     def cancel(self) -> None:
         """Cancel the timer until it is restarted. Harmless when it has fired."""
@@ -99,7 +102,7 @@ class Timer:
         """Cancel the timer for good, and release the callback. Its owner may be gone long before the entry comes up."""
         self._due_s = None
         self._callback = _nothing
-        self._timers._note_discarded()  # noqa: SLF001 - one module, two classes
+        self._timers._note_dead()  # noqa: SLF001 - one module, two classes
 
     @property
     def is_active(self) -> bool:
@@ -169,7 +172,7 @@ class NamedTimers:
         is_due = name is not None and self._due_s[name] <= came_up_s
         if name is not None and is_due:
             del self._due_s[name]
-        # Before the callback, which may set and cancel timers. The next one may be due at once.
+        # Set the next time before the callback, which may set and cancel timers. The next timer may be due at once.
         following = self._earliest()
         self._next_s = math.inf if following is None else self._due_s[following]
         if following is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, get_args
 
 from actors import lifecycle, messages
 from actors.actor import Actor, Ref, guarded
+from actors.footprint import STEP_BYTES
 from actors.timers import NamedTimers
 from actors.work import Pools, Work
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from actors.dispatcher import Dispatcher
-    from actors.footprint import Footprint
+    from actors.footprint import Footprint, Holding
     from actors.machine import Carried, Machine
 
 logger = logging.getLogger(__name__)
@@ -27,15 +28,15 @@ logger = logging.getLogger(__name__)
 INPUTS: Final = frozenset(get_args(messages.Input))
 
 UPSTREAM_INPUTS: Final = frozenset(kind for kind in INPUTS if "generation" in kind.__struct_fields__)
-"""The inputs that come from an upstream, even from one that is replaced already."""
+"""The inputs that come from an upstream, even from one that was replaced."""
 
 
 AHEAD_S: Final = 5.0
 """The longest wait in seconds of a departing session for an upstream that another process dials in advance."""
 DUE_AHEAD_S: Final = 0.5
-"""The same at the end of a drain."""
+"""The longest such wait at the end of a drain, in seconds."""
 FRESH_S: Final = 10.0
-"""The age in seconds from which on an upstream that was dialled in advance may have been closed there."""
+"""The age in seconds from which the other process may have closed an upstream that it dialled in advance."""
 
 
 class _Ahead:
@@ -47,7 +48,7 @@ class _Ahead:
         """Set from another thread."""
 
     def is_awaited(self, now_s: float, *, is_due: bool) -> bool:
-        """Whether the session waits for it."""
+        """Whether the session waits for this dial."""
         return not self.is_ready and now_s - self.begun_s < (DUE_AHEAD_S if is_due else AHEAD_S)
 
 
@@ -70,8 +71,8 @@ DEPARTED: Final = _Departed()
 class TranslatorActor(Actor):
     """The middle of a session, between the two legs.
 
-    Inputs of an upstream that the machine has closed, or whose loss it knows, are counted and dropped here. So no
-    message of a dead upstream reaches a session that another continues.
+    Inputs of an upstream that the machine closed, or that it knows to be lost, are counted and dropped here. So a dead
+    upstream cannot disturb a session that continues with another upstream.
     """
 
     role = lifecycle.Role.TRANSLATOR
@@ -96,12 +97,12 @@ class TranslatorActor(Actor):
         self._supervisor = supervisor
         self._client: Ref | None = None
         self._upstreams: dict[int, Ref | None] = {}
-        """The living generations: the one in use, and the standby where there is one.
+        """The living generations: the upstream in use, and the standby if there is one.
 
         A generation that is not attached yet maps to None.
         """
         self._abandoned: frozenset[int] = lifecycle.NO_GENERATIONS
-        """The generations that the machine abandoned: `UpstreamLost` is the only input of them that still counts."""
+        """The generations that the machine abandoned. `UpstreamLost` is the only input of theirs that still counts."""
         self._stale_inputs = 0
         self._unsent_frames = 0
         self._route: str | None = None
@@ -109,10 +110,19 @@ class TranslatorActor(Actor):
         self._ahead: _Ahead | None = None
         self._timers = NamedTimers(dispatcher.timer, self._fire)
         self._read_late = read_late
-        self.log_fields = {**log_fields, "generation": 0}
+        self._log_fields = log_fields
+        self._generation = 0
+        """The newest generation that was attached."""
         self._pools = pools
         self._work = Work(self, perform, self._handle)
-        self._holding = None if footprint is None else footprint.holding(f"session {session_id}", self._evict)
+        self._footprint = footprint
+        self._holding: Holding | None = None
+        """The record of the memory that the machine holds, once that is much."""
+
+    @property
+    def log_fields(self) -> Mapping[str, Any]:
+        """The fields of log lines about the session, with the newest generation."""
+        return {"session": self.session_id, **self._log_fields, "generation": self._generation}
 
     def on_stop(self) -> None:
         """Release timers and work, and notify the supervisor."""
@@ -164,8 +174,11 @@ class TranslatorActor(Actor):
     # The memory that all sessions hold together.
 
     def _measure(self, _message: lifecycle.MeasureMemory) -> None:
+        held_bytes = self._machine.held_bytes()
+        if self._holding is None and self._footprint is not None and held_bytes >= STEP_BYTES:
+            self._holding = self._footprint.holding(f"session {self.session_id}", self._evict)
         if self._holding is not None:
-            self._holding.note(self._machine.held_bytes())
+            self._holding.note(held_bytes)
 
     def _evict(self, had_bytes: int) -> None:
         # From any thread.
@@ -184,7 +197,7 @@ class TranslatorActor(Actor):
         self._client = message.client
 
     def _attach_upstream(self, message: lifecycle.AttachUpstream) -> None:
-        self.log_fields = {**self.log_fields, "generation": message.generation}
+        self._generation = message.generation
         # The machine may have closed or abandoned the generation before its actor began.
         if message.generation in self._upstreams:
             self._upstreams[message.generation] = message.upstream
@@ -206,7 +219,7 @@ class TranslatorActor(Actor):
             logger.exception("session %s stays: it cannot be written", self.session_id, extra=self.log_fields)
             self._stay(self._client)
             return
-        # Whatever still arrives belongs to the other process, and none of it to this machine.
+        # Input that still arrives belongs to the other process, and none of it to this machine.
         self._machine = DEPARTED
         self._release()
         self._client.offer(lifecycle.DepartNow(value))
@@ -216,7 +229,7 @@ class TranslatorActor(Actor):
         client.offer(lifecycle.DepartLater(is_never=True))
 
     def _waits_for_dial(self, message: lifecycle.AskToDepart, carried: Carried, client: Ref) -> bool:
-        """Let the other process dial in advance, and return whether the session waits for that."""
+        """Let the other process dial in advance. Return whether the session waits for this dial."""
         now_s = time.monotonic()
         if self._ahead is not None and now_s - self._ahead.begun_s < FRESH_S:
             return self._ahead.is_awaited(now_s, is_due=message.is_due)
@@ -224,7 +237,7 @@ class TranslatorActor(Actor):
             return False
         try:
             facts = carried.announcement()
-        except ValueError:  # then it cannot be written either
+        except ValueError:  # the whole session cannot be written either
             return False
         ahead = self._ahead = _Ahead(now_s)
 

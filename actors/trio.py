@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from actors import lifecycle
 from actors.actor import as_ref
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from actors.connector import Connector
     from actors.record import SessionRecord
     from actors.work import Pools
+
+CLIENT: Final[lifecycle.ActorKey] = (Role.CLIENT, 0)
+TRANSLATOR: Final[lifecycle.ActorKey] = (Role.TRANSLATOR, 0)
 
 
 def start_translator(session: SessionRecord, supervisor: Ref, pools: Pools) -> None:
@@ -35,7 +38,7 @@ def start_translator(session: SessionRecord, supervisor: Ref, pools: Pools) -> N
         footprint=spec.footprint,
         carried=spec.carried,
     )
-    session.running.add((Role.TRANSLATOR, 0))
+    session.running += (TRANSLATOR,)
     session.translator = as_ref(ref)
 
 
@@ -51,13 +54,13 @@ def start_client(session: SessionRecord, supervisor: Ref, connection: Connection
         connection=connection,
         supervisor=supervisor,
         crash_frame=spec.crash_frame,
-        log_fields=session.log_fields(),
+        log_fields=spec.log_fields,
         busy_frame=spec.busy_frame,
         footprint=spec.footprint,
         rates=spec.client_rates,
         first=first,
     )
-    session.running.add((Role.CLIENT, 0))
+    session.running += (CLIENT,)
     session.client = as_ref(ref)
     # In this order: once the client has a translator it reads, and the answer to its first message needs a client.
     session.tell(session.translator, lifecycle.AttachClient(session.client))
@@ -78,9 +81,9 @@ def start_upstream(session: SessionRecord, supervisor: Ref, generation: int, con
         connector=connector,
         dialler=session.spec.dialler,
         read_late=session.spec.read_late,
-        log_fields=session.log_fields(generation),
+        log_fields=session.spec.log_fields,
     )
-    session.running.add((Role.UPSTREAM, generation))
+    session.running += ((Role.UPSTREAM, generation),)
     upstream = session.upstreams[generation] = as_ref(ref)
     session.tell(session.translator, lifecycle.AttachUpstream(upstream, generation))
     return upstream

@@ -38,7 +38,7 @@ _LOSSES: Final = {
     Ending.OVERFLOWED: LossKind.SILENT,
     Ending.PROTOCOL_ERROR: LossKind.MALFORMED,
 }
-"""The kind of loss that an ending means, where it is not CLOSED."""
+"""The kind of loss for each ending that does not mean CLOSED."""
 
 
 class UpstreamActor(Actor):
@@ -74,7 +74,7 @@ class UpstreamActor(Actor):
         self._read_late = read_late
         self._reporting: Timer | None = None
         """The timer that ends the upstream's time to report on cancelled work, once the session has ended."""
-        self.log_fields = log_fields
+        self._log_fields = log_fields
         self._connection: Connection | None = None
         self._intake = Intake(self.actor_ref, translator, self.dispatcher)
         self._is_busy = False
@@ -82,6 +82,11 @@ class UpstreamActor(Actor):
         self._position = 0
         self._dialling: Job | None = None
         """The dial, which may wait for a thread of the connector."""
+
+    @property
+    def log_fields(self) -> Mapping[str, Any]:
+        """The fields of log lines about the generation."""
+        return {"session": self.session_id, **self._log_fields, "generation": self._generation}
 
     def abort_from_outside(self) -> None:
         """Hang up; see `Abortable`."""
@@ -106,7 +111,7 @@ class UpstreamActor(Actor):
     # From the connector, on one of its threads.
 
     def _dialled(self, outcome: Connection | BaseException) -> None:
-        # By way of the dispatcher's thread: there the actor cannot stop between the look at its flag and the put.
+        # Use the dispatcher's thread: there the actor cannot stop between the check of its flag and the put.
         self.dispatcher.call_soon(lambda: self._hand_in(outcome))
 
     def _hand_in(self, outcome: Connection | BaseException) -> None:
@@ -147,7 +152,7 @@ class UpstreamActor(Actor):
 
     @guarded
     def on_evicted(self) -> None:
-        """End the leg: an upstream that holds the most memory of all has lost a part of a message."""
+        """End the leg of an upstream that holds the most memory: a part of a message is lost, so it cannot continue."""
         reason = "the process holds too much for it"
         self._end(ConnectionClosed(ending=Ending.OVERFLOWED, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))
 
@@ -227,7 +232,7 @@ class UpstreamActor(Actor):
         if connection is None:
             self.stop()
         elif message.report_s:
-            # A server may answer our close frame before it has ended the response that was cancelled.
+            # A server may answer the router's close frame before it has ended the response that was cancelled.
             self._reporting = self.dispatcher.call_later(message.report_s, connection.close)
         else:
             connection.close(message.code, message.reason)

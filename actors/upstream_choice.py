@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def choose_position(session: SessionRecord) -> int | None:
-    """Return the position of the upstream to dial; None where each upstream is paused, or has refused for good."""
+    """Return the position of the upstream to dial; None if each upstream is paused, or has refused for good."""
     spec, history = session.spec, session.history
     is_chosen, history.is_chosen = history.is_chosen, False
     if spec.is_paused(history.position):
@@ -22,14 +22,14 @@ def choose_position(session: SessionRecord) -> int | None:
     elif is_chosen:
         return history.position
     else:
-        # An upstream that refused is dialled once more where the machine asks for it.
+        # An upstream that refused is dialled once more if the machine requests it.
         others = restart.positions_from(history.position, history, spec.upstreams, spec.is_paused)
         positions = [history.position, *(it for it in others if it != history.position)]
     return spec.choose(positions, None) if positions else None
 
 
 def judge(session: SessionRecord, generation: int, loss: restart.Loss) -> tuple[restart.Loss, restart.Verdict]:
-    """Return a loss as the session sees it, which may be fatal, and the verdict over it."""
+    """Return the loss, which is fatal if `SessionSpec.is_fatal` finds its reason fatal, and the verdict over it."""
     spec, is_in_use = session.spec, generation not in session.standbys
     if not loss.is_fatal and spec.is_fatal(loss.reason):
         loss = msgspec.structs.replace(loss, is_fatal=True)

@@ -40,8 +40,8 @@ class Watchdog:
     dispatcher's thread, and aborts every connection on it (`Dispatcher.abort_from_outside`). When an abandoned
     dispatcher runs again, it is healthy, but its sessions are over.
 
-    Where all five looks found code of the same session, that session alone is aborted, and the dispatcher gets five
-    more looks. In every other case all sessions end, because nothing shows a culprit: the looks found code of several
+    If all five looks found code of the same session, that session alone is aborted, and the dispatcher gets five more
+    looks. In every other case all sessions end, because nothing shows a culprit. The looks found code of several
     sessions or of none (a connection's, a callback's), or the thread is dead.
     """
 
@@ -66,7 +66,7 @@ class Watchdog:
         self._thread.join()
 
     def problems(self) -> list[str]:
-        """Return a few words for each dispatcher that does not run; an empty list where all run. From any thread."""
+        """Return a few words for each dispatcher that does not run; an empty list if all run. From any thread."""
         return [f"{it.dispatcher.name} {it.problem}" for it in self._watched if it.problem]
 
     def _run(self) -> None:
@@ -124,7 +124,7 @@ class _Watched:
         if self.problem or self._has_ended_one or others or not suspect:
             self._abandon("is stalled")
             return
-        # The others may still be saved: they are ended only if the dispatcher does not come back without this one.
+        # The other sessions may still be saved. They end only if the dispatcher stays stalled without this session.
         self._looks, self._has_ended_one = 0, True
         where = _stack_of(self.dispatcher.thread_id)
         logger.critical("%s is stalled by session %s, which is ended%s", self.dispatcher.name, suspect, where)

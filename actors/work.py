@@ -50,12 +50,13 @@ class Work:
     comes after a time-out, a `cancel` or a `discard` is dropped and counted.
     """
 
+    __slots__ = ("_actor", "_deliver", "_dispatcher", "_perform", "_running", "dropped")
+
     def __init__(
         self, actor: Actor, perform: Callable[[Any], Any], deliver: Callable[[messages.WorkDone], None]
     ) -> None:
         self._actor: Actor | None = actor
         self._dispatcher = actor.dispatcher
-        self._guarded: Callable[[Any], None] = actor.run_guarded
         self._perform = perform
         self._deliver = deliver
         self._running: dict[str, _Running] = {}
@@ -78,7 +79,7 @@ class Work:
         entry.job = pool.submit(lambda: perform(work), lambda result: self._hand_in(key, entry, result))
 
     def cancel(self, key: str) -> None:
-        """Withdraw work, or drop its result where it has begun. Harmless when it has ended."""
+        """Withdraw work, or drop its result if it has begun. Harmless when it has ended."""
         entry = self._running.pop(key, None)
         if entry is not None:
             _release(entry)
@@ -91,12 +92,16 @@ class Work:
     def close(self) -> None:
         """Cancel everything, and release the actor, which has stopped."""
         self.discard()
-        self._guarded = self._deliver = _ignore
+        self._deliver = _ignore
         self._actor = None
 
+    def _guarded(self, callback: Callable[[], object]) -> None:
+        if self._actor is not None:
+            self._actor.run_guarded(callback)
+
     def _hand_in(self, key: str, entry: _Running, result: Any) -> None:
-        # On a thread of the pool. A pool that refuses calls it on ours, while the machine's commands are performed:
-        # so a later turn delivers.
+        # The pool calls this on one of its threads. A pool that refuses calls it on the dispatcher's thread, while the
+        # machine's commands are performed. So a later turn delivers the result.
         self._dispatcher.call_soon(partial(self._guarded, partial(self._finish, key, entry, result)))
 
     def _finish(self, key: str, entry: _Running, result: Any) -> None:

@@ -1,35 +1,35 @@
 """The router: it translates between voice agent clients and an upstream, and carries their sessions.
 
-    from router import Router
+from router import Router
 
-    router = Router(openai_api_key=...)
+router = Router(openai_api_key=...)
 
 `core`             the `Router`, which an application holds
-`establish`        the way of a request to a session, and of another process's session to this one
-`access`           the request of a client, its credential, and the decision who may come in
+`establish`        the steps from a request to a session, and the adoption of another process's session
+`access`           the request of a client, its credential, and the decision whether it may come in
 `hooks`            the hooks of an embedding application
-`assembly`         the spec of each session, made of configuration, functions and hooks
+`assembly`         the spec of each session, from configuration, functions and hooks
 `fronts`           the wires of clients, one package each
-`guard`            a check of what is said, around the session's machine
-`resume`           the return of a client whose call was lost, to its conversation
+`guard`            a check of the texts of a conversation, around the session's machine
+`resume`           the return of a client whose call was lost to its conversation
 `session`          one conversation as a state machine; pure
-`translation`      each side's messages in terms of the other's; pure
+`translation`      the translation of Deepgram's messages to OpenAI's, and back; pure
 `deepgram`         the messages of the client's protocol; pure
 `openai`           the events of the upstream's protocol; pure
 `audio`            formats and resampling; pure
 `admin`            verbs of an operator, over all workers
 `metrics`          counters of all workers, for Prometheus
-`observer`         what each session was, what it cost, and how it ended
-`telemetry`        spans for OpenTelemetry, where they are wanted
-`policy`           what a client may say, and what the server says in its place; pure
+`observer`         the facts about each session, its cost, and its end
+`telemetry`        spans for OpenTelemetry, with the setting `otel`
+`policy`           the values that a client may send, and those that the server sets instead; pure
 `recording`        recordings of sessions, and their replay
 `tools`            functions that the router runs itself
 `trace_context`    the W3C Trace Context of a request
-`json_bounds`      the bounds of a JSON text, judged before it is parsed; pure
+`json_bounds`      the bounds of a JSON text, checked before it is parsed; pure
 `wire_view`        the messages of recent sessions, recorded for the console
 `runtime`          the running parts: dispatchers, pools, supervisor
 `http_deadline`    one deadline for a whole HTTP exchange
-`call_names`       sessions by a name that their client's wire gives them
+`call_names`       sessions, by a name on the client's wire, such as the id of a telephone call
 `pacing`           the pacing of new calls
 `load`             the load of a process, for load balancers; pure
 `config`           the configuration and its sources
@@ -40,10 +40,10 @@
 `testing`          fixtures and scripted peers for the tests of an embedding application
 `simulator`        an OpenAI Realtime server on this machine
 `upstreams`        the health of the upstreams and their keys, across sessions
-`usage`            tokens, prices and sums; pure
+`usage`            tokens, their prices, and sums; pure
 `logs`             the log lines of the process
 `keeping`          sessions that outlive their process: their records, and the recovery
-`shared_areas`     memory that the processes of a server share, also over a reload
+`shared_areas`     memory that the processes of a server share, even over a reload
 `secrets`          credentials, and the redaction of those that are configured
 `version`          the version
 `errors`           the errors that the router raises
@@ -119,7 +119,7 @@ _FORMER = {"Answer": "Response"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name on its first use, so that the import of one pure package does not load the whole router."""
+    """Import a public name on its first use. So the import of one pure package does not load the whole router."""
     if name in _FORMER:
         warnings.warn(f"router.{name} is called {_FORMER[name]} now", DeprecationWarning, stacklevel=2)
         name = _FORMER[name]
@@ -133,7 +133,7 @@ def __getattr__(name: str) -> Any:
 def _explain_hidden(name: str) -> None:
     """Raise `ImportError` if the application has a module `router` with this name, which this package hides."""
     other = None if name.startswith("_") else switchboard_voice.hidden(__name__)
-    # An AttributeError would be replaced by the interpreter's own sentence, which names our file alone.
+    # The interpreter would replace an AttributeError by its own sentence, which names only this package's file.
     if other is not None and re.search(rf"\b{name}\b", other.read_text(encoding="utf-8", errors="replace")):
         raise ImportError(
             f"`router` is Switchboard's package here, and hides {other}, which has {name!r}. "

@@ -1,7 +1,7 @@
 """The command: `switchboard`, `python -m router` and `python run.py` are this module.
 
-Any Python from 3.8 can import this module, without any library. The module prints a sentence if Python is too old or a
-library is missing.
+Any Python from 3.8 on can import this module, without any library. The module prints a sentence if Python is too old or
+a library is missing.
 """
 
 from __future__ import annotations
@@ -38,11 +38,12 @@ HERE = Path(__file__).resolve().parents[1]
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    # Ctrl-C ends the process at once until there is a session to drain. Python's own handler raises an exception, which
+    # Until there is a session to drain, Ctrl-C ends the process at once. Python's own handler raises an exception,
+    # which is lost in a callback of the interpreter during an import. An ignored SIGINT (`nohup`) stays ignored.
     # is lost in a callback of the interpreter during an import. An ignored SIGINT (`nohup`) stays ignored.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # The resampling filters are small: threads of OpenBLAS cost more than they save, and they do not survive a fork.
+    # The resampling filters are small. Threads of OpenBLAS cost more than they save, and they do not survive a fork.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     missing = problem()
     if missing:

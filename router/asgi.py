@@ -1,8 +1,8 @@
 """The router as an ASGI application: `app.mount("/voice", router.asgi_app)`.
 
-A request becomes an environ, and the WSGI application answers it on a thread of a pool, which it needs for
-milliseconds. So WSGI and ASGI servers have the same routes and the same authentication. An accepted WebSocket stays
-with its server: `actors.connections.asgi` carries the messages. This module must not know what a route means.
+A request is converted to an environ. The WSGI application answers it on a thread of a pool, within milliseconds. So
+WSGI and ASGI servers have the same routes and the same authentication. An accepted WebSocket stays with its server:
+`actors.connections.asgi` carries the messages. This module must not know what a route means.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES: Final = 1024 * 1024
-"""The largest body of an HTTP request: the routes take forms and short JSON."""
+"""The largest body of an HTTP request. The routes take only forms and short JSON."""
 
 _SCHEMES: Final = {"ws": "http", "wss": "https"}
-"""The HTTP scheme of an upgrade request, by the scheme of its WebSocket URL."""
+"""A map from the scheme of a WebSocket URL to the HTTP scheme of its upgrade request."""
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -65,11 +65,14 @@ _FAILED: Final = _Answer(HTTPStatus.INTERNAL_SERVER_ERROR, (), b"Internal error;
 class AsgiApp:
     """The application: WebSocket routes, health, readiness and pages, below any mount point.
 
-    The application needs no lifespan events. Where a server sends them, their shutdown closes the router.
+    The application needs no lifespan events. If a server sends them, their shutdown closes the router.
     """
 
     _path_routing = True
-    """An attribute for Channels' `URLRouter`, which then takes the `path()` of this application for a prefix."""
+    """An attribute for Channels' `URLRouter`.
+
+    With it, `URLRouter` treats the `path()` of this application as a prefix.
+    """
 
     def __init__(self, app: WSGIApp, pool: Callable[[], Pool], close: Callable[[], None], loop: EventLoop) -> None:
         self._app = app
@@ -96,7 +99,7 @@ class AsgiApp:
         handshake = AsgiHandshake(self._crossing_of_loop(), offered=scope.get("subprotocols") or (), peer=_peer(scope))
         try:
             answer = await self._respond(_environ(scope, "GET", handshake))
-        except BaseException:  # the server cancels a request whose client is gone
+        except BaseException:  # the server cancels a request when its client has gone
             handshake.abandon()
             raise
         if handshake.connection is not None:
@@ -120,7 +123,7 @@ class AsgiApp:
         while (event := await receive())["type"] != "lifespan.shutdown":
             if event["type"] == "lifespan.startup":
                 await send({"type": "lifespan.startup.complete"})
-        # Not on the router's own pool, which ends with the router.
+        # The router's own pool ends with the router, so it cannot run this.
         await asyncio.to_thread(self._close)
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -147,7 +150,7 @@ class AsgiApp:
 
 
 def _settle(future: asyncio.Future[_Answer], result: _Answer | BaseException) -> None:
-    if future.done():  # cancelled
+    if future.done():  # the request was cancelled
         return
     if isinstance(result, _Answer):
         future.set_result(result)
@@ -175,7 +178,7 @@ def _call(app: WSGIApp, environ: dict[str, Any]) -> _Answer:
 
 
 async def _refuse(scope: Scope, send: Send, answer: _Answer) -> None:
-    """Answer a WebSocket request in plain HTTP. A server without that extension closes it, and the client gets 403."""
+    """Answer a WebSocket request in plain HTTP. If the server lacks that extension, close; then the client gets 403."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1000})
         return
@@ -192,7 +195,7 @@ async def _body(receive: Receive) -> bytes | None:
     """Return the body of a request, or None if it is larger than `MAX_BODY_BYTES`.
 
     Raises:
-        _ClientGone: the client left first.
+        _ClientGone: the client left before the body was complete.
     """
     body = bytearray()
     while True:
@@ -207,10 +210,10 @@ async def _body(receive: Receive) -> bytes | None:
 
 
 class _NoHandshake:
-    """The stand-in for a handshake, in the environ of a plain HTTP request."""
+    """The object in place of a handshake, in the environ of a plain HTTP request."""
 
     def accept(self, **_how: Any) -> Any:
-        """Refuse a request that has come as plain HTTP."""
+        """Refuse the request, because it came as plain HTTP."""
         raise HandshakeRefused(HTTPStatus.UPGRADE_REQUIRED, "a WebSocket is served here")
 
 
@@ -241,15 +244,15 @@ def _environ(scope: Scope, method: str, handshake: object, body: bytes = b"") ->
         HANDSHAKE: handshake,
     }
     for name, value in scope.get("headers", ()):
-        if b"_" in name:  # it would pass for the header with a hyphen, which a proxy may have set
+        if b"_" in name:  # an underscore would pass for a hyphen, and so for a header that a proxy may have set
             continue
         key = _header_key(name.decode("latin-1"))
         text = value.decode("latin-1")
         environ[key] = f"{environ[key]},{text}" if key in environ else text
-    if body:  # its length has no header where it came in chunks
+    if body:  # a body that came in chunks has no header with its length
         environ["CONTENT_LENGTH"] = str(len(body))
     if scope["type"] == "websocket":
-        # A server may serve WebSockets over HTTP/2, which has no such headers.
+        # A server may serve WebSockets over HTTP/2, which lacks these headers.
         environ |= {"HTTP_UPGRADE": "websocket", "HTTP_CONNECTION": "Upgrade"}
     return environ
 
@@ -263,13 +266,13 @@ def _split_path(scope: Scope) -> tuple[str, str]:
     elif root and (path == root or path.startswith(f"{root}/")):
         below = path[len(root) :]
     else:
-        # Litestar takes the mount point away, and adds a slash that was not requested.
+        # Litestar removes the mount point, and adds a slash that was not requested.
         below = path if requested.endswith("/") else path.removesuffix("/")
     return requested.removesuffix(below) if requested.endswith(below) else root, below
 
 
 def _latin(path: str) -> str:
-    """Return a path as WSGI has it: its bytes as characters (PEP 3333)."""
+    """Return a path in the form of WSGI: its bytes as characters (PEP 3333)."""
     return path.encode().decode("latin-1")
 
 
@@ -300,7 +303,7 @@ class EventLoop:
         self._loop = asyncio.get_running_loop()
 
     def plain(self, name: str, hook: Any) -> Any:
-        """Return a plain function for a hook that is a coroutine function, and any other object as it is."""
+        """Return a plain function for a hook that is a coroutine function. Return any other object unchanged."""
         if not inspect.iscoroutinefunction(hook) and not inspect.iscoroutinefunction(type(hook).__call__):
             return hook
         self.hooks.append(name)
@@ -310,7 +313,7 @@ class EventLoop:
         """Run a hook on the event loop, and return its result. Blocks the calling thread, which belongs to a pool."""
         loop = self._loop
         if loop is None or not loop.is_running():
-            # A call in memory (`router.testing`) has no server: the hook gets a loop of its own.
+            # A call in memory (`router.testing`) has no server, so the hook gets a separate event loop.
             return asyncio.run(asyncio.wait_for(hook(*args), self._timeout_s))
         future = asyncio.run_coroutine_threadsafe(hook(*args), loop)
         try:
@@ -320,7 +323,7 @@ class EventLoop:
             raise
 
     def refuse_hooks(self) -> None:
-        """Raise `ValueError` where a hook needs an event loop, which a WSGI server does not have."""
+        """Raise `ValueError` if a hook needs an event loop, which a WSGI server does not have."""
         if self.hooks:
             problem = "a coroutine, which only `asgi_app` can run: make it a plain function"
             raise ValueError(f"{' and '.join(self.hooks)} must not be {problem}")

@@ -1,4 +1,4 @@
-"""The sessions of one process by a name that their client's wire gives them, such as the id of a telephone call."""
+"""The sessions of one process, by a name on their client's wire, such as the id of a telephone call."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from typing import Final
 
 MAX_NAMES: Final = 100_000
-"""The most names that are kept. A further name removes the oldest; one process never carries so many sessions."""
+"""The most names that are kept. A further name removes the oldest one. One process never carries so many sessions."""
 
 
 class CallNames:
@@ -17,9 +17,9 @@ class CallNames:
         self._sessions: dict[str, str] = {}
 
     def add(self, name: str, session_id: str) -> bool:
-        """Add the name of a session. Return False where another present session has the name, and keeps it.
+        """Add the name of a session. Return False if another present session has the name, and keeps it.
 
-        A client chooses the names on its wire. A second one must not get the requests that are about the first one.
+        A client chooses the names on its wire. A second session must not get requests that are about the first one.
         """
         with self._lock:
             if self._sessions.setdefault(name, session_id) != session_id:

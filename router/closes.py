@@ -1,6 +1,7 @@
-"""Every close of a client's connection: its code, its reason, the labels of its metric, and "come back?". Pure.
+"""Every close of a client's connection: code, reason, labels of the metric, and whether to come back. Pure.
 
-An `Error` that ends a session has the row of its code. `docs/operations.md` has this table, as `table` prints it.
+An `Error` that ends a session has a row for its code. `docs/operations.md` has this table in the form that `table`
+returns.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from actors.connections.close_codes import CloseCode
 
 
 class ComeBack(enum.Enum):
-    """Whether a client gains by connecting again."""
+    """Whether a client should connect again."""
 
     NO = "no"
-    """The next session would end in the same way, or was ended on purpose."""
+    """The client should stay away, because the next session would end alike, or the end was on purpose."""
     AT_ONCE = "at once"
-    """Another process serves the client, so no back-off is needed."""
+    """The client should connect again at once, because another process serves it."""
     LATER = "later"
-    """With a back-off: the cause may last."""
+    """The client should connect again after a back-off, because the cause may last."""
 
 
 class End(enum.StrEnum):
@@ -39,7 +40,7 @@ class Close(NamedTuple):
 
     code: CloseCode
     reason: str
-    """The reason in the close frame; `…` where it depends on the occasion."""
+    """The reason in the close frame; `…` if the reason depends on the occasion."""
     comes_back: ComeBack
     end: End
     label: str
@@ -75,7 +76,7 @@ FATAL: Final = frozenset(
         "beta_api_shape_disabled",
     }
 )
-"""The codes that another try would meet again: of a credential, a quota or the configuration (upstream 8.3)."""
+"""The codes of errors that a retry would meet again: of a credential, a quota or the configuration (upstream 8.3)."""
 
 LIMITS: Final = (
     "MAX_CALL_LENGTH",
@@ -109,18 +110,18 @@ ERRORS: Final[dict[str, Close]] = {
         _unavailable(OTHER_CODE),
     )
 }
-"""The closes behind an `Error`, by its code."""
+"""The closes after an `Error`, by its code."""
 
 DRAINED: Final = Close(CloseCode.SERVICE_RESTART, "SERVER_GOING_AWAY", ComeBack.AT_ONCE, End.DRAINED, "1012")
-"""The end of a drained session that has no turn in progress. Its client knows the reason by a `Warning`."""
+"""The end of a drained session that has no turn in progress. Its client gets the reason in a `Warning`."""
 DRAINED_OPENAI: Final = DRAINED._replace(reason="the server restarts")
-"""The same for a client of OpenAI Realtime."""
+"""The end of a drained session, for a client of OpenAI Realtime."""
 HUNG_UP: Final = Close(CloseCode.NORMAL_CLOSURE, "", ComeBack.NO, End.CLIENT, "1000")
 """The answer to a client that closes the call."""
 STREAM_ENDED: Final = HUNG_UP._replace(end=End.CLOSED)
-"""The end of a transcription behind its last words."""
+"""The end of a transcription after its last words."""
 SETTINGS_REFUSED: Final = Close(CloseCode.NORMAL_CLOSURE, "…", ComeBack.NO, End.FAILED, OTHER_CODE)
-"""The end of a session whose Settings its upstream refused: the reason is the upstream's code."""
+"""The end of a session whose Settings the upstream refused. The reason is the upstream's code."""
 CALL_REFUSED: Final = Close(CloseCode.POLICY_VIOLATION, "…", ComeBack.NO, End.CLOSED, "1008")
 """The end of a telephone call that no agent can take."""
 CRASHED: Final = Close(*close_codes.CRASHED, ComeBack.LATER, End.CRASHED, "INTERNAL_SERVER_ERROR")
@@ -147,14 +148,14 @@ CLOSES: Final[dict[str, Close]] = {
 
 
 def of_error(code: str) -> Close:
-    """Return the close behind an `Error` with this code."""
+    """Return the row of the table for a close after an `Error` with this code."""
     return ERRORS.get(code, ERRORS[OTHER_CODE])
 
 
 def for_openai(code: int) -> int:
     """Return the close code for a client of OpenAI Realtime.
 
-    1011 names a fault of the router itself. Here the upstream is at fault, and another attempt may succeed.
+    1011 would mean a fault of the router. Here the upstream is at fault, and another attempt may succeed.
     """
     return CloseCode.TRY_AGAIN_LATER if code == CloseCode.INTERNAL_ERROR else code
 

@@ -69,7 +69,8 @@ class Router:
         settings: the fields of `RouterConfig` as keywords, validated as the command's settings are. A keyword that is
             None counts as not given, and the environment is not read. With neither a key nor an upstream the embedded
             simulator answers.
-        authenticate and the others: hooks, called on separate threads; see `router.hooks` and docs/embedding.md.
+        authenticate and the further arguments: hooks, called on separate threads; see `router.hooks` and
+            docs/embedding.md.
 
     Raises:
         ConfigError: a setting is unknown, or its value is invalid.
@@ -100,17 +101,17 @@ class Router:
         )
         self._parts = Parts(self.config, own)
         self.ask_workers: Callable[[dict[str, Any]], list[Any]] = lambda verb: [verbs.perform(self, verb)]
-        """Performs a verb of an operator, and returns its answers.
+        """The function that performs a verb of an operator, and returns the answers.
 
-        This function asks this process alone. The server replaces it with one that asks all workers.
+        This default asks only this process. The server replaces it with a function that asks all workers.
         """
 
     @classmethod
     def standalone(cls, config: RouterConfig) -> Router:
         """Make a router whose web server serves nothing else.
 
-        In a storm of new calls the threads of that server wait (`router.pacing`), so that present callers hear no
-        delay. The threads of a host application have other work and never wait.
+        While many calls begin, the threads of that server wait (`router.pacing`), so that present callers hear no
+        delay. The threads of a host application have other work, so they never wait.
         """
         router = cls(config)
         router._parts.is_standalone = True
@@ -120,7 +121,7 @@ class Router:
 
     @property
     def metrics(self) -> Metrics:
-        """The counters of this process; a server attaches them to memory that its workers share."""
+        """The counters of this process. A server attaches them to memory that its workers share."""
         return self._parts.metrics
 
     @property
@@ -135,7 +136,7 @@ class Router:
 
     @property
     def custody(self) -> Custody | None:
-        """The way to the keeper of sessions; None where none outlives its process."""
+        """The channel to the keeper of sessions; None if no session outlives its process."""
         return self._parts.custody
 
     @custody.setter
@@ -143,16 +144,19 @@ class Router:
         self._parts.custody = custody
 
     def keep_in(self, shared: SharedSnapshots) -> None:
-        """Keep lost calls in memory that all workers share. Called before `start`."""
+        """Keep the snapshots of lost calls in memory that all workers share. Call this before `start`."""
         self._parts.keep_in(shared)
 
     def share(self, switches: Switches, unpriced: Once) -> None:
-        """Use switches of the operator, and a set of models whose missing price was logged, that all workers share."""
+        """Use two things that all workers share: the operator's switches, and the models known to lack a price."""
         self._parts.operator.switches.attach(switches)
         self._parts.session_factory.observers.unpriced.attach(unpriced)
 
     def count_in(self, shared: SharedLimits, slot: int) -> None:
-        """Count sessions together with the other workers, in a slot of this worker alone. Called before `start`."""
+        """Count sessions together with the other workers. The counts of this worker are in the slot.
+
+        Call this before `start`.
+        """
         self._parts.count_in(shared, slot)
 
     # Start and close.
@@ -189,10 +193,10 @@ class Router:
     def tool(self, *definition: Any) -> Any:
         """Offer a function to the model of every session that starts from now on, and answer its calls.
 
-        Called as `router.tool(name, schema, handler)`, or as the decorator `@router.tool(schema)` of a handler. The
-        schema is OpenAI's and Deepgram's, `{name, description, parameters}`; with a name beside it, the JSON Schema
-        of the parameters alone suffices. A thread of the tools pool calls `handler(arguments, call)`, with a dict and
-        a `ToolCall`. The handler returns text, or any value that can be written as JSON.
+        Call it as `router.tool(name, schema, handler)`, or as the decorator `@router.tool(schema)` of a handler. The
+        schema is OpenAI's and Deepgram's, `{name, description, parameters}`. If `name` is given, the JSON Schema of
+        only the parameters is enough. A thread of the tools pool calls `handler(arguments, call)`, with a dict and a
+        `ToolCall`. The handler returns text, or any value that can be written as JSON.
 
         Raises:
             ValueError: the schema or the name is invalid, or the name is taken.
@@ -206,10 +210,10 @@ class Router:
     def handle(self, environ: Environ, *, profile: Profile = "openai") -> Response:
         """Upgrade a request to a session, and return the response of the WSGI application.
 
-        The response is a WSGI application itself: `return router.handle(environ)(environ, start_response)`. A request
-        that cannot be upgraded is answered in plain HTTP and raises nothing. The call returns at once where the socket
-        can be taken over from the server. Where the server's own TLS prevents the hand-over, the call returns at the
-        end of the session (docs/embedding.md).
+        The response is itself a WSGI application: `return router.handle(environ)(environ, start_response)`. A request
+        that cannot be upgraded is answered in plain HTTP and raises nothing. The call returns at once if the socket can
+        be taken over from the server. If the server's own TLS prevents the hand-over, the call returns at the end of
+        the session (docs/embedding.md).
 
         Raises:
             ValueError: there is no such profile, or a hook is a coroutine.
@@ -253,7 +257,7 @@ class Router:
 
     @property
     def front_routes(self) -> tuple[FrontRoute, ...]:
-        """The paths of the fronts, each with the function that serves it; the WSGI app mounts them."""
+        """The paths of the fronts, each with the function that serves it. The WSGI app mounts these paths."""
         return routes(self)
 
     def accept(
@@ -263,8 +267,8 @@ class Router:
 
         `authenticate` is not called for a request that its front has verified itself.
 
-        The session owns the socket from here on; bytes that the server still writes are discarded. The call blocks
-        while `authenticate` runs, and until the end of the session where the server only lends its socket.
+        The session owns the socket afterwards. Bytes that the server still writes are discarded. The call blocks while
+        `authenticate` runs, and until the end of the session if the server only lends its socket.
 
         Raises:
             HandshakeRefused: the request is invalid, or the router takes no more sessions; the socket is untouched.
@@ -289,10 +293,10 @@ class Router:
         return self._parts.authentication.is_required
 
     def identify(self, environ: Environ) -> Principal | None:
-        """Authenticate a request that begins no session. Return None where no authentication is configured.
+        """Authenticate a request that begins no session. Return None if no authentication is configured.
 
         Raises:
-            HandshakeRefused: 401 for an absent or wrong credential; 403 for a foreign page; 500 or 503 where
+            HandshakeRefused: 401 for an absent or wrong credential; 403 for a foreign page; 500 or 503 if
                 `authenticate` gave no verdict.
         """
         parts = self._parts
@@ -320,12 +324,12 @@ class Router:
 
         Args:
             principal: the client that asks for the token.
-            ttl_s: the wanted validity in seconds. The client's own credential may shorten it.
-            is_single_use: whether the token opens one session alone.
+            ttl_s: the requested validity in seconds. If the client's own credential expires sooner, so does the token.
+            is_single_use: whether the token opens only one session.
             session: the configuration with which the token's sessions on `/v1/realtime` begin.
 
         Raises:
-            HandshakeRefused: 403 for a client that itself came with such a token; 400 for a long session.
+            HandshakeRefused: 403 if the client itself came with such a token; 400 if `session` is too long.
         """
         return self._parts.authentication.grant(principal, ttl_s, is_single_use=is_single_use, session=session)
 
@@ -335,7 +339,7 @@ class Router:
         return self._parts.runtime.is_alive
 
     def problems(self) -> list[str]:
-        """Return the problems of the dispatchers, a few words each. With any problem no session is started."""
+        """Return the problems of the dispatchers, a few words each. While there is a problem, no session is started."""
         return self._parts.runtime.problems()
 
     def ailments(self) -> list[str]:
@@ -344,7 +348,7 @@ class Router:
         return self.problems()
 
     def readiness(self) -> tuple[bool, str]:
-        """Return whether a new session would succeed, and the reason. Judges by recent dials and dials nothing itself.
+        """Return whether a new session would succeed, and the reason. Judge by recent dials, without a new one.
 
         A router that was not started is ready, so that a load balancer sends the first session, which starts the
         router.
@@ -363,7 +367,7 @@ class Router:
     def load(self) -> float:
         """Return the largest used part of the limits, the queues and the dispatchers' time; 1.0 is full.
 
-        Does not block. Sessions count over all workers, everything else in this process.
+        Does not block. The sessions of all workers are counted, and everything else only in this process.
         """
         return self._parts.load()
 
@@ -375,7 +379,7 @@ class Router:
         """Return the live sessions. Blocks, so it must not run on a dispatcher's thread.
 
         Raises:
-            pykka.Timeout: the supervisor did not answer in time; `is_alive` shows whether it can.
+            pykka.Timeout: the supervisor did not answer in time; `is_alive` shows whether it is able to.
         """
         sessions: list[lifecycle.SessionInfo] = self._parts.runtime.ask(
             lifecycle.ListSessions(), default=[], timeout_s=timeout_s
@@ -383,7 +387,9 @@ class Router:
         return sessions
 
     def describe_session(self, session_id: str, timeout_s: float = 1.0) -> dict[str, Any] | None:
-        """Return the facts about a session and its usage so far; None for an unknown one. Blocks, as `sessions` does.
+        """Return the facts about a session and its usage so far; None for an unknown session.
+
+        Blocks, as `sessions` does.
 
         Raises:
             pykka.Timeout: an actor did not answer in time.
@@ -393,12 +399,12 @@ class Router:
             return None
         facts: dict[str, Any] = {"actors": {}}
         for name, ref in actors.items():
-            with contextlib.suppress(pykka.ActorDeadError):  # it has stopped meanwhile
+            with contextlib.suppress(pykka.ActorDeadError):  # the actor has stopped meanwhile
                 facts["actors"][name] = ref.ask(lifecycle.Describe(), timeout=timeout_s)
         return {**facts, **self._parts.session_factory.observers.describe(session_id)}
 
     def end_session(self, session_id: str, timeout_s: float = 1.0) -> bool:
-        """End a session with an `Error`. Return whether there is one. Blocks, as `sessions` does.
+        """End a session with an `Error`. Return whether the session exists. Blocks, as `sessions` does.
 
         Raises:
             pykka.Timeout: the supervisor did not answer in time.
@@ -406,7 +412,7 @@ class Router:
         return bool(self._parts.runtime.ask(lifecycle.EndOne(session_id), default=False, timeout_s=timeout_s))
 
     def end_named(self, name: str) -> bool:
-        """End the session with this name, such as a telephone call's id. Return whether this process had one."""
+        """End the session with this name, such as a telephone call's id. Return whether it was in this process."""
         session_id = self._parts.session_factory.names.find(name)
         return session_id is not None and self.end_session(session_id)
 
@@ -454,13 +460,17 @@ class Router:
         """Close the connection of a client whose session no process continues; see `router.establish.adopt`."""
         adopt.give_up(self._parts, data, connection)
 
+    def count_unkept(self) -> None:
+        """Count a session that continues here, but that no other process could continue."""
+        adopt.count_unkept(self._parts)
+
     def count_lost(self) -> None:
         """Count a session whose process died, and that no process continues."""
         adopt.count_lost(self._parts)
 
     @property
     def value_layout(self) -> str:
-        """The form of the values of sessions that this version reads (`adopt`)."""
+        """The layout of session values that this version reads (`adopt`)."""
         return VALUE_LAYOUT
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
@@ -472,7 +482,7 @@ class Router:
         return adopt.limits_of_value(self._parts, data)
 
     def count_adoption(self, data: bytes, *, is_suspect: bool = False) -> bytes:
-        """Return the value of a session with one adoption more. See `carried.count_adoption`.
+        """Return the value of a session with one more adoption counted. See `carried.count_adoption`.
 
         Raises:
             SnapshotError: the value is damaged, or of another version.
@@ -480,7 +490,7 @@ class Router:
         return count_adoption(data, is_suspect=is_suspect)
 
     def let_depart(self, by: lifecycle.Exit) -> None:
-        """Let the sessions depart to another process during the next drain, which would end them otherwise."""
+        """Let the next drain move the sessions to another process. Otherwise the drain would end them."""
         adopt.let_depart(self._parts, by)
 
     def actors_of(self, session_id: str, timeout_s: float = 1.0) -> dict[str, Ref]:
@@ -494,7 +504,7 @@ def checked_profile(profile: str) -> Profile:
     """Return the profile of this name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no profile of this name.
     """
     if profile not in PROFILES:
         raise ValueError(f"profile must be one of {', '.join(PROFILES)}, not {profile!r}")

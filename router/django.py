@@ -1,7 +1,7 @@
 """Django: `path("voice", view(router))` in `urlpatterns` lets the project take calls at that path.
 
-The view hands the request's socket over and returns a throw-away response, because Django and the server need one.
-The bytes that they write of it are discarded.
+The view hands the request's socket over. It then returns a response, because Django and the server need one. The bytes
+of that response are discarded.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ UNDER_ASGI = Response(HTTPStatus.NOT_IMPLEMENTED, f"a view under ASGI cannot ser
 def view(router: Router, *, profile: Profile = "openai") -> Callable[[HttpRequest], HttpResponse]:
     """Make a view that serves WebSockets.
 
-    The view may be decorated (`login_required`), because a decorator's refusal is a plain response.
+    The view may be decorated, for example with `login_required`: a decorator's refusal is a plain response.
 
     Raises:
         ValueError: there is no such profile.

@@ -24,22 +24,22 @@ class ConfigError(RouterError):
     def __init__(self, *, source: str, name: str, problem: str) -> None:
         super().__init__(source, name, problem)
         self.source = source
-        """The place that sets the value: "the command line", "the environment", ".env", or the path of the file."""
+        """The source of the value: "the command line", "the environment", ".env", or the path of the file."""
         self.name = name
         """The setting's name in its source: a flag, a variable, or a key of the file."""
         self.problem = problem
-        """The rest of a sentence that begins with the name. The sentence never holds a credential."""
+        """The rest of the sentence that begins with the name. It never contains a credential."""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.source}) {self.problem}"
 
 
 class StartError(RouterError):
-    """A failure of the start outside the configuration, such as a port in use."""
+    """A failure of the start that the configuration did not cause, such as a port in use."""
 
 
 class VerbError(RouterError):
-    """A verb of an operator that a running server refused, or did not answer. The text holds no credential."""
+    """A running server refused an operator's verb, or did not answer. The text holds no credential."""
 
 
 class ToolError(RouterError):
@@ -51,4 +51,4 @@ class EndpointError(ToolError):
 
 
 class HandlerError(ToolError):
-    """A handler of the embedding application that raised, or whose result cannot be sent."""
+    """A handler of the embedding application raised, or its result cannot be sent."""

@@ -1,7 +1,7 @@
 """Flask: `mount(app, router, "/voice")` lets the application take calls at that path.
 
-`mount` wraps `app.wsgi_app`, in front of Flask, because the request's socket leaves the server. A view, and the code
-around a view (`before_request`, sessions, blueprints), would have to return a response.
+`mount` wraps `app.wsgi_app`, and so acts before Flask, because the request's socket leaves the server. A view, and the
+code around it (`before_request`, sessions, blueprints), would have to return a response.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Hooks of an embedding application: authentication, configuration of a session, notifications of its events.
+"""The hooks of an embedding application: authentication, configuration of a session, notifications of its events.
 
 Hooks run on separate threads, each call for at most `deadlines.hook_s`. Only `authenticate` (`router.access`) can
 refuse a call. A failure of any other hook is logged with the session's id, and the call continues.
@@ -22,13 +22,13 @@ logger = logging.getLogger(__name__)
 
 
 class SessionContext(msgspec.Struct, frozen=True, kw_only=True):
-    """The facts about the session that a notification is about."""
+    """The facts about the session of a notification."""
 
     id: str
     """The id of the session: the `request_id` of the client's Welcome. Every log line of the session has the id."""
     request: Request
     tags: tuple[str, ...] = ()
-    """The `tags` of the client's Settings; empty before they came."""
+    """The `tags` of the client's Settings; empty before the Settings."""
 
     @property
     def principal(self) -> Principal | None:
@@ -41,10 +41,10 @@ class SessionEnd(msgspec.Struct, frozen=True, kw_only=True):
 
     duration_s: float
     code: int
-    """The close code of the side that closed first; 1006 where the connection broke without one."""
+    """The close code of the side that closed first; 1006 if the connection broke without one."""
     reason: str
     restarts: int
-    """The number of lost upstreams that the session replaced."""
+    """The number of lost upstreams that were replaced."""
 
 
 Configure = Callable[[Request, dict[str, Any]], Mapping[str, Any] | None]
@@ -66,25 +66,28 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
     """
     on_session_start: OnSessionStart | None = None
     on_session_end: OnSessionEnd | None = None
-    """Called last of all hooks of a session."""
+    """Called as the last hook of a session."""
     on_turn: OnTurn | None = None
-    """Called at the end of each of the agent's turns."""
+    """Called at the end of each turn of the agent."""
     on_usage: OnUsage | None = None
     """Called for each response, and each transcript, whose usage the upstream reports."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             hook = getattr(self, name)
-            # No event loop runs here: a coroutine would never be awaited.
+            # No event loop runs here, so a coroutine would never be awaited.
             if hook is not None and (not callable(hook) or inspect.iscoroutinefunction(hook)):
                 raise ValueError(f"{name} must be a plain function, which is called on a thread")
 
     def performer(self, request: Request, perform: Callable[[Any, Principal | None], Any]) -> Callable[[Any], Any]:
-        """Return the function that does a session's work: it calls `configure` for Settings, else `perform`."""
+        """Return the function that does a session's work.
+
+        It calls `configure` for Settings, and `perform` for other work.
+        """
         configure, principal = self.configure, request.principal
         if configure is None:
-            # The closure holds the principal alone, so that the headers of the request are freed.
-            return lambda work: perform(work, principal)
+            # The object holds only the principal, so that the headers of the request are freed.
+            return _Performing(perform, principal)
 
         def perform_or_configure(work: Any) -> Any:
             if not isinstance(work, ConfigureSession):
@@ -99,7 +102,7 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def delivered(self) -> tuple[type, ...]:
-        """The classes of the notifications that some hook takes."""
+        """The classes of the notifications for which there is a hook."""
         kinds = {
             lifecycle.SessionStarted: self.on_session_start,
             lifecycle.SessionEnded: self.on_session_end,
@@ -107,7 +110,7 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
             Usage: self.on_usage,
         }
         taken = tuple(kind for kind, hook in kinds.items() if hook is not None)
-        # Every later notification has the tags.
+        # The tags are needed for every later notification.
         return (*taken, Tagged) if taken else ()
 
     @property
@@ -116,7 +119,7 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
         return self.on_turn is not None or self.on_usage is not None
 
     def deliverer(self, context: SessionContext) -> Callable[[Any], None] | None:
-        """Return the function that delivers the notifications of one session; None where no hook takes any."""
+        """Return the function that delivers the notifications of one session; None if there is no hook for any."""
         hooks = (self.on_session_start, self.on_session_end, self.on_turn, self.on_usage)
         return _Delivery(self, context).deliver if any(hooks) else None
 
@@ -134,8 +137,21 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
                 self.on_usage(context, notification)
 
 
+class _Performing:
+    """A function that does the work of one session. A closure would take three times the memory."""
+
+    __slots__ = ("_perform", "_principal")
+
+    def __init__(self, perform: Callable[[Any, Principal | None], Any], principal: Principal | None) -> None:
+        self._perform = perform
+        self._principal = principal
+
+    def __call__(self, work: Any) -> Any:
+        return self._perform(work, self._principal)
+
+
 class _Delivery:
-    """The delivery of one session's notifications. They come one at a time."""
+    """The delivery of one session's notifications. Notifications come one at a time."""
 
     def __init__(self, hooks: Hooks, context: SessionContext) -> None:
         self._hooks = hooks

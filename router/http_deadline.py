@@ -1,4 +1,4 @@
-"""One deadline for a whole HTTP exchange, whatever the pace of the other side."""
+"""One deadline for a whole HTTP exchange, however slowly the peer sends."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def shut_down_at(sock: socket.socket, deadline_s: float) -> Iterator[None]:
-    """Shut a socket down at a moment of the monotonic clock, unless the block has ended before.
+    """Shut a socket down at a time of the monotonic clock, unless the block has ended before that time.
 
-    A socket's own time-out restarts with every byte, so a peer that drips would hold the thread without end.
+    A socket's own time-out restarts with every byte. So a peer that sends single bytes would hold the thread without
+    end.
     """
     timer = threading.Timer(max(0.0, deadline_s - time.monotonic()), _shut_down, (sock,))
     timer.daemon = True
@@ -29,5 +30,5 @@ def shut_down_at(sock: socket.socket, deadline_s: float) -> Iterator[None]:
 
 def _shut_down(sock: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        # By the plain class, because the TLS socket's own shutdown is not safe beside a reading thread.
+        # The plain class is used, because the TLS socket's own shutdown is not safe while another thread reads.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)

@@ -1,8 +1,8 @@
-"""The bounds of a JSON text, judged before the text is parsed.
+"""The bounds of a JSON text, checked before the text is parsed.
 
-A parser makes an object for every value: 1 MB of empty lists takes it 45 ms and 30 MB. The module counts brackets and
-commas in the text, at the speed of C. Strings may contain some, too, so the first count is too high. Only a text whose
-first count exceeds a bound is counted again, without its strings.
+A parser makes an object for every value, and 1 MB of empty lists takes 45 ms and 30 MB. This module counts brackets and
+commas in the text, at the speed of C. The first count may be too high, because strings contain such characters, too. If
+it exceeds a bound, the text is counted again without its strings.
 """
 
 from __future__ import annotations
@@ -16,15 +16,19 @@ MAX_VALUES: Final = 50_000
 """The most values of a message: lists, objects and their members. Settings with 128 functions have some 10,000."""
 
 MAX_DEPTH: Final = 200
-"""The most levels of nesting. `orjson` writes 254 levels and reads more, and a message may have to be written again."""
+"""The most levels of nesting.
+
+`orjson` reads more levels, but writes only 254, and a message may have to be written again.
+"""
 
 MAX_RECOUNT_CHARS: Final = 1024 * 1024
-"""The longest text that is counted again without its strings, which takes up to 12 ms."""
+"""The longest text that is counted again without its strings. That takes up to 12 ms."""
 
 _TOO_MANY: Final = f"has more than {MAX_VALUES} values"
 _TOO_DEEP: Final = "is nested too deeply"
 
-# The closing quote is optional: with many quotes and none that closes, every one of them would be tried up to the end.
+# The closing quote is optional. Otherwise, in a text with many quotes of which none closes, each one would be tried up
+# to the end.
 _STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
 _OPEN, _CLOSE = b"[{", b"]}"
@@ -41,17 +45,17 @@ def exceeded_bound(text: str) -> str | None:
     if not has_too_many and brackets <= MAX_DEPTH:
         return None
     if len(text) > MAX_RECOUNT_CHARS:
-        # No part of so long a text is ever written again, so its depth matters to the parser alone, which has a bound.
+        # Such a long text is never written again. So its depth matters only to the parser, which has its own bound.
         return _TOO_MANY if has_too_many else None
     outside = _STRING.sub("", text)
-    # Every member takes a comma, except the first one of each list and object.
+    # Every member needs a comma, except the first one of each list and object.
     if has_too_many and outside.count("[") + outside.count("{") + outside.count(",") > MAX_VALUES:
         return _TOO_MANY
     return _TOO_DEEP if _depth(outside) > MAX_DEPTH else None
 
 
 def is_too_deep(value: Any) -> bool:
-    """Whether a parsed text has more than `MAX_DEPTH` levels, which `exceeded_bound` does not count in a long text."""
+    """Whether a parsed text has more than `MAX_DEPTH` levels. In a long text `exceeded_bound` does not count them."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         level = [

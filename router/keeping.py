@@ -1,12 +1,13 @@
-"""A session that outlives its process: its record is stored before the effects of each step that calls for one.
+"""A session that outlives its process. If a step needs a record, the record is stored before the effects of that step.
 
 The record holds the value of the session, the bytes that its client lacks, and the client's messages that it has not
-handled. Another process reads the record, and the shelf around it, once this process is dead.
+handled. When this process is dead, another one reads the record and the shelf around it.
 """
 
 from __future__ import annotations
 
 import logging
+import zlib
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -14,14 +15,13 @@ import msgspec
 from actors.connections.frames import FrameParser, messages_end
 from actors.connections.shelf import ShelfError, rest_of
 
-# By their names: the machine looks at each message of a session.
+# The names are imported directly, because the machine checks each message of a session.
 from actors.messages import ClientBinaryReceived, ClientTextReceived, SendToClient, StartWork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from actors import messages
-    from actors.connections import frames
     from actors.connections.arena import Arena
     from actors.connections.kept import KeptConnection
     from actors.connections.shelf import Shelf
@@ -32,6 +32,10 @@ logger = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 
 
+LEVEL: Final = 1
+"""The level of compression of records. It halves their memory, and costs 25 µs at a few steps of a turn."""
+
+
 class Record(msgspec.Struct, frozen=True, array_like=True):
     """The facts about one session that its process stores."""
 
@@ -40,20 +44,37 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     begins_at: int
     """The place in the stream to the client at which `unwritten` begins."""
     unwritten: bytes
-    """All bytes for the client that were not written, those of the step among them."""
+    """All bytes for the client that were not written, including those of the present step."""
     pending: list[tuple[bool, bytes]]
-    """The client's messages that were read, and not handled, each with whether it is a text."""
+    """The client's messages that were read but not handled. Each has a flag that says whether it is a text."""
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(Record)
 
 
+def pack(record: Record) -> bytes:
+    """Encode a record in its stored form."""
+    return zlib.compress(_ENCODER.encode(record), LEVEL)
+
+
+def unpack(data: bytes) -> Record:
+    """Decode a stored record.
+
+    Raises:
+        ShelfError: the record is damaged.
+    """
+    try:
+        return _DECODER.decode(zlib.decompress(data))
+    except (msgspec.MsgspecError, zlib.error) as error:
+        raise ShelfError(f"the record is damaged: {error}") from error
+
+
 class Custody(Protocol):
-    """The way of sessions to the keeper. From any thread."""
+    """The channel to the keeper. Methods may be called from any thread."""
 
     arena: Arena
-    """The memory of this process that the keeper has, too."""
+    """The memory of this process that the keeper can also read."""
 
     def hold(self, session_id: str, connection: KeptConnection, shelf: Shelf) -> None:
         """Hand a duplicate of a session's socket, and the place of its memory, to the keeper."""
@@ -63,15 +84,15 @@ class Custody(Protocol):
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """A session as its dead process left it."""
+    """A session in the state in which its dead process left it."""
 
     value: bytes
     words: str
     """The words of the agent's answer that the value lacks."""
     journal: list[str | bytes]
-    """The client's messages behind the value."""
+    """The client's messages that came after the value was stored."""
     sent_bytes: int
-    """The bytes of audio that the client was sent behind the value."""
+    """The number of audio bytes that were sent to the client after the value was stored."""
     unread: bytes
     unsent: bytes
     died_in_step: bool
@@ -79,11 +100,22 @@ class Recovered(msgspec.Struct, frozen=True):
 
 
 class ShelvedMachine:
-    """The machine of a session, whose records it stores. On the session's dispatcher.
+    """The machine of a session, which stores the session's records. Runs on the session's dispatcher.
 
     A record is stored before the first bytes of its step are written, so that the steps of one turn share a record. A
-    step without bytes for the client, and one that starts a function, store theirs at once.
+    step without bytes for the client, or a step that starts a function, stores its record at once.
     """
+
+    __slots__ = (
+        "_carried",
+        "_connection",
+        "_hold",
+        "_machine",
+        "_marks",
+        "_seen",
+        "_unhandled",
+        "_words",
+    )
 
     def __init__(
         self, machine: Machine, carried: Carried, connection: KeptConnection, hold: Callable[[], None]
@@ -93,30 +125,32 @@ class ShelvedMachine:
         self._carried = carried
         self._marks = carried.marks
         self._connection = connection
+        self._unhandled = connection.unhandled
         self._seen = self._words = -1
-        self.held_bytes = machine.held_bytes
-        self.describe = machine.describe
         connection.may_drop = self._marks.may_drop_audio
 
+    def held_bytes(self) -> int:
+        """Return the bytes that the machine keeps; see `Machine.held_bytes`."""
+        return self._machine.held_bytes()
+
+    def describe(self) -> messages.Facts:
+        """Return a few facts about the session; see `Machine.describe`."""
+        return self._machine.describe()
+
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
-        """Handle an input, and store a record before its effects where the session calls for one."""
-        connection = self._connection
+        """Handle an input. If the session needs a record, store it before the effects of the input."""
         if type(message) is ClientBinaryReceived:
-            delivered, data = connection.delivered, message.data
-            if delivered and delivered[0] is data:
-                del delivered[0]
+            # Most inputs are frames of the microphone, which send nothing to the client.
+            unhandled = self._unhandled
+            if unhandled.newest is message.data:
+                unhandled.newest = None
             else:
-                _take(delivered, len(data))
+                unhandled.take_binary(len(message.data))
             commands = self._machine.handle(message, now_s)
-            # Most inputs are frames of the microphone, for which the client gets nothing.
-            if self._marks.record_due != self._seen and connection.shelf is not None:
-                commands = list(commands)
-                connection.emitted += [it.frame for it in commands if type(it) is SendToClient]
-                self._note_step(connection.shelf, commands)
-            return commands
+            return commands if self._marks.record_due == self._seen else self._note_binary(commands)
+        connection = self._connection
         if type(message) is ClientTextReceived:
-            _take_text(connection.delivered)
-            connection.texts += 1
+            self._unhandled.take_text()
         shelf = connection.shelf
         if shelf is None:
             return self._machine.handle(message, now_s)
@@ -132,6 +166,14 @@ class ShelvedMachine:
         marks = self._marks
         # Most of these inputs are audio of the agent.
         if marks.record_due != self._seen or marks.words_due != self._words or shelf.asks_for_record:
+            self._note_step(shelf, commands)
+        return commands
+
+    def _note_binary(self, commands: Iterable[messages.Command]) -> Iterable[messages.Command]:
+        shelf = self._connection.shelf
+        if shelf is not None:
+            commands = list(commands)
+            self._connection.emitted += [it.frame for it in commands if type(it) is SendToClient]
             self._note_step(shelf, commands)
         return commands
 
@@ -168,51 +210,34 @@ class ShelvedMachine:
         except ValueError:
             logger.warning("a session cannot be kept", exc_info=True)
             return
-        waiting = [it for it in connection.delivered if isinstance(it, str | bytes)]
+        waiting = self._unhandled.messages()
         pending = [(isinstance(it, str), it.encode() if isinstance(it, str) else it) for it in waiting]
         record = Record(value, shelf.written, unwritten, pending)
         try:
-            is_stored = shelf.store(_ENCODER.encode(record), journal_from)
+            is_stored = shelf.store(pack(record), journal_from)
         except MemoryError as error:
             connection.stop_keeping(error)
             return
         if is_stored:
-            connection.texts = 0
+            self._unhandled.texts = 0
             self._marks.note_stored()
             self._words = self._marks.words_due
             if self._hold is not None:
-                # Only now: until then the keeper has the memory of the process before.
+                # Hold the session only now, because until then the keeper has the memory of the previous process.
                 self._hold()
                 self._hold = None
 
 
-def _take(delivered: list[frames.Event], size: int) -> None:
-    """Remove binary messages of a size, which were joined or cut."""
-    while size > 0 and delivered and not isinstance(delivered[0], str):
-        first = delivered.pop(0)
-        if isinstance(first, bytes):
-            if len(first) > size:
-                delivered.insert(0, first[size:])
-            size -= len(first)
-
-
-def _take_text(delivered: list[frames.Event]) -> None:
-    while delivered and not isinstance(delivered[0], bytes):
-        if isinstance(delivered.pop(0), str):
-            return
-
-
 def recovered(arena: Arena, at: int, serial: int, written: int, read: int) -> Recovered:
-    """Return a session as its dead process left it. `written` and `read` are what the kernel counts now.
+    """Return a session in the state in which its dead process left it.
+
+    `written` and `read` are the kernel's present counts.
 
     Raises:
-        ShelfError: the facts do not suffice.
+        ShelfError: the stored facts are not enough to continue the session.
     """
     rest, written = rest_of(arena, at, serial, written, read)
-    try:
-        record = _DECODER.decode(rest.record)
-    except msgspec.MsgspecError as error:
-        raise ShelfError(f"the record is damaged: {error}") from error
+    record = unpack(rest.record)
     # A message of several frames that was half read is read again as a whole.
     whole = messages_end(rest.journal)
     unread = rest.journal[whole:]

@@ -1,4 +1,4 @@
-"""The load of a process, for load balancers: the largest used part of everything that bounds it. Pure."""
+"""The load of a process, for load balancers: the largest used part of any of its limits. Pure."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FULL_LAG_S: Final = 0.25
-"""The lag of a dispatcher, in seconds, at which its process counts as full.
+"""If a dispatcher lags by this many seconds, its process counts as full.
 
-A caller hears a delay of this length. `switchboard_dispatcher_lag_seconds` has the lag.
+A caller hears a delay of this length. The metric `switchboard_dispatcher_lag_seconds` shows the lag.
 """
 
 PARAMETER: Final = "load"
-"""The parameter of `/readyz` with the load from which on a load balancer sends no new calls."""
+"""The parameter of `/readyz` with a load. Above this load a process is not ready, and gets no new calls."""
 
 UNREADY: Final = "unready"
-"""The parameter of `/readyz` with the status for "not ready": 404 makes HAProxy keep the present calls."""
+"""The parameter of `/readyz` with the HTTP status for "not ready". With 404, HAProxy keeps the present calls."""
 
 STATUSES: Final = {str(it.value): it for it in (HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE)}
 
 
 class ProbeError(ValueError):
-    """A parameter of a probe is invalid. The text says what to send."""
+    """A parameter of a probe is invalid. The text describes the valid values."""
 
 
 def load_of(limits: Iterable[tuple[str, float, float]], lag_s: float) -> float:
-    """Return the load: 1.0 is full, and more is possible.
+    """Return the load. 1.0 is full, and a higher load is possible.
 
     Args:
         limits: the name, the used amount and the bound of each limit; a bound of 0 means no limit.
@@ -54,7 +54,7 @@ def most_of(given: str) -> float:
 
 
 def status_of(given: str) -> HTTPStatus:
-    """Return the HTTP status with which a process that is not ready answers.
+    """Return the HTTP status of the answer "not ready", as the parameter of a probe gives it.
 
     Raises:
         ProbeError: the text is no such status.

@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CLOSE_GRACE_S: Final = 0.5
-"""Seconds after the last close handshake of a drain (`close_s`) for the threads to notice that it ended."""
+"""Seconds in which the threads notice the end of a drain, after its last close handshake (`close_s`)."""
 
 ENTRY_S: Final = 1.0
-"""The longest wait of a drain, in seconds, for calls that threads are handing to the supervisor (`entry`)."""
+"""A drain waits at most this many seconds for calls that threads are handing to the supervisor (`entry`)."""
 
 POLL_S: Final = 1.0
-"""The interval in seconds at which a drain checks that dispatchers run: a dead one never reports the drain's end."""
+"""The interval in seconds at which a drain checks its dispatchers, because a dead one never reports the drain's end."""
 
 STOP_S: Final = 2.0
-"""The time in seconds for each dispatcher to end, after its sessions have ended."""
+"""The longest time in seconds in which a dispatcher ends after its sessions have ended."""
 
 
 class Runtime:
@@ -52,15 +52,18 @@ class Runtime:
         self._lock = threading.Lock()
         self._has_entered = threading.Condition(self._lock)
         self._entering = 0
-        """The number of calls that threads are handing to the supervisor at this moment (`entry`)."""
+        """The number of calls that threads are just handing to the supervisor (`entry`)."""
         self._stopping = threading.Lock()
         self._is_closing = False
         self._connector = Connector(config.limits.dial_threads)
         self._pools = Pools(tools=_pool("tools", config), setup=_pool("setup", config), hooks=_pool("hooks", config))
         self.auth_pool = Pool("auth", config.limits.pool_threads)
-        """The threads of `authenticate` alone, so that another hook that hangs keeps no new caller out."""
+        """The threads for `authenticate`.
+
+        They are separate, so that another hook that hangs cannot keep new callers out.
+        """
         self.web_pool = Pool("web", config.limits.web_threads, max_waiting=config.limits.pool_queue)
-        """The threads that serve the requests of an ASGI server. A WSGI server brings its threads."""
+        """The threads that serve the requests of an ASGI server. A WSGI server has its own threads."""
         self.dispatchers: list[Dispatcher] = []
         self._watchdog: Watchdog | None = None
         self._allocator = Allocator()
@@ -72,13 +75,13 @@ class Runtime:
     # Start, drain, stop.
 
     def start(self, *, dials: bool = True) -> bool:
-        """Start the parts that do not run. Return False where all parts ran. Without `dials` no simulator is started.
+        """Start the parts that do not run yet. Return False if all of them ran. Without `dials` start no simulator.
 
         Raises:
             StartError: the runtime was drained or stopped, no thread can be started, or the configured poller is
                 unknown.
         """
-        # Every request calls this: without the lock, except for the first one.
+        # Every request calls this, so all requests except the first one must get by without the lock.
         if self._runs(dials=dials):
             return False
         with self._lock:
@@ -94,16 +97,21 @@ class Runtime:
             return True
 
     def drain(self, drain_s: float) -> None:
-        """Refuse new sessions and wait for the end of the present ones, whose turns in progress have `drain_s`."""
+        """Refuse new sessions, and wait for the end of the present ones.
+
+        Their turns in progress may continue for `drain_s`.
+        """
         with self._lock:
             self._is_closing = True
             supervisor = self.supervisor
-            # A call in acceptance reaches the supervisor before the drain, and is drained like any other.
+            # A call that is just being accepted reaches the supervisor before the drain, and is drained like any other.
             self._has_entered.wait_for(lambda: not self._entering, ENTRY_S)
         if supervisor is None:
             return
-        with contextlib.suppress(pykka.ActorDeadError):  # another thread has stopped it in the meantime
+        try:
             supervisor.tell(lifecycle.Drain(self.drained, drain_s))
+        except pykka.ActorDeadError:  # another thread has stopped it in the meantime, and its sessions with it
+            return
         until_s = time.monotonic() + drain_s + self._config.deadlines.close_s + CLOSE_GRACE_S
         while self.is_alive and not self.drained.wait(min(POLL_S, max(0.0, until_s - time.monotonic()))):
             if time.monotonic() >= until_s:
@@ -112,7 +120,10 @@ class Runtime:
 
     @contextlib.contextmanager
     def entry(self) -> Iterator[Ref | None]:
-        """Yield the supervisor for a new call, or None when closing. A drain waits for the end of each `with` block."""
+        """Yield the supervisor for a new call, or None while closing.
+
+        A drain waits until every such block has ended.
+        """
         with self._lock:
             supervisor = None if self._is_closing else self.supervisor
             self._entering += 1
@@ -124,9 +135,9 @@ class Runtime:
                 self._has_entered.notify_all()
 
     def stop(self) -> None:
-        """End every thread, and cut the connections that are left on them."""
+        """End every thread, and cut the connections that they still have."""
         with self._stopping:
-            # First: the watchdog would take the dispatchers that stop below for dead ones.
+            # Stop the watchdog first, because it would take the dispatchers that stop below for dead ones.
             if self._watchdog is not None:
                 self._watchdog.stop()
             if self.supervisor is not None:
@@ -149,13 +160,13 @@ class Runtime:
         return bool(self.dispatchers) and not self.problems()
 
     def problems(self) -> list[str]:
-        """Return the problems of the dispatchers, a few words each. With any problem no session is started."""
-        # A dead dispatcher counts at once, before the watchdog's next look.
+        """Return the problems of the dispatchers, a few words each. While there is a problem, no session is started."""
+        # A dead dispatcher counts at once, even before the watchdog's next check.
         dead = [f"{dispatcher.name} is dead" for dispatcher in self.dispatchers if not dispatcher.is_alive]
         return dead or (self._watchdog.problems() if self._watchdog is not None else [])
 
     def can_dial(self) -> bool:
-        """Whether one of the latest dials succeeded, or no dial was made lately."""
+        """Whether one of the latest dials succeeded, or no dial was made recently."""
         since_s = time.monotonic() - JUDGED_WITHIN_S
         latest = [outcome for outcome in self._connector.outcomes() if outcome.at_s > since_s][-DIALS_JUDGED:]
         return not latest or any(outcome.is_ok for outcome in latest)
@@ -167,13 +178,13 @@ class Runtime:
 
     @property
     def simulator_url(self) -> str:
-        """The address of the embedded simulator; empty where none runs."""
+        """The address of the embedded simulator; empty if none runs."""
         return self._simulator.url if self._simulator is not None else ""
 
     def ask(self, message: Any, *, default: Any, timeout_s: float) -> Any:
-        """Ask the supervisor, or return `default` where none runs. Blocks: must not run on a dispatcher's thread."""
+        """Ask the supervisor, or return `default` if none runs. Blocks, so a dispatcher's thread must not call it."""
         supervisor = self.supervisor
-        with contextlib.suppress(pykka.ActorDeadError):  # another thread stopped it a moment ago
+        with contextlib.suppress(pykka.ActorDeadError):  # another thread has just stopped the supervisor
             return default if supervisor is None else supervisor.ask(message, timeout=timeout_s)
         return default
 
@@ -188,14 +199,14 @@ class Runtime:
         return self.supervisor is not None and has_upstream and not self._is_closing
 
     def _start_simulator(self) -> None:
-        # Here, because a product with an upstream needs none of it.
+        # Imported here, because a router with an upstream does not need the module.
         from router.simulator import LanguageModelConfig, Simulator, SimulatorConfig  # noqa: PLC0415
 
         config, llm = self._config, None
         if config.simulator_llm is not None:
             key = config.simulator_llm_key.reveal() if config.simulator_llm_key is not None else None
             llm = LanguageModelConfig(url=config.simulator_llm, model=config.simulator_llm_model, key=key)
-        # Nothing reads the records of an embedded simulator: they would grow with every call.
+        # The records of an embedded simulator are never read, and they would grow with every call.
         simulated = SimulatorConfig(record_connections=0, record_events=0, voice=config.simulator_voice, llm=llm)
         self._simulator = Simulator(simulated).start()
 
@@ -210,7 +221,7 @@ class Runtime:
             except RuntimeError as error:  # the system's limit of threads is reached
                 logger.error("the router cannot start: %s", error)  # noqa: TRY400 - no bug; the client gets 503
                 raise StartError(str(error)) from error
-            undo.pop_all()  # keep them: only a failure above stops those that had started
+            undo.pop_all()  # keep the parts: only a failure above stops those that were already started
         self.dispatchers = dispatchers
 
     def _start_supervisor(self) -> Ref:
@@ -226,7 +237,8 @@ class Runtime:
         )
 
     def _stop_threads(self) -> None:
-        # Pools first: waiting work ends in an error, which is delivered on a dispatcher that still runs.
+        # Close the pools first. Waiting work then ends with an error, which is delivered on a dispatcher that still
+        # runs.
         pools = (
             self._connector,
             self._pools.tools,

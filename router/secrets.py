@@ -1,4 +1,4 @@
-"""Credentials: a value that does not print itself, and the redaction of texts and URLs that leave the process."""
+"""Credentials: a class that masks its value when printed, and the redaction of texts and URLs for the outside."""
 
 from __future__ import annotations
 
@@ -12,7 +12,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MIN_SECRET_CHARS: Final = 8
-"""The least length of a value that is masked. Shorter ones are flags and versions, whose mask would spoil log lines."""
+"""The least length of a value that is masked.
+
+Shorter values are flags and versions, and masking them would spoil log lines.
+"""
+
+MASK: Final = "***"
+
+CREDENTIALS: Final = (
+    r"(?<=[?&]token=)[^&\s\"']+",  # a client's credential in the query of its request
+    r"(?<=[?&]resume=)[^&\s\"']+",  # the right to a kept call
+    r"(?<=[Bb]earer )[\w.~+/=-]{8,}",
+    r"\bsk-[\w-]{8,}\.\.\.[\w-]+",  # a key that was shortened
+    r"\bsk-[\w-]{16,}",  # a key that is not configured, in a client's message or an upstream's error
+)
+"""Patterns of texts that look like a credential. Such texts are masked in addition to the configured credentials."""
 
 
 class Secret:
@@ -50,7 +64,7 @@ class SecretText(str):
 
 
 class Redactor:
-    """A function that replaces credentials in a text, in every spelling, by `mask`.
+    """A callable that replaces credentials in a text, in every spelling, by `mask`.
 
     Args:
         secrets: the known credentials.
@@ -60,7 +74,7 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str], mask: str, patterns: Iterable[str] = ()) -> None:
         known = {spelled for secret in secrets for spelled in _spellings(secret) if spelled}
-        # The longest first: one credential may be the beginning of another, whose rest would stay.
+        # The longest comes first: if one credential is the beginning of another, the rest of the longer would stay.
         escaped = map(re.escape, sorted(known, key=len, reverse=True))
         self._pattern = re.compile("|".join([*escaped, *patterns]) or _NEVER)
         self._mask = mask
@@ -71,24 +85,24 @@ class Redactor:
 
 
 _NEVER: Final = r"(?!)"
-"""A pattern that matches nothing; the empty one would match between all characters."""
+"""A pattern that matches nothing. An empty pattern would match between all characters."""
 
 
 def _spellings(credential: str) -> set[str]:
-    # A peer repeats a credential as it was sent, decoded or encoded for a URL; logs have it in JSON or in a `repr`.
+    # A peer repeats a credential as it was sent, or decoded, or encoded for a URL. Logs have it in JSON or in a `repr`.
     written = (json.dumps(credential)[1:-1], repr(credential)[1:-1])
     return {credential, quote(credential, safe=""), unquote(credential), *written, *_encodings(credential)}
 
 
 def _encodings(credential: str) -> set[str]:
-    """Return encoded forms of the credential: hexadecimal, backwards, and base64 at each of its three alignments."""
+    """Return encoded forms of the credential: hexadecimal, reversed, and base64 at each of the three alignments."""
     data = credential.encode("utf-8", "surrogateescape")
     if len(data) < MIN_SECRET_CHARS:
         return set()
     found = {data.hex(), data.hex().upper(), credential[::-1]}
     for ahead in range(_GROUP):
         encoded = base64.b64encode(bytes(ahead) + data).decode()
-        # Only characters that depend on no neighbour of the credential.
+        # Take only the characters that depend on no neighbour of the credential.
         first, last = -(-ahead * 8 // 6), (ahead + len(data)) * 8 // 6
         found |= {encoded[first:last], encoded[first:last].replace("+", "-").replace("/", "_")}
     return found
@@ -102,7 +116,7 @@ _GROUP: Final = 3
 
 
 def shown_url(url: str) -> str:
-    """Return `url` for printing: the values of its query are masked, except that of `model`."""
+    """Return `url` for printing. The values in its query are masked, except the value of `model`."""
     parts = urlsplit(url)
     shown = [name + "=" + (value if name == "model" else "***") for name, value in query_of(url)]
     return urlunsplit(parts._replace(query="&".join(shown)))

@@ -1,7 +1,8 @@
 """Memory that the processes of one server share, each area with a name.
 
 `Areas` serves the processes that are forked from its maker. `LastingAreas` also serves a process that runs other code:
-a reload hands the descriptors of the areas on. An area whose size differs in the newer code is made anew.
+a reload hands the descriptors of the areas on. If the size of an area differs in the newer code, the area is made
+again.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CAN_LAST: Final = sys.platform == "linux" and hasattr(os, "memfd_create")
-"""Whether this system has memory with a descriptor, which another program can map."""
+"""Whether this system has memory that another program can map by a descriptor."""
 
 Handed = tuple[int, int]
-"""A descriptor, and the size of its memory in bytes; 0 for a file without memory."""
+"""A descriptor, and the size of its memory in bytes. For a file without memory the size is 0."""
 
 
 class Areas:
@@ -42,7 +43,7 @@ class Areas:
 
 
 class LastingAreas(Areas):
-    """Areas that a reload hands on to a process with other code. Only on a system where `CAN_LAST` holds.
+    """Areas that a reload hands on to a process with other code. They need a system on which `CAN_LAST` is true.
 
     Args:
         handed: the areas that this process inherited, by name.
@@ -59,7 +60,7 @@ class LastingAreas(Areas):
         return dict(self._handed)
 
     def memory(self, name: str, size: int) -> mmap.mmap:
-        """Return the memory of this name, with the contents that it has."""
+        """Return the memory of this name, with its present contents."""
         found = self._handed.get(name)
         if found is not None and found[1] != size:
             logger.warning("the shared memory %s has another size in this version: it begins anew", name)
@@ -78,7 +79,7 @@ class LastingAreas(Areas):
         return os.dup(self._handed[name][0])
 
     def close(self) -> None:
-        """Close the descriptors in a process that hands nothing on. The memory stays mapped."""
+        """Close the descriptors in a process that hands no area on. The memory stays mapped."""
         for descriptor, _ in self._handed.values():
             os.close(descriptor)
         self._handed.clear()

@@ -1,4 +1,4 @@
-"""The version of the distribution, which setup.cfg reads here. The metadata of an installation may be older."""
+"""The version of the distribution. setup.cfg reads it from here. The metadata of an installation may be older."""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@
 `passage`          the queues of messages between the event loop and a dispatcher
 `crossing`         the seam between the event loop and the dispatchers
 `share`            a connection's share of the memory that all peers hold together
-`handover`         takes a request's socket out of a WSGI server's hands
+`handover`         takes a request's socket over from a WSGI server
 `upstream`         the leg to the upstream: dialled with websocket-client
 `buffered_socket`  a blocking socket for a library that reads byte by byte
-`cookies`          websocket-client without cookies, for our dials
+`cookies`          websocket-client without cookies, for the router's dials
 `blocking`         a blocking client and a blocking server for commands, over websockets; on no dispatcher
 `kept`             the leg to a client whose session outlives its process
 `shelf`            the memory of such a session, which another process reads

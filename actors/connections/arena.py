@@ -27,9 +27,12 @@ TRANSFER_BYTES: Final = 64 * 1024
 MAX_AREAS: Final = 32
 """The most threads that may write."""
 
-_WRITE_BYTES: Final = 64 + TRANSFER_BYTES
+AREA_HEAD_BYTES: Final = 64
+"""The bytes of an area before the written ones."""
+
+_WRITE_BYTES: Final = AREA_HEAD_BYTES + TRANSFER_BYTES
 _AREAS_AT: Final = 1
-"""The words that hold the places of the areas."""
+"""The index of the first word that holds the place of an area."""
 _FIRST_BLOCK_AT: Final = 4096
 
 
@@ -41,7 +44,7 @@ class Area(NamedTuple):
     """The memory of one thread, for its last write."""
 
     word: int
-    """The number of the first of three words: the session, the place in its stream, the length."""
+    """The index of the first of three words: the place in the stream, the length, the session's number."""
     data_at: int
 
 
@@ -52,10 +55,10 @@ class Arena:
         self.descriptor = os.memfd_create("switchboard-sessions") if descriptor is None else descriptor
         if descriptor is None:
             os.ftruncate(self.descriptor, SIZE)
-        self._memory = mmap.mmap(self.descriptor, SIZE)
-        self.view = memoryview(self._memory)
+        self.memory = mmap.mmap(self.descriptor, SIZE)
+        self.view = memoryview(self.memory)
         self.words = self.view.cast("Q")
-        """The same memory as words of 8 bytes: each is written at once, or not at all."""
+        """The arena's memory as words of 8 bytes. A word is written as a whole, or not at all."""
         self._lock = threading.Lock()
         self._free: dict[int, list[int]] = {size: [] for size in CLASSES}
         self._next = _FIRST_BLOCK_AT
@@ -66,10 +69,10 @@ class Arena:
 
     def close(self) -> None:
         """Release the memory in this process."""
-        with contextlib.suppress(BufferError):  # a session has a part of it in its hands
+        with contextlib.suppress(BufferError):  # a session still holds a part of the memory
             self.words.release()
             self.view.release()
-            self._memory.close()
+            self.memory.close()
         os.close(self.descriptor)
 
     def new_serial(self) -> int:
@@ -98,12 +101,12 @@ class Arena:
             return at, taken
 
     def release(self, at: int, size: int) -> None:
-        """Take a block back, whose size is that of `allocate`."""
+        """Take back a block. `size` is the size that `allocate` returned."""
         if size >= GIVEN_BACK_BYTES:
             begin = -(-at // mmap.PAGESIZE) * mmap.PAGESIZE
             end = (at + size) // mmap.PAGESIZE * mmap.PAGESIZE
             with contextlib.suppress(OSError):
-                self._memory.madvise(mmap.MADV_REMOVE, begin, end - begin)
+                self.memory.madvise(mmap.MADV_REMOVE, begin, end - begin)
         with self._lock:
             self.used_bytes -= size
             self._free[size].append(at)
@@ -122,11 +125,11 @@ class Arena:
                 if number == MAX_AREAS:
                     raise ArenaFullError(f"more than {MAX_AREAS} threads write")
                 at, self._next = self._next, self._next + _WRITE_BYTES
-                found = self._areas[ident] = Area(at // 8, at + 64)
+                found = self._areas[ident] = Area(at // 8, at + AREA_HEAD_BYTES)
                 self.words[_AREAS_AT + number] = at
         return found
 
     def areas(self) -> list[Area]:
         """Return the areas of all threads of the process whose memory this is."""
         places = [self.words[_AREAS_AT + number] for number in range(MAX_AREAS)]
-        return [Area(at // 8, at + 64) for at in places if at]
+        return [Area(at // 8, at + AREA_HEAD_BYTES) for at in places if at]

@@ -1,9 +1,9 @@
 """The leg to a client whose socket an ASGI server owns: messages cross between its event loop and a dispatcher.
 
-The server speaks WebSocket, so this connection has messages and no frames. A message lies in a queue of `passage`
-between the two threads. `crossing` wakes the other side once for all messages of a turn, and no thread waits for
-either. Both queues have bounds: a client that does not read overflows like any other, and a session that does not read
-stops `receive`.
+The server speaks WebSocket, so this connection has messages and no frames. A message waits in a queue of `passage`
+between the two threads. `crossing` wakes the other thread once for all messages of a turn, and neither thread waits for
+the other. Both queues have bounds: a client that does not read overflows like any other, and a session that does not
+read stops `receive`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from actors.connections.base import AcceptedConnection, ConnectionClosed, Connec
 from actors.connections.close_codes import CloseCode
 from actors.connections.passage import CaughtUp, Close, CloseSent, Drained, Passage, Probe, size_bytes
 from actors.connections.share import Share
-from actors.connections.writer import NO_TRAFFIC
 from actors.footprint import STEP_BYTES
+from actors.traffic import NO_TRAFFIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -83,7 +83,7 @@ class AsgiConnection(AcceptedConnection):
         """
         self._is_ended = False
         self._is_cut = False
-        """Whether the loop has to end at once, without the rest of the outgoing messages."""
+        """Whether the loop has to end at once, without sending the rest of the messages."""
         if first_text is not None:
             self._passage.put(first_text)
 
@@ -183,7 +183,7 @@ class AsgiConnection(AcceptedConnection):
             self.dispatcher.call_soon(self._notify_overflow)
 
     def on_write_stalled(self) -> None:
-        """End the connection: a client that takes nothing is gone, or as good as gone."""
+        """End the connection: a client that takes nothing is gone, or might as well be."""
         ending = Ending.OVERFLOWED if self._writer.overflows else Ending.TIMED_OUT
         reason = f"took no byte within {self._limits.write_stall_s:g} s"
         self._end(self._closing or ConnectionClosed(ending=ending, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))
@@ -218,14 +218,14 @@ class AsgiConnection(AcceptedConnection):
 
     def note_arrival(self) -> bool:
         """Note that an event waits; see `Carried`. On the loop."""
-        # Only a flag that is down is written: `deliver` takes it back meanwhile, and then takes this event, too.
+        # Set the flag only if it is down. `deliver` may take it down meanwhile, but then takes this event, too.
         if self._is_delivery_due:
             return False
         self._is_delivery_due = True
         return True
 
     def deliver(self) -> None:
-        """Handle the messages that the client sent, in order; the rest on a later turn where they are many."""
+        """Handle the client's messages in order, at most `EVENT_BUDGET` of them. Leave the rest for a later turn."""
         self._is_delivery_due = False
         if self._is_held():
             return
@@ -318,7 +318,7 @@ class AsgiConnection(AcceptedConnection):
         self._is_cut = True
         self._crossing.wake_loop(self)
         if self.dispatcher is not None and self._listener is not None:
-            # On a later turn: never from inside a call of the owner's.
+            # Call the listener on a later turn, never from inside one of its own calls.
             self.dispatcher.call_soon(partial(self._call_listener, self._listener.on_closed, closed))
         self._listener = None
 
@@ -338,7 +338,7 @@ class AsgiConnection(AcceptedConnection):
     # On the loop.
 
     async def carry(self, receive: Receive, send: Send) -> None:
-        """Accept the WebSocket, and carry its messages until it ends on either side."""
+        """Accept the WebSocket, and carry its messages until the client or the session ends it."""
         self._server = ServerEnd(self, self._crossing, self._passage, receive, send)
         try:
             await self._server.carry()
@@ -352,7 +352,7 @@ class AsgiConnection(AcceptedConnection):
 
     @property
     def cut_code(self) -> int | None:
-        """The close code once the connection has ended without the rest of its messages; see `Carried`."""
+        """The close code if the connection has ended without the rest of its messages, or else None; see `Carried`."""
         if not self._is_cut:
             return None
         return CloseCode.INTERNAL_ERROR if self._closing is None else self._closing.code

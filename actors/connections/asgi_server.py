@@ -32,7 +32,7 @@ CUT_CLOSE_S: Final = 1.0
 
 
 class Carried(Side, Protocol):
-    """The connection whose messages are carried."""
+    """The connection whose messages the server's end carries."""
 
     subprotocol: str | None
 
@@ -42,10 +42,10 @@ class Carried(Side, Protocol):
 
     @property
     def cut_code(self) -> int | None:
-        """The close code once the connection has ended, without the rest of its messages; None before."""
+        """The close code if the connection has ended without the rest of its messages, or else None."""
 
     def note_arrival(self) -> bool:
-        """Note that an event waits for the dispatcher. Return whether it has to be woken."""
+        """Note that an event waits for the dispatcher. Return whether the dispatcher has to be woken."""
 
 
 class ServerEnd:
@@ -70,7 +70,7 @@ class ServerEnd:
         return self._room is not None
 
     async def carry(self) -> None:
-        """Accept the WebSocket, and carry its messages until it ends on either side."""
+        """Accept the WebSocket, and carry its messages until the client or the session ends it."""
         loop, connection = self._crossing.loop, self._connection
         tasks: list[asyncio.Task[None]] = []
         try:
@@ -91,7 +91,7 @@ class ServerEnd:
             await self._close_in_time()
 
     def look(self) -> None:
-        """Wake each task whose wait is over, and end `carry` where the connection was cut.
+        """Wake each task whose wait is over, and end `carry` if the connection was cut.
 
         The sender waits for new messages, and the receiver for room.
         """

@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from actors.connections.passage import Close, End, size_bytes
-from actors.connections.writer import NO_TRAFFIC
+from actors.traffic import NO_TRAFFIC
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,7 +88,7 @@ class AsgiWriter:
 
     @property
     def takes_last_text_alone(self) -> bool:
-        """Whether an overflow was reported to the owner, whose last text no binary message may push out."""
+        """Whether the owner knows of an overflow: then a last text is still sent, but no binary message."""
         return self.overflows > 0 and self._dropped_bytes is None
 
     def send(self, messages: Sequence[str | bytes]) -> None:
@@ -106,12 +106,12 @@ class AsgiWriter:
         self._flush_later()
 
     def put(self, item: Item) -> None:
-        """Queue a probe or a close frame behind the messages, without a bound."""
+        """Queue a probe or a close frame after the messages, without a bound."""
         self._passage.put(item)
         self._flush_later()
 
     def put_last(self, closing: Close, last_text: str | None = None) -> None:
-        """Queue a last text and the close frame behind the messages, without the dispatcher. From any thread."""
+        """Queue a last text and the close frame after the messages, without the dispatcher. From any thread."""
         if last_text is not None:
             self._passage.put(last_text)
         self._passage.put(closing)

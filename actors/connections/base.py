@@ -25,7 +25,7 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """The largest message that a peer may send; a larger one is answered with close code 1009."""
 
 MAX_FRAME_BYTES = 512 * 1024
-"""The largest frame that we send: a longer text goes out fragmented, longer audio as several messages."""
+"""The largest frame that the router sends: a longer text goes out fragmented, longer audio as several messages."""
 
 
 class Ending(enum.Enum):
@@ -34,7 +34,7 @@ class Ending(enum.Enum):
     CLOSED_BY_PEER = "closed by the peer"
     """The peer began the close handshake."""
     CLOSED_BY_US = "closed by us"
-    """We began it: `close` was called."""
+    """The router began the close handshake: `close` was called."""
     RESET = "reset"
     """The socket ended without a close frame."""
     TIMED_OUT = "timed out"
@@ -48,9 +48,9 @@ class Ending(enum.Enum):
 class ConnectionClosed(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a connection, reported exactly once.
 
-    `code` and `reason` are those of the peer's close frame. Where we began, or the peer broke the protocol, they are
-    those of our close frame. Code 1005 means a close frame without a code, 1006 no close frame at all (RFC 6455,
-    7.1.5).
+    `code` and `reason` are those of the peer's close frame. If the router began, or the peer broke the protocol, they
+    are those of the router's close frame. Code 1005 means a close frame without a code, 1006 no close frame at all (RFC
+    6455, 7.1.5).
     """
 
     ending: Ending
@@ -67,14 +67,14 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     write_buffer_bytes: int = 2 * 1024 * 1024
     """The most that may wait for a peer that does not read. Beyond it the backlog is dropped, and the owner notified.
 
-    The message that is being written does not count: one larger than this can be sent to a peer that reads.
+    The message that is being written does not count: a message larger than this bound can be sent to a peer that reads.
     """
     low_water_bytes: int = 64 * 1024
     """`on_drained` is called when the write buffer falls to this after it has been above `high_water_bytes`."""
     high_water_bytes: int = 256 * 1024
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_text_bytes: int = MAX_MESSAGE_BYTES
-    """The largest text message that a peer may send, where it is lower than `max_message_bytes`."""
+    """The largest text message that a peer may send, if it is lower than `max_message_bytes`."""
     max_frame_bytes: int = MAX_FRAME_BYTES
     join_binary_bytes: int = 0
     """Binary messages that are read at once are joined into one of up to this size; 0 joins none.
@@ -128,7 +128,7 @@ class ConnectionListener(Protocol):
         """Handle an overflow: the write buffer exceeded its bound, and the backlog was dropped at a frame border.
 
         The dropped frames are gone. The listener sends a last text and calls `close`: the buffer takes these. Binary
-        messages are dropped from now on, and texts before the last one where the buffer overflows again.
+        messages are dropped from now on, and so are texts before the last one if the buffer overflows again.
         """
 
     def on_evicted(self) -> None:
@@ -163,11 +163,11 @@ class Connection(abc.ABC):
 
     @abc.abstractmethod
     def send_text(self, text: str | bytes) -> None:
-        """Send one text message (`bytes` are UTF-8 already), fragmented where it is longer than a frame may be."""
+        """Send one text message (`bytes` are UTF-8 already), fragmented if it is longer than a frame may be."""
 
     @abc.abstractmethod
     def send_binary(self, data: bytes) -> None:
-        """Send one binary message; longer than a frame may be, it goes out as several messages, cut at even offsets."""
+        """Send one binary message. If it is longer than a frame may be, send several messages, cut at even offsets."""
 
     @abc.abstractmethod
     def probe(self) -> None:
@@ -178,7 +178,7 @@ class Connection(abc.ABC):
 
     @abc.abstractmethod
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "", linger_s: float = 0.0) -> None:
-        """Begin the close handshake behind the messages that wait to be written.
+        """Begin the close handshake after the messages that wait to be written.
 
         `on_closed` follows within `close_timeout_s`. A backlog that needs more time gets `linger_s` in addition. A text
         that still arrives goes to `on_late_text`, and other messages are ignored.
@@ -214,11 +214,11 @@ class Connection(abc.ABC):
 
     @property
     def can_detach(self) -> bool:
-        """Whether `detach` would succeed now. Not while messages that were read wait here, and not while it closes."""
+        """Whether `detach` would succeed now: no message that was read waits here, and no close has begun."""
         return False
 
     def detach(self) -> Detached | None:
-        """Give the stream away without a close frame, and call the listener no more. Return None where it must stay."""
+        """Give the stream away without a close frame, and call the listener no more. Return None if it must stay."""
         return None
 
     @property
@@ -243,11 +243,11 @@ class AcceptedConnection(Connection):
     __slots__ = ()
 
     subprotocol: str | None
-    """The subprotocol that was selected from the client's offer; None where there is none."""
+    """The subprotocol that was selected from the client's offer; None if there is none."""
 
     @abc.abstractmethod
     def wait_until_given_back(self) -> None:
-        """Wait until the server may have its socket back; return at once where no thread of the server is held.
+        """Wait until the server may have its socket back; return at once if no thread of the server is held.
 
         From any thread.
         """

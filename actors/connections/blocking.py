@@ -24,7 +24,7 @@ _REASONS: Final = {401: "it wants another token", 403: "it refuses this client",
 class CallError(Exception):
     """A call that could not begin.
 
-    The text is a sentence without its subject; the address, put before it, is the subject.
+    The text is a sentence without its subject, which is the address that the command puts before it.
     """
 
     def __init__(self, sentence: str, status: int | None = None) -> None:
@@ -87,7 +87,7 @@ class BlockingClient(BlockingConnection):
                 raise HeaderError(f"was not called: the header {name} has a line break or a character outside ASCII")
         dialled = contextlib.ExitStack()
         try:
-            # As a context manager: from websockets 17 on, `connect` warns of any other use.
+            # Use a context manager: from websockets 17 on, `connect` warns of any other use.
             connection = dialled.enter_context(
                 connect(
                     url,

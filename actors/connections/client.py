@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SUBPROTOCOLS: Final = ("token", "bearer", "realtime")
-"""The subprotocols that browsers offer beside their credential: they cannot send an Authorization header."""
+"""The subprotocols that browsers offer beside their credential: a browser cannot send an Authorization header."""
 
 _KEY_BYTES: Final = 16
 """The length of a decoded Sec-WebSocket-Key (RFC 6455, 4.1)."""
@@ -41,20 +41,22 @@ _HANDSHAKE_KEYS: Final = (
 )
 """The headers that the library's handshake gets.
 
-Not HTTP_SEC_WEBSOCKET_EXTENSIONS: permessage-deflate is declined, because it costs CPU and some 300 kB a session on
-audio that does not compress (docs/decisions/0002-frames-of-our-own.md).
+HTTP_SEC_WEBSOCKET_EXTENSIONS is not among them. permessage-deflate is declined, because it costs CPU and some 300 kB a
+session on audio that does not compress (docs/decisions/0002-frames-of-our-own.md).
 """
 
 
 class ClientConnection(StreamConnection, AcceptedConnection):
     """The connection to a client. Made by `accept`."""
 
+    __slots__ = ("_given_back", "subprotocol")
+
     def __init__(
         self, sock: socket.socket, *, subprotocol: str | None, limits: ConnectionLimits, is_lent: bool = False
     ) -> None:
         super().__init__(sock, is_server=True, limits=limits)
         self.subprotocol = subprotocol
-        """The subprotocol that was selected from the client's offer; None where there is none."""
+        """The subprotocol that was selected from the client's offer; None if there is none."""
         self._given_back = threading.Event() if is_lent else None
 
     @classmethod
@@ -70,7 +72,7 @@ class ClientConnection(StreamConnection, AcceptedConnection):
 
     @property
     def is_detachable(self) -> bool:
-        """Whether another process could continue the stream: not with TLS, whose state is in this process."""
+        """Whether another process could continue the stream: not with TLS, because its state is in this process."""
         return self._given_back is None and self._tls is None
 
     @property
@@ -88,7 +90,7 @@ class ClientConnection(StreamConnection, AcceptedConnection):
         return Detached(self._sock.detach(), *rests)
 
     def wait_until_given_back(self) -> None:
-        """Wait until the server may have its socket back; return at once where the socket was taken over.
+        """Wait until the server may have its socket back; return at once if the socket was taken over.
 
         From any thread.
         """
@@ -111,7 +113,7 @@ class ClientConnection(StreamConnection, AcceptedConnection):
         self._given_back.set()
 
     def answer(self, response: bytes, first_text: str | None = None) -> None:
-        """Answer the handshake before anything else is sent, with a first message behind it, in one write.
+        """Answer the handshake before anything else is sent, with a first message after it, in one write.
 
         Bytes that the socket does not take at once leave after `open`.
         """
@@ -140,9 +142,9 @@ def accept(
     `first_text` leaves with the answer: a client need not wait for a dispatcher's turn. The selected subprotocol is the
     first in the client's order that is in `subprotocols`; there may be none.
 
-    From here on the socket is ours. The application may return any response, because the server writes it to a dead
-    socket. Where the socket is only lent (`handover.is_lent`), the application returns after `wait_until_given_back`. A
-    client that is gone already is reported after `open`, like any end.
+    From here on the socket belongs to the router. The application may return any response, because the server writes it
+    to a dead socket. If the socket is only lent (`handover.is_lent`), the application returns after
+    `wait_until_given_back`. A client that is gone already is reported after `open`, like any end.
 
     Raises:
         HandshakeRefused: before anything was written: answer in plain HTTP.
@@ -155,7 +157,7 @@ def accept(
     _check(environ)
     served = handover.served_socket(environ)
     handshake = _shake_hands(environ, subprotocols)
-    # Only now is the socket taken: until here a refusal can be answered in plain HTTP.
+    # The socket is taken only now: until here a refusal can be answered in plain HTTP.
     is_lent = handover.is_lent(served)
     sock = served if is_lent and isinstance(served, socket.socket) else handover.take(served)
     connection = kind(sock, subprotocol=handshake.subprotocol, limits=limits or ConnectionLimits(), is_lent=is_lent)
@@ -190,7 +192,7 @@ def _has_key(environ: Mapping[str, Any]) -> bool:
 
 
 def _has_no_body(environ: Mapping[str, Any]) -> bool:
-    # Its bytes would be taken for frames.
+    # The bytes of a body would be taken for frames.
     return environ.get("CONTENT_LENGTH", "") in ("", "0") and "HTTP_TRANSFER_ENCODING" not in environ
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 
 class CloseCode(enum.IntEnum):
-    """The registered codes below 3000, with the registry's meaning and the place where we send them.
+    """The registered codes below 3000, with the registry's meaning and the place where the router sends them.
 
     The names are those of the `websockets` library. A peer may send any other code from 3000 to 4999, so a code that
     was received stays an `int`.
@@ -56,7 +56,7 @@ class CloseCode(enum.IntEnum):
     INTERNAL_ERROR = 1011
     """The server met a condition that it did not expect (RFC 6455, 7.4.1).
 
-    Sent to a client whose session ends because its upstream is lost, or because of a failure of ours.
+    Sent to a client whose session ends because its upstream is lost, or because of a failure of the router.
     """
     SERVICE_RESTART = 1012
     """The server restarts, and the client may connect again (IANA's registry). Sent to a client by a drain."""
@@ -75,7 +75,7 @@ class CloseCode(enum.IntEnum):
 CRASHED: Final = (CloseCode.INTERNAL_ERROR, "internal error")
 """The end of a session whose actor failed."""
 SERVER_BUSY: Final = (CloseCode.TRY_AGAIN_LATER, "server busy")
-"""The end of the client that holds the most memory, where all peers together hold too much."""
+"""The end of the client that holds the most memory, when all peers together hold too much."""
 GOING_AWAY: Final = (CloseCode.GOING_AWAY, "the server is going away")
 """The end of a client that is accepted while the router closes."""
 

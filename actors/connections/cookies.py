@@ -1,8 +1,8 @@
-"""websocket-client without cookies, for our dials alone.
+"""websocket-client without cookies, for the router's dials alone.
 
 The library keeps one cookie jar per process and has no switch for it. A cookie that one session's upstream set would be
-sent with the next session's dial. An application that embeds us may use the library, too, and keeps its cookies. So a
-jar of ours stands in front of the library's, and is empty only inside of `no_cookies`.
+sent with the next session's dial. An application that embeds the router may use the library, too, and keeps its
+cookies. So `_Jar` replaces the library's jar and passes all calls on to it, except inside of `no_cookies`.
 """
 
 from __future__ import annotations

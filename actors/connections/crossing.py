@@ -43,7 +43,7 @@ class Crossing:
     def wake_loop(self, connection: Side) -> None:
         """Make the loop call a connection's `look`. From any thread."""
         self._for_loop.append(connection)
-        # A loop may be closed between a wake-up and the look that it asked for.
+        # A loop may be closed between a wake-up and the `look` that it requested.
         if self._is_loop_woken and not self.loop.is_closed():
             return
         self._is_loop_woken = True
@@ -53,7 +53,7 @@ class Crossing:
             self._lose_all()
 
     def wake_dispatcher(self, connection: Side) -> None:
-        """Make the connection's dispatcher call `deliver`, behind this turn of the loop. On the loop's thread."""
+        """Make the connection's dispatcher call `deliver`, after this turn of the loop. On the loop's thread."""
         if not self._for_dispatchers:
             self.loop.call_soon(self._pass_on)
         self._for_dispatchers.append(connection)
@@ -74,7 +74,7 @@ class Crossing:
         connections, self._for_dispatchers = self._for_dispatchers, []
         grouped: dict[Dispatcher, list[Side]] = {}
         for connection in connections:
-            # One that is not open yet delivers what waits at `open`.
+            # A connection that is not open yet delivers its events at `open`.
             if connection.dispatcher is not None:
                 grouped.setdefault(connection.dispatcher, []).append(connection)
         for dispatcher, its in grouped.items():

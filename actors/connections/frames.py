@@ -1,9 +1,9 @@
-"""RFC 6455 frames, pure: bytes in, events out, and the frames that we send.
+"""RFC 6455 frames, pure: bytes in, events out, and the frames that the router sends.
 
-It knows no socket, thread or clock. The libraries do our handshakes; frames are our own because a frame costs the
-libraries more time than the rest of the engine takes (docs/decisions/0002-frames-of-our-own.md). No extension is ever
-negotiated, so RSV bits are violations. Only the masking comes from `websockets`, because it is compiled there
-(docs/decisions/0010-compiled-masking.md).
+This module knows no socket, thread or clock. The libraries do the handshakes. The frames are the router's own, because
+a frame costs the libraries more time than the rest of the engine takes (docs/decisions/0002-frames-of-our-own.md). No
+extension is ever negotiated, so RSV bits are violations. Only the masking comes from `websockets`, because it is
+compiled there (docs/decisions/0010-compiled-masking.md).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import msgspec
 
 from actors.connections.close_codes import CloseCode, is_wire_code
+from actors.traffic import NO_TRAFFIC
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,14 +61,14 @@ class Pong(msgspec.Struct, frozen=True, gc=False):
 
 
 class Close(msgspec.Struct, frozen=True, gc=False):
-    """A close frame; code 1005 stands for a frame without a code. The parser reads nothing behind it."""
+    """A close frame; code 1005 stands for a frame without a code. The parser reads nothing after it."""
 
     code: int
     reason: str
 
 
 class ProtocolViolation(msgspec.Struct, frozen=True, gc=False):
-    """A breach of the protocol by the peer, with the code to close with. The parser reads nothing behind it."""
+    """A breach of the protocol by the peer, with the code to close with. The parser reads nothing after it."""
 
     close_code: int
     description: str
@@ -87,8 +88,8 @@ class FrameParser:
     """A parser of the peer's bytes, which may be cut anywhere, into events.
 
     With `is_server` the peer is a client, whose frames are masked. Otherwise the peer is a server, whose frames are not
-    masked. A text message may have a lower bound than a binary one: a text is parsed at once, which costs more than to
-    carry it.
+    masked. A text message may have a lower bound than a binary one, because a text is parsed, which costs more than to
+    pass it on.
     """
 
     __slots__ = (
@@ -101,24 +102,33 @@ class FrameParser:
         "_needed_bytes",
         "_partial",
         "held_bytes",
+        "traffic",
     )
 
     def __init__(self, is_server: bool, max_message_bytes: int, max_text_bytes: int | None = None) -> None:
         self._mask_bit = MASKED if is_server else 0
         self._max_message_bytes = max_message_bytes
         self._max_text_bytes = min(max_message_bytes, max_message_bytes if max_text_bytes is None else max_text_bytes)
-        self._partial = bytearray()
+        # An empty bytearray takes 56 bytes, and nearly no connection has anything unfinished.
+        self._partial: bytes | bytearray = b""
         self._needed_bytes = 0
-        self._message = bytearray()
+        self._message: bytes | bytearray = b""
         self._message_opcode = 0
         self._is_done = False
         self.held_bytes = 0
         """The bytes of the message, and of the frame, that are not whole yet."""
+        self.traffic = NO_TRAFFIC
+        """The counts that the messages, and the bytes of whole frames, add to."""
 
     @property
     def unfinished_frame(self) -> bytes | None:
-        """The bytes of the frame that is not whole yet; None where they alone do not say how to continue."""
+        """The bytes of the frame that is not whole yet; None if they alone do not say how to continue."""
         return None if self._is_done or self._message_opcode else bytes(self._partial)
+
+    @property
+    def is_between_messages(self) -> bool:
+        """Whether the bytes so far end with a message."""
+        return not (self._partial or self._message_opcode or self._is_done)
 
     def abandon(self) -> None:
         """Drop an unfinished message, and all that follows."""
@@ -129,13 +139,13 @@ class FrameParser:
         if self._is_done:
             return []
         if self._partial:
-            # Parsed again only once the frame is whole: a large frame in small pieces is copied twice, not once per
+            # Parse again only when the frame is whole. So a large frame in small pieces is copied twice, not once per
             # piece.
             self._partial += data
             if len(self._partial) < self._needed_bytes:
                 self.held_bytes += len(data)
                 return []
-            data, self._partial = bytes(self._partial), bytearray()
+            data, self._partial = bytes(self._partial), b""
         events: list[Event] = []
         try:
             rest = self._parse(data, events)
@@ -143,8 +153,12 @@ class FrameParser:
             events.append(error.event)
             self._finish()
         else:
+            # Here and not in the connection, which has many classes: its attributes cost several times as much.
+            traffic = self.traffic
+            traffic.received_messages += len(events)
+            traffic.received_bytes += rest
             if rest < len(data) and not self._is_done:
-                self._partial += memoryview(data)[rest:]
+                self._partial = bytearray(memoryview(data)[rest:])
         if self._partial or self._message or self.held_bytes:
             self.held_bytes = len(self._partial) + len(self._message)
         return events
@@ -166,8 +180,8 @@ class FrameParser:
                     self._needed_bytes = payload_at - position
                     break
                 length = int.from_bytes(data[extended_at:payload_at], "big")
-            # Before the payload is there: a frame that is too big must not fill the memory first. Nearly every frame is
-            # a small whole message outside of any other.
+            # Check the header before the payload arrives: a frame that is too big must not fill the memory first.
+            # Nearly every frame is a small whole message outside of any other.
             is_ordinary = (
                 first in _WHOLE
                 and second & MASKED == self._mask_bit
@@ -228,12 +242,13 @@ class FrameParser:
     def _take_fragment(self, first: int, payload: bytes, events: list[Event]) -> None:
         if first & 0x0F:  # the first fragment names the type of the whole message
             self._message_opcode = first & 0x0F
+            self._message = bytearray()
         self._message += payload
         if not first & FIN:
             return
         message, opcode = bytes(self._message), self._message_opcode
-        self._message, self._message_opcode = bytearray(), 0
-        # Decoded only now: a character may be split between two fragments.
+        self._message, self._message_opcode = b"", 0
+        # Decode only the whole message, because a character may be split between two fragments.
         events.append(_decode(message) if opcode == TEXT else message)
 
     def _control(self, opcode: int, payload: bytes) -> Event:
@@ -247,7 +262,7 @@ class FrameParser:
 
     def _finish(self) -> None:
         self._is_done = True
-        self._partial, self._message = bytearray(), bytearray()
+        self._partial = self._message = b""
         self.held_bytes = 0
 
 
@@ -291,7 +306,7 @@ def _parse_close(payload: bytes) -> Close:
 
 
 def messages_end(data: bytes) -> int:
-    """Return the place behind the last whole message, or control frame between messages, of frames in a row."""
+    """Return the end of the last whole message, or control frame between messages, in a row of frames."""
     end = position = 0
     is_open = False
     while (behind := _frame_end(data, position)) is not None:
@@ -336,7 +351,7 @@ def joined(events: Sequence[Event], max_bytes: int) -> list[Event]:
 
 
 def text_frames(text: str | bytes, *, mask: bool, max_frame_bytes: int) -> list[bytes]:
-    """Build one text message, fragmented where it is longer than `max_frame_bytes`. A cut may split a character."""
+    """Build one text message, fragmented if it is longer than `max_frame_bytes`. A cut may split a character."""
     payload = text.encode() if isinstance(text, str) else text
     if len(payload) <= max_frame_bytes:
         return [_frame(WHOLE_TEXT, payload, mask)]
@@ -346,7 +361,7 @@ def text_frames(text: str | bytes, *, mask: bool, max_frame_bytes: int) -> list[
 
 
 def binary_frames(data: bytes, *, mask: bool, max_frame_bytes: int) -> list[bytes]:
-    """Build one binary message, or several where it is longer than `max_frame_bytes`.
+    """Build one binary message, or several if it is longer than `max_frame_bytes`.
 
     Cuts are at even offsets, so that no 16-bit sample is split between two messages.
     """
@@ -367,7 +382,7 @@ def pong_frame(payload: bytes, *, mask: bool) -> bytes:
 
 
 def close_frame(code: int, reason: str = "", *, mask: bool) -> bytes:
-    """Build a close frame; without a code where `code` may not appear on the wire (1005, 1006, 1015)."""
+    """Build a close frame. It has no code if `code` may not appear on the wire (1005, 1006, 1015)."""
     if not is_wire_code(code):
         return _frame(FIN | CLOSE, b"", mask)
     return _frame(FIN | CLOSE, code.to_bytes(2, "big") + shorten(reason), mask)

@@ -1,8 +1,8 @@
 """The hand-over of a request's socket from a threaded WSGI server. See docs/decisions/0015-the-hand-over.md.
 
-Where the server has no TLS of its own, the socket is taken over. The router gets a duplicate, and a dead socket takes
-the place of the server's descriptor, so that the server's thread is free at once. The server's own TLS cannot be moved:
-then the socket is only lent, and the server's thread must wait until the socket is given back. This module knows WSGI
+If the server has no TLS of its own, the socket is taken over. The router gets a duplicate, and a dead socket takes the
+place of the server's descriptor, so that the server's thread is free at once. The server's own TLS cannot be moved.
+Then the socket is only lent, and the server's thread must wait until the socket is given back. This module knows WSGI
 servers, and nothing of WebSockets.
 """
 
@@ -64,7 +64,7 @@ def served_socket(environ: Mapping[str, Any]) -> socket.socket | TlsSocket:
     """Return the request's socket, which is still the server's.
 
     Raises:
-        HandshakeRefused: 501, where the server gives no socket, or none that could be used; the description names a
+        HandshakeRefused: 501, if the server gives no socket, or none that could be used; the description names a
             server to use.
     """
     sock = _find(environ)
@@ -88,10 +88,11 @@ def is_lent(sock: socket.socket | TlsSocket) -> bool:
 
 
 def take_over(environ: Mapping[str, Any]) -> socket.socket:
-    """Take the request's socket over from the WSGI server. Return a duplicate, which is ours.
+    """Take the request's socket over from the WSGI server. Return a duplicate, which belongs to the router.
 
-    A dead socket, whose other end is closed, takes the place of the server's descriptor: the server may still answer,
-    shut down and close there. Bytes that the server has read already are lost; those still in the kernel are ours.
+    A dead socket, whose other end is closed, takes the place of the server's descriptor. So the server may still
+    answer, shut down and close there. Bytes that the server has read already are lost. The router reads those that are
+    still in the kernel.
 
     Raises:
         HandshakeRefused: the server gives no socket, or one with its own TLS (501); no descriptor is left (503).
@@ -106,7 +107,7 @@ def take(served: socket.socket | TlsSocket) -> socket.socket:
     """Take over a socket that is not only lent; see `take_over`."""
     if isinstance(served, TlsSocket):
         return served.take()
-    # Few system calls: after each of them this thread may have to wait for the interpreter's lock.
+    # Make few system calls: after each of them this thread may have to wait for the interpreter's lock.
     try:
         stand_in = _stand_in()
         ours = os.dup(served.fileno())
@@ -154,7 +155,7 @@ def _behind(stream: object) -> object:
     return getattr(raw, "_sock", None) if isinstance(raw, socket.SocketIO) else None
 
 
-# Where there is no socket to be used.
+# The reasons for which a socket cannot be used.
 
 
 def _is_green(_environ: Mapping[str, Any], sock: object) -> bool:

@@ -12,11 +12,13 @@ import logging
 import socket
 import struct
 import termios
+from time import monotonic
 from typing import TYPE_CHECKING, Final, Self
 
 from actors.connections import frames
 from actors.connections.client import ClientConnection
 from actors.connections.shelf import Shelf
+from actors.footprint import STEP_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +36,7 @@ _COUNTS_AT: Final = 120
 
 
 LOOKS: Final = 10_000
-"""The most looks at the counts of a socket. Two equal ones in a row are exact."""
+"""The most readings of the counts of a socket. Two equal ones in a row are exact."""
 
 
 def counted(sock: socket.socket) -> tuple[int, int]:
@@ -45,7 +47,7 @@ def counted(sock: socket.socket) -> tuple[int, int]:
     """
     before = None
     for _ in range(LOOKS):
-        # The peer sends and acknowledges meanwhile: the queues belong to the counts around them.
+        # The peer sends and acknowledges meanwhile. The queues are valid if the counts before and after them are equal.
         queued = _queued(sock, _SIOCOUTQ), _queued(sock, _SIOCINQ)
         counts = _counts(sock)
         if (queued, counts) == before:
@@ -72,34 +74,70 @@ def _queued(sock: socket.socket, request: int) -> int:
 _send_text: Final = ClientConnection.send_text
 _send_binary: Final = ClientConnection.send_binary
 _transmit: Final = ClientConnection.transmit
-_receive: Final = ClientConnection._receive  # noqa: SLF001 - of the base class
+_read_once: Final = ClientConnection._read_once  # noqa: SLF001 - of the base class
 
 
-def _noting(
-    feed: Callable[[bytes], list[frames.Event]], delivered: list[frames.Event]
-) -> Callable[[bytes], list[frames.Event]]:
-    # A function that refers to no connection, which refers to it: the two would wait for the garbage collector.
-    def note(data: bytes) -> list[frames.Event]:
-        events = feed(data)
-        delivered.extend(events)
-        return events
+class Unhandled:
+    """The client's messages that were read and that the session has not handled, in order."""
 
-    return note
+    __slots__ = ("newest", "others", "texts")
+
+    def __init__(self) -> None:
+        self.newest: frames.Event | None = None
+        """The message of the newest read. Nearly every read brings a single one, which is handled at once."""
+        self.others: list[frames.Event] = []
+        """The messages behind it, and control frames among them."""
+        self.texts = 0
+        """The number of text messages that the session has handled since the record."""
+
+    def note_read(self, events: list[frames.Event]) -> None:
+        """Note the messages of a read."""
+        if len(events) == 1 and self.newest is None and not self.others:
+            self.newest = events[0]
+        else:
+            self.others += events
+
+    def take_binary(self, size: int) -> None:
+        """Remove binary messages of a size, which were joined or cut."""
+        waiting = self._line_up()
+        while size > 0 and waiting and not isinstance(waiting[0], str):
+            first = waiting.pop(0)
+            if isinstance(first, bytes):
+                if len(first) > size:
+                    waiting.insert(0, first[size:])
+                size -= len(first)
+
+    def take_text(self) -> None:
+        """Remove a text message."""
+        self.texts += 1
+        waiting = self._line_up()
+        while waiting and not isinstance(waiting[0], bytes):
+            if isinstance(waiting.pop(0), str):
+                return
+
+    def messages(self) -> list[str | bytes]:
+        """Return all of them."""
+        return [it for it in (self.newest, *self.others) if isinstance(it, str | bytes)]
+
+    def _line_up(self) -> list[frames.Event]:
+        if self.newest is not None:
+            self.others.insert(0, self.newest)
+            self.newest = None
+        return self.others
 
 
 class KeptConnection(ClientConnection):
-    """A client's connection with a shelf, once it has one."""
+    """A client's connection. From `keep` on, each of its bytes is noted in a shelf."""
 
     __slots__ = (
         "_is_bare",
         "before",
-        "delivered",
         "due",
         "emitted",
         "may_drop",
         "on_unkept",
         "shelf",
-        "texts",
+        "unhandled",
     )
 
     def __init__(
@@ -109,20 +147,17 @@ class KeptConnection(ClientConnection):
         self.shelf: Shelf | None = None
         self.emitted: list[str | bytes] = []
         """The frames that the session has sent and that have not reached this connection."""
-        self.delivered: list[frames.Event] = []
-        """The messages that were read and that the session has not handled, and control frames among them."""
-        self.texts = 0
-        """The number of text messages that the session has handled since the record."""
+        self.unhandled = Unhandled()
         self.due: Callable[[bytes | memoryview], None] | None = None
-        """Stores a record, before the next bytes are written. The argument are these bytes."""
+        """Stores a record before the next bytes are written. The argument is these bytes."""
         self.may_drop: Callable[[], bool] = bool
-        """Whether the session needs no audio any more, apart from the newest."""
+        """Whether the session needs only the newest audio."""
         self.on_unkept: Callable[[], object] = bool
-        """Called when the session does not outlive this process any more, because no memory is left."""
+        """Called when the session no longer outlives this process, because no memory is left."""
         self.before = b""
         """The bytes of an unfinished message that another process has read."""
         self._is_bare = False
-        """Whether another thread ends the connection, which writes past the shelf."""
+        """Whether another thread ends the connection. That thread writes without noting it in the shelf."""
 
     @classmethod
     def continued(
@@ -134,7 +169,7 @@ class KeptConnection(ClientConnection):
         return connection
 
     def keep(self, arena: Arena) -> Shelf:
-        """Note each byte from now on, and return the memory. Called before `open`.
+        """Note each byte from now on, and return the memory for it. Called before `open`.
 
         Raises:
             OSError: the kernel does not count.
@@ -146,7 +181,6 @@ class KeptConnection(ClientConnection):
         self.shelf = Shelf(arena, written, read - len(unfinished))
         if unfinished:
             self.shelf.note_read(unfinished)
-        self._feed = _noting(self._parser.feed, self.delivered)
         return self.shelf
 
     def duplicate(self) -> int:
@@ -198,26 +232,47 @@ class KeptConnection(ClientConnection):
         self._is_bare = True
         super().abort_from_outside(last_text)
 
-    def _receive(self) -> bytes | None:
+    def _read_once(self) -> int:
+        """Read once and deliver, as the base class does, and note what was read.
+
+        All of it is here, because each call costs more than a note.
+        """
         shelf = self.shelf
-        if shelf is None:
-            return _receive(self)
+        if shelf is None or (shelf.fill > shelf.limit and not self._make_room(shelf)):
+            return _read_once(self)
         fill = shelf.fill
-        if fill > shelf.limit:
-            if not self._make_room(shelf):
-                return _receive(self)
-            fill = shelf.fill
-        room = shelf.view[fill : shelf.end]
         try:
-            count = self._sock.recv_into(room)
+            count = self._sock.recv_into(shelf.view[fill : shelf.end])
         except BlockingIOError:
-            return None
-        shelf.fill = fill + count
-        return room[:count].tobytes()
+            return 0
+        except OSError as error:
+            logger.debug("%s: read failed: %s", self, error, extra=self.log_fields)
+            count = 0
+        if not count:
+            self.abort()
+            return 0
+        shelf.newest_bytes = count
+        shelf.fill = end = fill + count
+        self._alive_s = monotonic()
+        if self._is_pinged:
+            self._show_life()
+        self._events = events = self._feed(shelf.memory[fill:end])
+        unhandled = self.unhandled
+        if len(events) == 1 and unhandled.newest is None:
+            unhandled.newest = events[0]
+        else:
+            unhandled.note_read(events)
+        if self._parser.held_bytes >= STEP_BYTES or (self._share is not None and self._share.holding.held_bytes):
+            self._note_share()
+        self._deliver()
+        return count
 
     def _make_room(self, shelf: Shelf) -> bool:
-        # A message that waits for the session may be a text.
-        may_drop = not self.texts and not self.delivered and self.may_drop()
+        # A message that waits for the session may be a text, and must not be dropped.
+        unhandled = self.unhandled
+        may_drop = unhandled.newest is None and not (unhandled.others or unhandled.texts) and self.may_drop()
+        if may_drop and self._parser.is_between_messages and shelf.begin_anew():
+            return True
         try:
             shelf.make_room(self._parser.unfinished_frame, may_drop=may_drop)
         except MemoryError as error:
@@ -226,7 +281,7 @@ class KeptConnection(ClientConnection):
         return True
 
     def stop_keeping(self, error: MemoryError) -> None:
-        """Release the memory, because no more of it is left. The session goes on, and ends with its process."""
+        """Release the memory, because no more of it is left. The session continues, and ends with its process."""
         logger.warning("%s: the session does not outlive this process any more: %s", self, error, extra=self.log_fields)
         self._leave_shelf()
         self.on_unkept()
@@ -255,14 +310,14 @@ class KeptConnection(ClientConnection):
 
     @property
     def journal_from(self) -> int | None:
-        """The place in the stream behind the last whole frame; None within a message of several frames."""
+        """The place in the stream after the last whole frame; None within a message of several frames."""
         unfinished = self._parser.unfinished_frame
         return None if unfinished is None or self.shelf is None else self.shelf.read - len(unfinished)
 
     def unwritten(self, current: bytes | memoryview) -> bytes | None:
-        """Return all bytes for the client that are not written; None where some are lost.
+        """Return all bytes for the client that are not written; None if some are lost.
 
-        `current` are those that are about to be written. They wait no longer where nothing else waits.
+        `current` are the bytes that are about to be written. If nothing else waits, they do not count as waiting.
         """
         unsent = self._writer.unsent
         if unsent is None:

@@ -142,7 +142,7 @@ class MemoryPeer:
                 self._connection.arrive(frames.close_frame(code, reason, mask=True))
 
     def hang_up(self) -> None:
-        """End the stream in our direction without a close frame (a half-close)."""
+        """End the stream from the peer to the connection without a close frame (a half-close)."""
         self._connection.arrive(b"")
 
     def reset(self) -> None:
@@ -150,7 +150,7 @@ class MemoryPeer:
         self._connection.arrive(ConnectionResetError("reset by the test"))
 
     def stop_reading(self) -> None:
-        """Stop taking bytes, as a peer whose buffers are full."""
+        """Stop taking bytes, like a peer whose buffers are full."""
         with self._lock:
             self._is_reading = False
 

@@ -59,7 +59,7 @@ class Outbox:
 
     @property
     def is_cut(self) -> bool:
-        """Whether the peer may have read a part of a unit, and not yet the rest."""
+        """Whether the peer may have read a part of a unit, but not its rest."""
         return type(self._head) is memoryview
 
     def unsent(self) -> bytes:
@@ -67,7 +67,7 @@ class Outbox:
         return b"".join((self._head, self._pong, *self._units))
 
     def drop_backlog(self) -> int:
-        """Drop the units behind the head. Return the number of bytes."""
+        """Drop the units after the head. Return the number of bytes."""
         dropped_bytes, self.backlog_bytes = self.backlog_bytes, 0
         self.waiting_bytes -= dropped_bytes
         self._units.clear()

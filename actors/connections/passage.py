@@ -33,7 +33,7 @@ class Drained:
 
 
 class CloseSent:
-    """The server has taken our close frame, and does the rest of the handshake."""
+    """The server has taken the router's close frame, and does the rest of the handshake."""
 
 
 Event = str | bytes | CaughtUp | Drained | CloseSent | ConnectionClosed
@@ -150,8 +150,8 @@ class Passage:
         return self.waiting_bytes > self._limits.high_water_bytes
 
     def begin(self) -> Item | None:
-        """Return the next entry for the server, which the loop sends now; None where there is none."""
-        # No look before: the dispatcher may drop the entry between the look and the step.
+        """Return the next entry for the server, which the loop sends now; None if there is none."""
+        # Do not check first: the dispatcher may drop the entry between the check and this step.
         try:
             item = self._outgoing.popleft()
         except IndexError:
@@ -204,7 +204,7 @@ class Passage:
         return self.unread_bytes <= INCOMING_BYTES // 2
 
     def excess(self, message: str | bytes) -> str:
-        """Return the bound that a message exceeds, in the words of `frames`; an empty text where it exceeds none."""
+        """Return the bound that a message exceeds, in the words of `frames`; an empty text if it exceeds none."""
         size, limits = size_bytes(message), self._limits
         if isinstance(message, str) and limits.max_text_bytes < min(size, limits.max_message_bytes):
             return f"text message over {limits.max_text_bytes} bytes"

@@ -17,7 +17,7 @@ from actors.connections import frames
 from actors.connections.base import Connection, ConnectionClosed, ConnectionLimits, ConnectionListener, Ending
 from actors.connections.close_codes import CloseCode
 from actors.connections.share import Share
-from actors.connections.writer import NO_TRAFFIC, Writer
+from actors.connections.writer import Writer
 from actors.footprint import STEP_BYTES
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ SLOW_READ_BYTES: Final = 8 * 1024
 SLOW_READS_S: Final = 0.02
 """The seconds of one turn for reading all peers that exceed `READ_S`, taken together.
 
-Behind them every other peer is read in one piece of `SLOW_READ_BYTES`: it may be one more of them.
+When they are used up, every other peer is read in one piece of `SLOW_READ_BYTES`, because it may also be slow.
 """
 
 EVENT_BUDGET: Final = 256
@@ -65,7 +65,7 @@ class ProtocolConnection(Connection):
     may `close` or `abort` it on any thread.
 
     Bytes of a peer that broke the protocol are read and dropped until it hangs up or `close_timeout_s` passes. To close
-    a socket with unread input resets it, and the peer would not receive our close frame.
+    a socket with unread input resets it, and the peer would not receive the router's close frame.
     """
 
     __slots__ = (
@@ -89,8 +89,6 @@ class ProtocolConnection(Connection):
         "_reads_slowly",
         "_share",
         "_short_read_bytes",
-        "_timers",
-        "_traffic",
         "_writer",
     )
 
@@ -101,10 +99,8 @@ class ProtocolConnection(Connection):
         self._parser = frames.FrameParser(is_server, limits.max_message_bytes, limits.max_text_bytes)
         self._feed: Callable[[bytes], list[frames.Event]] = self._parser.feed
         self._writer = Writer(self, limits)
-        self._traffic = NO_TRAFFIC
         self._dispatcher: Dispatcher | None = None
         self._listener: ConnectionListener | None = None
-        self._timers: list[Timer] = []
         self._events: Sequence[frames.Event] = ()
         """Events that were read and not yet delivered."""
         self._short_read_bytes = 0
@@ -117,6 +113,7 @@ class ProtocolConnection(Connection):
         self._alive_s = 0.0
         """The time, on the monotonic clock, at which the peer last showed life."""
         self._share: Share | None = None
+        """The record of the memory that is held for the peer, from `STEP_BYTES` on: few peers ever need one."""
         self._idle: Timer | None = None
         self._close_deadline: Timer | None = None
         self._lingers = False
@@ -144,13 +141,12 @@ class ProtocolConnection(Connection):
         if self._is_ended:
             return
         self._dispatcher, self._listener = dispatcher, listener
-        self._traffic = dispatcher.upstream_traffic if self._masks else dispatcher.client_traffic
-        if self._limits.footprint is not None:
-            self._share = Share(self, self._limits.footprint, dispatcher)
-        self._writer.open(dispatcher, self._traffic)
+        traffic = dispatcher.upstream_traffic if self._masks else dispatcher.client_traffic
+        self._parser.traffic = traffic
+        self._writer.open(dispatcher, traffic)
         self._show_life()
         if self._limits.ping_interval_s and self._closing is None:
-            self._idle = self._new_timer(self._on_idle)
+            self._idle = dispatcher.timer(self._on_idle)
             self._idle.restart(self._limits.ping_interval_s)
         self._watch_again()
 
@@ -170,7 +166,7 @@ class ProtocolConnection(Connection):
             )
 
     def probe(self) -> None:
-        """Send a ping behind the messages sent so far; see `Connection.probe`."""
+        """Send a ping after the messages sent so far; see `Connection.probe`."""
         if self._closing is None and not self._is_ended:
             self._writer.send([frames.ping_frame(PROBE, mask=self._masks)])
 
@@ -215,7 +211,7 @@ class ProtocolConnection(Connection):
     @property
     def is_busy(self) -> bool:
         """Whether more than `high_water_bytes` wait to be written."""
-        # Asked after every frame to an upstream: not by way of the writer's own property.
+        # This is read after every frame to an upstream, so it does not use the writer's own property.
         return self._writer.outbox.waiting_bytes > self._limits.high_water_bytes
 
     @property
@@ -265,7 +261,7 @@ class ProtocolConnection(Connection):
     def _read_once(self) -> int:
         """Read once and deliver.
 
-        Return how many bytes were read: 0 where there are none now, or at the end of the stream.
+        Return how many bytes were read. It is 0 if there are none now, or at the end of the stream.
         """
         try:
             data = self._receive()
@@ -280,17 +276,17 @@ class ProtocolConnection(Connection):
         self._alive_s = monotonic()
         if self._is_pinged:
             self._show_life()
-        self._events = events = self._feed(data)
-        traffic = self._traffic
-        traffic.received_messages += len(events)
-        traffic.received_bytes += len(data)
-        if self._share is not None and (self._share.holding.held_bytes or self._parser.held_bytes >= STEP_BYTES):
-            self._share.note()
+        self._events = self._feed(data)
+        if self._parser.held_bytes >= STEP_BYTES or (self._share is not None and self._share.holding.held_bytes):
+            self._note_share()
         self._deliver()
         return len(data)
 
     def _deliver(self) -> None:
-        """Handle the events that were read, in order; the rest on a later turn where they exceed the budget."""
+        """Handle the read events in order, at most `EVENT_BUDGET` of them.
+
+        Leave the rest for a later turn, or until a paused connection resumes.
+        """
         events, self._events = self._events, ()
         if len(events) > 1 and self._limits.join_binary_bytes:
             events = frames.joined(events, self._limits.join_binary_bytes)
@@ -313,7 +309,7 @@ class ProtocolConnection(Connection):
     def _read_to_the_end(self) -> None:
         """Read the bytes that the peer sent before it went away, perhaps with a close frame, and end the connection.
 
-        A turn reads one piece of them: megabytes may wait of a peer that was not read.
+        Each turn reads one piece of them, because megabytes may wait of a peer that was not read.
         """
         if self._is_ended:
             return
@@ -349,7 +345,7 @@ class ProtocolConnection(Connection):
         self._ends_when_flushed = True
         if self._closing is None:
             self._begin_close(ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=event.code, reason=event.reason))
-        # At once: the peer may close the stream next, and the answer to its close frame would be lost.
+        # Answer at once: the peer may close the stream next, and the answer to its close frame would be lost.
         if not self._writer.is_blocked:
             self._writer.flush()
 
@@ -363,8 +359,8 @@ class ProtocolConnection(Connection):
     # Pings.
 
     def _show_life(self) -> None:
-        # The idle timer looks at `_alive_s` when it fires, so a read need not restart it. While a ping is out the timer
-        # runs for the answer, and is set back here.
+        # The idle timer reads `_alive_s` when it fires, so a read need not restart it. While a ping is unanswered, the
+        # timer waits for its answer, and is set back here.
         self._alive_s = monotonic()
         if self._is_pinged and self._idle is not None:
             self._idle.restart(self._limits.ping_interval_s)
@@ -392,7 +388,7 @@ class ProtocolConnection(Connection):
     def _begin_close(self, closing: ConnectionClosed, linger_s: float = 0.0) -> None:
         """Send the close frame of `closing`, which `on_closed` will report.
 
-        The answer to a peer's close frame has its code; none where it gave none (RFC 6455, 5.5.1).
+        The answer to a peer's close frame has the peer's code, or none if the peer gave none (RFC 6455, 5.5.1).
         """
         self._closing = closing
         self._writer.begin_close()
@@ -404,7 +400,7 @@ class ProtocolConnection(Connection):
         if self._idle is not None:
             self._idle.discard()
             self._idle, self._is_pinged = None, False
-        self._close_deadline = self._new_timer(self._on_close_deadline)
+        self._close_deadline = self._dispatcher.timer(self._on_close_deadline)
         self._lingers = linger_s > 0
         self._close_deadline.restart(linger_s + self._limits.close_timeout_s)
         self.resume()
@@ -417,7 +413,7 @@ class ProtocolConnection(Connection):
 
     def _on_flushed(self) -> None:
         if self._lingers and self._close_deadline is not None:
-            # The backlog has left: the peer gets the time of the handshake, and no more.
+            # The backlog is written. From now on the peer gets the time of the handshake, and no more.
             self._lingers = False
             self._close_deadline.restart(self._limits.close_timeout_s)
         if self._closing is None:
@@ -452,6 +448,12 @@ class ProtocolConnection(Connection):
 
     def on_backlog(self) -> None:
         """Note how much memory is kept for the peer; see `Share.note`."""
+        if self._share is not None or self.held_bytes >= STEP_BYTES:
+            self._note_share()
+
+    def _note_share(self) -> None:
+        if self._share is None and self._limits.footprint is not None and self._dispatcher is not None:
+            self._share = Share(self, self._limits.footprint, self._dispatcher)
         if self._share is not None:
             self._share.note()
 
@@ -478,7 +480,7 @@ class ProtocolConnection(Connection):
             self._dispatcher.call_soon(self._notify_overflow)
 
     def on_write_stalled(self) -> None:
-        """End the connection: a peer that takes no byte is gone, or as good as gone."""
+        """End the connection: a peer that takes no byte is gone, or might as well be."""
         reason = f"took no byte within {self._limits.write_stall_s:g} s"
         ending = Ending.OVERFLOWED if self._writer.overflows else Ending.TIMED_OUT
         self._end(self._closing or ConnectionClosed(ending=ending, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))
@@ -491,38 +493,39 @@ class ProtocolConnection(Connection):
     # The end.
 
     def _rests(self) -> tuple[bytes, bytes] | None:
-        """Return the unread and the unsent bytes; None where nobody else can continue the stream now."""
+        """Return the unread and the unsent bytes; None if no other process can continue the stream now."""
         if self._events or self._closing is not None or self._is_ended:
             return None
         unread, unsent = self._parser.unfinished_frame, self._writer.unsent
         return None if unread is None or unsent is None else (unread, unsent)
 
     def _part(self) -> None:
-        """End here without a word to the peer or to the listener."""
+        """End here without a message to the peer or to the listener."""
         self._is_ended = True
-        for timer in self._timers:
-            timer.discard()
+        self._let_go()
         self._writer.close()
-        if self._share is not None:
-            self._share.release()
-            self._share = None
         self._listener = None
 
     def _end(self, closed: ConnectionClosed) -> None:
         if self._is_ended:
             return
         self._is_ended = True
-        for timer in self._timers:
-            timer.discard()
+        self._let_go()
         unsent_bytes = self._writer.close()
-        if self._share is not None:
-            self._share.release()
-            self._share = None
         if unsent_bytes:
             logger.debug("%s: ended with %d bytes unsent", self, unsent_bytes, extra=self.log_fields)
         self._release()
         self._notify("on_closed", closed)
         self._listener = None  # it holds this connection: the two would wait for the garbage collector
+
+    def _let_go(self) -> None:
+        """Release the timers, and the record of the memory."""
+        for timer in (self._idle, self._close_deadline):
+            if timer is not None:
+                timer.discard()
+        if self._share is not None:
+            self._share.release()
+            self._share = None
 
     def _notify(self, callback: str, *args: Any) -> None:
         """Call the listener on a later turn, in the order of these calls.
@@ -544,12 +547,6 @@ class ProtocolConnection(Connection):
         except Exception:
             logger.exception("%s: its owner failed in %s", self, callback, extra=self.log_fields)
             self.abort()
-
-    def _new_timer(self, callback: Callable[[], None]) -> Timer:
-        assert self._dispatcher is not None  # noqa: S101 - there is time from `open` on
-        timer = self._dispatcher.timer(callback)
-        self._timers.append(timer)
-        return timer
 
     def _watch_again(self) -> None:
         if not self._is_ended and self._dispatcher is not None:
@@ -576,11 +573,11 @@ class ProtocolConnection(Connection):
 
     @abc.abstractmethod
     def _hang_up(self) -> None:
-        """Shut the stream behind the bytes that are written, without the dispatcher. From any thread."""
+        """Shut the stream after the bytes that are written, without the dispatcher. From any thread."""
 
     @abc.abstractmethod
     def _shut_writing(self) -> None:
-        """Signal the peer that no byte follows, where the stream can."""
+        """Signal the peer that no byte follows, if the stream can."""
 
     @abc.abstractmethod
     def _release(self) -> None:

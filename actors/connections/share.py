@@ -23,7 +23,7 @@ class Sharer(Protocol):
 
     @property
     def may_give_way(self) -> bool:
-        """Whether `give_way` is still of use: a connection that ends frees its memory anyway."""
+        """Whether `give_way` is still useful: a connection that ends frees its memory anyway."""
 
     def give_way(self) -> None:
         """Drop what is held, and notify the listener."""
@@ -38,20 +38,20 @@ class Share:
         self._owner: Sharer | None = owner
         self._dispatcher = dispatcher
         self.holding = footprint.holding(owner, self._evict)
-        """The record. Its `held_bytes` are what was last noted."""
+        """The record. Its `held_bytes` are the size that was last noted."""
 
     def note(self) -> None:
-        """Note what the connection holds at this moment."""
+        """Note the size that the connection holds at this moment."""
         if self._owner is not None:
             self.holding.note(self._owner.held_bytes)
 
     def release(self) -> None:
-        """Note that nothing is held any more, and let go of the connection."""
+        """Note that nothing is held any more, and release the connection."""
         self.holding.release()
         self._owner = None
 
     def _evict(self, had_bytes: int) -> None:
-        # On the thread of any connection of the process.
+        # This runs on the thread of any connection of the process.
         self._dispatcher.call_soon(partial(self._give_way, had_bytes))
 
     def _give_way(self, had_bytes: int) -> None:

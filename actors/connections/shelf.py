@@ -1,40 +1,44 @@
 """The memory of one session that outlives its process: its last record, the rest of a write, and what was read since.
 
-The process of the session writes, and nobody reads before that process is dead. Each part is written before the effect
-that it describes: a record before the bytes of its step, a write before `send`. A read goes into the memory by the read
-itself (`recv_into`), and the kernel knows how much was read. A change becomes valid by one word of 8 bytes, which is
-written at once or not at all.
+Only the session's process writes this memory, and no other process reads it before that process is dead. Each part is
+written before the effect that it describes: a record before the bytes of its step, a write before `send`. The read
+itself puts received bytes into the memory (`recv_into`), and the kernel knows how much was read. A change becomes valid
+with one word of 8 bytes, which is written as a whole or not at all.
 """
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from actors.connections.arena import TRANSFER_BYTES
+from actors.connections.arena import AREA_HEAD_BYTES, TRANSFER_BYTES
 
 if TYPE_CHECKING:
     from actors.connections.arena import Arena
 
 MAX_RECORD_BYTES: Final = 4 * 1024 * 1024
 
-LEAST_RECORD_BYTES: Final = 5 * 1024
-"""A block of this size has the record of most sessions. Blocks of one size are used by one after the other."""
+LEAST_RECORD_BYTES: Final = 1024
+"""The size of the smallest block for a record. A freed block of a common size fits the next session."""
 
 FIRST_JOURNAL_BYTES: Final = 512
 """The first block of the journal: a session without a microphone reads little between two records."""
-JOURNAL_BYTES: Final = 6 * 1024
-"""A block of the journal: 180 ms of a microphone of 16 kHz."""
-KEPT_BYTES: Final = 5 * 1024
-"""The audio without speech that is kept behind the record, at least. The record has what came before."""
-LEAST_ROOM_BYTES: Final = 1024
-"""The room for a read: most frames of a microphone are smaller, so that one read brings one frame."""
+JOURNAL_BYTES: Final = 3 * 1024
+"""A block of the journal: 80 ms of a microphone of 16 kHz. While its user is silent, a session has a single block."""
+KEPT_BYTES: Final = 1024
+"""The least audio without speech that is kept if a read ends within a frame.
+
+Otherwise no audio is kept: the newest block is overwritten when it is full.
+"""
+LEAST_ROOM_BYTES: Final = 256
+"""The least room for a read."""
 LONG_JOURNAL_BYTES: Final = 16 * 1024
-"""A block of a journal that nothing may be dropped from."""
+"""A block of a journal from which nothing may be dropped."""
 MOST_JOURNAL_BYTES: Final = 256 * 1024
-"""The bytes behind a record from which on the session is asked for another one."""
+"""The bytes after a record from which on the session has to store another record."""
 
 NOTES_BYTES: Final = 160
-"""The room for words behind a record."""
+"""The room for words after a record."""
 
 # The words of the head of a session.
 (
@@ -49,24 +53,32 @@ NOTES_BYTES: Final = 160
     _JOURNAL,
 ) = range(9)
 _SLOTS: Final = 10
-"""Two records: the place in memory, the length, the place in the stream behind which the journal begins, the bytes of
-notes behind the record."""
+"""The index of the first word of the two records.
+
+Each record has its place in memory, its length, the bytes of notes after it, and the place in the stream where its
+journal begins.
+"""
 _SLOT_WORDS: Final = 4
 _BLOCKS: Final = _SLOTS + 2 * _SLOT_WORDS
-"""The blocks of the journal: the place in memory, and the place in the stream. `_JOURNAL` has the number of the first
-one, and how many there are."""
+"""The index of the first word of the journal's blocks.
+
+Each block has its place in memory, and its place in the stream. `_JOURNAL` has the number of the first block, and how
+many blocks there are.
+"""
 MAX_BLOCKS: Final = 22
 HEAD_BYTES: Final = 8 * (_BLOCKS + 2 * MAX_BLOCKS)
 
 _COUNT_BITS: Final = 32
 
+_PACK_WRITE: Final = struct.Struct("@QQQ").pack_into
+
 
 class ShelfError(ValueError):
-    """The memory cannot say what the dead process did. The session ends typed."""
+    """The memory does not show what the dead process did. The session ends with a typed error."""
 
 
 class GoneError(ShelfError):
-    """The session had ended in its process, and the keeper did not know yet."""
+    """The session had ended in its process, and the keeper had not been notified yet."""
 
 
 class Rest(NamedTuple):
@@ -74,9 +86,9 @@ class Rest(NamedTuple):
 
     record: bytes
     notes: bytes
-    """The words behind the record."""
+    """The words after the record."""
     journal: bytes
-    """The bytes that were read behind the record. The first of them may be dropped: whole messages of audio."""
+    """The bytes that were read after the record. Whole messages of audio at their beginning may be missing."""
     write_at: int
     """The place in the stream to the client at which `write` begins."""
     write: bytes
@@ -85,12 +97,17 @@ class Rest(NamedTuple):
     """Whether the process died while this session handled an input."""
 
 
-class _Block(NamedTuple):
-    at: int
-    size: int
-    place: int
-    is_aligned: bool
-    """Whether the block begins with a frame."""
+class _Block:
+    __slots__ = ("at", "is_aligned", "place", "size", "word")
+
+    def __init__(self, at: int, size: int, place: int, *, is_aligned: bool) -> None:
+        self.at = at
+        self.size = size
+        self.place = place
+        self.is_aligned = is_aligned
+        """Whether the block begins with a frame."""
+        self.word = 0
+        """The word of the memory that has `place`."""
 
 
 class Shelf:
@@ -114,6 +131,8 @@ class Shelf:
         "end",
         "fill",
         "limit",
+        "memory",
+        "newest_bytes",
         "rest",
         "serial",
         "step",
@@ -126,9 +145,13 @@ class Shelf:
         self._arena = arena
         self.view = arena.view
         """The memory, in which `fill` and `end` are the room for the next read."""
+        self.memory = arena.memory
+        """The same: its slices cost less than those of a view."""
         self.fill = self.end = 0
         self.limit = -1
-        """Beyond `limit` the room is too small for most frames."""
+        """Beyond `limit` the room is too small for another read of that size."""
+        self.newest_bytes = 0
+        """The size of the newest read: frames of one size are read one by one."""
         self.words = words = arena.words
         self._write_word = self._write_at = 0
         self.at, self._size = arena.allocate(HEAD_BYTES)
@@ -139,7 +162,10 @@ class Shelf:
         self.serial = words[head + _SERIAL] = arena.new_serial()
         words[head + _WRITTEN], words[head + _READ] = written, read
         self.step = head + _STEP
-        """The word that is 1 while the session handles an input. A process that dies then may be killed by it."""
+        """The word that is 1 while the session handles an input.
+
+        If the process dies in that time, the session may be the cause.
+        """
         self.written = 0
         """The bytes written to the client since the shelf was made."""
         self.asks_for_record = False
@@ -148,7 +174,7 @@ class Shelf:
         self._valid = 0
         self._notes_at = self._notes_end = 0
         self.rest: tuple[int, int] | None = None
-        """The block with the rest of a write that was made in part."""
+        """The block with the rest of a write that the socket took in part."""
         self._blocks: list[_Block] = []
         self._first = 0
         self._read_before = 0
@@ -176,32 +202,59 @@ class Shelf:
         """Make room in the journal for the next read.
 
         Args:
-            unfinished: the bytes of the frame before that is not whole; None within a message of several frames.
-            may_drop: whether all messages behind the record are audio that may be dropped.
+            unfinished: the bytes of the last frame, which is not whole; None within a message of several frames.
+            may_drop: whether all messages after the record are audio that may be dropped.
 
         Raises:
             ArenaFullError: no memory is left.
         """
         blocks, place = self._blocks, self.read
-        # A block behind which others may be dropped begins with a frame.
+        # A block begins with a frame, if the blocks before it may be dropped later.
         begin = unfinished if may_drop and unfinished is not None else b""
-        if may_drop and len(begin) < JOURNAL_BYTES // 2:
-            recycled = self._drop(place)
-            if recycled is not None:
-                self._begin(_Block(recycled, JOURNAL_BYTES, place - len(begin), begin == unfinished), begin)
-                return
+        is_aligned = begin == unfinished
+        if may_drop and len(begin) < JOURNAL_BYTES // 2 and (recycled := self._drop(place)) is not None:
+            recycled.place, recycled.is_aligned = place - len(begin), is_aligned
+            self._begin(recycled, begin)
+            return
         if len(blocks) == MAX_BLOCKS - 1:
             self._compact()
             return
         if not blocks:
             least = FIRST_JOURNAL_BYTES
         else:
-            # A read that filled a whole block left more behind.
+            # If a read filled a whole block, more bytes wait.
             is_flood = self.fill == self.end and blocks[-1].size > FIRST_JOURNAL_BYTES
             least = LONG_JOURNAL_BYTES if is_flood or not may_drop else JOURNAL_BYTES
         at, size = self._arena.allocate(max(least, 2 * len(begin)))
-        self._begin(_Block(at, size, place - len(begin), begin == unfinished), begin)
+        self._begin(_Block(at, size, place - len(begin), is_aligned=is_aligned), begin)
         self.asks_for_record = place - blocks[0].place > MOST_JOURNAL_BYTES
+
+    def begin_anew(self) -> bool:
+        """Make room as `make_room` does, where a silent user's last read ended with a frame. Return whether it could.
+
+        Nearly every room is made here. One word drops what the last block has, and the next read overwrites it.
+        """
+        blocks = self._blocks
+        if not blocks:
+            return False
+        size = blocks[-1].size
+        # A long block is left from speech, or from a flood, unless the frames need it.
+        if size != JOURNAL_BYTES and (size != LONG_JOURNAL_BYTES or self.newest_bytes <= JOURNAL_BYTES // 2):
+            return False
+        while len(blocks) > 1:
+            self._remove_first()
+        block = blocks[0]
+        at = block.at
+        self.words[block.word] = block.place = block.place + self.fill - at
+        block.is_aligned = True
+        self.fill = at
+        self.limit = self.end - max(self.newest_bytes, LEAST_ROOM_BYTES)
+        return True
+
+    def _write_entry(self, block: _Block, number: int) -> None:
+        entry = self._word + _BLOCKS + number % MAX_BLOCKS * 2
+        block.word = entry + 1
+        self.words[entry], self.words[entry + 1] = block.at, block.place
 
     def note_read(self, data: bytes) -> None:
         """Note bytes that another process has read, before any other."""
@@ -217,26 +270,24 @@ class Shelf:
         self._append(block, fill)
 
     def _append(self, block: _Block, fill: int) -> None:
-        at, size, place, _ = block
+        at, size = block.at, block.size
         words, head, count = self.words, self._word, len(self._blocks)
-        entry = head + _BLOCKS + (self._first + count) % MAX_BLOCKS * 2
-        words[entry] = at
-        words[entry + 1] = place
+        self._write_entry(block, self._first + count)
         self._blocks.append(block)
         words[head + _JOURNAL] = self._first << _COUNT_BITS | count + 1
         self.fill = fill
         self.end = end = at + size
-        self.limit = end - (LEAST_ROOM_BYTES if size > FIRST_JOURNAL_BYTES else size // 2)
+        self.limit = end - min(max(self.newest_bytes, LEAST_ROOM_BYTES), size // 2)
 
-    def _drop(self, place: int) -> int | None:
+    def _drop(self, place: int) -> _Block | None:
         """Drop the first blocks, as long as enough is left and the next one begins with a frame.
 
-        Return the place of a block that can be used again.
+        Return a block that can be used again.
         """
         blocks, found = self._blocks, None
         while len(blocks) > 1 and blocks[1].is_aligned and place - blocks[1].place >= KEPT_BYTES:
             if found is None and blocks[0].size == JOURNAL_BYTES:
-                found = self._take_first().at
+                found = self._take_first()
             else:
                 self._remove_first()
         return found
@@ -260,9 +311,9 @@ class Shelf:
             count = end - block.place
             self.view[at + block.place - place : at + end - place] = self.view[block.at : block.at + count]
         self._blocks.clear()
-        # One entry is free. The word behind it makes the new block the only one.
+        # One entry is free. The word written after it makes the new block the only one.
         self._first = (self._first + len(blocks)) % MAX_BLOCKS
-        self._append(_Block(at, size, place, blocks[0].is_aligned), at + read - place)
+        self._append(_Block(at, size, place, is_aligned=blocks[0].is_aligned), at + read - place)
         for block in blocks:
             self._arena.release(block.at, block.size)
 
@@ -270,18 +321,19 @@ class Shelf:
 
     def note_write(self, data: bytes | memoryview) -> None:
         """Note a write before it is made."""
-        size, words, word = len(data), self.words, self._write_word
+        size, word = len(data), self._write_word
         if size > TRANSFER_BYTES:
             self._note_long(data)
             return
         if not word:
-            word, self._write_at = self._arena.area()
-            self._write_word = word
-        words[word] = 0
-        self.view[self._write_at : self._write_at + size] = data
-        words[word + 1] = self.written
-        words[word + 2] = size
-        words[word] = self.serial
+            area = self._arena.area()
+            self._write_word = word = area.word + 2
+            self._write_at = area.data_at
+        memory, at = self.memory, self._write_at
+        self.words[word] = 0
+        memory[at : at + size] = data
+        # The number of the session comes last, and makes the rest valid.
+        _PACK_WRITE(memory, at - AREA_HEAD_BYTES, self.written, size, self.serial)
 
     def note_written(self, data: bytes | memoryview, count: int) -> None:
         """Note how much of a write was made. The rest is kept until it is written."""
@@ -343,18 +395,19 @@ class Shelf:
             self._remove_first()
         self.asks_for_record = False
         if len(blocks) == 1 and journal_from == self.read:
-            # Nothing in the last block counts any more.
+            # No byte of the last block is needed any more.
             self._read_before = journal_from
             block = self._take_first()
             if block.size <= JOURNAL_BYTES:
-                self._append(block._replace(place=journal_from, is_aligned=True), block.at)
+                block.place, block.is_aligned = journal_from, True
+                self._append(block, block.at)
             else:
                 self._arena.release(block.at, block.size)
                 self.fill = self.end = 0
                 self.limit = -1
 
     def note_words(self, text: bytes) -> bool:
-        """Note words behind the record. Return whether there was room."""
+        """Note words in addition to the record. Return whether there was room."""
         at, end = self._notes_at, self._notes_at + len(text)
         if not self._valid or end > self._notes_end:
             return False
@@ -373,7 +426,7 @@ def rest_of(arena: Arena, at: int, serial: int, written: int, read: int) -> tupl
         at: the place of the session's head.
         serial: the number of the session, because the place may be that of another one by now.
         written: the place in the stream to the client now, as the kernel counts it.
-        read: that in the stream from the client.
+        read: the place in the stream from the client.
 
     Raises:
         GoneError: the session had ended.
@@ -409,12 +462,12 @@ def _journal(arena: Arena, head: int, journal_from: int, read: int) -> bytes:
     parts, reached = [], read
     for entry in reversed(entries):
         block_at, place = words[entry], words[entry + 1]
-        # A block may begin with bytes that the one before has, too.
+        # A block may begin with bytes that the block before has, too.
         begin = max(place, journal_from)
         if begin < reached:
             parts.append(bytes(arena.view[block_at + begin - place : block_at + reached - place]))
             reached = begin
-    if read < journal_from or (not parts and read > journal_from):
+    if read < journal_from or (not entries and read > journal_from):
         raise ShelfError(f"{read - journal_from} bytes were read that the memory does not have")
     return b"".join(reversed(parts))
 
@@ -426,7 +479,7 @@ def _last_write(arena: Arena, head: int, serial: int, written: int) -> tuple[int
     if rest_at and rest_place <= written <= rest_place + rest_length:
         found = rest_place, bytes(arena.view[rest_at : rest_at + rest_length])
     for area in arena.areas():
-        place, length = words[area.word + 1], words[area.word + 2]
-        if words[area.word] == serial and place <= written <= place + length and place >= found[0]:
+        place, length, of_serial = words[area.word : area.word + 3]
+        if of_serial == serial and place <= written <= place + length and place >= found[0]:
             found = place, bytes(arena.view[area.data_at : area.data_at + length])
     return found

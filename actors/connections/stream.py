@@ -22,11 +22,11 @@ UNOPENED: Final = "before open"
 """The text that stands for the peer's address until `open` looks the address up."""
 
 TLS_WRITE_BYTES: Final = 64 * 1024
-"""The most bytes of one TLS write. An SSLSocket reports no progress inside one, and a stall would look longer."""
+"""The most bytes of one TLS write. An SSLSocket reports no progress within a write, so a long one seems to stall."""
 
 
 class StreamConnection(ProtocolConnection):
-    """A WebSocket over `sock`, whose handshakes (TLS, WebSocket) are done. The socket is ours from here on.
+    """A WebSocket over `sock`, whose handshakes (TLS, WebSocket) are done. The socket belongs to the connection now.
 
     With `is_server` the peer is the client. A renegotiation or a key update may require TLS to write before it can
     read, or the reverse. Then the connection watches the direction that TLS needs, and tries the call again.
@@ -66,7 +66,8 @@ class StreamConnection(ProtocolConnection):
         self._read_pending()
 
     def _on_ready(self, mask: int) -> None:
-        # A mask with other bits (an error, a hang-up) leads to both: the failing call reports what is wrong.
+        # A mask with other bits (an error, a hang-up) leads to a read and a write: the failing call reports the
+        # problem.
         if mask != READABLE:
             self._writer.flush()
         if mask != WRITABLE:
@@ -136,7 +137,7 @@ class StreamConnection(ProtocolConnection):
 
     def _hang_up(self) -> None:
         with contextlib.suppress(OSError):
-            # Below TLS, whose state belongs to the dispatcher's thread.
+            # Shut the socket below TLS: the state of TLS belongs to the dispatcher's thread.
             socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
     def _shut_writing(self) -> None:

@@ -38,9 +38,9 @@ class DialTarget(msgspec.Struct, frozen=True, kw_only=True):
     """Certificates (PEM) to trust instead of the system's."""
     limits: ConnectionLimits = ConnectionLimits()
     position: int | None = None
-    """The index of the upstream in the configured list; None where it is not in the list."""
+    """The index of the upstream in the configured list; None if it is not in the list."""
     key: int = 0
-    """The index of the upstream's key in `headers`, where the upstream has several."""
+    """The index of the upstream's key in `headers`, if the upstream has several."""
 
     def __repr__(self) -> str:
         names = ", ".join(name for name, _ in self.headers)
@@ -78,7 +78,7 @@ class DialError(Exception):
         super().__init__(kind, status, detail)
         self.kind = kind
         self.status = status
-        """The HTTP status, where the server answered the upgrade with another one than 101."""
+        """The HTTP status, if the server answered the upgrade with another one than 101."""
         self.retry_after_s = retry_after_s
         """The seconds of the answer's `Retry-After`; None without that header."""
         self.detail = detail
@@ -99,7 +99,7 @@ class UpstreamConnection(StreamConnection):
     def __init__(self, sock: socket.socket, *, limits: ConnectionLimits | None = None, early: bytes = b"") -> None:
         super().__init__(sock, is_server=False, limits=limits)
         self._early = early
-        """The bytes behind the answer to the handshake that were received with that answer."""
+        """The bytes after the answer to the handshake that were received together with that answer."""
 
     def _receive(self) -> bytes | None:
         if self._early:
@@ -128,9 +128,9 @@ class _Client(websocket.WebSocket):
 
 
 def dial(target: DialTarget) -> UpstreamConnection:
-    """Dial, in `target.timeout_s` in total whatever the server does. Blocks: never on a dispatcher.
+    """Dial within `target.timeout_s` in total, whatever the server does. This blocks: never call it on a dispatcher.
 
-    No redirect is followed, no cookie sent or kept; a proxy is used where the environment names one.
+    No redirect is followed, and no cookie is sent or kept. A proxy is used if the environment names one.
 
     Raises:
         DialError: the dial failed; `kind` is the step.
@@ -144,11 +144,11 @@ def dial(target: DialTarget) -> UpstreamConnection:
 
 
 class _Attempt:
-    """One dial on a thread of its own, so that the caller can abandon it.
+    """One dial on a thread of its own, so that `dial` can abandon it.
 
-    websocket-client has time-outs per operation only. A name server or several dead addresses can exceed any of these
-    time-outs, and a server that sends its answer byte by byte exceeds them all. An abandoned thread ends with the
-    operation that it hangs in, and closes its socket.
+    websocket-client has time-outs per operation only. A name server or several dead addresses can exceed each of them,
+    and a server that sends its answer byte by byte exceeds them all. An abandoned thread ends with the operation that
+    it hangs in, and closes its socket.
     """
 
     def __init__(self, target: DialTarget) -> None:
@@ -191,11 +191,11 @@ class _Attempt:
 
     def _connect(self) -> BufferedSocket:
         target = self.target
-        # The library does the handshake alone: no frame is validated by it, and no lock is needed.
+        # The library does only the handshake: it validates no frame, and needs no lock.
         self._client = client = _Client(
             sslopt=_tls_options(target), skip_utf8_validation=True, enable_multithread=False
         )
-        # Unused, and it holds the client: the two would wait for the garbage collector.
+        # This object is unused and holds the client: the two would wait for the garbage collector.
         client.frame_buffer = None  # type: ignore[assignment]
         client.settimeout(target.timeout_s)
         client.connect(  # type: ignore[no-untyped-call]
@@ -233,7 +233,10 @@ def _check_response(response: Any, target: DialTarget) -> None:
 
 
 class _UnfitError(Exception):
-    """A target or an answer that we refuse ourselves. The text is our own, and safe to show."""
+    """The router refuses to dial a target, or refuses the upstream's answer to the handshake.
+
+    The router wrote the error's text itself, so a log may show it.
+    """
 
     def __init__(self, description: str, kind: DialFailure = DialFailure.HANDSHAKE) -> None:
         super().__init__(description)
@@ -260,7 +263,7 @@ def _tls_context(ca_file: str | None) -> ssl.SSLContext:
 
 
 def _hang_up(sock: socket.socket) -> None:
-    # Not close(): another thread reads from it, and the descriptor's number could be another file's at once.
+    # Use no close(): another thread reads from the socket, and another file could get the descriptor's number at once.
     try:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
     except OSError:

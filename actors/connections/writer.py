@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
 from actors.connections.outbox import Outbox
-from actors.dispatcher import Traffic
+from actors.traffic import NO_TRAFFIC
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,15 +19,12 @@ if TYPE_CHECKING:
     from actors.connections.base import ConnectionLimits
     from actors.dispatcher import Dispatcher
     from actors.timers import Timer
+    from actors.traffic import Traffic
 
 logger = logging.getLogger(__name__)
 
 INLINE_FLUSH_BYTES: Final = 128 * 1024
 """Writes after the first of a turn leave together at its end, or at once when more than this is waiting."""
-
-
-NO_TRAFFIC: Final = Traffic()
-"""The counts of all connections that are on no dispatcher yet. Nothing reads these counts."""
 
 
 class WriterOwner(Protocol):
@@ -96,7 +93,7 @@ class Writer:
         self._limits = limits
         self.outbox = Outbox()
         self._calm_bytes = min(INLINE_FLUSH_BYTES, limits.high_water_bytes, limits.write_buffer_bytes)
-        """The size up to which a backlog exceeds no bound: one comparison instead of three for nearly every frame."""
+        """The size up to which a backlog exceeds no bound. So one comparison replaces three for nearly every frame."""
         self._dispatcher: Dispatcher | None = None
         self._traffic = NO_TRAFFIC
         self._stall: Timer | None = None
@@ -109,7 +106,7 @@ class Writer:
         """Bytes that an overflow dropped, until the owner takes the count."""
         self.overflows = 0
         self.is_blocked = False
-        """Whether the stream took less than it was given; the owner calls `flush` when it takes more."""
+        """Whether the stream took only a part of a write. The owner calls `flush` when the stream takes more."""
         self.has_failed = False
         """Whether a write failed: no frame is taken any more."""
         self.is_closed = False
@@ -135,7 +132,7 @@ class Writer:
 
     @property
     def unsent(self) -> bytes | None:
-        """The bytes that another writer has to write; None where this writer has failed or dropped bytes."""
+        """The bytes that another writer has to write; None if this writer has failed or dropped bytes."""
         return None if self.has_failed or self.overflows else self.outbox.unsent()
 
     @property
@@ -155,7 +152,7 @@ class Writer:
 
     @property
     def takes_last_text_alone(self) -> bool:
-        """Whether an overflow was reported to the owner, whose last text no binary message may push out."""
+        """Whether the owner knows of an overflow: then a last text is still sent, but no binary message."""
         return self.overflows > 0 and self._dropped_bytes is None
 
     # Queueing.
@@ -169,22 +166,24 @@ class Writer:
             # The owner does not know of the overflow yet. A frame that followed the gap would be misunderstood.
             self._dropped_bytes += len(frame)
             return
-        outbox, dispatcher, traffic = self.outbox, self._dispatcher, self._traffic
+        outbox, dispatcher, size_bytes = self.outbox, self._dispatcher, len(frame)
+        traffic = self._traffic
         traffic.sent_messages += 1
-        traffic.sent_bytes += len(frame)
+        traffic.sent_bytes += size_bytes
         if dispatcher is None:
             outbox.append(frame)
             return
-        # A closing connection queues: its close frame is flushed together with what waits, and its end follows that.
+        # A closing connection only queues. Its close frame is flushed together with the frames that wait, and then its
+        # end follows.
         if not outbox.waiting_bytes and self._written_turn != dispatcher.turns and not self._is_closing:
             self._written_turn = dispatcher.turns
-            # At once: the first frame of a turn is nearly always the only one, and must not wait for others.
+            # Write at once: the first frame of a turn is nearly always the only one, and must not wait for others.
             try:
                 taken_bytes = self._owner.transmit(frame)
             except OSError as error:
                 self._fail(error)
                 return
-            if taken_bytes < len(frame):
+            if taken_bytes < size_bytes:
                 self.keep_rest(frame, taken_bytes)
                 self._bound()
             return
@@ -195,9 +194,9 @@ class Writer:
             self._flush_later()
 
     def send_pong(self, pong: bytes) -> None:
-        """Write a pong, or have it leave before the frames that wait. One pong waits at most, the newest.
+        """Write a pong, or put it before the frames that wait. At most one pong waits: the newest.
 
-        A peer that pings and reads nothing would fill the memory otherwise, even behind our close frame.
+        Otherwise a peer that pings and reads nothing would fill the memory, even after the router's close frame.
         """
         if not self.outbox.waiting_bytes:
             self.send([pong])
@@ -223,9 +222,9 @@ class Writer:
         return dropped_bytes
 
     def _bound(self) -> None:
-        """Flush a backlog in time, and hold it to `write_buffer_bytes`."""
+        """Flush a backlog in time, and limit it to `write_buffer_bytes`."""
         outbox, limits = self.outbox, self._limits
-        # While the stream is full only its readiness helps; otherwise a flush comes first, and may make the bound hold.
+        # While the stream is full, a flush cannot help. Otherwise flush first, which may satisfy the bound.
         if not self.is_blocked:
             if outbox.waiting_bytes > min(INLINE_FLUSH_BYTES, limits.write_buffer_bytes):
                 self.flush()
@@ -267,7 +266,7 @@ class Writer:
             outbox.advance(taken_bytes)
             written_bytes += taken_bytes
             self.is_blocked = taken_bytes == 0
-        # The owner's part is needed only where the peer is slow, or the end is near: not for nearly every frame.
+        # The owner is called only if the peer is slow, or the end is near: not for nearly every frame.
         if was_blocked or self.is_blocked or self._was_busy or self._is_closing:
             self._follow_up(written_bytes, was_blocked)
 

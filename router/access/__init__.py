@@ -1,8 +1,8 @@
-"""Access: who may come in, and how that is decided before the upgrade.
+"""Access: the clients that may come in, and the checks that decide this before the upgrade.
 
-`request`          the request of a client, its identity, its credential
+`request`          the request of a client, its identity, and the order of the places of its credential
 `gate`             the checks that need no credential, in their order
-`proxies`          the request as the client sent it to the proxies in front
+`proxies`          the request as the client sent it, before proxies changed it
 `origins`          the pages that may connect, and the names of the router
 `authentication`   the configured kinds of credentials, tried in turn, and the refusal
 `hook`             the verdict of the application's `authenticate`

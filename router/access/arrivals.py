@@ -1,13 +1,13 @@
 """The recent arrivals of each address at all workers of a server, in memory that the workers share.
 
-A period consists of 60 buckets, each with a count. An arrival counts for a whole period, and for at most one bucket
-longer. So no interval of that length has more arrivals than allowed, whenever the interval begins.
+A period consists of 60 buckets, each with a count. An arrival counts for a whole period, and at most one bucket longer.
+So no interval of the length of a period has more arrivals than allowed.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from router.shared_areas import OWN
 
@@ -17,23 +17,41 @@ if TYPE_CHECKING:
 CELLS: Final = 16384
 """The most addresses that are remembered."""
 WAYS: Final = 4
-"""The number of cells that can hold a given address. If other addresses have all of them, the address replaces the one
-that came longest ago."""
+"""The number of cells that can hold a given address.
+
+If other addresses occupy all of them, the new address replaces the one that arrived longest ago.
+"""
 
 BUCKETS_PER_PERIOD: Final = 60
 _BUCKETS: Final = BUCKETS_PER_PERIOD + 1
-"""The buckets of a cell: one more than a period has, because the oldest bucket has left the period only in part."""
+"""The buckets of a cell: one more than a period has, because a part of the oldest bucket still belongs to the period.
+"""
+_KEY_BYTES: Final = 8
 _CELL: Final = struct.Struct(f"<8sQ{_BUCKETS}I")
-"""The key, the number of the newest bucket, and the counts, each at its number modulo `_BUCKETS`."""
+"""The key, the number of the newest bucket, and the counts.
+
+The count of a bucket is at its number modulo `_BUCKETS`.
+"""
 _BUCKET_S: Final = struct.Struct("<d")
-"""The length of a bucket in seconds, behind the cells."""
+"""The length of a bucket in seconds. The memory has it after the cells."""
 _BYTES: Final = CELLS * _CELL.size + _BUCKET_S.size
 
 
 def reserve(areas: Areas) -> None:
-    """Make the memory where a reload may need it later."""
+    """Make the memory in advance if a later reload may need it."""
     if areas.lasts:
         areas.memory("arrivals", _BYTES).close()
+
+
+class Look(NamedTuple):
+    """The arrivals of an address within the period before a moment."""
+
+    key: bytes
+    place: int
+    """The position of its cell in the memory."""
+    newest: int
+    """The number of the present bucket."""
+    counts: list[int]
 
 
 class Arrivals:
@@ -46,16 +64,26 @@ class Arrivals:
         self._most = count
         self._bucket_s = period_s / BUCKETS_PER_PERIOD
         self._memory = areas.memory("arrivals", _BYTES)
-        # Buckets of another length, which an older configuration counted in, say nothing here.
+        # An older configuration may have counted in buckets of another length. Such counts mean nothing here.
         if _BUCKET_S.unpack_from(self._memory, CELLS * _CELL.size) != (self._bucket_s,):
             self._memory[:] = bytes(_BYTES)
             _BUCKET_S.pack_into(self._memory, CELLS * _CELL.size, self._bucket_s)
 
-    def wait_s(self, key: bytes, now_s: float) -> float:
-        """Return the seconds until another arrival of an address is allowed; 0 where it is allowed now."""
-        newest, counts = self._of(key, now_s)
+    def look(self, key: bytes, now_s: float) -> Look:
+        """Return the arrivals of an address at this time, which hold as long as the caller holds the lock."""
+        place, present = self._place(key), int(now_s / self._bucket_s)
+        found, newest, *counts = _CELL.unpack_from(self._memory, place)
+        if found != key or present - newest >= _BUCKETS:
+            return Look(key, place, present, [0] * _BUCKETS)
+        for number in range(newest + 1, present + 1):
+            counts[number % _BUCKETS] = 0
+        return Look(key, place, present, counts)
+
+    def wait_s(self, look: Look, now_s: float) -> float:
+        """Return the seconds until another arrival of an address is allowed; 0 if it is allowed now."""
+        newest, counts = look.newest, look.counts
         excess = sum(counts) - self._most + 1
-        # From the oldest bucket on, until enough arrivals have left the period.
+        # Go from the oldest bucket on, until enough arrivals have left the period.
         for number in range(newest - _BUCKETS + 1, newest + 1):
             if excess <= 0:
                 break
@@ -65,26 +93,17 @@ class Arrivals:
                 return max(0.0, left_s - now_s)
         return 0.0
 
-    def add(self, key: bytes, now_s: float) -> None:
-        """Count an arrival of an address at this time."""
-        newest, counts = self._of(key, now_s)
-        counts[newest % _BUCKETS] += 1
-        _CELL.pack_into(self._memory, self._place(key), key, newest, *counts)
-
-    def _of(self, key: bytes, now_s: float) -> tuple[int, list[int]]:
-        """Return the number of the present bucket, and the counts of a key at this time; zeros for an unknown key."""
-        present = int(now_s / self._bucket_s)
-        found, newest, *counts = _CELL.unpack_from(self._memory, self._place(key))
-        if found != key or present - newest >= _BUCKETS:
-            return present, [0] * _BUCKETS
-        for number in range(newest + 1, present + 1):
-            counts[number % _BUCKETS] = 0
-        return present, counts
+    def add(self, look: Look) -> None:
+        """Count an arrival of an address at the time of the look."""
+        look.counts[look.newest % _BUCKETS] += 1
+        _CELL.pack_into(self._memory, look.place, look.key, look.newest, *look.counts)
 
     def _place(self, key: bytes) -> int:
         """Return the position in the memory of a key's cell, or of the cell that the key may take over."""
-        first = int.from_bytes(key, "little") % (CELLS // WAYS) * WAYS
-        places = [(first + way) * _CELL.size for way in range(WAYS)]
-        heads = {place: self._memory[place : place + 16] for place in places}
-        own = [place for place, head in heads.items() if head[:8] == key]
-        return own[0] if own else min(places, key=lambda place: int.from_bytes(heads[place][8:], "little"))
+        first = int.from_bytes(key, "little") % (CELLS // WAYS) * WAYS * _CELL.size
+        places = range(first, first + WAYS * _CELL.size, _CELL.size)
+        memory = self._memory
+        for place in places:
+            if memory[place : place + _KEY_BYTES] == key:
+                return place
+        return min(places, key=lambda place: int.from_bytes(memory[place + _KEY_BYTES : place + 16], "little"))

@@ -1,4 +1,4 @@
-"""Authentication: the kinds of credentials that are configured, tried in turn, and the one refusal for all of them."""
+"""Authentication: the configured kinds of credentials, tried in turn, and the one refusal for all of them."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REFUSAL_S: Final = 0.01
-"""The shortest time, in seconds, that a refusal takes. It hides from a client's clock that the check of a wrong
-credential takes longer than that of an absent one."""
+"""The shortest time, in seconds, that a refusal takes.
+
+So a client cannot measure that the check of a wrong credential takes longer than that of an absent one.
+"""
 
 
 class Authentication:
-    """The decision which clients may come in. From any thread.
+    """The decision which clients may come in. Methods may be called from any thread.
 
     Args:
         config: the configuration.
@@ -56,13 +58,13 @@ class Authentication:
         self._hooks = tuple(each for each in functions if each is not None)
         self._key = signing_key(config, "grants")
         self.is_required = bool(kinds or hook)
-        """Whether a client needs a credential at all."""
+        """Whether a client needs a credential."""
 
     def identify(self, request: Request, pool: Pool, *, session_id: str, timeout_s: float) -> Request:
         """Return the request with its principal. Blocks for a hook, and for a key set that is read again.
 
         Raises:
-            HandshakeRefused: 401 for an absent, wrong or expired credential; 500 or 503 where a hook gave no verdict.
+            HandshakeRefused: 401 for an absent, wrong or expired credential; 500 or 503 if a hook gave no verdict.
         """
         if not self.is_required:
             return self._bound(request)
@@ -72,7 +74,7 @@ class Authentication:
             if principal is None:
                 principal = verdict_of(hook, request, pool, session_id=session_id, timeout_s=timeout_s)
                 if self._with_known_policy(principal) is not principal:
-                    # The program's mistake, and not the client's.
+                    # This is a mistake of the program, and not of the client.
                     problem = "internal error in authentication; the server logged it"
                     raise HandshakeRefused(HTTPStatus.INTERNAL_SERVER_ERROR, problem)
         if principal is None:
@@ -81,9 +83,9 @@ class Authentication:
         return msgspec.structs.replace(request, principal=principal)
 
     def _with_known_policy(self, principal: Principal | None) -> Principal | None:
-        """Return the principal, or None where the principal names a policy that does not exist.
+        """Return the principal, or None if the principal names a policy that does not exist.
 
-        The router would not know what such a client may say.
+        The router would not know which messages such a client may send.
         """
         if principal is None or principal.policy is None or principal.policy in self._policies:
             return principal
@@ -93,9 +95,9 @@ class Authentication:
         return None
 
     def _bound(self, request: Request) -> Request:
-        """Return the request, with the principal of its short-lived token if that token has terms.
+        """Return the request. If its short-lived token has terms, add the principal of that token.
 
-        The terms hold although the router demands no credential.
+        The terms apply even though the router demands no credential.
         """
         found = grants.principal_of(self._key, request.credential, time.time()) if request.credential else None
         is_bound = found is not None and found.terms != NO_TERMS
@@ -115,10 +117,10 @@ class Authentication:
             principal: the client that asks for the token; None for a client without an identity.
             ttl_s: the requested lifetime. The token expires no later than the principal's credential.
             is_single_use: whether the token opens only one session.
-            session: the configuration that the token's sessions begin with.
+            session: the configuration with which the token's sessions begin.
 
         Raises:
-            HandshakeRefused: 403 where the principal itself came with a short-lived token; 400 where `session` does not
+            HandshakeRefused: 403 if the principal came with a short-lived token itself; 400 if `session` does not
                 fit into a token.
         """
         if principal is not None and principal.is_granted:
@@ -144,14 +146,14 @@ class Authentication:
 
 
 def refusal() -> HandshakeRefused:
-    """Return the refusal (401) for an absent, wrong or expired credential, which tells the client no reason."""
+    """Return the refusal (401) for an absent, wrong or expired credential. It does not tell the client the reason."""
     problem = "authentication failed: check the credential"
     return HandshakeRefused(HTTPStatus.UNAUTHORIZED, problem, (("WWW-Authenticate", "Bearer"),))
 
 
 def _function_at(place: str) -> Any:
     module, _, name = place.partition(":")
-    # As `python -m` does: the command's own folder is first on the path, and not the operator's.
+    # Search the operator's folder, too, as `python -m` does. The command's own folder is first on the path.
     if os.getcwd() not in sys.path:  # noqa: PTH109 - entries of the path are text
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
     try:

@@ -1,6 +1,6 @@
 """The present sessions of every worker of a server, in memory that the workers share.
 
-Each worker writes only its own region, and reads the regions of all workers. When a worker ends, even killed, the
+Each worker writes only its own region, and reads the regions of all workers. When a worker ends, or is killed, the
 server clears the worker's region, so no count stays wrong.
 """
 
@@ -22,7 +22,7 @@ MAX_SESSIONS: Final = 16384
 KEY_BYTES: Final = 8
 
 _PENDING: Final = b"PENDING\0"
-"""The mark of a session without Settings. Two adjacent marks contain no third one that a search could find."""
+"""The mark of a session without Settings. A search finds no false mark across the border of two adjacent marks."""
 _EMPTY: Final = bytes(KEY_BYTES)
 _COLUMN_BYTES: Final = MAX_SESSIONS * KEY_BYTES
 _ADDRESSES, _PRINCIPALS, _MARKS, _COLUMNS = range(4)
@@ -42,7 +42,7 @@ class Counts:
     def __init__(self, slots: int = 1, areas: Areas = OWN) -> None:
         self._slots = slots
         self._memory = areas.memory("counts", slots * _REGION_BYTES + _SALT_BYTES)
-        # The salt is shared, too: workers of two versions count the same client under one key.
+        # The salt is shared, so that workers of two versions count the same client under one key.
         if self._memory[slots * _REGION_BYTES :] == bytes(_SALT_BYTES):
             self._memory[slots * _REGION_BYTES :] = os.urandom(_SALT_BYTES)
         self._salt = self._memory[slots * _REGION_BYTES :]
@@ -50,7 +50,7 @@ class Counts:
     def key_of(self, kind: str, name: str) -> bytes:
         """Return the key of an address or a principal, by which its sessions are counted.
 
-        The random salt keeps a client from choosing a name that has the same key as another client.
+        Because of the random salt, a client cannot choose a name that has the same key as another client.
         """
         text = f"{kind}\0{name}".encode("utf-8", "surrogateescape")
         return hashlib.blake2b(text, digest_size=KEY_BYTES, key=self._salt).digest()
@@ -80,7 +80,7 @@ class Counts:
         return self._count(_MARKS, _PENDING)
 
     def _count(self, column: int, key: bytes) -> int:
-        # A search in C over a few kilobytes. A key is random, so none is found across the border of two others.
+        # This is a search in C over a few kilobytes. Keys are random, so it finds none across the border of two others.
         count = 0
         for slot in range(self._slots):
             used, present = self.head(slot)
@@ -92,7 +92,7 @@ class Counts:
     # For `Seats`.
 
     def head(self, slot: int) -> tuple[int, int]:
-        """Return how many cells of a slot were ever in use, and how many are in use now."""
+        """Return the number of cells of a slot that were ever in use, and the number that are in use now."""
         used, present = _HEAD.unpack_from(self._memory, slot * _REGION_BYTES)
         return used, present
 
@@ -123,7 +123,7 @@ class Seats:
         counts.clear(slot)
 
     def claim(self, address: bytes, principal: bytes | None) -> int | None:
-        """Take a cell for a session without Settings, and return its number; None where all are taken."""
+        """Take a cell for a session without Settings, and return its number; None if all are taken."""
         if not self._free and self._used >= MAX_SESSIONS:
             return None
         cell = self._free.pop() if self._free else self._used
@@ -140,7 +140,7 @@ class Seats:
             self._counts.write_cell(self._slot, cell, (*self._taken[cell], _EMPTY))
 
     def release(self, cell: int) -> None:
-        """Release the cell of a session that has ended. A free cell stays free."""
+        """Release the cell of a session that has ended. For a free cell do nothing."""
         if self._taken.pop(cell, None) is not None:
             self._counts.write_cell(self._slot, cell, (_EMPTY, _EMPTY, _EMPTY))
             self._free.append(cell)

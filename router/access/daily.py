@@ -21,8 +21,10 @@ MICRO: Final = 1_000_000
 CELLS: Final = 8192
 """The most clients that one worker remembers."""
 WAYS: Final = 4
-"""The number of cells that can hold a given client. If other clients have all of them, the client replaces one of
-another day, or else the client with the fewest tokens."""
+"""The number of cells that can hold a given client.
+
+If other clients occupy all of them, the new client replaces one of another day, or else the one with the fewest tokens.
+"""
 
 _CELL: Final = struct.Struct("<8sQQQ")
 """The key, the day, tokens, and millionths of a dollar."""
@@ -43,7 +45,9 @@ def left_s(unix_s: float) -> float:
 
 
 class DailySums:
-    """The sums in shared memory, made before the first fork. Each slot has one writer, which holds its own lock.
+    """The sums in shared memory, made before the first fork.
+
+    Only one process writes a slot, and it serializes its threads with its own lock.
 
     Args:
         slots: the number of workers that may exist at a time.
@@ -63,7 +67,7 @@ class DailySums:
         return self.of(key, day)
 
     def of(self, key: bytes, day: int) -> Sums:
-        """Return a client's sums of a day, over all slots; zeros for an unknown client."""
+        """Return a client's sums of a day, over all slots. For an unknown client return zeros."""
         tokens = micros = 0
         for slot in range(self._slots):
             for place in self._places(slot, key):

@@ -1,4 +1,4 @@
-"""The checks of a request that need no credential: the proxies before it, the name of the host, the page's origin."""
+"""The checks of a request that need no credential: its proxies, the name of the host, the origin of its page."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ logger = logging.getLogger(__name__)
 
 
 class Gate:
-    """The checks of one server. From any thread.
+    """The checks of one server. Methods may be called from any thread.
 
     Args:
         config: the configuration.
-        is_server: whether the router runs its own server. An embedding application's server checks its host names
-            itself. There the gate checks names only if the configuration lists any.
+        is_server: whether the router runs its own server. The server of an embedding application checks host names
+            itself, so there the gate checks them only if the configuration lists any.
     """
 
     def __init__(self, config: RouterConfig, *, is_server: bool) -> None:
@@ -36,7 +36,7 @@ class Gate:
         self._paths_of_any_host = _paths_of_any_host(config)
 
     def admit(self, environ: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the environ as the client sent it to the proxies in front.
+        """Return the environ as the client sent it, before proxies changed it.
 
         Raises:
             HandshakeRefused: 403 for a host name or a page that is not allowed; 400 for HTTP/1.1 without the header
@@ -57,11 +57,11 @@ class Gate:
 def _paths_of_any_host(config: RouterConfig) -> frozenset[str]:
     """Return the telephone's paths that accept any host name.
 
-    A page that rebinds its name to this machine gains nothing on these paths. The set is empty where the configuration
+    A page that rebinds its name to this machine gains nothing on these paths. The set is empty if the configuration
     lists host names.
     """
     if config.allow_hosts:
         return frozenset()
-    # The webhook repeats the request alone. The signature covers the name of the host.
+    # The webhook only repeats the request. The signature covers the name of the host.
     signed = {TWILIO_PATH, TWILIO_STATUS_PATH} if config.twilio_auth_token is not None else set()
     return frozenset({TWILIO_VOICE_PATH, *signed})

@@ -1,7 +1,7 @@
 """Short-lived tokens of the router's own, for clients that must not hold a lasting credential, such as browsers.
 
-The tokens are JSON Web Tokens with HS256. The router stores no token, because each token names its principal, and its
-signature proves that. A client can read its token, so the token holds no attribute of the principal.
+The tokens are JSON Web Tokens with HS256. The router need not store them, because each token names its principal, and
+its signature proves this. A client can read its token, so the token holds no attribute of the principal.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 EPHEMERAL_PREFIX: Final = "ek_"
-"""The beginning of OpenAI's ephemeral keys, which their SDKs look for."""
+"""The beginning of OpenAI's ephemeral keys. OpenAI's SDKs look for it."""
 
 ANONYMOUS: Final = "anonymous"
-"""The principal's id in a token for a client without an identity, on a router that authenticates no client."""
+"""The principal's id in a token of a router that authenticates no client."""
 
 _ISSUER: Final = "switchboard"
 MAX_CHARS: Final = 6144
-"""The longest token. A longer one would not fit into a header, because servers and proxies take 8 KiB."""
+"""The longest token. A longer token would not fit into a header, because servers and proxies accept only 8 KiB."""
 _MAX_SESSION_BYTES: Final = 256 * 1024
 _HEADER: Final = base64.urlsafe_b64encode(b'{"alg":"HS256","typ":"JWT"}').rstrip(b"=").decode()
 
@@ -50,7 +50,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     once: bool = False
     """Whether the token opens only one session."""
     session: str = ""
-    """The session that the token is bound to, as compressed JSON in base64; empty for none."""
+    """The session to which the token is bound, as compressed JSON in base64; empty for none."""
 
 
 def issue(
@@ -95,7 +95,7 @@ def principal_of(key: bytes, credential: str, now_s: float) -> Principal | None:
     signed, _, signature = token.rpartition(".")
     if len(token) > MAX_CHARS or not hmac.compare_digest(_signature(key, signed).encode(), _bytes(signature)):
         return None
-    # The signature is ours, and so is the header: no other algorithm can be asked for.
+    # The signature proves that the router made the header, too. So the header cannot choose another algorithm.
     grant = _decoded(signed.partition(".")[2])
     if grant is None or grant.iss != _ISSUER or grant.exp <= now_s:
         return None
@@ -106,7 +106,7 @@ def principal_of(key: bytes, credential: str, now_s: float) -> Principal | None:
 
 
 def _session_of(packed: str) -> Any:
-    # Signed, and so packed by `issue`. The bound holds for a key that has leaked.
+    # The signature proves that `issue` packed the session. The bound protects against a key that has leaked.
     unpacked = zlib.decompressobj().decompress(_decoded_bytes(packed), _MAX_SESSION_BYTES)
     return orjson.loads(unpacked)
 

@@ -1,6 +1,6 @@
 """The verdict of the application's hook `authenticate`, which runs on a pool's thread.
 
-The handshake waits for the hook no longer than a deadline.
+The handshake waits for the hook only until a deadline.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RETRY_SOON: Final = (("Retry-After", "1"),)
-"""The header of a refusal whose cause is expected to pass within seconds."""
+"""The header of a refusal whose cause will probably end within seconds."""
 
 
 def verdict_of(
@@ -33,7 +33,7 @@ def verdict_of(
     Blocks at most `timeout_s`.
 
     Raises:
-        HandshakeRefused: 500 where the hook failed; 503 where the hook gave no verdict in time, or the pool took no
+        HandshakeRefused: 500 if the hook failed; 503 if the hook gave no verdict in time, or the pool took no
             call.
     """
     verdicts: queue.SimpleQueue[Principal | BaseException | None] = queue.SimpleQueue()
@@ -41,7 +41,7 @@ def verdict_of(
     try:
         verdict = verdicts.get(timeout=timeout_s)
     except queue.Empty:
-        job.withdraw()  # a hook that waits for a thread is not called any more; a running one cannot be stopped
+        job.withdraw()  # a hook that still waits for a thread is not called; a running hook cannot be stopped
         logger.error("session %s: authenticate timed out after %g s", session_id, timeout_s)  # noqa: TRY400
         raise _unavailable() from None
     if verdict is None or isinstance(verdict, Principal):
@@ -55,7 +55,7 @@ def verdict_of(
 
 
 def _wrong_type(verdict: object) -> TypeError:
-    # Only the type is named: a hook that returns the wrong object may return a decoded credential.
+    # The message contains only the type, because the wrong object may be a decoded credential.
     return TypeError(f"authenticate must return a Principal or None, not a {type(verdict).__name__}")
 
 

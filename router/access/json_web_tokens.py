@@ -23,18 +23,18 @@ logger = logging.getLogger(__name__)
 
 MAX_CHARS: Final = 8192
 MIN_SECRET_BYTES: Final = 32
-"""The shortest secret without a warning. A shorter one can be guessed from one token (RFC 7518, 3.2)."""
+"""The shortest secret without a warning. A shorter secret can be guessed from one token (RFC 7518, 3.2)."""
 HMAC_BLOCK_BYTES: Final = 64
-"""The block size of HMAC with SHA-256. The other algorithms have longer blocks."""
+"""The block size of HMAC with SHA-256. The other HMAC algorithms have longer blocks."""
 MAX_TRIES: Final = 4
-"""The most keys that one token is tried with. Several keys may match a token without a key id."""
+"""The most keys that are tried for one token. Several keys may match a token without a key id."""
 
 NO_SUBJECT: Final = "jwt"
 """The principal's id for a token without the claim `sub`."""
 
 
 class JsonWebTokens:
-    """A verifier of tokens. From any thread.
+    """A verifier of tokens. Methods may be called from any thread.
 
     Raises:
         ConfigError: the key cannot be used with the algorithms, or PyJWT is missing.
@@ -71,7 +71,7 @@ class JsonWebTokens:
     def _claims(self, credential: str, header: dict[str, Any]) -> dict[str, Any] | None:
         import jwt  # noqa: PLC0415
 
-        # The list decides, not the token: its header only selects from the list.
+        # The configured list decides, and not the token: the token's header only selects from the list.
         algorithm, key_id = header.get("alg"), header.get("kid")
         if algorithm not in self._algorithms or not isinstance(key_id, str | None):
             return None
@@ -84,7 +84,7 @@ class JsonWebTokens:
                     audience=self._config.audience or None,
                     issuer=self._config.issuer or None,
                     leeway=self._config.leeway_s,
-                    # PyJWT refuses every token with an audience where none is configured.
+                    # If no audience is configured, PyJWT would refuse every token that has one.
                     options={"require": ["exp"], "verify_aud": bool(self._config.audience)},
                 )
                 return claims
@@ -95,7 +95,7 @@ class JsonWebTokens:
         if not isinstance(subject, str) or not subject:
             return None
         expires_s = float(claims["exp"]) + self._config.leeway_s
-        # Without policies a claim of this name means something else, to another reader.
+        # If no policies are configured, a claim of this name is meant for another reader.
         claimed = claims.get(self._config.policy_claim) if self._has_policies else None
         if not isinstance(claimed, str | None):
             return None
@@ -106,7 +106,7 @@ class JsonWebTokens:
 def _key_of(text: str) -> tuple[Any, tuple[str, ...]]:
     """Return the key in a configured text, and the algorithms that fit the key.
 
-    A public key never becomes the secret of HS256.
+    A public key is never used as the secret of HS256.
     """
     if "-----BEGIN" in text:
         key = _public_key_of(text)
@@ -116,7 +116,7 @@ def _key_of(text: str) -> tuple[Any, tuple[str, ...]]:
     secret = text.encode()
     if len(secret) < MIN_SECRET_BYTES:
         logger.warning("the secret of JSON Web Tokens has fewer than %d bytes: take a longer one", MIN_SECRET_BYTES)
-    # HMAC itself pads a secret with zeros up to its block. PyJWT would warn of a short one at every token.
+    # HMAC itself pads a secret with zeros to its block size. PyJWT would warn of a short secret at every token.
     return secret.ljust(HMAC_BLOCK_BYTES, b"\0"), tuple(it for it in ALGORITHMS if it.startswith("HS"))
 
 
@@ -139,7 +139,7 @@ def _public_key_of(pem: str) -> Any:
             return load_pem_x509_certificate(pem.encode()).public_key()
         return load_pem_public_key(pem.encode())
     except (ValueError, UnsupportedAlgorithm):
-        # A private key is refused, too: the router needs none, and must not lose one.
+        # A private key is refused, too, because the router needs none, and must not leak one.
         raise _wrong("key", "must be a public key as PEM, a certificate, or a secret") from None
 
 

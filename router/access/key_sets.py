@@ -1,6 +1,6 @@
 """Keys of JSON Web Tokens: one configured key, or a JSON Web Key Set that is read again when it changes.
 
-PyJWT is imported with the first key: a router without JSON Web Tokens does not load it, nor the cryptography below it.
+PyJWT is imported with the first key. So a router without JSON Web Tokens loads neither PyJWT nor its cryptography.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ logger = logging.getLogger(__name__)
 REFRESH_S: Final = 600.0
 """The age, in seconds, at which a set is read again, so that a withdrawn key is no longer accepted."""
 RETRY_S: Final = 10.0
-"""The shortest time, in seconds, between two readings that clients cause, and from a failed reading to the next. A
-client could otherwise cause a reading with each key id that it makes up."""
+"""The shortest time, in seconds, after a failed reading, and between two readings that clients cause.
+
+Otherwise a client could cause a reading with each invented key id.
+"""
 STALE_S: Final = 24 * 3600.0
-"""The age, in seconds, beyond which a set that cannot be read again is no longer used."""
+"""If a set cannot be read again, it is no longer used beyond this age, in seconds."""
 FETCH_S: Final = 4.0
 MAX_BYTES: Final = 1024 * 1024
 MAX_KEYS: Final = 64
@@ -55,10 +57,10 @@ class Key(msgspec.Struct, frozen=True):
 
 
 class Keys(Protocol):
-    """The keys that a token may be signed with."""
+    """The keys with which a token may be signed."""
 
     def of(self, key_id: str | None, algorithm: str) -> Sequence[Any]:
-        """Return the keys to try, in order. May block for `FETCH_S`."""
+        """Return the keys to try, in order. May block for up to `FETCH_S`."""
 
 
 class SingleKey:
@@ -73,10 +75,10 @@ class SingleKey:
 
 
 class KeySet:
-    """A JSON Web Key Set, by file or by URL. From any thread.
+    """A JSON Web Key Set, in a file or at a URL. Methods may be called from any thread.
 
-    An old set stays in use while one thread reads the new set. Other threads wait for that thread only where there is
-    no old set.
+    An old set stays in use while one thread reads the new set. Other threads wait for that thread only if there is no
+    old set.
     """
 
     def __init__(
@@ -93,13 +95,11 @@ class KeySet:
     def of(self, key_id: str | None, algorithm: str) -> Sequence[Any]:
         """Return the keys with a key id that fit an algorithm; without a key id, the fitting keys of every id.
 
-        An unknown key id makes the set be read again, at most once in `RETRY_S`.
+        For an unknown key id, read the set again, at most once in `RETRY_S`.
         """
         is_fresh = self._age_s() > REFRESH_S and self._read_again()
         found = self._matching(key_id, algorithm)
-        if (
-            not found and key_id is not None and not is_fresh
-        ):  # a new key of the issuer, or a key id that a client made up
+        if not found and key_id is not None and not is_fresh:  # a new key of the issuer, or an invented key id
             self._read_again(is_asked=True)
             found = self._matching(key_id, algorithm)
         return found
@@ -113,7 +113,7 @@ class KeySet:
         return float("inf") if self._read_s is None else self._clock() - self._read_s
 
     def _read_again(self, *, is_asked: bool = False) -> bool:
-        """Read the set again if that is due. Return True where this call has read it."""
+        """Read the set again if that is due. Return True if this call has read it."""
         if not self._reading.acquire(blocking=self._read_s is None):
             return False
         try:
@@ -129,14 +129,14 @@ class KeySet:
             return False
         else:
             if not is_asked:
-                self._tried_s = None  # the issuer may have a new key in the next second
+                self._tried_s = None  # the issuer may already have a new key in the next second
             return True
         finally:
             self._reading.release()
 
 
 def parse_key_set(text: bytes, *, is_public: bool) -> tuple[Key, ...]:
-    """Return the keys of a set. With `is_public` the set came over a network, and its secrets are ignored.
+    """Return the keys of a set. `is_public` says that the set came over a network. Then secrets in it are ignored.
 
     Raises:
         ValueError: the text is no key set, or has no usable key.
@@ -149,7 +149,7 @@ def parse_key_set(text: bytes, *, is_public: bool) -> tuple[Key, ...]:
         raise ValueError("it is no JSON Web Key Set") from None
     keys = []
     for each in written[:MAX_KEYS] if isinstance(written, list) else ():
-        # A key of an unknown type or use belongs to another reader of the set (RFC 7517, 5).
+        # A key of an unknown type or use is meant for another reader of the set (RFC 7517, 5).
         with contextlib.suppress(jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError):
             if each.get("use", "sig") == "sig" and not (is_public and each["kty"] == "oct"):
                 keys.append(Key(each.get("kid"), each["kty"], each.get("alg"), jwt.PyJWK(each).key))
@@ -170,7 +170,7 @@ def fetch(ca_file: str | None, place: str) -> bytes:
 
     with urllib3.PoolManager(ca_certs=ca_file) as pool:
         try:
-            # Without redirects: the configuration names the server that is trusted.
+            # Redirects are off, because the router trusts only the server that the configuration names.
             response = pool.request("GET", place, timeout=FETCH_S, retries=False, redirect=False, preload_content=False)
             with contextlib.closing(response):
                 text: bytes = response.read(MAX_BYTES)
@@ -182,7 +182,7 @@ def fetch(ca_file: str | None, place: str) -> bytes:
 
 
 def problem_of(place: str) -> str:
-    """Return why a key set may not come from a place, as the end of a sentence; empty where it may."""
+    """Return the reason why a key set may not come from a place, as the end of a sentence; empty if it may."""
     parts = urlsplit(place)
     if "://" not in place or parts.scheme == "https":
         return ""

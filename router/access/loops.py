@@ -1,6 +1,6 @@
-"""The mark of the router's own dials, by which a call that comes back is recognized.
+"""The mark of the router's own dials. By the mark the router recognizes a call that comes back to it.
 
-An upstream that is the router itself, or leads back to it, would start sessions without end.
+Without the mark, an upstream that is the router itself, or leads back to it, would start sessions without end.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HEADER: Final = "X-Switchboard-Via"
-"""The header with the ids of the routers that a call came through, in order, as in `Via` (RFC 9110, 7.6.3). The router
-has a header of its own, because a proxy may use `Via` itself."""
+"""The header with the ids of the routers that a call passed, in order, as in `Via` (RFC 9110, 7.6.3).
+
+The router has a header of its own, because a proxy may use `Via` itself.
+"""
 
 MAX_ROUTERS: Final = 3
-"""The number of routers after which a call is refused. The limit ends a loop over many machines, each of which has an
-id of its own."""
+"""The number of routers after which a call is refused.
+
+The limit ends a loop over many machines, because each machine has its own id.
+"""
 
 OWN_ID: Final = os.urandom(8).hex()
 """The random id of this server. The workers share it, because it is made before they are forked."""
@@ -30,7 +34,7 @@ def check(headers: Mapping[str, str]) -> None:
     """Check that a request does not come from a dial of this router.
 
     Raises:
-        HandshakeRefused: 508 where the request came through this router already, or through `MAX_ROUTERS` routers.
+        HandshakeRefused: 508 if the request came through this router already, or through `MAX_ROUTERS` routers.
     """
     routers = _routers(headers)
     if OWN_ID in routers or len(routers) >= MAX_ROUTERS:
@@ -40,7 +44,10 @@ def check(headers: Mapping[str, str]) -> None:
 
 
 def mark(headers: Mapping[str, str]) -> tuple[str, str]:
-    """Return the header for a session's dials: the routers in the headers of its request, and this one."""
+    """Return the header for a session's dials.
+
+    It has the ids in the headers of the session's request, and this router's id.
+    """
     return HEADER, ", ".join((*_routers(headers), OWN_ID))
 
 

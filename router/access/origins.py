@@ -3,8 +3,8 @@
 A browser lets any page open a WebSocket to any server, with the cookies of that server. Only the header `Origin` names
 the page, so the server has to check that header.
 
-A page can also make its own name lead to this machine (DNS rebinding). The page then has the same origin as the router,
-and only the header `Host` shows the foreign name.
+A page can also make its own name resolve to this machine (DNS rebinding). The page then has the same origin as the
+router, and only the header `Host` shows the foreign name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def is_allowed_origin(origin: str | None, host: str, allowed: Collection[str]) -> bool:
     """Whether a page of this origin may connect to the router at `host`.
 
-    None is allowed: a client that is no browser sends no origin.
+    None is allowed, because a client that is no browser sends no origin.
     """
     if origin is None or ANY in allowed:
         return True
@@ -35,7 +35,7 @@ def is_allowed_origin(origin: str | None, host: str, allowed: Collection[str]) -
 
 
 def _is_same(scheme: str, site: Site, host: str) -> bool:
-    # Without the scheme of the request: a proxy in front may have terminated TLS.
+    # The scheme is not compared, because a proxy may have terminated TLS.
     ours = site_of(host)
     default = DEFAULT_PORTS[scheme]
     return ours is not None and ours.host == site.host and (ours.port or default) == (site.port or default)

@@ -1,4 +1,4 @@
-"""The end of a session's wait for Settings, as seen from outside of the session's machine."""
+"""The end of a session's wait for Settings, observed from outside of the session's machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WAITING: Final = "awaiting Settings"
 
 
 class UntilSettings:
-    """A wrapper of a machine, which reports once that the session has its Settings.
+    """A wrapper of a machine. It reports once that the session has its Settings.
 
     From then on the wrapper costs nothing.
 

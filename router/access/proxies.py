@@ -1,7 +1,7 @@
-"""The request as the client sent it to the proxies in front, as far as they are trusted.
+"""The request as the client sent it, before trusted proxies changed it.
 
-Any client can send the headers of a proxy. So the headers count only where the peer of the connection is in a trusted
-network. Of several forwarded addresses, the client's is the last one outside the trusted networks.
+Any client can send the headers of a proxy. So the headers count only if the connection comes from a trusted network. Of
+several forwarded addresses, the client's is the last one outside the trusted networks.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
 def networks_of(written: Sequence[str]) -> tuple[Network, ...]:
-    """Return the trusted networks, which the configuration has checked."""
+    """Return the trusted networks. The configuration has already checked the texts."""
     return tuple(ipaddress.ip_network(each) for each in written)
 
 
 def as_sent(environ: Mapping[str, Any], trusted: Sequence[Network]) -> dict[str, Any]:
     """Return the environ with the address, the scheme and the host that the client used.
 
-    A second call with the result changes nothing.
+    A call with such a result changes nothing.
     """
     seen = dict(environ)
     peer = address_of(seen.get("REMOTE_ADDR", ""))
     if peer is None or not _is_trusted(peer, trusted):
         return seen
     seen["REMOTE_ADDR"] = str(_client_of(_listed(seen, "HTTP_X_FORWARDED_FOR"), peer, trusted))
-    # The last one: the nearest proxy wrote it, and a client can write only what stands before.
+    # Take the last value, because the nearest proxy wrote it. A client can write only earlier values.
     scheme = _SCHEMES.get((_listed(seen, "HTTP_X_FORWARDED_PROTO") or [""])[-1].lower())
     if scheme:
         seen["wsgi.url_scheme"] = scheme
@@ -47,7 +47,7 @@ def _client_of(forwarded: Sequence[str], peer: Address, trusted: Sequence[Networ
     client = peer
     for each in reversed(forwarded):
         address = address_of(each)
-        if address is None:  # a proxy that hides its client, or a client's invention: the proxy itself counts
+        if address is None:  # the value is no address: then the proxy counts as the client
             return client
         client = address
         if not _is_trusted(address, trusted):
@@ -60,7 +60,7 @@ def _listed(environ: Mapping[str, Any], name: str) -> list[str]:
 
 
 def address_of(text: str) -> Address | None:
-    """Return the IP address in a text, or None where the text holds none.
+    """Return the IP address in a text, or None if the text holds none.
 
     A port and a zone are removed, and an IPv4 address in IPv6 form becomes the IPv4 address.
     """

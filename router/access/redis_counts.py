@@ -1,8 +1,8 @@
 """The counts of all machines together, in Redis: present sessions, recent arrivals, the sums of a day.
 
 Each session has a lease, which its process renews. When a machine fails, the leases of its sessions end, and Redis no
-longer counts them. Only `admit` waits for Redis, on a thread of the web server. A background thread sends all other
-changes.
+longer counts them. Only `admit` waits for Redis; it runs on a thread of the web server. A background thread sends all
+other changes.
 """
 
 from __future__ import annotations
@@ -64,8 +64,10 @@ if most > 0 then
 end
 return {0, 0}
 """
-"""A script that checks every limit and takes a place, as one step, by the clock of Redis. Its first result is
-`Full.place` of the reached limit, or 0; its second is the seconds to wait, or 0 where they are unknown."""
+"""A script that checks every limit and takes a place, as one step, by the clock of Redis.
+
+Its first result is `Full.place` of the reached limit, or 0. Its second result is the seconds to wait, or 0 if unknown.
+"""
 
 _RENEW: Final = """
 local now = redis.call('TIME'); now = now[1] + now[2] / 1000000
@@ -81,16 +83,16 @@ class StoreAwayError(Exception):
 
 
 class Full(NamedTuple):
-    """A limit that is reached."""
+    """The limit that prevents a new session."""
 
     place: int
-    """The number of the limit: 1 for all sessions, 2 for those of the address, 3 for those of the principal, 4 for
+    """The number of the limit: 1 for all sessions, 2 for those of the address, 3 for those of the principal. 4 is for
     those without Settings, 5 for new ones, 6 for the sums of the day."""
     retry_s: int
 
 
 def check(limits: Limits) -> None:
-    """Check that the configured Redis can be used at all, without a connection to it.
+    """Check that the configuration of Redis is usable, without a connection to it.
 
     Raises:
         ConfigError: the package is missing, or the URL is not that of a Redis.
@@ -120,7 +122,10 @@ def client_of(limits: Limits) -> Any:
 
 
 class RedisCounts:
-    """The counts of one process, which it shares with other machines through Redis. From any thread."""
+    """The counts of one process, which it shares with other machines through Redis.
+
+    Methods may be called from any thread.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -145,13 +150,13 @@ class RedisCounts:
         """Take a place for a session, and return None; or return the reached limit that prevents it.
 
         Raises:
-            StoreAwayError: Redis does not answer. A session that begins nevertheless counts as soon as Redis answers,
-                and has to be released like any other.
+            StoreAwayError: Redis does not answer. If the session begins nevertheless, it counts as soon as Redis
+                answers, and has to be released like any other.
         """
         limits = self._limits
         client = _key("principal", principal) if principal is not None else _key("address", address)
         own = f"{PREFIX}of:{client}"
-        # Without a principal the third key stands for nothing that has a limit.
+        # Without a principal, no limit applies to the third key.
         keys = [f"{PREFIX}sessions", f"{PREFIX}from:{_key('address', address)}", own, f"{PREFIX}pending"]
         most = limits.max_sessions_per_principal if principal is not None else 0
         bounds = (limits.max_sessions, limits.max_sessions_per_address, most, limits.max_pending_sessions)
@@ -163,7 +168,7 @@ class RedisCounts:
                 self._admit, keys=[*keys, arrivals, today], args=[session, LEASE_S, *bounds, *rate, *day]
             )
         except StoreAwayError:
-            # Redis may have counted the session all the same: its answer alone may be late.
+            # Redis may have counted the session nevertheless, because only its answer may be late.
             self._note(session, keys)
             raise
         if place:
@@ -198,9 +203,10 @@ class RedisCounts:
         self._wake.set()
 
     def spend(self, address: str, principal: str | None, spent: Sums) -> Sums:
-        """Add tokens and dollars to a client's sums of today, and return the sums as far as they are known.
+        """Add tokens and dollars to a client's sums of today, and return the known sums.
 
-        The sums are those that Redis last reported, and the ones that it has not counted yet. Does not wait for Redis.
+        The known sums are those that Redis last reported, plus the amounts that it has not counted yet. Does not wait
+        for Redis.
         """
         client = _key("principal", principal) if principal is not None else _key("address", address)
         key = self.day_key(client)
@@ -304,5 +310,5 @@ class RedisCounts:
 
 
 def _key(kind: str, name: str) -> str:
-    # No name of a client is in Redis, and every machine has the same key.
+    # Redis gets a hash, so that it stores no name of a client, and every machine has the same key.
     return hashlib.blake2b(f"{kind}\0{name}".encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()

@@ -1,8 +1,9 @@
-"""The request of a client: the identity of the client, and the credential in each place where clients put it."""
+"""The request of a client, its identity, and the order of the places of its credential."""
 
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -10,7 +11,10 @@ from urllib.parse import parse_qsl
 import msgspec
 
 SCHEMES: Final = ("token", "bearer")
-"""The words before a credential: Deepgram's SDKs send the first, most other clients the second."""
+"""The words before a credential. Deepgram's SDKs send the first one, and most other clients send the second one."""
+
+_ALIKE: Final = ("host", "upgrade", "connection", "sec-websocket-version", "user-agent", "origin")
+"""The headers whose values are the same in many requests."""
 
 OPENAI_KEY: Final = "openai-insecure-api-key."
 """The beginning of the subprotocol in which OpenAI's SDKs for browsers offer a credential."""
@@ -22,7 +26,7 @@ class Terms(msgspec.Struct, frozen=True):
     single_use_id: str | None = None
     """The id of a token that opens only one session; None for a token that opens any number until it expires."""
     session: Mapping[str, Any] | None = None
-    """The configuration that a session begins with, as the `session` of OpenAI's `session.update`."""
+    """The configuration with which a session begins, as the `session` of OpenAI's `session.update`."""
 
     def __repr__(self) -> str:
         return f"Terms(is_single_use={self.single_use_id is not None}, has_session={self.session is not None})"
@@ -36,13 +40,13 @@ class Principal(msgspec.Struct, frozen=True):
 
     id: str
     attributes: Mapping[str, Any] = {}
-    """Facts that the application wants in its other hooks."""
+    """Facts about the client that the application needs in its other hooks."""
     policy: str | None = None
-    """The name of the policy that holds for this client."""
+    """The name of the policy that applies to this client."""
     is_admin: bool = False
     """Whether the client may see the pages for administrators."""
     expires_s: float | None = None
-    """The time at which its credential expires, on the clock of `time.time`."""
+    """The time at which the client's credential expires, on the clock of `time.time`."""
     is_granted: bool = False
     """Whether the client came with a short-lived token of the router's own, with which it can get no other token."""
     terms: Terms = NO_TERMS
@@ -50,7 +54,10 @@ class Principal(msgspec.Struct, frozen=True):
 
 
 class Query(dict[str, str]):
-    """The parameters of a URL. Of a repeated one this mapping has the last value, and `pairs` has each."""
+    """The parameters of a URL.
+
+    If a parameter is repeated, this mapping has its last value, and `pairs` has all values.
+    """
 
     __slots__ = ("pairs",)
 
@@ -74,7 +81,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     route: str = ""
-    """The path without the mount point of the application, as a table `[[routes]]` has it."""
+    """The path without the mount point of the application, as in a table `[[routes]]`."""
     profile: str
     """`openai` or `converse`; empty for a request that begins no session, such as one for a short-lived token."""
     query: Mapping[str, str]
@@ -91,8 +98,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, environ: Mapping[str, Any], profile: str) -> Request:
         """Make a request from the environ of a WSGI server."""
         headers = {
-            key[5:].replace("_", "-").lower(): str(value) for key, value in environ.items() if key.startswith("HTTP_")
+            # A request is kept as long as its session, and nearly all requests have the same names.
+            sys.intern(key[5:].replace("_", "-").lower()): str(value)
+            for key, value in environ.items()
+            if key.startswith("HTTP_")
         }
+        headers |= {name: sys.intern(headers[name]) for name in _ALIKE if name in headers}
         query = Query(parse_qsl(environ.get("QUERY_STRING", "")))
         return cls(
             path=environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
@@ -112,14 +123,14 @@ Authenticate = Callable[[Request], Principal | None]
 
 
 def is_upgrade(environ: Mapping[str, Any]) -> bool:
-    """Whether a request asks for a WebSocket at all."""
+    """Whether a request asks for an upgrade to a WebSocket."""
     return "websocket" in environ.get("HTTP_UPGRADE", "").lower()
 
 
 def credential_of(headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
     """Return the credential of a request, or None.
 
-    The Authorization header wins over the subprotocols, and the subprotocols win over the parameter `token`.
+    Take it from the Authorization header, else from the subprotocols, else from the parameter `token`.
     """
     scheme, _, credential = headers.get("authorization", "").partition(" ")
     if scheme.lower() in SCHEMES and credential.strip():
@@ -129,7 +140,7 @@ def credential_of(headers: Mapping[str, str], query: Mapping[str, str]) -> str |
 
 
 def _offered_credentials(header: str) -> Iterator[str]:
-    # A browser's WebSocket can set no header: its subprotocols carry the credential.
+    # The WebSocket of a browser can set no header, so its subprotocols carry the credential.
     offered = [part.strip() for part in header.split(",")]
     for name, following in itertools.pairwise([*offered, ""]):
         if name.lower() in SCHEMES and following:

@@ -1,13 +1,13 @@
-"""Limits on new sessions, checked before the upgrade: in all, for one principal, for one address, and by time."""
+"""Limits on new sessions, checked before the upgrade: of all clients, a principal, an address, and per time."""
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import math
 import threading
 import time
 import uuid
-from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from router.shared_areas import Areas
 
 RETRY_SESSION_S: Final = 10
-"""The seconds after which a refused client may try again, because the end of another session is not known."""
+"""The seconds after which a refused client may try again, because the router cannot know when another session ends."""
 RETRY_PENDING_S: Final = 1
 
 RETRY_AWAY_S: Final = 5
@@ -45,12 +45,18 @@ _FULL: Final = {
     5: ("too many new sessions from this address", RETRY_SESSION_S),
     6: (_SPENT, 0),
 }
-"""The refusal for each `redis_counts.Full.place`: its words, and the seconds until the client may try again. 0 stands
-for the time to midnight (UTC)."""
+"""The refusal for each `redis_counts.Full.place`: its words, and the seconds until the client may try again.
 
+0 stands for the time until midnight (UTC).
+"""
+
+GROUPS: Final = 1024
+"""The addresses whose group is remembered: to read one takes longer than all counts of it."""
 V6_PREFIX: Final = 64
-"""The bits of the IPv6 network that counts as one address. A subscriber has at least such a network, and chooses the
-other bits freely."""
+"""The bits of the IPv6 network that counts as one address.
+
+A subscriber has at least such a network, and can choose the other bits.
+"""
 
 
 class SharedLimits:
@@ -62,7 +68,7 @@ class SharedLimits:
         areas: the memory of the server.
 
     Raises:
-        ConfigError: Redis is configured, and cannot be used at all.
+        ConfigError: the configuration of Redis is unusable.
     """
 
     def __init__(self, limits: Limits, slots: int = 1, areas: Areas = OWN) -> None:
@@ -78,11 +84,11 @@ class SharedLimits:
                 limits.max_cost_usd_per_day,
             )
         )
-        """Whether anything is counted at all."""
+        """Whether a limit is configured."""
         redis_counts.check(limits)
         self.spent = SpentTokens(areas, is_shared=slots > 1)
         """The single-use tokens that were used."""
-        # A reload may bring limits to a server that had none: the arbiter has the memory from its start.
+        # A reload may bring limits to a server that had none, so the arbiter makes the memory at its start.
         self._is_counting = self.is_limited or areas.lasts
         if self._is_counting:
             has_day = bool(limits.max_tokens_per_day or limits.max_cost_usd_per_day)
@@ -96,7 +102,7 @@ class SharedLimits:
 
     def forget(self, slot: int) -> None:
         """Remove the sessions of a worker that has ended from the counts."""
-        # Without the lock, which the arbiter must not wait for: the owner of the slot is gone.
+        # Do not take the lock, because the arbiter must not wait for it. The owner of the slot is gone.
         if self._is_counting:
             self.counts.clear(slot)
 
@@ -112,7 +118,8 @@ class Ticket(NamedTuple):
     release: Callable[[], None]
     """Gives the place back. A second call has no effect."""
     spend: Callable[[int, float], Sums] | None = None
-    """Adds tokens and dollars to those of the client today, and returns the sums; None where a day has no limit."""
+    """Adds tokens and dollars to the client's sums of today, and returns these; None if no limit per day is configured.
+    """
 
 
 NO_TICKET: Final = Ticket(lambda: None, lambda: None)
@@ -120,12 +127,12 @@ NO_TICKET: Final = Ticket(lambda: None, lambda: None)
 
 
 class Admission:
-    """The check of new sessions in one worker. From any thread.
+    """The check of new sessions in one worker. Methods may be called from any thread.
 
     Args:
         shared: the counts of this server.
         slot: the slot of the worker.
-        on_store_away: called when Redis, where it is configured, does not answer.
+        on_store_away: called when a configured Redis does not answer.
     """
 
     def __init__(self, shared: SharedLimits, slot: int = 0, on_store_away: Callable[[], None] = lambda: None) -> None:
@@ -140,14 +147,14 @@ class Admission:
         """Take a place for a new session.
 
         Raises:
-            HandshakeRefused: 429 with `Retry-After` where a limit is reached; 503 where Redis does not answer and
+            HandshakeRefused: 429 with `Retry-After` if a limit is reached; 503 if Redis does not answer and
                 `store_away` is `closed`.
         """
         if self._seats is None:
             return NO_TICKET
         group = group_of(address or "")
-        session = uuid.uuid4().hex
         remote = self._remote
+        session = uuid.uuid4().hex if remote is not None else ""
         is_counted_elsewhere = remote is not None and self._admit_remotely(remote, session, group, principal)
         try:
             cell, spender = self._admit_here(self._seats, group, principal, is_checked=not is_counted_elsewhere)
@@ -155,8 +162,8 @@ class Admission:
             if remote is not None:
                 remote.release(session)
             raise
-        settle = partial(self._locked, self._seats.settle, cell)
-        release = partial(self._locked, self._seats.release, cell)
+        settle = functools.partial(self._locked, self._seats.settle, cell)
+        release = functools.partial(self._locked, self._seats.release, cell)
         if remote is None:
             return Ticket(settle, release, spender)
 
@@ -174,25 +181,27 @@ class Admission:
         return Ticket(settle_all, release_all, spend_all if spender is not None else None)
 
     def readmit(self, address: str | None, principal: str | None) -> Ticket:
-        """Take a place for a session that another process carried. No limit refuses it, because it was admitted once.
+        """Take a place for a session that another process carried.
 
-        The place of the other process is given back by that process, or with its slot.
+        No limit refuses it, because it was already admitted.
+
+        The other process gives its own place back, or the arbiter frees it with the slot of that process.
         """
         if self._seats is None:
             return NO_TICKET
         try:
             cell, spender = self._admit_here(self._seats, group_of(address or ""), principal, is_checked=False)
         except HandshakeRefused:
-            # Every cell of the worker is taken: the session is not counted.
+            # Every cell of the worker is taken, so the session is not counted.
             return NO_TICKET
-        settle = partial(self._locked, self._seats.settle, cell)
-        return Ticket(settle, partial(self._locked, self._seats.release, cell), spender)
+        settle = functools.partial(self._locked, self._seats.settle, cell)
+        return Ticket(settle, functools.partial(self._locked, self._seats.release, cell), spender)
 
     def spend(self, principal: Principal) -> bool:
-        """Record the use of a principal's single-use token. Return False only where the token was used before.
+        """Record the use of a principal's single-use token. Return False if the token was used before.
 
         Raises:
-            HandshakeRefused: 503 where too many single-use tokens were used.
+            HandshakeRefused: 503 if the memory for used tokens of all clients is full.
         """
         token_id, now_s = principal.terms.single_use_id, time.time()
         if token_id is None:
@@ -215,7 +224,7 @@ class Admission:
             self._remote.close()
 
     def _admit_remotely(self, remote: RedisCounts, session: str, group: str, principal: str | None) -> bool:
-        """Take a place in Redis. Return False where Redis does not answer: this server then counts alone."""
+        """Take a place in Redis. Return False if Redis does not answer: this server then counts alone."""
         try:
             full = remote.admit(session, group, principal)
         except StoreAwayError:
@@ -234,25 +243,28 @@ class Admission:
     def _admit_here(
         self, seats: Seats, group: str, principal: str | None, *, is_checked: bool
     ) -> tuple[int, Callable[[int, float], Sums] | None]:
-        counts, sums = self._shared.counts, self._shared.daily
+        counts, sums, arrivals = self._shared.counts, self._shared.daily, self._shared.arrivals
         address_key = counts.key_of("address", group)
         principal_key = counts.key_of("principal", principal) if principal is not None else None
         client_key = principal_key or address_key
         now_s = time.monotonic()
         with self._lock, self._shared.lock.held():
+            look = arrivals.look(address_key, now_s) if arrivals is not None else None
             if is_checked:
-                self._check(address_key, principal_key, now_s)
+                self._check(address_key, principal_key)
+                if arrivals is not None and look is not None:
+                    _check_arrivals(arrivals.wait_s(look, now_s))
             if is_checked and sums is not None:
                 self._check_day(sums, client_key)
             cell = seats.claim(address_key, principal_key)
             if cell is None:
                 raise _refusal("too many sessions", RETRY_SESSION_S)
-            if self._shared.arrivals is not None:
-                self._shared.arrivals.add(address_key, now_s)
-        return cell, None if sums is None else partial(self._spend, sums, client_key)
+            if arrivals is not None and look is not None:
+                arrivals.add(look)
+        return cell, None if sums is None else functools.partial(self._spend, sums, client_key)
 
     def _spend(self, sums: DailySums, client: bytes, tokens: int, cost_usd: float) -> Sums:
-        # No other process writes this slot: the lock of this one suffices.
+        # Only this process writes this slot, so its own lock is enough.
         with self._lock:
             return sums.add(self._slot, client, (tokens, cost_usd), daily.day_of(time.time()))
 
@@ -263,7 +275,10 @@ class Admission:
             raise _refusal(_SPENT, math.ceil(daily.left_s(now_s)))
 
     def in_use(self) -> tuple[int, int]:
-        """Return the number of sessions of all workers, and of those without Settings; zeros without any limit."""
+        """Return the number of sessions of all workers, and of those without Settings.
+
+        Without any limit both are zero.
+        """
         if self._seats is None:
             return 0, 0
         return self._shared.counts.sessions(), self._shared.counts.pending()
@@ -272,7 +287,7 @@ class Admission:
         with self._lock:
             change(cell)
 
-    def _check(self, address: bytes, principal: bytes | None, now_s: float) -> None:
+    def _check(self, address: bytes, principal: bytes | None) -> None:
         limits, counts = self._shared.limits, self._shared.counts
         if limits.max_sessions and counts.sessions() >= limits.max_sessions:
             raise _refusal("too many sessions", RETRY_SESSION_S)
@@ -283,15 +298,18 @@ class Admission:
             raise _refusal("too many sessions from this address", RETRY_SESSION_S)
         if limits.max_pending_sessions and counts.pending() >= limits.max_pending_sessions:
             raise _refusal("too many sessions wait for their Settings", RETRY_PENDING_S)
-        wait_s = self._shared.arrivals.wait_s(address, now_s) if self._shared.arrivals is not None else 0.0
-        if wait_s:
-            raise _refusal("too many new sessions from this address", math.ceil(wait_s))
 
 
+def _check_arrivals(wait_s: float) -> None:
+    if wait_s:
+        raise _refusal("too many new sessions from this address", math.ceil(wait_s))
+
+
+@functools.lru_cache(maxsize=GROUPS)
 def group_of(address: str) -> str:
     """Return the text by which limits count an address.
 
-    An IPv6 address gives its network of 64 bits. A text that is no address is returned as it is.
+    For an IPv6 address, return its network of 64 bits. Return a text that is no address unchanged.
     """
     found = address_of(address)
     if isinstance(found, ipaddress.IPv6Address):

@@ -1,4 +1,4 @@
-"""A lock over the processes of one server. The kernel frees it where its process was killed."""
+"""A lock that excludes the processes of one server from each other. If its holder is killed, the kernel frees it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PATIENCE_S: Final = 0.25
-"""The longest wait for the lock, in seconds. A holder needs microseconds, unless it was stopped (SIGSTOP) in
-between."""
+"""The longest wait for the lock, in seconds.
+
+A holder needs only microseconds, unless it was stopped meanwhile (SIGSTOP).
+"""
 POLL_S: Final = 0.0005
 
 
 class SharedLock:
-    """A lock of a file, made before the first fork, which the processes of one server share.
+    """A lock on a file, which the processes of one server share. It is made before the first fork.
 
-    A lock in shared memory would stay locked when its holder is killed. A lock of a file does not exclude threads of
-    one process, so the caller has to serialize its own threads.
+    A lock in shared memory would stay locked when its holder is killed. A lock on a file does not exclude the threads
+    of one process, so the caller has to serialize its own threads.
     """
 
     def __init__(self, name: str = "lock", areas: Areas = OWN) -> None:

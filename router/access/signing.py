@@ -1,6 +1,6 @@
 """The secret with which the router signs its own short-lived tokens.
 
-All workers have the same secret, and so have all machines with the same configuration. So no token has to be stored.
+All workers, and all machines with the same configuration, have the same secret. So no token has to be stored.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ _RANDOM: Final = bytearray(os.urandom(SECRET_BYTES))
 
 
 def share_random_secret(areas: Areas) -> None:
-    """Use the random secret of the server's memory, so that a reload leaves the tokens valid. Before any key is made.
+    """Use the random secret of the server's memory, so that tokens stay valid after a reload.
 
-    The first process of the server stores its own secret there.
+    Call this before a key is made.
+
+    The first process of the server stores its own secret in that memory.
     """
     memory = areas.memory("secret", SECRET_BYTES)
     if any(memory[:]):
@@ -37,9 +39,9 @@ def share_random_secret(areas: Areas) -> None:
 def signing_key(config: RouterConfig, purpose: str) -> bytes:
     """Return the key for one purpose.
 
-    The key is derived from `[auth] secret`, or else from the other credentials of the configuration. A hash that a file
-    contains is not used, because a reader of the file could sign with it. Without any credential the key is random, and
-    only the workers of one server share it, over all reloads.
+    The key is derived from `[auth] secret`, or else from the other credentials of the configuration. A hash in a file
+    is not used, because readers of the file could sign with it. Without any credential the key is random. Then only the
+    workers of one server share it, over all reloads.
     """
     material = [config.auth.secret.reveal()] if config.auth.secret else sorted(set(_credentials(config)))
     secret = hashlib.sha256("\0".join(material).encode()).digest() if material else bytes(_RANDOM)

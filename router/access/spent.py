@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from router.shared_areas import Areas
 
 MAX_TOKENS: Final = 16384
-"""The most used tokens that are remembered until they expire. A further token is refused, because its second use could
-not be seen."""
+"""The most used tokens that are remembered until they expire.
+
+A further token is refused, because its second use could not be detected.
+"""
 
 _KEY_BYTES: Final = 16
 _CELL: Final = struct.Struct(f"<{_KEY_BYTES}sd")
@@ -27,21 +29,21 @@ _NEXT: Final = struct.Struct("<I")
 
 
 class FullError(Exception):
-    """Every cell has a token that has not expired."""
+    """Every cell is occupied by a token that has not expired."""
 
 
 class SpentTokens:
-    """The used tokens in shared memory, made before the first fork. From any thread."""
+    """The used tokens in shared memory, made before the first fork. Methods may be called from any thread."""
 
     def __init__(self, areas: Areas = OWN, *, is_shared: bool = True) -> None:
-        """Make the memory. With `is_shared` a lock excludes other processes; it holds a file."""
+        """Make the memory. With `is_shared`, make a lock against other processes, which needs an open file."""
         self._memory = areas.memory("spent", _NEXT.size + MAX_TOKENS * _CELL.size)
-        # The lock of processes does not exclude threads.
+        # The lock against processes does not exclude threads.
         self._threads = threading.Lock()
         self._processes = SharedLock("spent-lock", areas) if is_shared else None
 
     def spend(self, token_id: str, expires_s: float, now_s: float) -> bool:
-        """Record the use of a token. Return False for a token that was used before.
+        """Record the use of a token. Return False if the token was used before.
 
         Raises:
             FullError: no cell is free.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from router.config.auth import Token
 
 PREFIX: Final = "sb_"
-"""The beginning of a token of the router's own, by which secret scanners recognize it."""
+"""The beginning of the router's own tokens, by which secret scanners recognize them."""
 
 TOKEN_BYTES: Final = 32
 

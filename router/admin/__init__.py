@@ -1,8 +1,8 @@
 """Verbs of an operator, over all workers of a server.
 
-`peers`      the verbs asked of every worker, over sockets that only this user can reach
+`peers`      the sending of a verb to every worker, over sockets that only this user can reach
 `verbs`      the table of verbs in one process, and the rows of sessions
 `operator`   the facts and effects of a worker: pauses, drains, its row in the list of workers
-`upstreams`  dials, health and rate limits of the upstreams, and their sum over all workers
+`upstreams`  dials, health and rate limits of the upstreams, summed up over all workers
 `switches`   paused upstreams and the log level, in memory that all workers share
 """

@@ -1,4 +1,4 @@
-"""The effects of an operator's verbs in one process, apart from the list of sessions."""
+"""The effects of an operator's verbs in one process, except those on single sessions."""
 
 from __future__ import annotations
 
@@ -87,7 +87,10 @@ class Operator:
         return moving
 
     def resume(self, position: int) -> int:
-        """End the pause of an upstream. Return 0: sessions return to it at their next dial."""
+        """End the pause of an upstream.
+
+        Return 0, because no session moves now: sessions return to the upstream at their next dial.
+        """
         self.switches.pause(position, is_paused=False)
         logger.warning("an operator resumed upstream %d", position)
         return 0
@@ -100,7 +103,7 @@ class Operator:
         return self.records
 
     def upstreams(self) -> list[dict[str, Any]]:
-        """Return the rows of the upstreams, as this process knows them."""
+        """Return the rows of the upstreams, with the knowledge of this process."""
         rows = self._upstreams.rows(Counter(self._positions()))
         return [{**row, **health} for row, health in zip(rows, self._pool.rows(), strict=True)]
 

@@ -1,4 +1,4 @@
-"""The workers of one server, which ask each other, so that any of them answers an operator for all workers.
+"""The workers of one server. They ask each other, so that any worker can answer an operator for all of them.
 
 Each listens on a Unix socket in a folder that only this user can enter. A request and its answer are one line of JSON.
 A worker that does not answer in time is left out, so only the sessions of a hanging worker are missing.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
 import shutil
 import socket
 import tempfile
@@ -32,7 +33,25 @@ PAUSE_S: Final = 0.5
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 
+MOST_PATH_BYTES: Final = 107
+"""The longest path of a Unix socket (unix(7))."""
+
+MOST_NAME_BYTES: Final = 64
+"""The bytes that are reserved for the names of a folder of sockets and of a socket in it."""
+
+FOLDERS: Final = ("/tmp", "/dev/shm", "/var/tmp")  # noqa: S108 - for a folder of this user alone
+"""The folders that are used if the path of the temporary folder is too long."""
+
 Verb = dict[str, Any]
+
+
+def socket_folder() -> str:
+    """Return the parent of the folders of sockets: the temporary folder, unless its path is too long for sockets."""
+    wanted = tempfile.gettempdir()
+    for folder in (wanted, *FOLDERS):
+        if len(os.fsencode(folder)) <= MOST_PATH_BYTES - MOST_NAME_BYTES and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    return wanted
 
 
 class Answers:
@@ -48,11 +67,11 @@ class Peers:
     """The folder of the workers' sockets. The arbiter makes it before the first fork, and removes it.
 
     Args:
-        folder: the folder of a running server; by default a new one is made.
+        folder: the folder of a running server. By default a new folder is made.
     """
 
     def __init__(self, folder: str | None = None) -> None:
-        self.folder = Path(folder or tempfile.mkdtemp(prefix="switchboard-"))  # mode 0700
+        self.folder = Path(folder or tempfile.mkdtemp(prefix="switchboard-", dir=socket_folder()))  # mode 0700
         self._served: list[tuple[socket.socket, threading.Thread]] = []
 
     def remove(self) -> None:
@@ -70,21 +89,26 @@ class Peers:
 
     def forget(self, name: str) -> None:
         """Remove the socket of a worker that ended, so that no verb is sent to it."""
-        (self.folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only disk must not end the server
+            (self.folder / name).unlink()
 
     def serve(self, name: str, perform: Callable[[Verb], Any]) -> None:
         """Start a thread that answers the verbs of the workers with `perform`, until the process ends."""
         path = self.folder / name
-        path.unlink(missing_ok=True)  # a predecessor that died has left it
+        path.unlink(missing_ok=True)  # a worker that died may have left it
         listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(path))
+        try:
+            listener.bind(str(path))
+        except OSError:
+            listener.close()
+            raise
         listener.listen()
         thread = threading.Thread(target=_serve, args=(listener, perform), name="admin-peers", daemon=True)
         thread.start()
         self._served.append((listener, thread))
 
     def ask(self, verb: Verb) -> Answers:
-        """Ask each worker, this one included, one after the other, and return their answers."""
+        """Ask all workers, including this one, one after the other, and return their answers."""
         answers = Answers([])
         for path in sorted(self.folder.glob("*.sock")):
             try:
@@ -122,7 +146,7 @@ def _answer(asking: socket.socket, perform: Callable[[Verb], Any]) -> None:
     asking.settimeout(ANSWER_S)
     try:
         asking.sendall(orjson.dumps(perform(orjson.loads(_receive(asking)))))
-    except Exception:  # the operator sees the answers of the other workers
+    except Exception:  # the operator still gets the answers of the other workers
         logger.exception("an operator's verb failed")
 
 

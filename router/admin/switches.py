@@ -1,6 +1,6 @@
 """The switches of an operator: paused upstreams, the level of log lines, the share of recorded sessions.
 
-The switches are in memory that all workers share. So a new worker keeps the settings of the one that it replaces. The
+The switches are in memory that all workers share. So a new worker has the settings of the worker that it replaces. The
 switches need no lock, because each is one byte.
 """
 
@@ -24,7 +24,7 @@ MOST_UPSTREAMS: Final = 256
 """The most upstreams of one server."""
 
 _DIGEST: Final = slice(_FIRST + MOST_UPSTREAMS, _FIRST + MOST_UPSTREAMS + 16)
-"""The place of a hash of the upstreams' list, which a pause belongs to."""
+"""The place of a hash of the upstreams' list. Pauses are valid only for that list."""
 
 
 class Switches:
@@ -32,7 +32,8 @@ class Switches:
 
     def __init__(self, upstreams: int, areas: Areas = OWN) -> None:
         self._upstreams = upstreams
-        # Byte 0 is the level, byte 1 the share of recordings, 0 for none; then the upstreams, and their digest.
+        # Byte 0 is the level, and byte 1 the share of recordings; both are 0 if unset. Then come the upstreams, and the
+        # hash of their list.
         self._memory = areas.memory("switches", _DIGEST.stop)
 
     def attach(self, shared: Switches) -> None:
@@ -40,9 +41,9 @@ class Switches:
         self._memory = shared._memory
 
     def note_upstreams(self, upstreams: Sequence[str]) -> bool:
-        """End all pauses where the list of upstreams has changed since the last call. Return whether any pause ended.
+        """End all pauses if the list of upstreams has changed since the last call. Return whether any pause ended.
 
-        A pause belongs to a position of the list, which another list gives to another upstream.
+        A pause belongs to a position in the list, and in another list another upstream may have that position.
         """
         digest = hashlib.blake2b("\n".join(upstreams).encode(), digest_size=16).digest()
         before, self._memory[_DIGEST] = self._memory[_DIGEST], digest
@@ -62,12 +63,12 @@ class Switches:
 
     @property
     def are_all_paused(self) -> bool:
-        """Whether no upstream may be dialled."""
+        """Whether every upstream is paused."""
         return all(self._memory[_FIRST : _FIRST + self._upstreams])
 
     @property
     def log_level(self) -> str | None:
-        """The log level that an operator set; None where the configuration and SIGUSR2 decide."""
+        """The log level that an operator set; None if the configuration and SIGUSR2 decide."""
         number = self._memory[0]
         return LEVELS[number - 1] if number else None
 
@@ -77,7 +78,7 @@ class Switches:
 
     @property
     def record_percent(self) -> int | None:
-        """The percentage of new sessions that an operator wants recorded; None where the configuration decides."""
+        """The percentage of new sessions that an operator wants recorded; None if the configuration decides."""
         number = self._memory[1]
         return number - 1 if number else None
 

@@ -1,4 +1,4 @@
-"""The upstreams as an operator sees them: dials, health, rate limits; of one process, and added up over all workers."""
+"""The upstreams for an operator: dials, health and rate limits, of one process or summed up over all workers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Dialled(msgspec.Struct, frozen=True):
 
 
 class UpstreamRecord:
-    """The dials and limits of one upstream, as one process knows them."""
+    """The dials and rate limits of one upstream that one process has seen."""
 
     def __init__(self) -> None:
         self.dials: Counter[str] = Counter()
@@ -100,7 +100,7 @@ def _one(rows: Sequence[Mapping[str, Any]], is_paused: bool, now_s: float) -> di
     newest = max(rows, key=lambda row: row["limits_at_s"])
     last = recent[-1] if recent else None
     keys = _keys(rows)
-    # The upstream can be dialled with its best key.
+    # Take the best key, because a call can dial the upstream with it.
     best = min(keys, key=lambda key: SEVERITY[key["breaker"]]) if keys else None
     is_failing = cool_down_s > 0 or (best is not None and best["breaker"] != CLOSED)
     return {
@@ -122,7 +122,10 @@ def _one(rows: Sequence[Mapping[str, Any]], is_paused: bool, now_s: float) -> di
 
 
 def _keys(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the keys of an upstream, each with its sessions in all workers and the worker that thinks worst of it."""
+    """Return the keys of an upstream.
+
+    Each has the sessions of all workers, and the breaker of the worker with the worst state.
+    """
     by_key: dict[int, list[Mapping[str, Any]]] = {}
     for row in rows:
         for key in row.get("keys", ()):
@@ -137,7 +140,7 @@ def _keys(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _cool_down_s(recent: Sequence[Dialled], now_s: float) -> float:
-    """Return the seconds for which an upstream still counts as failing unless a dial succeeds, or 0 if it is well."""
+    """Return the seconds for which an upstream still counts as failing unless a dial succeeds; 0 if it does not."""
     latest = [it for it in recent if it.at_s > now_s - JUDGED_WITHIN_S][-DIALS_JUDGED:]
     if not latest or any(it.result == OK for it in latest):
         return 0.0

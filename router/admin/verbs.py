@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 
 
 class Router(Protocol):
-    """The part of the router that the verbs need. A dispatcher's thread must not call it: methods block."""
+    """The part of the router that the verbs need.
+
+    A dispatcher's thread must not call its methods, because they block.
+    """
 
     @property
     def operator(self) -> Operator:
-        """The verbs' effects apart from the list of sessions."""
+        """The effects of verbs, except those on single sessions."""
 
     @property
     def session_count(self) -> int:
@@ -32,7 +35,7 @@ class Router(Protocol):
         """Return the live sessions."""
 
     def describe_session(self, session_id: str) -> dict[str, Any] | None:
-        """Return the facts about a session; None where there is no such session."""
+        """Return the facts about a session; None if there is no such session."""
 
     def end_session(self, session_id: str) -> bool:
         """End a session with an `Error`. Return whether this process has the session."""
@@ -42,7 +45,7 @@ class Router(Protocol):
 
 
 def perform(router: Router, verb: Mapping[str, Any]) -> Any:
-    """Perform a verb, and return its result; None where the verb names a session of another process."""
+    """Perform a verb, and return its result; None if the verb names a session of another process."""
     return _VERBS[verb["verb"]](router, verb)
 
 
@@ -82,7 +85,7 @@ def _worker(router: Router, _verb: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _log_level(router: Router, verb: Mapping[str, Any]) -> str:
-    # The switch is for the arbiter, and for the workers to come.
+    # The switch is for the arbiter, and for workers that start later.
     router.operator.switches.log_level = verb["level"]
     levels.set_level(verb["level"])
     return str(verb["level"])

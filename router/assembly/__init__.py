@@ -1,7 +1,7 @@
 """The spec of each session, put together from the configuration, the functions and the hooks of a router.
 
-`factory`    the spec of a session, of all its parts
-`machines`   the machine of a session: its front, and what stands around it
+`factory`    the spec of a session, from all its parts
+`machines`   the machine of a session: its front, and the layers around it
 `carried`    a session that may move to another process, as a value with its request
 `options`    the options of a session, under its policy
 `dialling`   the targets of upstreams, their headers, and the measured dial

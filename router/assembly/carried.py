@@ -1,7 +1,7 @@
 """A session that may move to another process: its snapshot with its request, as one value.
 
-The value holds the client's request, with its credential, because hooks and policies ask for it. It belongs into memory
-that only the owner of the process reads.
+The value holds the client's request, with its credential, because hooks and policies need the request. So it may only
+be in memory that no other user can read.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from router.session.profile import Profile
 
 MAX_ADOPTIONS: Final = 2
-"""The processes that a session may kill, one after the other, without a completed turn between."""
+"""The number of processes that a session may kill, one after the other, without a completed turn in between."""
 
 INNOCENT: Final = 3
-"""The deaths of processes in which the session was at rest, that count as much as one within a step of the session."""
+"""A death of a process within a step of the session counts as this many deaths in which the session was at rest."""
 
 
 class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parcel"):
@@ -43,11 +43,11 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parc
     session: bytes
     """The snapshot of the session."""
     repeats_settings: bool = False
-    """Whether the client is back, and may send its Settings once more."""
+    """Whether the client has come back, and may send its Settings again."""
     voices: Voices | None = None
-    """The voices of the session, which keeps them under a newer configuration; None before its Settings."""
+    """The voices of the session. It keeps them even under a newer configuration. None before its Settings."""
     memory: bytes = b""
-    """The memory of the front's machine, where it has one."""
+    """The memory of the front's machine, if it has one."""
 
     @property
     def session_id(self) -> str:
@@ -56,7 +56,7 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parc
 
     @property
     def is_given_up(self) -> bool:
-        """Whether the session has killed as many processes as it may."""
+        """Whether the session has killed more processes than it may."""
         return snapshots.open_envelope(self.session).adoptions > MAX_ADOPTIONS * INNOCENT
 
 
@@ -66,7 +66,7 @@ _REQUESTS: Final = msgspec.msgpack.Decoder(Request)
 
 
 def open_parcel(data: bytes) -> Parcel:
-    """Return a session on its way.
+    """Decode a session on its way to another process.
 
     Raises:
         SnapshotError: the data is damaged, or of another version of the program.
@@ -80,7 +80,7 @@ def open_parcel(data: bytes) -> Parcel:
 
 
 def open_announcement(facts: bytes) -> Request:
-    """Return the request of a session that moves soon.
+    """Decode the request of a session that moves soon.
 
     Raises:
         SnapshotError: the facts are damaged, or of another version of the program.
@@ -92,10 +92,10 @@ def open_announcement(facts: bytes) -> Request:
 
 
 def count_adoption(data: bytes, *, is_suspect: bool = True) -> bytes:
-    """Return a parcel whose count of adoptions is higher.
+    """Return a parcel with one more adoption counted.
 
     The adopting process stores it in place of `data` before it adopts the session, because the session may kill that
-    process. A planned move counts as none. With `is_suspect` the process before died in a step of the session.
+    process. A planned move does not count. `is_suspect` says that the previous process died in a step of the session.
     """
     parcel, by = open_parcel(data), INNOCENT if is_suspect else 1
     return _ENCODER.encode(msgspec.structs.replace(parcel, session=snapshots.count_adoption(parcel.session, by)))
@@ -107,6 +107,16 @@ def _always() -> bool:
 
 class CarriedSession:
     """The view of a session for the engine, which stores it outside of the process."""
+
+    __slots__ = (
+        "_is_at_rest",
+        "_memory",
+        "_request",
+        "_session",
+        "_turn_detection",
+        "can_outlive",
+        "repeats_settings",
+    )
 
     def __init__(
         self,
@@ -124,9 +134,9 @@ class CarriedSession:
         self._memory = memory
         self._is_at_rest = is_at_rest
         self.can_outlive = can_outlive
-        """Whether the session may outlive its process, or its client's connection; else it can only move."""
+        """Whether the session may outlive its process, or its client's connection. Otherwise it can only move."""
         self.repeats_settings = False
-        """Whether the client is back, and may send its Settings once more."""
+        """Whether the client has come back, and may send its Settings again."""
 
     @property
     def snapshot_due(self) -> int:
@@ -135,22 +145,22 @@ class CarriedSession:
 
     @property
     def has_settings(self) -> bool:
-        """Whether the session has had its client's Settings."""
+        """Whether the session has received its client's Settings."""
         return self._session.state.lifecycle is not Lifecycle.AWAITING_SETTINGS
 
     @property
     def is_applied(self) -> bool:
-        """Whether the client has had `SettingsApplied`."""
+        """Whether the client has received `SettingsApplied`."""
         return self._session.state.is_applied
 
     @property
     def can_move(self) -> bool:
-        """Whether the session is between two turns, and its guard at rest."""
+        """Whether the session is between two turns, and no text waits for its guard."""
         return self._session.can_move and self._is_at_rest()
 
     @property
     def marks(self) -> Session:
-        """The signs that the value has to be stored."""
+        """The object whose attributes show when the value has to be stored."""
         return self._session
 
     def announcement(self) -> bytes:
@@ -162,11 +172,11 @@ class CarriedSession:
         return _written(self._request)
 
     def snapshot(self, *, is_brief: bool = False) -> bytes:
-        """Return the session as a value. On the session's dispatcher, between two inputs.
+        """Return the session as a value. Call this on the session's dispatcher, between two inputs.
 
         Raises:
-            SnapshotError: the session cannot be written, such as where the application's facts about the client are no
-                JSON, or a text waits for the guard. It then drains, as without snapshots.
+            SnapshotError: the session cannot be written, for example because the application's facts about the
+                client are no JSON, or a text waits for the guard. Such a session drains, as if snapshots did not exist.
         """
         if not self._is_at_rest():
             raise SnapshotError("a text waits for the guard")
@@ -184,9 +194,11 @@ def _written(message: Request | Parcel) -> bytes:
 
 
 def restored(parcel: Parcel, options: SessionOptions, profile: Profile | None = None) -> Session:
-    """Return the session of a parcel, under the options of now. May load numpy: not for a dispatcher's thread.
+    """Return the session of a parcel, under the present options.
 
-    The voices stay those of its start: a caller must not hear another voice in the middle of the call.
+    A dispatcher's thread must not call this: it may load numpy.
+
+    The session keeps the voices of its start, because a caller must not hear another voice during the call.
 
     Raises:
         SnapshotError: the snapshot is damaged.
@@ -199,10 +211,10 @@ def restored(parcel: Parcel, options: SessionOptions, profile: Profile | None = 
 
 @functools.cache
 def clock() -> str:
-    """Return the name of this machine's monotonic clock: the id of its start, and the namespace of its time."""
+    """Return a name for this machine's monotonic clock, made of the id of its boot and the namespace of its time."""
     try:
         start = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{start} {Path('/proc/self/ns/time').readlink()}"
     except OSError:
-        # No other process has this clock.
+        # No other process has this name for its clock.
         return f"process {os.getpid()}"

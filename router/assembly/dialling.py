@@ -36,12 +36,13 @@ Choose = Callable[[Sequence[int], int | None], int]
 
 
 class DialledAhead:
-    """An upstream that was dialled before its session came from another process. From any thread.
+    """An upstream that was dialled before its session came from another process. Methods may be called from any thread.
 
     Args:
         target: the target of the dial.
-        connection: the connection, which was not opened yet.
-        release: gives the lease of the key back, so that the session can take the same key; harmless when repeated.
+        connection: the connection, which no actor has opened yet.
+        release: gives the lease of the key back, so that the session can take the same key. A second call has no
+            effect.
     """
 
     def __init__(self, target: DialTarget, connection: Connection, release: Callable[[], None]) -> None:
@@ -50,7 +51,7 @@ class DialledAhead:
         self._release = release
 
     def choosing(self, choose: Choose) -> Choose:
-        """Return `choose` wrapped: it chooses the position of this upstream until that is used."""
+        """Wrap `choose`: until this upstream is used, the result chooses its position."""
 
         def run(positions: Sequence[int], leaving: int | None) -> int:
             position = self._target.position
@@ -62,7 +63,7 @@ class DialledAhead:
         return run
 
     def before(self, dial: Callable[[DialTarget], Connection]) -> Callable[[DialTarget], Connection]:
-        """Return `dial` wrapped: its first call gets this connection, if it has the same target."""
+        """Wrap `dial`: the first call of the result returns this connection, if the target is the same."""
 
         def run(target: DialTarget) -> Connection:
             connection = self._take()
@@ -93,37 +94,55 @@ def _place(target: DialTarget) -> tuple[Any, ...]:
     return target.url, target.headers, target.position, target.key
 
 
+class _Marked:
+    """A function that makes targets with the marks of a session. A partial would take twice the memory."""
+
+    __slots__ = ("_limits", "_make", "_marks")
+
+    def __init__(self, make: Callable[..., DialTarget], marks: Headers, limits: ConnectionLimits) -> None:
+        self._make = make
+        self._marks = marks
+        self._limits = limits
+
+    def __call__(self, model: str, position: int, key: int) -> DialTarget:
+        return self._make(self._marks, self._limits, model, position, key)
+
+
 class Dialling:
-    """The maker of dial targets and dial functions for a router's sessions. From any thread."""
+    """The maker of dial targets and dial functions for a router's sessions. Methods may be called from any thread."""
 
     def __init__(self, config: RouterConfig, redact: Callable[[str], str]) -> None:
         self._config = config
         self._redact = redact
         self._upstreams = config.all_upstreams()
         self._safety_key = signing_key(config, "safety") if config.safety.identifier else b""
+        self._dialler: tuple[Observers, Callable[[DialTarget], Connection]] | None = None
+        """The last dial function, with its observers. All sessions share it."""
         self.simulator_url = ""
         """The address of the embedded simulator; empty until it runs."""
 
     def target_of(
         self, front: Front, request: Request, limits: ConnectionLimits
     ) -> Callable[[str, int, int], DialTarget]:
-        """Return a session's function from a model, a position and the index of a key to the target of a dial."""
+        """Return the function that makes a session's dial target from a model, a position and the index of a key."""
         loop = loops.mark(request.headers)
         if front.dial_target is not None:
             return functools.partial(self._target_of_front, front, (loop,), request.query, limits)
         return self.listed_target_of(request, limits)
 
     def listed_target_of(self, request: Request, limits: ConnectionLimits) -> Callable[[str, int, int], DialTarget]:
-        """Return the function of `target_of` for the listed upstreams, whatever the front."""
+        """Return the same function as `target_of`, but always for the listed upstreams."""
         marks = (loops.mark(request.headers), *self._safety_header(request.principal))
-        return functools.partial(self._target, marks, limits)
+        return _Marked(self._target, marks, limits)
 
     def dialler(self, observers: Observers) -> Callable[[DialTarget], Connection]:
         """Return the function that dials a target, and records the time and result of each dial."""
-        return functools.partial(self._dial, observers)
+        if self._dialler is None or self._dialler[0] is not observers:
+            self._dialler = observers, functools.partial(self._dial, observers)
+        return self._dialler[1]
 
     def _dial(self, observers: Observers, target: DialTarget) -> Connection:
-        # On a thread of the connector; raises as `dial` does.
+        # Runs on a thread of the connector; raises as `dial` does.
         began_s, result, problem = time.monotonic(), OK, ""
         try:
             return dial(target)
@@ -159,6 +178,6 @@ class Dialling:
     def _safety_header(self, principal: Principal | None) -> Headers:
         if not self._safety_key or principal is None:
             return ()
-        # The hash has a key, because the address or number behind a plain hash can be guessed.
+        # The hash has a key. Without a key, a person could guess the address or number that was hashed.
         digest = hmac.digest(self._safety_key, principal.id.encode("utf-8", "surrogateescape"), "sha256")
         return ((SAFETY_HEADER, digest.hex()),)

@@ -52,11 +52,11 @@ if TYPE_CHECKING:
     from router.tools.registry import FunctionRegistry
 
 JOINED_AUDIO_BYTES: Final = 8192
-"""The largest frame that is joined from microphone frames which arrive together: a second of telephone audio."""
+"""The largest frame that is made of microphone frames that arrive together, in bytes: a second of telephone audio."""
 
 
 class SessionFactory:
-    """A maker of session specs. From any thread."""
+    """A maker of session specs. Methods may be called from any thread."""
 
     def __init__(self, config: RouterConfig, functions: FunctionRegistry, hooks: Hooks) -> None:
         self._config = config
@@ -81,7 +81,7 @@ class SessionFactory:
         )
         """The health of Deepgram's Voice Agent, for the routes that fail over from or to it."""
         self.tracing = ProcessTracing(config)
-        """The maker of OpenTelemetry's spans, where the setting `otel` asks for them."""
+        """The maker of OpenTelemetry's spans, if the setting `otel` asks for them."""
 
     def of(
         self,
@@ -101,9 +101,9 @@ class SessionFactory:
 
         `turn_detection` comes from the URL; None means the configured one. The dispatcher calls `on_settings` once,
         when the session has its Settings. For `spend_today` see `SessionOptions`. `parcel` holds a session that another
-        process carried, and `journal` the client's messages behind its snapshot. `ahead` is an upstream that was
-        dialled for it; the spec closes it at its end. Such a spec has options, a policy and prices of now; its metrics,
-        wire view and spans begin anew.
+        process carried, and `journal` the client's messages after its snapshot. `ahead` is an upstream that was dialled
+        for that session; the spec closes it at the session's end. For such a session the present options, policy and
+        prices apply, and its metrics, wire view and spans start again.
 
         Raises:
             SnapshotError: the snapshot in `parcel` is damaged.
@@ -140,7 +140,7 @@ class SessionFactory:
             can_outlive=front.can_outlive and not config.guard.is_on,
             is_at_rest=assembled.is_at_rest,
         )
-        # A relay cannot be written as a value.
+        # A relay cannot be stored as a value.
         can_move = front.can_move and failover is None
         return SessionSpec(
             session_id=session_id,
@@ -171,7 +171,7 @@ class SessionFactory:
     def dial_ahead(self, request: Request, model: str) -> DialledAhead | None:
         """Dial the upstream that a session from another process would choose. Blocks.
 
-        Return None where a session with this request does not move, or every upstream is paused.
+        Return None if a session with this request does not move, or every upstream is paused.
 
         Raises:
             DialError: the dial failed.
@@ -195,26 +195,28 @@ class SessionFactory:
     def forget_peers(self) -> None:
         """Set the memory of all peers to zero, and forget the names of calls.
 
-        The router calls this at its start, and in the child of a fork, because the parent's peers are not the child's.
+        The router calls this at its start, and in the child of a fork, because the child does not have the parent's
+        peers.
         """
         self.footprint = Footprint(self._config.limits.memory_bytes)
         self.names = CallNames()
         """The ids of sessions by the name of their call, such as the id of a telephone call."""
         self.limits = _connection_limits(self._config, self.footprint)
         """The limits of the connections to upstreams."""
-        # An upstream's texts hold audio, and the whole configuration of a session.
+        # This is for upstreams. Their texts hold audio, and the whole configuration of a session.
         self.client_limits = msgspec.structs.replace(self.limits, max_text_bytes=self._config.limits.max_text_bytes)
 
     def client_limits_of(self, front: Front) -> ConnectionLimits:
-        """Return the limits of client connections, with a larger text message where the front needs it."""
+        """Return the limits of client connections, with a larger text message if the front needs it."""
         if front.max_text_bytes is None:
             return self.client_limits
         most = max(front.max_text_bytes, self.client_limits.max_text_bytes or 0)
         return msgspec.structs.replace(self.client_limits, max_text_bytes=most)
 
     def new_wire_view(self) -> WireView | None:
-        """Begin a wire view of all later sessions, and return it. Return None where the configuration has none."""
-        self.machines.wire_view = WireView(self._redact) if self._config.wire_view else None
+        """Begin a wire view of all later sessions, and return it. Return None if the configuration has none."""
+        config = self._config
+        self.machines.wire_view = WireView(self._redact, config.wire_view_max_bytes) if config.wire_view else None
         return self.machines.wire_view
 
     def _failover_of(self, route: Route | None) -> Plan | None:
@@ -226,10 +228,10 @@ class SessionFactory:
     def _upstreams_of(
         self, front: Front, request: Request, route: Route | None, options: SessionOptions, *, is_doubled: bool
     ) -> _Upstreams:
-        """Return the upstreams of a session. Where `is_doubled`, Deepgram is one of them, behind the listed ones."""
+        """Return the upstreams of a session. With `is_doubled`, Deepgram comes after the listed upstreams."""
         restarts, count = self._config.restarts, self._upstreams
         if front.dial_target is not None and not is_doubled:
-            # The upstream of a relay is not in the list: it is the only one of its kind.
+            # A relay's upstream is not in the list, and has no alternative.
             make_target = self.dialling.target_of(front, request, self.limits)
             return _Upstreams(None, functools.partial(_unlisted, make_target), _never_paused, 1, restarts)
         is_paused = self._is_paused(route)
@@ -242,18 +244,18 @@ class SessionFactory:
             listed,
             SessionUpstreams(self._deepgram_pool, own, _never_paused, 1),
             position=count,
-            prefers_deepgram=front.is_relay,
+            prefers_deepgram=front.dial_target is not None,
             relay_route=ROUTE,
             model=options.fixed_model or options.model,
         )
-        # The budget lets a call reach the last upstream.
+        # The budget has to let a call reach the last upstream.
         most = max(restarts, 1 + (len(route.upstreams) if route is not None and route.upstreams else count))
         return _Upstreams(
             both, both.target, lambda it: it != count and is_paused(it), count + 1, most if restarts else 0
         )
 
     def _is_paused(self, route: Route | None) -> Callable[[int], bool]:
-        """Return whether a listed position is closed to a session, as a function of the position.
+        """Return a function that says whether a position of the list is closed to a session.
 
         A paused upstream is closed, and so is an upstream that the session's route does not list.
         """
@@ -299,7 +301,7 @@ class SessionFactory:
 
 
 class _Upstreams(NamedTuple):
-    """The upstreams of one session, as the engine asks for them."""
+    """The upstreams of one session, in the form that the engine needs."""
 
     shared: SessionUpstreams | Backends | None
     """The session's use of the pools; None for a relay, whose upstream is in no list."""
@@ -308,6 +310,34 @@ class _Upstreams(NamedTuple):
     length: int
     """The number of positions."""
     restarts: int
+
+
+class _Both:
+    """Two observers in one. A closure would take twice the memory in every session."""
+
+    __slots__ = ("_first", "_second")
+
+    def __init__(self, first: Callable[[Any], None], second: Callable[[Any], None]) -> None:
+        self._first = first
+        self._second = second
+
+    def __call__(self, event: Any) -> None:
+        self._first(event)
+        self._second(event)
+
+
+class _Logged:
+    """A function whose log lines have the fields of a session."""
+
+    __slots__ = ("_call", "_observer")
+
+    def __init__(self, observer: SessionObserver, call: Callable[[Any], Any]) -> None:
+        self._observer = observer
+        self._call = call
+
+    def __call__(self, argument: Any) -> Any:
+        with log_fields(self._observer.log_fields):
+            return self._call(argument)
 
 
 class _Calls(NamedTuple):
@@ -320,11 +350,7 @@ class _Calls(NamedTuple):
 
 
 def _both(first: Callable[[Any], None], second: Callable[[Any], None]) -> Callable[[Any], None]:
-    def observe(event: Any) -> None:
-        first(event)
-        second(event)
-
-    return observe
+    return _Both(first, second)
 
 
 def _both_ends(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
@@ -352,14 +378,8 @@ def _logged(observer: SessionObserver, call: None) -> None: ...
 
 
 def _logged(observer: SessionObserver, call: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
-    """Return `call` wrapped, so that its log lines on any thread have the fields of the session; None for None."""
-
-    def run(argument: Any) -> Any:
-        assert call is not None  # noqa: S101 - for the type checker
-        with log_fields(observer.log_fields):
-            return call(argument)
-
-    return run if call is not None else None
+    """Wrap `call`, so that its log lines on any thread have the fields of the session. Return None for None."""
+    return _Logged(observer, call) if call is not None else None
 
 
 def endpoints_of(config: RouterConfig) -> Endpoints:

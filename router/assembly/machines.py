@@ -1,7 +1,7 @@
-"""The machine of a session, built in layers around it.
+"""The machine of a session, built as layers around the session.
 
 From inside out the layers are the session, the guard, the wire view, the front, the trace of messages and the recorder.
-A relay speaks with the upstream itself, so the guard and the wire view stand around the relay.
+A relay itself exchanges messages with the upstream, so the guard and the wire view are around the relay.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ logger = logging.getLogger(__name__)
 
 
 class Assembled(NamedTuple):
-    """The machine of one session, as the engine runs it."""
+    """The machine of one session that the engine runs."""
 
     session: Session
     machine: Machine
     read_late: Callable[[UpstreamTextReceived], LateReport | None]
     on_end: Callable[[], None]
     memory: Callable[[], bytes]
-    """Returns the memory of the front's machine; nothing where it has none."""
+    """Returns the memory of the front's machine; empty if it has none."""
     is_at_rest: Callable[[], bool]
     """Whether no text waits for the guard."""
 
@@ -60,7 +60,7 @@ def _always() -> bool:
 
 
 class _Fronted(NamedTuple):
-    """The machine of a front, and what has to move with it."""
+    """The machine of a front, and functions for the move of its session."""
 
     machine: Machine
     memory: Callable[[], bytes] = bytes
@@ -68,7 +68,7 @@ class _Fronted(NamedTuple):
 
 
 class Machines:
-    """The maker of all sessions' machines. From any thread."""
+    """The maker of all sessions' machines. Methods may be called from any thread."""
 
     def __init__(self, config: RouterConfig, redact: Callable[[str], str]) -> None:
         self._config = config
@@ -95,8 +95,8 @@ class Machines:
         """Return the machine of a session with all its layers.
 
         The dispatcher calls `on_settings` once, when the session has its Settings. `parcel` holds a session that
-        another process carried. Its recording ended there, because a recording begins with its session. With `failover`
-        either of two backends may serve the call.
+        another process carried. It is not recorded any further, because a recording must contain the beginning of its
+        session. With `failover` either of two backends may serve the call.
 
         Raises:
             SnapshotError: the snapshot in `parcel` is damaged.
@@ -116,7 +116,7 @@ class Machines:
             recorded = self.recorder.begin(session_id, session, machine, self._agents, request, failover=failover)
             machine, read_late, on_end = recorded, recorded.read_late, recorded.ending(on_end)
         if on_settings is not None and session.state.lifecycle is not Lifecycle.AWAITING_SETTINGS:
-            on_settings()  # another process had them
+            on_settings()  # the other process has already received them
         elif on_settings is not None:
             machine = UntilSettings(machine, machine.describe, on_settings)
         return Assembled(session, machine, read_late, on_end, fronted.memory, fronted.is_at_rest)
@@ -149,6 +149,8 @@ class Machines:
         machine: Machine = session
         if failover is not None:
             machine = build.machine_of(front, call, failover)
+            if build.has_guard(front):
+                machine = guarded(front, machine, self._config.guard, session_id)
         elif adapted is not None:
             machine = guarded(front, adapted, self._config.guard, session_id)
         elif guard is not None:

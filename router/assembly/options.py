@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 def policy_of(config: RouterConfig, front: Front, request: Request, turn_detection: str | None) -> Policy | None:
-    """Return the policy of a request's client, or None where the client may say everything.
+    """Return the policy of a request's client, or None if the client may send everything.
 
-    The policy is that of the credential, or else of the route. A credential with an unknown policy was refused before.
+    The credential names the policy, or else the route. A credential with an unknown policy was already refused.
 
     Raises:
-        HandshakeRefused: 403, where the policy denies the URL's model or turn detection, or the secret's session.
+        HandshakeRefused: 403 if the policy denies the URL's model or turn detection, or the session of a client secret.
     """
     principal = request.principal
     route = config.route_of(request.route)
@@ -45,7 +45,7 @@ def policy_of(config: RouterConfig, front: Front, request: Request, turn_detecti
     judgements = (
         policy.model(request.query.get("model")),
         policy.turn_detection(turn_detection),
-        # The policy may have changed since the secret was made.
+        # The policy may have changed since the client secret was made.
         policy.client_event({"type": "session.update", "session": bound}) if bound is not None else None,
     )
     for judged in judgements:
@@ -54,8 +54,22 @@ def policy_of(config: RouterConfig, front: Front, request: Request, turn_detecti
     return policy
 
 
+class _Choices(NamedTuple):
+    """The part of a session's options that does not come from the configuration."""
+
+    turn_detection: str | None
+    policy: Policy | None
+    tools: tuple[blocks.Function, ...]
+    prices: PriceTable
+
+    def are(self, others: _Choices) -> bool:
+        """Whether two choices are the same. Policies and prices are compared by identity, which costs nothing."""
+        is_alike = self.turn_detection == others.turn_detection and self.tools == others.tools
+        return is_alike and self.policy is others.policy and self.prices is others.prices
+
+
 class OptionsMaker:
-    """The maker of the options of all sessions of a route. From any thread."""
+    """The maker of the options of all sessions of a route. Methods may be called from any thread."""
 
     def __init__(
         self, config: RouterConfig, hooks: Hooks, redact: Callable[[str], str], route: Route | None = None
@@ -64,9 +78,11 @@ class OptionsMaker:
         self._hooks = hooks
         self._redact = redact
         self._upstreams = config.all_upstreams()
-        # The upstream obeys the query of its URL, so no session can choose another model.
+        # An upstream obeys the query of its URL. If that names a model, no session can choose another one.
         first = self._upstreams[route.upstreams[0] if route is not None and route.upstreams else 0]
         self._fixed_model = model_of(first.url) or first.model
+        self._last: tuple[_Choices, SessionOptions] | None = None
+        """The last options. Those of the next session are nearly always equal, and then it uses the same object."""
 
     def of(
         self,
@@ -77,6 +93,14 @@ class OptionsMaker:
         spend_today: Callable[[int, float], tuple[int, float]] | None,
     ) -> SessionOptions:
         """Return the options of a session. `turn_detection` comes from the URL; None means the configured one."""
+        choices, last = _Choices(turn_detection, policy, tools, prices), self._last
+        if last is None or not last[0].are(choices):
+            last = self._last = choices, self._make(choices)
+        options = last[1]
+        return options if spend_today is None else msgspec.structs.replace(options, spend_today=spend_today)
+
+    def _make(self, choices: _Choices) -> SessionOptions:
+        turn_detection, policy = choices.turn_detection, choices.policy
         config, upstreams = self._config, self._upstreams
         limits = limits_of(config.limits, policy)
         has_budget = limits.max_cost_usd or limits.max_cost_usd_per_day
@@ -98,11 +122,10 @@ class OptionsMaker:
             deadlines=config.deadlines,
             limits=limits,
             tuning=config.tuning,
-            price_table=prices if has_budget else None,
-            spend_today=spend_today,
+            price_table=choices.prices if has_budget else None,
             interrupted_answer=config.interrupted_answer,  # type: ignore[arg-type] # checked
             continued_text=config.continued_text,  # type: ignore[arg-type] # checked
-            tools=tools,
+            tools=choices.tools,
             tool_hosts=config.tool_hosts,
             is_configured_outside=self._hooks.configure is not None,
             is_reported=self._hooks.wants_notifications,

@@ -3,8 +3,8 @@
 `formats`       encodings and rates; sizes, durations and silence
 `convert`       a stream from one format to another
 `g711`          mu-law and A-law, as tables
-`samples`       encodings of many samples at once; loads numpy, as the next two do
-`polyphase`     sample rates: a filter designed once per pair of rates
-`compiled`      the compiled filter of `polyphase`, where there is one
-`interpolated`  sample rates without a small ratio: the same filter, interpolated
+`samples`       encodings of many samples at once; loads numpy
+`polyphase`     the conversion of sample rates: a filter that is designed once per pair of rates; loads numpy
+`compiled`      the compiled filter of `polyphase`, if it was built
+`interpolated`  the conversion of rates without a small ratio: the same filter, interpolated; loads numpy
 """

@@ -1,4 +1,4 @@
-"""The compiled filter of `polyphase`, where a compiler was there at the installation (docs/decisions/0049)."""
+"""The compiled filter of `polyphase`. It exists if the installation had a compiler (docs/decisions/0049)."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ else:
     resampled = _resampling.resampled
 
 RESAMPLING: Final = "numpy" if resampled is None else "compiled"
-"""The code that resamples, for people."""
+"""The name of the implementation that resamples, for people."""

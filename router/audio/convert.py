@@ -1,4 +1,4 @@
-"""Streams of audio from one format to another. Loads numpy only where a conversion needs it."""
+"""Streams of audio from one format to another. Loads numpy only if a conversion needs it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ PIECE_SAMPLES: Final = 4096
 
 
 class Converter:
-    """Converts one stream that is pushed in pieces of any length: their borders make no difference to the output.
+    """The converter of one stream, which is pushed in pieces of any length. Their borders do not affect the output.
 
-    The output has whole samples only. Not thread-safe. Raises UnsupportedRates (a ValueError) for a rate that is not in
-    `formats.RATES`.
+    The output has only whole samples. A converter is not thread-safe. Raises UnsupportedRates (a ValueError) for a rate
+    that is not in `formats.RATES`.
     """
 
     __slots__ = (
@@ -44,19 +44,19 @@ class Converter:
         self.source: Final = source
         self.target: Final = target
         self.target_bytes_per_s: Final = target.bytes_per_s
-        """The size of a second of output."""
+        """The size of a second of output, in bytes."""
         self._sample_bytes: Final = source.sample_bytes
         self._piece_bytes: Final = PIECE_SAMPLES * source.sample_bytes
         self._part = b""
-        """The first bytes of a sample that a border cuts in two."""
+        """The first bytes of a sample that the border between two pieces divides."""
         is_recoded = source.encoding != target.encoding
         self._stream = None if source.rate == target.rate else _stream(source.rate, target.rate)
-        # The filter works on linear16: other encodings are decoded before it, and encoded after it.
+        # The filter works on linear16, so other encodings are decoded before it, and encoded after it.
         self._decode = _decoder(source.encoding) if is_recoded or self._stream else None
         self._encode = _encoder(target.encoding) if is_recoded or self._stream else None
         is_resampled_alone = self._stream is not None and self._decode is None and self._encode is None
         self._step: Step | None = self._stream.convert if self._stream is not None and is_resampled_alone else None
-        """The one step of a conversion that has no other."""
+        """The only step of a conversion that has no other step; else None."""
 
     @property
     def hold_back_ms(self) -> float:
@@ -65,7 +65,7 @@ class Converter:
 
     @property
     def is_costly(self) -> bool:
-        """Whether converting a second of audio takes 1 to 5 ms, and not 0.5.
+        """Whether the conversion of a second of audio takes 1 to 5 ms, and not 0.5 ms.
 
         Floats, and rates without a small ratio, are costly.
         """
@@ -78,7 +78,7 @@ class Converter:
 
     @property
     def memory(self) -> list[Any]:
-        """The incomplete sample, and the memory of the filter where there is one: the whole of what it remembers."""
+        """The whole memory of the converter: the incomplete sample, and the memory of the filter if there is one."""
         return [self._part] if self._stream is None else [self._part, *self._stream.memory]
 
     @memory.setter
@@ -100,19 +100,21 @@ class Converter:
         return b"".join(self._convert(samples[start : start + piece_bytes]) for start in starts)
 
     def flush(self) -> bytes:
-        """Return the audio held back, as if silence followed; the next push begins a new stream.
+        """Return the audio that the filter holds back, as if silence followed. The next push begins a new stream.
 
-        An incomplete sample stays: where only a turn has ended, its other bytes are still to come.
+        Keep an incomplete sample: if only a turn has ended, the rest of the sample is still to come.
         """
         if self._stream is None:
             return b""
-        # `margin` samples of silence, which the last samples wait for.
+        # The last samples wait for `margin` further samples, which are silence here.
         rest = self._stream.convert(bytes(2 * self._stream.margin))
         self._stream.restart()
         return self._encode(rest) if self._encode is not None else rest
 
     def successor(self, target: Format) -> Converter:
-        """Return a converter of the same source to another format, which begins with this one's incomplete sample.
+        """Return a converter from the same format to another one.
+
+        It begins with the incomplete sample of this converter.
 
         The caller flushes this converter first.
         """
@@ -121,7 +123,7 @@ class Converter:
         return other
 
     def restart(self) -> None:
-        """Drop the audio held back and an incomplete sample, and begin a new stream."""
+        """Drop the audio that the filter holds back and an incomplete sample. Begin a new stream."""
         self._part = b""
         if self._stream is not None:
             self._stream.restart()
@@ -152,7 +154,10 @@ def needs_preparation(source: Format, target: Format) -> bool:
 
 
 def prepare(source: Format, target: Format) -> None:
-    """Load numpy and design the filter, so that later converters are fast. Blocks: not for a dispatcher's thread."""
+    """Load numpy and design the filter, so that later converters are fast.
+
+    Blocks, so a dispatcher's thread must not call it.
+    """
     Converter(source, target)
 
 
@@ -162,7 +167,7 @@ def converted(recording: Recording, target: Format) -> bytes:
     return converter.push(recording.data) + converter.flush()
 
 
-# numpy costs 10 MB and 0.1 s to load (docs/performance.md): a worker whose sessions need none of it does without.
+# numpy costs 10 MB and 0.1 s to load (docs/performance.md). A worker whose sessions do not need it does not load it.
 
 
 def _stream(rate_in: int, rate_out: int) -> Stream | InterpolatedStream:
@@ -176,7 +181,7 @@ def _stream(rate_in: int, rate_out: int) -> Stream | InterpolatedStream:
 
 
 def _decoder(encoding: Encoding) -> Step | None:
-    """Return the function from samples to linear16, or None where they are linear16."""
+    """Return the function that converts samples to linear16, or None if they are linear16."""
     if encoding == "linear16":
         return None
     if encoding != "linear32":
@@ -187,7 +192,7 @@ def _decoder(encoding: Encoding) -> Step | None:
 
 
 def _encoder(encoding: Encoding) -> Step | None:
-    """Return the function from linear16 to samples, or None where they are linear16."""
+    """Return the function that converts linear16 to samples, or None if they are linear16."""
     if encoding == "linear16":
         return None
     if encoding == "linear32":

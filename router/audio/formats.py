@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Final, Literal
 
 import msgspec
 
 Encoding = Literal["linear16", "linear32", "mulaw", "alaw"]
-"""linear16 is signed, linear32 is float from -1 to 1, both little-endian; mulaw and alaw are those of G.711."""
+"""linear16 is a signed integer, and linear32 a float from -1 to 1, both little-endian.
+
+mulaw and alaw are those of G.711.
+"""
 
 SAMPLE_BYTES: Final[dict[Encoding, int]] = {"linear16": 2, "linear32": 4, "mulaw": 1, "alaw": 1}
 
 MAX_SAMPLE_BYTES: Final = 4
-"""A multiple of every sample's size: audio cut at a multiple of this size is cut between samples in any encoding."""
+"""A multiple of every sample's size. Audio that is cut at a multiple of it is cut between samples in any encoding."""
 
 _SILENCE: Final[dict[Encoding, bytes]] = {"linear16": b"\0", "linear32": b"\0", "mulaw": b"\xff", "alaw": b"\xd5"}
 
 RATES: Final = range(8_000, 48_001)
-"""Samples per second: audio is converted between any two of these rates."""
+"""Rates in samples per second. Audio can be converted between any two of them."""
 
 
 class Format(msgspec.Struct, frozen=True):
@@ -39,6 +43,12 @@ class Format(msgspec.Struct, frozen=True):
     def size_bytes(self, duration_ms: float) -> int:
         """Return the size of `duration_ms` of audio in bytes, rounded up to a whole sample."""
         return self.sample_bytes * -int(-duration_ms * self.rate // 1000)
+
+    @classmethod
+    @functools.lru_cache(maxsize=64)
+    def of(cls, encoding: Encoding, rate: int) -> Format:
+        """Return a format as one object, which all sessions share."""
+        return cls(encoding, rate)
 
     def duration_ms(self, size_bytes: int) -> float:
         """Return the duration of `size_bytes` of audio in milliseconds."""
@@ -67,7 +77,7 @@ ALAW_8K: Final = Format("alaw", 8_000)
 
 
 class UnsupportedRates(ValueError):  # noqa: N818 - a fact about two rates, not about this program
-    """A conversion from `rate_in` to `rate_out` (Hz) is impossible: one of them is not in `RATES`."""
+    """A conversion from `rate_in` to `rate_out` (Hz) is impossible, because one of them is not in `RATES`."""
 
     def __init__(self, rate_in: int, rate_out: int) -> None:
         super().__init__(rate_in, rate_out)

@@ -1,7 +1,7 @@
 """G.711: mu-law and A-law as tables, made by the rules of ITU-T's reference code (G.191). Loads no numpy.
 
-Both laws write a sample's sign, the place of its highest bit, and the four bits after it. A negative sample is written
-as its ones' complement, so that the two halves of a table mirror each other.
+In both laws a code has a sample's sign, the place of its highest bit, and the four bits after that bit. A negative
+sample is written as its ones' complement, so that the two halves of a table mirror each other.
 """
 
 from __future__ import annotations
@@ -51,19 +51,19 @@ _CODES: Final[dict[Law, Callable[[int], int]]] = {"mulaw": _mulaw_code, "alaw": 
 _SAMPLES: Final[dict[Law, Callable[[int], int]]] = {"mulaw": _mulaw_sample, "alaw": _alaw_sample}
 
 _STEP: Final = 4
-"""The finest difference between two samples with different codes: 4 in mu-law, 16 in A-law."""
+"""The smallest step between samples with different codes: 4 in mu-law. In A-law it is 16."""
 
 
 @cache
 def code_table(law: Law) -> bytes:
-    """Return the codes of all linear16 samples, indexed by their two bytes taken as an unsigned number."""
+    """Return the codes of all linear16 samples. The index of a sample is its two bytes as an unsigned number."""
     codes = b"".join(bytes((_CODES[law](sample),)) * _STEP for sample in range(0, 32768, _STEP))
     return codes + codes[::-1].translate(_FLIPPED)
 
 
 @cache
 def _sample_tables(law: Law) -> tuple[bytes, bytes]:
-    """Return two tables by code: the low bytes of the linear16 samples, and the high bytes."""
+    """Return two tables, indexed by the code: the low bytes of the linear16 samples, and their high bytes."""
     samples = [_SAMPLES[law](code) & 0xFFFF for code in range(256)]
     return bytes(sample & 0xFF for sample in samples), bytes(sample >> 8 for sample in samples)
 

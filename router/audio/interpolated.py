@@ -1,8 +1,8 @@
 """The filter between two sample rates without a small ratio, such as 12345 and 24000 Hz.
 
-The coefficients are computed for 128 positions between two samples, and an output between two positions is
-interpolated from both. The error lies 80 dB below the signal, and the time of every output is exact: an approximate
-ratio would drift. The arithmetic costs several times that of `polyphase`, and the memory is the same for all rates.
+The coefficients are computed for 128 positions between two samples, and an output between two positions is interpolated
+from both. The error is 80 dB below the signal. The time of every output is exact, because an approximate ratio would
+drift. The arithmetic costs several times as much as that of `polyphase`. All rates need the same memory.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 POSITIONS: Final = 128
-"""Positions between one sample and the next."""
+"""The number of positions between one sample and the next."""
 
 
 @lru_cache(maxsize=32)
 def _filter(rate_in: int, rate_out: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the coefficients of each position, and the differences to the next position's.
+    """Return the coefficients of each position, and their differences from the coefficients of the next position.
 
     Both are exact (see `polyphase`).
     """
@@ -35,7 +35,7 @@ def _filter(rate_in: int, rate_out: int) -> tuple[NDArray[np.float64], NDArray[n
 
 
 class InterpolatedStream:
-    """One stream between two rates, with its unread samples: fewer than the taps of one output."""
+    """One stream between two rates, with its unread samples. These are fewer than the taps of one output."""
 
     __slots__ = ("_differences", "_offset", "_rows", "_step_in", "_step_out", "_tail", "_taps")
 
@@ -55,7 +55,7 @@ class InterpolatedStream:
         self._offset = 0
         """The distance from the first unread sample to the next output.
 
-        A sample has `_step_out` units of this distance.
+        The unit of the distance is one `_step_out`th of a sample.
         """
 
     @property
@@ -80,7 +80,7 @@ class InterpolatedStream:
         if outputs <= 0:
             self._tail = line
             return b""
-        # One more than the outputs: the last offset is where the next call begins.
+        # Compute one offset more than there are outputs, because the last one is the beginning of the next call.
         offsets = self._offset + np.arange(outputs + 1) * self._step_in
         first, parts = np.divmod(offsets, self._step_out)
         samples = np.frombuffer(line, LINEAR16).astype(LEVEL)

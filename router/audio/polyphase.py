@@ -1,12 +1,12 @@
-"""The filter between two sample rates: a windowed sinc, cut into phases, laid out as one matrix.
+"""The filter between two sample rates: a windowed sinc, divided into phases, as one matrix.
 
-Between two rates in the ratio L/M (lowest terms), every M input samples make L output samples. Each of these is the
-inner product of a window of samples and one of L sets of coefficients. A block of M samples, or of several times M,
-is therefore one row of input times one matrix. A frame is a few rows.
+Between two rates in the ratio L/M (lowest terms), every M input samples make L output samples. Each output sample is
+the inner product of a window of input samples and one of L sets of coefficients. A block of M samples, or of several
+times M, is therefore one row of input times one matrix. A frame is a few rows.
 
 A pair without a small common ratio would need thousands of sets. `interpolated` converts such a pair.
 
-Loads numpy, so it is imported only where a session resamples. docs/performance.md has the measurements.
+Loads numpy, so it is imported only if a session resamples. docs/performance.md has the measurements.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TAPS: Final = 48
-"""Length of the filter in samples of the lower of the two rates: 3 ms at 16 kHz, of which half is held back."""
+"""The length of the filter in samples of the lower of the two rates: 3 ms at 16 kHz. Half of it is held back."""
 
 CUT_OFF: Final = 0.93
-"""The middle of the transition band, in units of the lower Nyquist frequency: the band is 0.85 to 1.01 of it."""
+"""The middle of the transition band, as a part of the lower Nyquist frequency. The band is 0.85 to 1.01 of it."""
 
 STOP_BAND_DB: Final = 60.0
-"""The attenuation in dB that the Kaiser window is designed for."""
+"""The attenuation in dB for which the Kaiser window is designed."""
 
 COEFFICIENT_BITS: Final = 24
 """Coefficients are multiples of 2**-24, so that every product with a 16-bit sample, and every sum of products, is
-exact in float64. The output does not depend on the order in which the linear algebra sums."""
+exact in float64. So the output does not depend on the order in which the linear algebra sums."""
 
 LOW_BITS: Final = 11
-"""The compiled filter takes a coefficient in two parts: the low one has this many bits, and a sign."""
+"""The compiled filter takes a coefficient in two parts. The low part has this many bits, and a sign."""
 
 MAX_GAIN: Final = 4.0
-"""The largest sum of a row's coefficients for which the compiled filter's sums fit into 32 bits. All have less."""
+"""The largest sum of coefficients for which the compiled filter's sums fit into 32 bits. All filters have less."""
 
 BLOCK_SAMPLES: Final = 16
-"""Input samples between one row and the next, roughly.
+"""The number of input samples between one row and the next, roughly.
 
-A smaller block copies more windows, a larger one multiplies more zeros.
+A smaller block copies more windows, and a larger block multiplies more zeros.
 """
 
 MAX_COEFFICIENTS: Final = 1 << 16
-"""Bound of one matrix (512 kB): 11025 Hz, the oddest of the common rates, needs nearly as many coefficients."""
+"""The most coefficients of a matrix (512 kB). Of the common rates, 11025 Hz needs the most, nearly as many."""
 
 SAMPLE_BYTES: Final = 2
 LINEAR16: Final = np.dtype("<i2")
@@ -61,14 +61,14 @@ LEVEL: Final = np.dtype(np.float64)
 
 
 def taps_of(rate_in: int, rate_out: int) -> int:
-    """Return the even number of input samples that one output sample is computed from."""
+    """Return the number of input samples from which one output sample is computed. It is even."""
     return 2 * math.ceil(TAPS / 2 * max(1.0, rate_in / rate_out))
 
 
 def coefficients(fractions: NDArray[np.float64], taps: int, rate_in: int, rate_out: int) -> NDArray[np.float64]:
     """Return one row of coefficients for each of `fractions`, the places of outputs between two samples.
 
-    An output lies that fraction of a sample after the middle one of its `taps` input samples.
+    An output is that fraction of a sample after the middle one of its `taps` input samples.
     """
     half = taps // 2
     distance = np.arange(1 - half, half + 1) - fractions[:, np.newaxis]
@@ -81,7 +81,7 @@ def coefficients(fractions: NDArray[np.float64], taps: int, rate_in: int, rate_o
 
 
 class Polyphase:
-    """One designed filter. Immutable, shared by every stream between the same two rates."""
+    """One designed filter. It is immutable, and all streams between the same two rates share it."""
 
     __slots__ = (
         "block_in",
@@ -99,21 +99,21 @@ class Polyphase:
         common = math.gcd(rate_in, rate_out)
         blocks = max(1, BLOCK_SAMPLES * common // rate_in)
         self.block_in: Final = blocks * rate_in // common
-        """Input samples between one row and the next."""
+        """The number of input samples between one row and the next."""
         self.block_out: Final = blocks * rate_out // common
-        """Output samples of a row."""
+        """The number of output samples of a row."""
         self.taps: Final = taps_of(rate_in, rate_out)
         self.window: Final = (self.block_out - 1) * self.block_in // self.block_out + self.taps
-        """Input samples that a row reads."""
+        """The number of input samples that a row reads."""
         self.coefficients: Final = self._matrix(rate_in, rate_out)
         """The matrix, `window` by `block_out`."""
         self.padding: Final = bytes(SAMPLE_BYTES * (self.window + self.block_in))
-        """Zeros that the last row may read after the known samples; no output that is used depends on them."""
+        """Zeros that the last row may read after the known samples. No used output depends on them."""
         self.quiet: Final = self._quiet_bytes()
-        """The high bytes of samples that are too small for any sum of them to leave the range of 16 bits."""
+        """The high bytes of quiet samples. No output of such samples can leave the range of 16 bits."""
         self.row_strides: Final = (self.block_in * LINEAR16.itemsize, LINEAR16.itemsize)
         self.made: Final[Callable[[bytes, int, int], bytes]] = self._compiled() or self.made_by_numpy
-        """Computes the output samples of a line from one number to another; see `made_by_numpy`."""
+        """The function that computes the output samples of a line; see `made_by_numpy`."""
 
     def _matrix(self, rate_in: int, rate_out: int) -> NDArray[np.float64]:
         first, phase = np.divmod(np.arange(self.block_out) * self.block_in, self.block_out)
@@ -132,19 +132,19 @@ class Polyphase:
 
         A line begins with the first input sample of a row, and has all input samples of its outputs.
         """
-        # Every frame may come through here, and a call into numpy costs 1 to 2 µs: bytes do the rest.
+        # Every frame may come through here, and a call into numpy costs 1 to 2 µs. So operations on bytes do the rest.
         rows = -(-outputs // self.block_out)
-        # The windows of the rows overlap: a strided view has them without a copy.
+        # The windows of the rows overlap. A strided view gives them without a copy.
         samples = line + self.padding
         windows: NDArray[np.int16] = np.ndarray((rows, self.window), LINEAR16, samples, 0, self.row_strides)
         levels: NDArray[np.float64] = windows.dot(self.coefficients)
-        if line[1::SAMPLE_BYTES].translate(None, self.quiet):  # a loud sample: most frames have none
+        if line[1::SAMPLE_BYTES].translate(None, self.quiet):  # only for a loud sample, which most frames lack
             levels.clip(LOWEST, HIGHEST, levels)
         np.rint(levels, levels)
         return levels.astype(LINEAR16).tobytes()[SAMPLE_BYTES * first : SAMPLE_BYTES * outputs]
 
     def _compiled(self) -> Callable[[bytes, int, int], bytes] | None:
-        """Return the compiled `made_by_numpy`; None where there is none."""
+        """Return the compiled counterpart of `made_by_numpy`; None if the filter has none."""
         if compiled.resampled is None or np.abs(self.coefficients).sum(axis=0).max() > MAX_GAIN:
             return None
         return partial(compiled.resampled, self.parts(), self.block_in, self.block_out, self.taps)
@@ -163,7 +163,7 @@ class Polyphase:
 def is_small(rate_in: int, rate_out: int) -> bool:
     """Whether the matrix between two rates fits `MAX_COEFFICIENTS`; raises UnsupportedRates.
 
-    The size is estimated: a row reads the samples of one step, and the taps.
+    The size is an estimate: a row reads the samples of one step, and the taps.
     """
     if rate_in not in RATES or rate_out not in RATES:
         raise UnsupportedRates(rate_in, rate_out)
@@ -181,7 +181,7 @@ def polyphase(rate_in: int, rate_out: int) -> Polyphase:
 
 
 class Stream:
-    """One stream between two rates, with its unread samples: fewer than a row and a window."""
+    """One stream between two rates, with its unread samples. These are fewer than a row and a window."""
 
     __slots__ = ("_design", "_emitted", "_tail")
 
@@ -196,11 +196,11 @@ class Stream:
         """Begin a new stream, as if silence came before it."""
         self._tail = bytes(SAMPLE_BYTES * (self.margin - 1))
         self._emitted = 0
-        """Output samples of the first row that were returned already."""
+        """The number of output samples of the first row that were already returned."""
 
     @property
     def memory(self) -> list[Any]:
-        """The unread samples, and the place of the next output among them."""
+        """The unread samples, and the place of the next output in their first row."""
         return [self._tail, self._emitted]
 
     @memory.setter

@@ -1,4 +1,4 @@
-"""Encodings of many samples at once. Loads numpy, so it is imported only where a session needs it."""
+"""Encodings of many samples at once. Loads numpy, so it is imported only if a session needs it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _FULL_SCALE: Final = 32768.0
 
 
 def linear32_decoded(data: bytes) -> bytes:
-    """Return linear16 of linear32. A sample beyond full scale is clipped, and one that is not a number is silence."""
-    with np.errstate(invalid="ignore"):  # a signalling NaN would warn
+    """Convert linear32 to linear16. A sample beyond full scale is clipped, and NaN becomes silence."""
+    with np.errstate(invalid="ignore"):  # numpy would warn about a signalling NaN
         levels = np.frombuffer(data, _LINEAR32).astype(np.float64)
     levels *= _FULL_SCALE
     np.nan_to_num(levels, copy=False, nan=0.0, posinf=_FULL_SCALE, neginf=-_FULL_SCALE)

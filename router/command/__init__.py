@@ -4,11 +4,11 @@
 `subcommands`   the table of subcommands
 `serve`         `switchboard serve`, the default: the router, until a signal ends it
 `admin`         `switchboard admin`: the verbs of an operator
-`reload`        `switchboard reload`: other code and another configuration for a running server
+`reload`        `switchboard reload`: a running server takes newer code and configuration into use
 `usage`         `switchboard usage`: the sums of a usage log
-`as_upstream`   the upstream's part of a recorded session, played to a router
-`against`       the client's part of a recorded session, played to a server
-`replay`        `switchboard replay`: a recorded session as a trace, or run again
+`as_upstream`   a recording played to a router, in the part of the upstream
+`against`       a recording played to a server, in the part of the client
+`replay`        `switchboard replay`: a recorded session, printed as a trace or run again
 `talk`          `switchboard talk`: a conversation in the terminal
 `canary`        `switchboard canary`: a test of the configured upstream
 `token`         `switchboard token new`: a static token for a client

@@ -1,7 +1,7 @@
 """A recording played to a server in real time: `switchboard replay FILE --against URL`.
 
-A server that begins with `session.created` is an upstream. It gets the part of the router, which is the upstream's
-client. Any other server, such as a router, gets the part of the recorded client.
+A server whose first message is `session.created` is an upstream. The command plays the recorded router to it. To any
+other server, such as a router, the command plays the recorded client.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _OF_AN_UPSTREAM: Final = "session.created"
 
 
 class ServerError(RouterError):
-    """A failed dial to the server that a recording should be played to."""
+    """A failed dial to the server to which a recording should be played."""
 
 
 def play(recording: Recording, url: str, token: str | None, say: Callable[[str], None]) -> None:
-    """Send the recorded messages, each at its time, and print the types of both sides' messages.
+    """Send the recorded messages, each at its time. Print the types of the messages in both directions.
 
     Raises:
         ServerError: the server cannot be called.
@@ -43,7 +43,7 @@ def play(recording: Recording, url: str, token: str | None, say: Callable[[str],
         RecordingError: the recording is torn.
     """
     front = FRONTS[recording.header.front]
-    # Deepgram takes its keys as `Token`, OpenAI as `Bearer`, and a router either.
+    # Deepgram takes its keys as `Token`, and OpenAI as `Bearer`. A router takes either.
     scheme = "Token" if front.is_relay and front.name.startswith("deepgram") else "Bearer"
     server = _Server(url, {"Authorization": f"{scheme} {token}"} if token else {}, say)
     try:
@@ -77,7 +77,10 @@ def _of_client(message: messages.Input) -> list[str | bytes]:
 
 
 def _play_router(server: _Server, step: RecordedStep) -> None:
-    """Send what the recorded router sent in a step. Each further upstream of the recording is a connection."""
+    """Send the messages that the recorded router sent in a step.
+
+    Each further upstream of the recording gets a new connection.
+    """
     message = step.message
     if isinstance(message, messages.UpstreamOpened) and message.generation > 1:
         server.dial()
@@ -98,7 +101,7 @@ def _text(frame: str | bytes) -> str:
 
 
 class _Server:
-    """The server, and the ids of the recorded upstream with those that the server uses in their place."""
+    """The server, and a map from the recorded upstream's ids to those of the server."""
 
     def __init__(self, url: str, headers: dict[str, str], say: Callable[[str], None]) -> None:
         self._url = url
@@ -110,10 +113,10 @@ class _Server:
         self._recorded: dict[str, list[str]] = defaultdict(list)
         self._present: dict[str, list[str]] = defaultdict(list)
         self.greeting = ""
-        """The type of the server's first message; empty where it sent none."""
+        """The type of the server's first message; empty if it sent none."""
 
     def dial(self) -> None:
-        """Connect, instead of the connection before, and wait for the first message.
+        """Open a connection in place of the previous one, and wait for the first message.
 
         Raises:
             ServerError: the server cannot be called.
@@ -125,11 +128,14 @@ class _Server:
             raise ServerError(f"{self._url} {error}") from None
         began_s = time.monotonic()
         self.greeting = self._receive(GREETING_S) or ""
-        # The recording's clock stands still meanwhile.
+        # The time of the recording does not advance during the dial.
         self._began_s += time.monotonic() - began_s
 
     def note_recorded(self, text: str) -> None:
-        """Note a message of the recorded upstream, and learn the server's ids from its message at the same place."""
+        """Note a message of the recorded upstream.
+
+        Match its ids with those in the server's message at the same place.
+        """
         self._note(text, self._recorded)
 
     def receive_until(self, at_s: float) -> None:
@@ -155,7 +161,7 @@ class _Server:
             self._client.close()
 
     def _receive(self, timeout_s: float) -> str | None:
-        """Return the type of the next message, or None where none came in time."""
+        """Return the type of the next message, or None if none came in time."""
         if self._client is None:
             return None
         try:

@@ -1,4 +1,4 @@
-"""The upstream's part of a recording, played to a router: `switchboard replay FILE --as-upstream HOST:PORT`."""
+"""A recording played to a router, in the part of the upstream: `switchboard replay FILE --as-upstream HOST:PORT`."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from router.recording.reader import RecordedStep, Recording
 
 PATIENCE_S: Final = 10.0
-"""The longest wait, in seconds, for a message that the recorded router had sent before the cue."""
+"""The longest wait, in seconds, for the messages that the recorded router had sent before a cue."""
 
 LAST_S: Final = 600.0
 """The longest wait, in seconds, for the end of a connection after its last cue."""
 
 _AUDIO: Final = "input_audio_buffer.append"
 _NAME: Final = re.compile(r"(^|_)id$|^metadata$")
-"""The keys of ids. Each session makes its own ids, and has to recognize them in its upstream's messages."""
+"""The keys whose values are ids. Each session makes its own ids, and has to find these in its upstream's messages."""
 
 
 class Cue(NamedTuple):
-    """A message of the recorded upstream, or its close, which is played to the router."""
+    """A message of the recorded upstream, or its close, that is played to the router."""
 
     awaited: int
-    """The number of messages, without audio, that the recorded router had sent before the cue."""
+    """The number of messages that the recorded router had sent before the cue, without those that carry audio."""
     delay_s: float
-    """The time, in seconds, since the previous message of either side."""
+    """The time, in seconds, since the previous message of the router or the upstream."""
     frame: str | bytes | None
     """The message, or None for the close."""
     code: int = CloseCode.NORMAL_CLOSURE
@@ -51,7 +51,7 @@ class Part:
     def __init__(self, opened_s: float) -> None:
         self.cues: list[Cue] = []
         self.sent: list[str | bytes] = []
-        """The messages of the recorded router, without audio."""
+        """The messages of the recorded router, without those that carry audio."""
         self.last_s = opened_s
 
     def add(self, now_s: float, frame: str | bytes | None, code: int = CloseCode.NORMAL_CLOSURE) -> None:
@@ -101,7 +101,10 @@ def _counts(frame: str | bytes) -> bool:
 
 
 def names_of(recorded: str | bytes, present: str | bytes) -> dict[str, str]:
-    """Return a map from the recorded message's ids to those of the present message, where the two differ."""
+    """Return a map from the ids in the recorded message to those in the present message.
+
+    It contains only ids that differ.
+    """
     try:
         pairs = [(orjson.loads(recorded), orjson.loads(present), False)]
     except orjson.JSONDecodeError:
@@ -128,7 +131,7 @@ def renamed(frame: str | bytes, names: Mapping[str, str]) -> str | bytes:
 
 
 def play(recording: Recording, address: str, say: Callable[[str], None]) -> None:
-    """Listen, and play to each connection the part of the next upstream. Return when the last part is over.
+    """Listen, and play to each connection the part of the next upstream. Return when the last part has ended.
 
     Raises:
         ConfigError: the address cannot be used.
@@ -154,7 +157,7 @@ def _port(text: str) -> int:
 
 
 class _Stage:
-    """The distribution of the parts to the connections. Each connection has its own thread."""
+    """The distribution of the parts among the connections. Each connection has its own thread."""
 
     def __init__(self, parts: list[Part], say: Callable[[str], None]) -> None:
         self.parts = parts
@@ -170,7 +173,7 @@ class _Stage:
             self._is_over.wait()
 
     def take(self, connection: BlockingConnection) -> None:
-        """Play the next part to a connection. Close the connection with 1013 where no part is left."""
+        """Play the next part to a connection. Close the connection with 1013 if no part is left."""
         with self._lock:
             number, self._taken = self._taken, self._taken + 1
         if number >= len(self.parts):

@@ -12,8 +12,7 @@ from router.command import overview
 from router.command.streams import ensure_streams, say
 from router.command.subcommands import SUBCOMMANDS, Subcommand
 from router.errors import ConfigError, RouterError
-from router.logs.setup import CREDENTIALS, MASK
-from router.secrets import Redactor
+from router.secrets import CREDENTIALS, MASK, Redactor
 from router.version import VERSION
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ USAGE_ERROR: Final = 2
 
 
 shown: Final = Redactor((), MASK, CREDENTIALS)
-"""The function that masks texts that look like a key, because an operator may type a key in place of another value."""
+"""Masks texts that look like a key, because an operator may type a key in place of another value."""
 
 
 def main(arguments: Sequence[str]) -> int:

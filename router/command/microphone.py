@@ -25,7 +25,7 @@ class Microphone:
         self._sends_silence = sends_silence
         """Whether it sends silence between speech.
 
-        A detector of turns needs that silence; a manual commit forbids it.
+        A detector of turns needs that silence, but with manual commits it would belong to the turn.
         """
         self._speech = b""
         self._changed = threading.Condition()
@@ -40,32 +40,38 @@ class Microphone:
             self._thread.start()
 
     def speak(self, samples: bytes) -> None:
-        """Queue speech behind the speech that is left to send."""
+        """Queue speech after the speech that is still to be sent."""
         with self._changed:
             self._speech += samples
 
     def wait_until_silent(self, timeout_s: float) -> bool:
-        """Wait until all speech was sent, or the microphone is closed. Return whether that came within `timeout_s`."""
+        """Wait until all speech was sent, or the microphone is closed.
+
+        Return whether that happened within `timeout_s`.
+        """
         with self._changed:
             return self._changed.wait_for(lambda: not self._speech or not self._is_open, timeout_s)
 
     def close(self) -> None:
         """Stop the thread, and drop the speech that was not sent."""
+        self._end()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _end(self) -> None:
         with self._changed:
             self._is_open = False
             self._speech = b""
             self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
 
     def _run(self) -> None:
         due_s = time.monotonic()
         while self._is_open:
             try:
                 self._send_frame()
-            except HungUp:  # the thread that receives learns of it, too
-                self._is_open = False
+            except HungUp:  # the thread that receives also finds the end of the call
+                self._end()
             due_s += FRAME_S
             with self._changed:
                 self._changed.wait_for(lambda: not self._is_open, max(0.0, due_s - time.monotonic()))

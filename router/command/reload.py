@@ -1,4 +1,4 @@
-"""`switchboard reload`: a running server takes the code on the disk and its configuration of now into use."""
+"""`switchboard reload`: a running server takes the present code and configuration into use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PATH: Final = "/admin/reload"
 
 PATIENCE_S: Final = 90.0
-"""The longest wait in seconds: the new version may take 30 s to start, and 30 s more until its workers serve."""
+"""The longest wait in seconds. The new version may take 30 s to start, and another 30 s until its workers serve."""
 
 LOOK_S: Final = 0.25
 

@@ -1,4 +1,4 @@
-"""`switchboard replay`: it prints a recording as a trace, or verifies it with the present session machine."""
+"""`switchboard replay`: prints a recording as a trace, or verifies it with the present session machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOKEN: Final = "SWITCHBOARD_TOKEN"  # noqa: S105 - the name of a variable
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the trace of a recording, or verify it. Return 1 where a command differs.
+    """Print the trace of a recording, or verify it. Return 1 if a command differs from the recorded one.
 
     Raises:
         ConfigError: an argument is invalid, or the file cannot be read.

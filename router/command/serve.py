@@ -1,4 +1,4 @@
-"""`switchboard serve`: the router on a web server of its own, until a signal ends it."""
+"""`switchboard serve`: a router and its web server, until a signal ends them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Validate, then print the configuration or serve; return the exit status.
+    """Validate the configuration, then print it or serve. Return the exit status.
 
     Raises:
         ConfigError: a flag or a setting is invalid.
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     command_line = parse_command_line(arguments, os.environ, read_text)
     config = command_line.config
     agents.checked(config.agents)
-    Authentication(config, None)  # a key that cannot be used stops the start, and not the first call
+    Authentication(config, None)  # an unusable key must fail the start, and not the first call
     Tls.of(config)
     setup.configure(config.log_level, config.log_format, config.secrets)
     for warning in (*command_line.warnings, *model_ends.warnings(config, dt.datetime.now(dt.UTC).date())):

@@ -11,7 +11,7 @@ _STREAMS: Final = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
 def ensure_streams() -> None:
-    """Open an empty stream for each standard stream that the shell closed (`>&-`), and escape unprintable characters.
+    """Replace each standard stream that the shell closed (`>&-`) by an empty one, and escape unprintable characters.
 
     Otherwise the next file that the process opens would get the number of the closed stream, and output would go into
     that file.
@@ -20,7 +20,7 @@ def ensure_streams() -> None:
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - never closed
-        elif mode == "w" and isinstance(stream, io.TextIOWrapper):  # a terminal may be ASCII, and a model's words not
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):  # a model's words may not fit an ASCII terminal
             stream.reconfigure(errors="backslashreplace")
 
 
@@ -29,7 +29,8 @@ def say(text: str) -> None:
     try:
         print(text, flush=True)  # noqa: T201
     except BrokenPipeError:
-        # The interpreter flushes the rest of the buffer at exit, and would fail again: it goes to /dev/null.
+        # The interpreter flushes the rest of the buffer at its exit, and would fail again. So let the rest go to
+        # /dev/null.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)

@@ -14,12 +14,12 @@ class Subcommand(NamedTuple):
 
     name: str
     arguments: str
-    """Its arguments in the form of a usage line."""
+    """The arguments of the subcommand, as in a usage line."""
     summary: str
     module: str
     """A module with `main(arguments) -> int`.
 
-    It is imported only when its command runs, because most commands need few modules.
+    It is imported only if its command runs, because most commands need few modules.
     """
 
 

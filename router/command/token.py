@@ -45,7 +45,7 @@ def _described(name: str, token: str, sha256: str) -> str:
         token_name(name)
     except ValueError as error:
         raise ConfigError(source="the command line", name="NAME", problem=str(error)) from None
-    # A name with a dot would be two keys of TOML.
+    # Without quotes, TOML would read a name with a dot as two keys.
     key = f'"{name}"' if not name.replace("-", "").replace("_", "").isalnum() else name
     lines = (
         f"token:  {token}",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the sums of the named files by day, principal and model. Name torn lines on stderr.
+    """Print the sums of the named files by day, principal and model. Report torn lines on stderr.
 
     Raises:
         ConfigError: an argument is invalid, or a file cannot be read or is no usage log.

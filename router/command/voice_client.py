@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 INPUT_RATE: Final = 16_000
 OUTPUT_RATE: Final = 24_000
-"""The sample rates, in Hz, of the microphone and of the agent's voice, both linear16."""
+"""The sample rates, in Hz, of the microphone and of the agent's voice. Both are linear16."""
 
 AUDIO: Final = {
     "input": {"encoding": "linear16", "sample_rate": INPUT_RATE},
@@ -26,7 +26,7 @@ class VoiceClient:
     """One call. One thread may receive while another sends the microphone's audio."""
 
     def __init__(self, url: str, *, token: str | None = None, uses_proxy: bool = True) -> None:
-        """Dial `url`; raises `CallError` where the call cannot be opened."""
+        """Dial `url`; raises `CallError` if the call cannot be opened."""
         headers = {"Authorization": f"Token {token}"} if token else {}
         self._connection = BlockingClient(url, headers=headers, timeout_s=DIAL_S, uses_proxy=uses_proxy)
 

@@ -1,4 +1,4 @@
-"""WAV files: the speech that a command sends, and the agent's voice that it stores."""
+"""WAV files: the speech that a command sends, and the agent's voice that the command stores."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _linear(frames: bytes, width: int) -> NDArray[np.float64]:
 
     if width == 1:
         return (np.frombuffer(frames, np.uint8).astype(np.float64) - 128) * 256
-    # Two bytes are the high ones of each sample, because WAV is little-endian.
+    # Keep the two high bytes of each sample: WAV is little-endian.
     rows = np.frombuffer(frames, np.uint8).reshape(-1, width)[:, -2:]
     return np.ascontiguousarray(rows).view("<i2").astype(np.float64)
 
@@ -58,7 +58,7 @@ class Recorder:
     """A WAV file of the agent's voice, which grows while the agent speaks."""
 
     def __init__(self, path: Path) -> None:
-        """Create the file; raises `StartError` where it cannot be written."""
+        """Create the file; raises `StartError` if it cannot be written."""
         try:
             self._opened = path.open("wb")
         except OSError as error:

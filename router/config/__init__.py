@@ -1,11 +1,11 @@
-"""The configuration: what can be set, where it is written, and the one frozen value that comes of it.
+"""The configuration: the settings, their sources, and the one frozen value that results from them.
 
 `model`             the `RouterConfig`, with the default and the bounds of every setting
 `schema`            the table of settings: flag, variables, parser, help
 `setting`           one row of that table
-`session_settings`  the rows of sessions: upstream, model, agents, backends
-`process_settings`  the rows of a process: addresses, limits to the outside, logs, recordings
-`auth_settings`     the rows of authentication
+`session_settings`  the rows about sessions: upstream, model, agents, backends
+`process_settings`  the rows about a process: addresses, access limits, logs, recordings
+`auth_settings`     the rows about authentication
 `command_line`      the configuration of the command, from its flags, variables and files
 `keywords`          the configuration of a program, from the keywords of `Router`
 `upstream`          one upstream: URL, credential, headers, names of models
@@ -15,11 +15,11 @@
 `auth`              authentication as it is configured: kinds, tokens, keys
 `auth_table`        the file's table `[auth]`
 `policy_table`      the file's tables `[policies.NAME]`, with their limits
-`guard`             the check of what is said: its rules
+`guard`             the table of the guard, with its rules
 `sites`             pages and hosts that an operator allows
 `rates`             rates such as `5/minute`
-`provenance`        a value with its source, and how both are printed
-`former`            the keys of the version before, accepted with a warning
+`provenance`        a value with its source, and the printed form of both
+`former`            the keys of the previous version, which are accepted with a warning
 `model_ends`        the announced ends of models, and a warning before them
 `parsers`           parsers of single values
 `origins`           the origins of endpoints that functions may call

@@ -1,6 +1,6 @@
 """Authentication as it is configured: its kinds, static tokens, JSON Web Tokens.
 
-Pure; must not know the sources of the values.
+Pure. This module must not know the sources of the values.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ALGORITHMS: Final = (
     *("HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "EdDSA"),
 )
-"""The algorithms of JSON Web Tokens that may be listed; `none` is not one."""
+"""The algorithms of JSON Web Tokens that a file may list. `none` is not among them."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
@@ -42,7 +42,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     """The time at which the token expires, on the clock of `time.time`; None for never."""
     is_admin: bool = False
     is_in_clear: bool = False
-    """Whether the source contained the token itself. Then no file contains the hash."""
+    """Whether the source contained the token itself, so that no file contains the hash."""
 
 
 class Jwt(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,21 +53,21 @@ class Jwt(msgspec.Struct, frozen=True, kw_only=True):
     jwks: str | None = None
     """The file or the URL of a JSON Web Key Set."""
     algorithms: tuple[str, ...] = ()
-    """The accepted algorithms; empty for those that fit the type of the key."""
+    """The accepted algorithms. If empty, the algorithms that fit the type of the key."""
     audience: tuple[str, ...] = ()
     issuer: tuple[str, ...] = ()
     leeway_s: float = 0.0
     policy: str | None = None
     """The policy of a token without a claim that names one."""
     policy_claim: str = "policy"
-    """The claim that names the policy. It is read only where policies are configured."""
+    """The claim that names the policy. It is read only if policies are configured."""
 
 
 class Auth(msgspec.Struct, frozen=True, kw_only=True):
     """The table `[auth]`."""
 
     kinds: tuple[str, ...] = ()
-    """The kinds of credentials that let a client in. Empty where every client may come in."""
+    """The kinds of credentials that let a client in. Empty if every client may come in."""
     tokens: tuple[Token, ...] = ()
     jwt: Jwt | None = None
     function: str | None = None
@@ -77,7 +77,7 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a host that a server listens on, or that a request names."""
+    """Whether a host can be reached only from this machine. A server may listen on it, or a request may name it."""
     name = host.lower().removeprefix("[").removesuffix("]")
     try:
         address = ipaddress.ip_address(name)
@@ -87,7 +87,7 @@ def is_loopback(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
-# Parsers, as in `router.config.parsers`. No error shows a credential.
+# Parsers, like those of `router.config.parsers`. No error shows a credential.
 
 
 def kinds(written: Any) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ def named_tokens(written: Any) -> tuple[Token, ...]:
     found: dict[str, Token] = {}
     for part in filter(str.strip, written.split(",")):
         name, equals, token = (each.strip() for each in part.partition("="))
-        # The name is not shown either: without the sign it is the token.
+        # The error shows no name either, because without the equals sign the part is the token itself.
         if not equals or not token or not _NAME.fullmatch(name):
             raise ValueError("must be names and tokens, such as alice=TOKEN,bob=TOKEN")
         if name in found:
@@ -144,7 +144,10 @@ def moment(written: Any) -> float:
 
 
 def algorithms(written: Any) -> tuple[str, ...]:
-    """Take algorithms of JSON Web Tokens. A list must not mix those of a secret with those of a public key."""
+    """Take algorithms of JSON Web Tokens.
+
+    A list must not mix algorithms for a secret with algorithms for a public key.
+    """
     if not isinstance(written, list) or not written:
         raise ValueError(f"must be a list of algorithms such as RS256, not {reprlib.repr(written)}")
     found = tuple(dict.fromkeys(one_of(*ALGORITHMS)(each) for each in written))

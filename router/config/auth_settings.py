@@ -43,5 +43,7 @@ AUTH_SETTINGS: Final = (
         default_text="made of the other credentials",
     ),
 )
-"""Rows of the table `[auth]`, each with its key there as the name. `router.config.auth_table` makes one `Auth` from
-them."""
+"""The rows of the table `[auth]`. The name of a row is its key there.
+
+`router.config.auth_table` makes one `Auth` of them.
+"""

@@ -1,4 +1,4 @@
-"""The file's table `[auth]`: reading, the rules between its keys, printing."""
+"""The file's table `[auth]`: its reading, the rules between its keys, its printing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FIELD: Final = "auth"
 
 _TOKENS: Final = "auth.tokens"
 VARIABLE_TOKENS: Final = "auth.tokens of the variable"
-"""The tokens of `ROUTER_TOKENS`, which join those of the file."""
+"""The tokens of `ROUTER_TOKENS`, which are added to those of the file."""
 
 _TABLE: Final[dict[str, Callable[[Any], Any]]] = {
     "kinds": auth.kinds,
@@ -55,7 +55,7 @@ def read(written: Any, path: str, read_file: Callable[[str, str], str]) -> Sourc
     Args:
         written: the table, as the file has it.
         path: the file.
-        read_file: returns the text of another file, from its path and the name of the setting that has this path.
+        read_file: returns the text of another file. It takes the path, and the name of the setting with this path.
 
     Raises:
         ConfigError: an unknown key, or a bad value.
@@ -122,12 +122,12 @@ def _jwt(table: Mapping[str, Any], path: str, read_file: Callable[[str, str], st
 
 
 def resolve(sourced: Sourced, *, has_hook: bool = False) -> Sourced:
-    """Return the values, and under `auth` the `Auth` that they result in.
+    """Return the values, and under `auth` the `Auth` that results from them.
 
-    With `has_hook` a function of the program authenticates, and the kind `callable` needs no other.
+    With `has_hook` a function of the program authenticates, so the kind `callable` needs no function of the file.
 
     Raises:
-        ConfigError: a kind has nothing to compare a credential with.
+        ConfigError: a kind lacks the setting with which it checks credentials.
     """
     found = {key: it for key, it in sourced.items() if key.startswith(f"{FIELD}.")}
     if not found:
@@ -168,7 +168,7 @@ def _auth_of(found: Sourced) -> Auth:
 
 
 def check_policies(table: Auth, policies: Collection[str], sourced: Mapping[str, SourcedValue]) -> None:
-    """Raise `ConfigError` where a credential names a policy that does not exist."""
+    """Raise `ConfigError` if a credential names a policy that does not exist."""
     named = {f"{_TOKENS}.{token.name}.policy": token.policy for token in table.tokens}
     if table.jwt is not None:
         named["auth.jwt.policy"] = table.jwt.policy
@@ -183,12 +183,12 @@ def check_policies(table: Auth, policies: Collection[str], sourced: Mapping[str,
 
 
 def describe(table: Auth, sourced: Mapping[str, SourcedValue]) -> Iterator[str]:
-    """Yield the table as lines of a file, each with its source; never a credential."""
+    """Yield the table as lines of a file, each with its source. No line contains a credential."""
     yield from ("", f"[{FIELD}]", line("kinds", table.kinds or ("none",), sourced.get("auth.kinds")))
     for key, value in (("callable", table.function), ("secret", table.secret)):
         yield line(key, value, sourced.get(f"{FIELD}.{key}"))
     for token in table.tokens:
-        # A comment: the file cannot set a token without its hash.
+        # The token is printed as a comment, because a file cannot set it without its hash.
         where = sourced.get(f"{_TOKENS}.{token.name}.sha256") or sourced.get(VARIABLE_TOKENS)
         yield f"# the token {token.name}{_ending(token)}  # {where.name}, {where.source}" if where else ""
     if table.jwt is not None:

@@ -1,6 +1,6 @@
-"""The configuration of the command: flags, over the environment, over `.env`, over a file, over the defaults.
+"""The configuration of the command. Flags override the environment, then come `.env`, a file and the defaults.
 
-`load` is pure: the command line, the environment and a function that reads files are arguments, and
+`load` is pure: it takes the command line, the environment and a function that reads files as arguments.
 `router.command.serve` passes the real ones.
 """
 
@@ -42,7 +42,7 @@ class CommandLine(msgspec.Struct, frozen=True, kw_only=True):
     check: bool
     """Whether the command only validates."""
     take_over: bool = False
-    """Whether the command replaces the main process that listens on its address."""
+    """Whether the new server replaces the one that already listens on the same address."""
     sourced: Mapping[str, SourcedValue]
     """The value and source of each field (`port`, `deadlines.dial_s`, `upstreams[0].url`). A missing field has its
     default."""
@@ -54,7 +54,8 @@ def load(argv: Sequence[str], environ: Mapping[str, str], read_file: ReadFile) -
     """Return the effective configuration.
 
     Raises:
-        ConfigError: an unknown flag or file key, or an invalid value anywhere, even one that another overrides.
+        ConfigError: an unknown flag or file key, or an invalid value in any source, even if another source overrides
+            it.
     """
     return parse_command_line(argv, environ, read_file).config
 
@@ -93,7 +94,7 @@ def parse_command_line(argv: Sequence[str], environ: Mapping[str, str], read_fil
 
 
 def describe(command_line: CommandLine) -> str:
-    """Return the effective configuration as lines of a file, each with its source; never the key."""
+    """Return the effective configuration as lines of a file, each with its source. No line contains a key."""
     config, sourced = command_line.config, command_line.sourced
     rows = [row for row in SETTINGS if row.name != "upstream" or not config.upstreams]
     lines = [line(row.name, _described(config, row.name), sourced.get(row.name)) for row in rows]
@@ -108,7 +109,8 @@ def describe(command_line: CommandLine) -> str:
 
 def _described(config: RouterConfig, name: str) -> Any:
     value = getattr(config, name)
-    # An agent may have the credential of an endpoint, and a policy has what its clients must not see.
+    # These tables are hidden: an agent may have the credential of an endpoint, and a policy has values that its clients
+    # must not see.
     hidden = {"agents": "an agent", "policies": "a policy"}
     return dict.fromkeys(value, Secret(hidden[name])) if name in hidden else value
 
@@ -126,7 +128,7 @@ def _from_flags(flags: argparse.Namespace) -> dict[str, SourcedValue]:
 
 
 def _from_variables(variables: Mapping[str, str], source: str) -> dict[str, SourcedValue]:
-    # An empty variable counts as unset: compose files and shells write one for a value that is missing.
+    # An empty variable counts as unset, because compose files and shells write one for a missing value.
     sourced: dict[str, SourcedValue] = {}
     for row in EVERY_SETTING:
         variable, meaning = row.env_switch or ("", "")
@@ -171,7 +173,7 @@ def _from_file(
 
 
 def from_table(table: str, written: Any, source: str, warn: Warn) -> dict[str, SourcedValue]:
-    """Return the value of each key in a table, by table and key, and the whole table by its own name.
+    """Return the value of each key in a table, under the names of table and key, and the whole table under its name.
 
     A key of the previous version is accepted, with a warning.
 
@@ -187,7 +189,7 @@ def from_table(table: str, written: Any, source: str, warn: Warn) -> dict[str, S
         if name is None:
             continue
         refuse_unknown(name, hints, source, f"setting of [{table}]", f"{table}.")
-        # An error names the key as it was written.
+        # An error names the key as it was written, and not its present name.
         found = checked(hints[name].__metadata__[0], value, f"{table}.{key}", source)
         sourced[f"{table}.{name}"], values[name] = found, found.value
     return {**sourced, table: SourcedValue(TABLES[table](**values), table, source)} if sourced else {}
@@ -206,7 +208,7 @@ def check_key(
     sourced: Mapping[str, SourcedValue],
     remedy: str = "set OPENAI_API_KEY in the environment or in .env",
 ) -> None:
-    """Raise `ConfigError`, with the remedy, where OpenAI is the upstream and no key is set."""
+    """Raise `ConfigError`, with the remedy, if OpenAI is the upstream and no key is set."""
     if config.upstream == "openai" and config.openai_api_key is None and not config.upstreams:
         where = sourced["upstream"]
         problem = f"is openai, which needs a key: {remedy}"
@@ -237,7 +239,7 @@ def _check_ca_file(sourced: Mapping[str, SourcedValue], read_file: ReadFile) -> 
 def _check_wire_view(config: RouterConfig, sourced: Mapping[str, SourcedValue]) -> None:
     where = sourced.get("wire_view")
     if where and config.wire_view and config.workers > 1:
-        # A process knows its own sessions alone, and the server answers a page from any of them.
+        # A process knows only its own sessions, and the server may answer a page from any process.
         problem = f"needs a single process, and workers is {config.workers}"
         raise ConfigError(source=where.source, name=where.name, problem=problem)
 
@@ -260,7 +262,7 @@ def flags_help() -> str:
 
 @functools.cache  # the table does not change
 def _parser() -> _Parser:
-    # Without abbreviations: a new flag would change the meaning of a script.
+    # Abbreviations are off, because a new flag could change the meaning of one in a script.
     parser = _Parser(
         prog="switchboard",
         usage="%(prog)s [serve] [FLAGS]",
@@ -297,7 +299,7 @@ _WITHOUT_FLAG: Final = "\n".join(
 def _parse_flags(argv: Sequence[str]) -> argparse.Namespace:
     flags, unknown = _parser().parse_known_args(argv)
     if unknown:
-        # Without the value, and the first alone: `--openai-api-key=KEY` and `--key KEY` are likely mistakes.
+        # Compare only the flag's name, without a value: `--openai-api-key=KEY` and `--key KEY` are likely mistakes.
         known = [row.flag for row in EVERY_SETTING if row.flag] + ["--config", "--check", "--take-over", "--help"]
         refuse_unknown(unknown[0].partition("=")[0], known, FLAGS, "flag")
     return flags
@@ -318,7 +320,7 @@ def _unknown_variables(variables: Mapping[str, str], source: str, named: frozens
 
 
 def _variable_meant(name: str) -> str:
-    # The variable of some settings is not named like the setting: ROUTER_UPSTREAM is a likely mistake.
+    # Some variables are not named like their setting, so ROUTER_UPSTREAM is a likely mistake.
     known = {row.name.upper(): row.env[0] for row in EVERY_SETTING if row.env}
     known |= {variable.removeprefix("ROUTER_"): variable for row in EVERY_SETTING for variable in row.env}
     close = difflib.get_close_matches(name.removeprefix("ROUTER_"), known, n=1)
@@ -329,7 +331,7 @@ def _read_dotenv(read_file: ReadFile) -> dict[str, str]:
     try:
         written = _read(DOTENV, read_file, DOTENV)
     except ConfigError as error:
-        # The file is optional, and `.env` may be the directory of a virtual environment.
+        # The file is optional, and `.env` may also be the folder of a virtual environment.
         if isinstance(error.__cause__, FileNotFoundError | IsADirectoryError):
             return {}
         raise

@@ -34,14 +34,14 @@ FORMER: Final[dict[str, dict[str, str | None]]] = {
         "tool_output_bytes": None,
     },
 }
-"""The former keys of each table, each with its present name, or None where its value has become a constant."""
+"""The former keys of each table. A key has its present name, or None if its value has become a constant."""
 
 Warn = Callable[[str], None]
 """Takes a sentence to log, which does not stop the start."""
 
 
 def present(table: str, key: str, keys: Collection[str], source: str, warn: Warn) -> str | None:
-    """Return the present name for a key of a table that has `keys`; None where its value is a constant now.
+    """Return the present name of a key; None if its value is a constant now. `keys` are all keys of its table.
 
     A former key causes a warning.
 
@@ -65,7 +65,7 @@ class FormerKeywords(msgspec.StructMeta):
     """The metaclass of the tables, whose constructors accept former keys with a `DeprecationWarning`."""
 
     def __call__(cls, *args: Any, **given: Any) -> Any:  # noqa: N805 - of a metaclass
-        """Make a table from keywords, and give the former ones their present names."""
+        """Make a table from keywords. Keywords with former names get their present names."""
         table = cls.__name__.lower()
         for key in [key for key in given if key in FORMER.get(table, {})]:
             value = given.pop(key)

@@ -1,4 +1,4 @@
-"""The table `[guard]`: the rules of a check of what is said."""
+"""The table `[guard]`: the rules by which the router checks the texts of a conversation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 Source = Literal["user", "function", "agent"]
-"""The side that says a text: the user, typed or spoken; a function, with its output; the agent."""
+"""The source of a text: the user, who types or speaks; a function, with its output; the agent."""
 SOURCES: Final = ("user", "function", "agent")
 
 Action = Literal["pass", "block", "replace", "cancel", "say", "end"]
@@ -18,14 +18,14 @@ ACTIONS: Final = ("pass", "block", "replace", "cancel", "say", "end")
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """One expression, and the action for a text in which the expression is found."""
+    """One regular expression, and the action for a text in which it is found."""
 
     expression: str
     action: Action = "block"
     on: tuple[Source, ...] = SOURCES
     replacement: str = "***"
     say: str = ""
-    """The words of the agent, for the action `say`."""
+    """The words that the agent speaks for the action `say`."""
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,17 +33,17 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
 
     rules: tuple[Rule, ...] = ()
     url: str | None = None
-    """The URL of the operator's own check. The router asks it with POST where no rule decides."""
+    """The URL of the operator's own check. If no rule decides, the router sends the text there with POST."""
     function: str | None = None
-    """A function `module:function`, which the router asks in place of the URL."""
+    """A function, as `module:function`, that the router calls in place of the URL."""
     on: tuple[Source, ...] = SOURCES
-    """The sources that the URL or the function is asked about."""
+    """The sources whose texts the URL or the function checks."""
     timeout_s: float = 1.0
     """The longest duration of a check, in seconds."""
     on_failure: Literal["pass", "block"] = "block"
-    """The action where a check is late or fails."""
+    """The action if a check is late or fails."""
     window_chars: int = 120
-    """The number of characters at which the agent's text is checked although its sentence has not ended."""
+    """The number of characters after which the agent's text is checked even if its sentence has not ended."""
 
     @property
     def is_on(self) -> bool:
@@ -51,7 +51,7 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.rules or self.url or self.function)
 
     def checks(self, source: Source) -> bool:
-        """Whether texts of a source are checked at all."""
+        """Whether texts of a source are checked."""
         is_asked = (self.url or self.function) and source in self.on
         return bool(is_asked or any(source in rule.on for rule in self.rules))
 
@@ -62,7 +62,7 @@ _compiled: dict[str, re.Pattern[str]] = {}
 def compiled(expression: str) -> re.Pattern[str]:
     """Return an expression, compiled once.
 
-    This module has a cache of its own, because the cache of `re` is small and the whole process shares it.
+    The cache of `re` would not do: it is small, and the whole process shares it.
     """
     found = _compiled.get(expression)
     return found if found is not None else _compiled.setdefault(expression, re.compile(expression))
@@ -96,10 +96,10 @@ def guard(written: Any) -> Guard:
 
 
 class _StrictRule(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A rule as it is written."""
+    """A rule as a file has it: unknown fields are refused."""
 
 
 class _Strict(Guard, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The table as it is written."""
+    """The table as a file has it: unknown fields are refused."""
 
     rules: tuple[_StrictRule, ...] = ()

@@ -1,6 +1,6 @@
 """The configuration as keywords of a program: `Router(openai_api_key=..., upstream=...)`.
 
-The parsers and rules are those of the command (`router.config.schema`, `router.config.command_line`), and nothing is
+The parsers and rules are those of the command (`router.config.schema`, `router.config.command_line`), but nothing is
 read from the environment. A keyword that is None counts as not given.
 """
 
@@ -33,17 +33,18 @@ COMMAND_ONLY: Final = frozenset(
         *("tls_cert", "tls_key", "tls_client_ca"),
     }
 )
-"""Settings of the command's server; an embedding application has a server and logs of its own."""
+"""Settings of the command's server. An embedding application has its own server and logs."""
 
 
 class RouterSettings(TypedDict, total=False):
-    """The fields of `RouterConfig` that a program may give; docs/configuration.md explains each."""
+    """The fields of `RouterConfig` that a program may give. docs/configuration.md explains each of them."""
 
     path: str
     console: bool
     keeper: bool
     recovery: bool
     wire_view: bool
+    wire_view_max_bytes: int
     simulator_voice: bool
     simulator_llm: str | None
     simulator_llm_model: str | None
@@ -102,7 +103,11 @@ class RouterSettings(TypedDict, total=False):
 
 
 def config_of(given: Mapping[str, Any], warn: Warn, *, has_hook: bool = False) -> RouterConfig:
-    """Return the configuration of keywords; raises `ConfigError` with the keyword's name."""
+    """Return the configuration for the keywords of `Router(...)`.
+
+    Raises:
+        ConfigError: a keyword is unknown, has a bad value, or belongs to the command. The error has its name.
+    """
     sourced: dict[str, SourcedValue] = {}
     for name, value in given.items():
         if name in COMMAND_ONLY:
@@ -139,7 +144,7 @@ def _read_nothing(_path: str, name: str) -> str:
 
 
 def _table(value: Any) -> Any:
-    # A struct of a program is not validated before: its fields are as untrusted as those of a file.
+    # The fields of a program's struct were not validated before, so they are as untrusted as those of a file.
     return msgspec.structs.asdict(value) if isinstance(value, Deadlines | Limits) else _plain(value)
 
 
@@ -161,7 +166,7 @@ def _plain(value: Any) -> Any:
 
 
 def checked_config(config: RouterConfig | None, given: Mapping[str, Any], *, has_hook: bool = False) -> RouterConfig:
-    """Return `config`, or the configuration of the keywords. Called by the constructor that takes both.
+    """Return `config`, or the configuration that the keywords give. A constructor that takes both calls this.
 
     Raises:
         TypeError: both were given.

@@ -1,6 +1,6 @@
 """The configuration: one frozen `RouterConfig`, with the default and the bounds of every setting.
 
-Must not know where a value came from: that is `router.config.provenance`.
+This module must not know the source of a value: that is the task of `router.config.provenance`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CONVERSE_PATH: Final = "/v1/agent/converse"
 HEALTH_PATH: Final = "/healthz"
 READY_PATH: Final = "/readyz"
 DEEPGRAM_BASE: Final = "/deepgram"
-"""The path of Deepgram's own backend, which its SDKs may have as the end of their base URL."""
+"""The path of Deepgram's own backend. The base URL of Deepgram's SDKs may end with it."""
 THINK_MODELS_PATHS: Final = tuple(f"{base}/v1/agent/settings/think/models" for base in ("", DEEPGRAM_BASE))
 DEEPGRAM_PATHS: Final = (DEEPGRAM_BASE, "/deepgram/v1/agent/converse")
 LISTEN_PATHS: Final = ("/v1/listen", "/deepgram/v1/listen")
@@ -41,50 +41,52 @@ TWILIO_PATH: Final = "/twilio"
 TWILIO_VOICE_PATH: Final = "/twilio/voice"
 TWILIO_STATUS_PATH: Final = "/twilio/status"
 COUSIN_PATHS: Final = ("/telnyx", "/plivo", "/exotel", "/vonage")
-"""The paths of the telephone services other than Twilio. Each path is the name of a front, behind a slash."""
+"""The paths of the telephone services other than Twilio. Each path is the name of a front, after a slash."""
 
 _CONNECTION: Final = ConnectionLimits()
-"""The engine's defaults for a connection, which are the defaults of the configuration, too."""
+"""The engine's defaults for a connection. The configuration has the same defaults."""
 
 
 class Deadlines(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywords):
-    """The longest that each wait may take, in seconds: the file's table `[deadlines]`."""
+    """The longest duration of each wait, in seconds: the file's table `[deadlines]`."""
 
     dial_s: Annotated[float, seconds(0.05, 300)] = 10.0
     """The whole dial of an upstream: the wait for a thread, DNS, TCP, TLS and the WebSocket handshake together."""
     settings_s: Annotated[float, seconds(0.05, 86400)] = 60.0
-    """From the client's handshake to its `Settings`."""
+    """The time from the client's handshake to its `Settings`."""
     session_created_s: Annotated[float, seconds(0.05, 300)] = 10.0
     session_updated_s: Annotated[float, seconds(0.05, 300)] = 5.0
     item_ack_s: Annotated[float, seconds(0.05, 300)] = 5.0
-    """From a user's message to the acknowledgement of its item. After that time the response is requested in any
-    case."""
+    """The time from a user's message to the acknowledgement of its item.
+
+    Then the response is requested even without the acknowledgement.
+    """
     first_event_s: Annotated[float, seconds(0.05, 3600)] = 20.0
-    """From `response.create` to the first event of the response."""
+    """The time from `response.create` to the first event of the response."""
     next_event_s: Annotated[float, seconds(0.05, 3600)] = 15.0
-    """From one event of a response to the next."""
+    """The time from one event of a response to the next."""
     response_s: Annotated[float, seconds(1, 86400)] = 600.0
     """A whole response."""
     hook_s: Annotated[float, seconds(0.05, 60)] = 5.0
     """The run of a hook of the embedding application."""
     tool_answer_s: Annotated[float, seconds(0.05, 86400)] = 30.0
-    """From a function call to the client's answer."""
+    """The time from a function call to the client's answer."""
     tool_call_s: Annotated[float, seconds(0.05, 3600)] = 20.0
-    """A function that the router runs: the whole response of its endpoint, or its handler."""
+    """The run of a function by the router, up to the end of its endpoint's response or of its handler."""
     transcript_s: Annotated[float, seconds(0, 60)] = 2.0
-    """The wait of the agent's text for the transcript of the user's speech before it."""
+    """The time for which the agent's text waits for the transcript of the user's preceding speech."""
     restart_s: Annotated[float, seconds(0.05, 300)] = 10.0
-    """A whole restart, from the loss to `session.updated`, beyond `dial_s`."""
+    """A whole restart, from the loss to `session.updated`. The time `dial_s` is added to it."""
     rollover_after_s: Annotated[float, seconds(0.05, 86400)] = 3300.0
-    """The age of an upstream's session at which a new one takes over, where its `expires_at` is implausible."""
+    """The age of an upstream's session at which a new one takes over, if the session's `expires_at` is implausible."""
     rollover_interval_s: Annotated[float, seconds(0.05, 3600)] = 10.0
     """The shortest time from one rollover to the next."""
     close_s: Annotated[float, seconds(0.05, 60)] = _CONNECTION.close_timeout_s
-    """From a close frame to the peer's close frame."""
+    """The time from a close frame to the peer's close frame."""
     ping_interval_s: Annotated[float, seconds(0.05, 3600, zero_is_off=True)] = _CONNECTION.ping_interval_s
     ping_timeout_s: Annotated[float, seconds(0.05, 3600)] = _CONNECTION.ping_timeout_s
     write_stall_s: Annotated[float, seconds(0.05, 3600)] = _CONNECTION.write_stall_s
-    """The longest that a peer may take no byte of the data that waits for it."""
+    """The longest time in which a peer takes no byte of the data that waits for it."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywords):
@@ -93,7 +95,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywords
     write_buffer_bytes: Annotated[int, whole(64 * 1024, 1024**3)] = _CONNECTION.write_buffer_bytes
     """Bytes that may wait for one peer that does not read."""
     audio_ahead_s: Annotated[float, seconds(0.5, 86400)] = 30.0
-    """Seconds of the agent's audio that are sent ahead of its estimated playback."""
+    """The most seconds of the agent's audio that are sent before their estimated playback."""
     ledger_tokens: Annotated[int, whole(1, 10_000_000)] = 24_000
     """The part of the conversation that a new upstream receives, in estimated tokens; the oldest turns go first."""
     max_message_bytes: Annotated[int, whole(1024, 256 * 1024 * 1024)] = _CONNECTION.max_message_bytes
@@ -103,54 +105,55 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywords
     memory_bytes: Annotated[int, whole(16 * 1024 * 1024, 1024**4)] = MAX_BYTES
     """Bytes that all peers of one process may hold together. Beyond it the peer that holds the most is closed."""
     dial_threads: Annotated[int, whole(1, 256)] = 8
-    """Upstreams that are dialled at the same time, in one process."""
+    """The most upstreams that are dialled at the same time, in one process."""
     pool_threads: Annotated[int, whole(1, 256)] = 16
-    """Threads of one process for each use: functions, `authenticate`, `configure`, and the other hooks."""
+    """The threads of one process for each use: functions, `authenticate`, `configure`, and the other hooks."""
     pool_queue: Annotated[int, whole(0, 100_000)] = 256
-    """Calls of functions and hooks that may wait for a thread; further ones fail at once."""
+    """The most calls of functions and hooks that wait for a thread. Further calls fail at once."""
     web_threads: Annotated[int, whole(1, 256)] = 8
-    """WebSocket handshakes that are served at the same time, in one process."""
+    """The most WebSocket handshakes that are served at the same time, in one process."""
     held_server_threads: Annotated[int, whole(0, 1024)] = 4
-    """Threads of an embedding application's server that sessions may hold, one each, where that server terminates
+    """Threads of an embedding application's server that sessions may hold, one each, if that server terminates
     TLS."""
     max_sessions: Annotated[int, whole(0, 1_000_000)] = 0
-    """Sessions of all workers of a server together; 0 for no limit, as below."""
+    """Sessions of all workers of a server together; 0 for no limit, as for the next settings."""
     max_sessions_per_principal: Annotated[int, whole(0, 1_000_000)] = 0
     max_sessions_per_address: Annotated[int, whole(0, 1_000_000)] = 0
     new_sessions: Annotated[str, rate] = ""
-    """New sessions of one address, such as `5/minute`; empty for no limit."""
+    """The highest rate of new sessions of one address, such as `5/minute`; empty for no limit."""
     max_pending_sessions: Annotated[int, whole(0, 1_000_000)] = 0
     """Sessions that have sent no Settings yet."""
     max_call_s: Annotated[float, seconds(1, 604_800, zero_is_off=True)] = 0.0
-    """The longest call in seconds; 0 for no limit, as below. The turn in progress is finished."""
+    """The longest call in seconds; 0 for no limit, as for the next settings. The turn in progress is finished."""
     max_silence_s: Annotated[float, seconds(1, 86_400, zero_is_off=True)] = 0.0
-    """The longest time, in seconds, without speech and without a client's message that asks for something."""
+    """The longest time, in seconds, without speech and without a message of the client that requests something."""
     silence_question: Annotated[str, sentence] = ""
-    """The words with which the agent asks at 80 % of `max_silence_s` whether the user is still there; empty for
-    none."""
+    """After 80 % of `max_silence_s` the agent asks with these words whether the user is still there; empty for none."""
     silence_goodbye: Annotated[str, sentence] = ""
     """The words with which the agent ends a silent call; empty for none."""
     max_turns: Annotated[int, whole(0, 1_000_000)] = 0
     """Answers of the agent in one session."""
     max_messages_per_s: Annotated[int, whole(0, 1_000_000)] = 0
-    """Messages of one client in a second. Beyond it the router does not read the client for a while."""
+    """Messages of one client in a second. Beyond it the router stops reading the client for a while."""
     max_bytes_per_s: Annotated[int, whole(0, 1024**3)] = 0
-    """Bytes of these messages in a second, with the same consequence."""
+    """The most bytes of these messages in a second. Beyond it the router stops reading the client for a while."""
     max_tokens: Annotated[int, whole(0, 1_000_000_000)] = 0
     """Tokens of one session, as the upstream counts them."""
     max_cost_usd: Annotated[float, amount(0, 1_000_000)] = 0.0
     """The cost of one session in dollars, at the prices of `[prices]`."""
     max_tokens_per_day: Annotated[int, whole(0, 1_000_000_000_000)] = 0
-    """Tokens of all sessions of one principal since midnight (UTC); of an address, where there is no principal."""
+    """Tokens of all sessions of one principal since midnight (UTC); of an address, if there is no principal."""
     max_cost_usd_per_day: Annotated[float, amount(0, 1_000_000)] = 0.0
-    """Cost in dollars of the sessions that `max_tokens_per_day` counts together."""
+    """The cost in dollars, for a day and a principal as in `max_tokens_per_day`."""
     store: Annotated[str, store_url] = SecretText()
-    """The Redis in which several machines count together, such as `redis://10.0.0.5:6379/0`. Without one each server
-    counts alone."""
+    """The Redis in which several machines count together, such as `redis://10.0.0.5:6379/0`.
+
+    Without a Redis each server counts alone.
+    """
     resume_s: Annotated[float, seconds(1, 3600, zero_is_off=True)] = 120.0
-    """The time for which a call that was lost is kept for its client; 0 keeps none."""
+    """The time for which a lost call is kept until its client comes back; 0 keeps none."""
     store_away: Annotated[str, one_of("open", "closed")] = "open"
-    """The fate of a new session while Redis does not answer: `open` counts on this server alone, `closed` refuses."""
+    """The handling of new sessions while Redis does not answer: `open` counts only on this server, `closed` refuses."""
 
 
 class Safety(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,7 +177,7 @@ def safety(written: Any) -> Safety:
 
 
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):
-    """The upstream's options that Settings leave to the operator."""
+    """The options of an upstream that the operator sets, because Settings have no fields for them."""
 
     vad_threshold: float = 0.5
     vad_prefix_ms: int = 300
@@ -199,77 +202,88 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     console: bool = True
     """Whether `/` is the console, a page for talking."""
     keeper: bool = True
-    """Whether sessions move to the workers of the newer version at a reload, and where a worker of several dies."""
+    """Whether sessions outlive their worker.
+
+    At a reload they move to workers of the newer version. If one of several workers dies, the others continue its
+    sessions.
+    """
     recovery: bool = False
-    """Whether the sessions of a worker that dies continue although it is the only one: its successor takes them over.
+    """Whether the sessions of the only worker continue if it dies. The worker that replaces it takes them over.
 
     It needs `keeper`.
     """
     wire_view: bool = False
     """Whether the console shows the messages of every session."""
+    wire_view_max_bytes: int = 32 * 1024**2
+    """The memory of the wire view. Beyond it, the session that holds the most memory loses its oldest rows."""
     simulator_voice: bool = True
-    """Whether the embedded simulator recognizes speech and speaks in words, where the extra `voice` is installed."""
+    """Whether the embedded simulator recognizes speech and speaks in words, if the extra `voice` is installed."""
     simulator_llm: str | None = None
     """A server of the chat-completions API, whose language model answers in the embedded simulator."""
     simulator_llm_model: str | None = None
-    """The model of that server; None takes the first that it lists."""
+    """The model of that server; None takes the first model that the server lists."""
     simulator_llm_key: Secret | None = None
     upstream: str = ""
-    """`openai`, `simulator` or a URL, as it was written. The first URL of `upstreams` replaces it, and an empty value
-    becomes `openai` with a key, otherwise `simulator`."""
+    """`openai`, `simulator` or a URL. If `upstreams` is set, its first URL replaces this value.
+
+    An empty value becomes `openai` if a key is set, otherwise `simulator`.
+    """
     openai_api_key: Secret | None = None
     upstreams: tuple[Upstream, ...] = ()
     """Several upstreams, in order of preference; see `all_upstreams`."""
     routes: tuple[Route, ...] = ()
-    """Paths with a front and settings of their own, beside the built-in routes or in place of them."""
+    """Paths, each with its own front and settings. They are added to the built-in routes, or replace them."""
     model: str = "gpt-realtime-2.1"
     models: tuple[str, ...] = ()
     turn_detection: str = "server_vad"
     voice: str = "marin"
     voices: dict[str, str] = {}
-    """The upstream's voice for each voice, or pattern of voices, that a client may request; see
-    `router.translation.voices`."""
+    """The upstream's voice for each voice, or pattern of voices, that a client may request.
+
+    See `router.translation.voices`.
+    """
     transcription_model: str = "gpt-realtime-whisper"
     vad_threshold: float = _TUNING.vad_threshold
-    """The loudness from which `server_vad` takes audio for speech, from 0 to 1."""
+    """The loudness, from 0 to 1, above which `server_vad` takes audio for speech."""
     vad_prefix_ms: int = _TUNING.vad_prefix_ms
     """Milliseconds of audio before the detected start of speech that belong to the turn."""
     vad_silence_ms: int = _TUNING.vad_silence_ms
     """Milliseconds of silence that end a turn with `server_vad`."""
     vad_eagerness: str = _TUNING.vad_eagerness
-    """The eagerness of `semantic_vad`, where the client gives no threshold and no time-out for the end of a turn."""
+    """The eagerness of `semantic_vad`, if the client gives no threshold and no time-out for the end of a turn."""
     noise_reduction: str = _TUNING.noise_reduction
-    """The filter before detection and model: `off`, `near_field` or `far_field`."""
+    """The noise filter for the user's audio: `off`, `near_field` or `far_field`."""
     retention_ratio: float = _TUNING.retention_ratio
-    """The part of a full context that the upstream keeps, from 0 to 1; 0 for the default."""
+    """If the context is full, the upstream keeps this part of it, from 0 to 1; 0 for the upstream's default."""
     max_output_tokens: int = _TUNING.max_output_tokens
-    """The tokens of the longest response, where the client sets no limit; 0 for no limit."""
+    """The most tokens of a response, if the client sets no limit; 0 for no limit."""
     speed: float = _TUNING.speed
-    """The speed of speech, where the client chooses none."""
+    """The speed of speech, if the client chooses none."""
     restarts: int = 3
-    """Attempts in a row to replace an upstream that ended; 0 for none."""
+    """The most attempts in a row to replace an upstream that was lost; 0 for none."""
     greeting: str = "auto"
-    """Whether a greeting is spoken: `auto` (on /v1/agent/converse), `spoken` or `text`."""
+    """Whether a greeting is spoken: `spoken`, `text`, or `auto` (spoken only on /v1/agent/converse)."""
     interrupted_answer: str = "continue"
-    """The fate of an answer that its upstream did not finish: `continue` or `stop`."""
+    """The effect of a restart on an answer that its upstream did not finish: `continue` or `stop`."""
     continued_text: str = "rest"
-    """The text of a continued answer on /openai: its `rest`, or the `whole`. A client's Settings may choose."""
+    """The text of a continued answer on /openai: its `rest`, or the `whole`. A client's Settings may override it."""
     agents: dict[str, dict[str, Any]] = {}
     """The fields of `Settings.agent` by the id of an agent, for clients without Settings: the tables `[agents.ID]`."""
     policies: dict[str, Policy] = {}
-    """The policies, by the name that a client's credential has: the tables `[policies.NAME]`."""
+    """The policies, by the name that a client's credential gives: the tables `[policies.NAME]`."""
     deepgram_api_key: Secret | None = None
-    """The key that opens the routes to Deepgram's own Voice Agent. It is sent to that server alone."""
+    """The key that opens the routes to Deepgram's own Voice Agent. It is sent only to that server."""
     deepgram_agent_url: str = "wss://agent.deepgram.com/v1/agent/converse"
-    """The address of that Voice Agent, such as one in the EU, or of a host of yours."""
+    """The address of Deepgram's Voice Agent, such as the one in the EU or a self-hosted one."""
     deepgram_listen_url: str = "wss://api.deepgram.com/v1/listen"
-    """The address of Deepgram's transcription, likewise."""
+    """The address of Deepgram's transcription, which may be another one in the same way."""
     twilio_auth_token: Secret | None = None
-    """Twilio's token for the signatures of its requests. Without it they are not checked."""
+    """Twilio's token for the signatures of its requests. Without it the signatures are not checked."""
     twilio_dtmf: str = "message"
-    """The fate of keys that a caller presses: `message` (to the model), `function` (of the model) or `ignore`."""
+    """The effect of keys that a caller presses: `message` (to the model), `function` (a call of the model) or `ignore`.
+    """
     drain_s: float = 30.0
-    """The seconds that a turn in progress may take when the process has to end."""
+    """The seconds for which a turn in progress may continue when the process has to end."""
     workers: int = 1
     dispatchers: int = 1
     log_level: str = "info"
@@ -277,11 +291,11 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     log_content: bool = False
     """Whether the level trace shows the content of messages."""
     prices: dict[str, Price] = {}
-    """Prices of models that override the table that ships; see `router.usage.prices`."""
+    """Prices of models, which override the table that ships. See `router.usage.prices`."""
     usage_log: str | None = None
-    """A file for a line of JSON about each session that ended."""
+    """A file that gets a line of JSON for each session at its end."""
     record: str | None = None
-    """A folder for a recording of each session; see `router.recording`."""
+    """A folder that gets a recording of each session. See `router.recording`."""
     record_content: bool = False
     """Whether recordings contain words."""
     record_audio: bool = False
@@ -289,21 +303,24 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     record_rate: float = 1.0
     """The part of all sessions that is recorded, from 0 to 1."""
     record_principals: tuple[str, ...] = ()
-    """Principals whose sessions are recorded: these alone, or with a `record_rate` below 1 in addition to that part."""
+    """Principals whose sessions are recorded.
+
+    Only these are; with a `record_rate` below 1, that part of all sessions is, too.
+    """
     record_max_bytes: int = 1024**3
     """The size of all recordings together. Beyond it the oldest files are deleted."""
     otel: str | None = None
     """The collector of OpenTelemetry's traces: a URL, or `application` for the provider of the host."""
     tool_hosts: tuple[str, ...] = ()
-    """Origins of functions' endpoints that may be called; see `router.config.origins`."""
+    """The origins of endpoints that functions may call. See `router.config.origins`."""
     tool_networks: tuple[str, ...] = ()
-    """Networks that may be called although their addresses are not public."""
+    """Networks whose addresses functions may call although they are not public."""
     ca_file: str | None = None
     auth: Auth = Auth()
     allow_origins: tuple[str, ...] = ()
-    """Origins of pages that may connect, beside the router's own and those of this machine."""
+    """Origins of pages that may connect, in addition to the router's own and those of this machine."""
     allow_hosts: tuple[str, ...] = ()
-    """Names under which the router may be reached, beside addresses and the names of this machine."""
+    """Names under which clients may reach the router, in addition to addresses and the names of this machine."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks of proxies that report the address of their client."""
     insecure: bool = False
@@ -314,10 +331,10 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     tls_client_ca: str | None = None
     """The authorities of clients' certificates. With them every client needs a certificate."""
     guard: Guard = Guard()
-    """The check of what is said; off without a rule."""
+    """The check of the texts of a conversation. It is off without a rule, a URL and a function."""
     safety: Safety = Safety()
     admin_bind: str | None = None
-    """The address of health, metrics and administration; None for that of the routes."""
+    """The address of health, metrics and administration; None for the address of the routes."""
     deadlines: Deadlines = Deadlines()
     limits: Limits = Limits()
 
@@ -340,7 +357,7 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
         return self.all_upstreams()[0].dial_url(model or self.model)
 
     def route_of(self, path: str) -> Route | None:
-        """Return the listed route at this path, or None for a built-in one."""
+        """Return the configured route at this path, or None if the path is built in or unknown."""
         return next((it for it in self.routes if it.path == path), None)
 
     def policy_of(self, name: str | None) -> Policy | None:
@@ -353,17 +370,17 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tuning(self) -> Tuning:
-        """The upstream's options that Settings leave to the operator."""
+        """The options of an upstream that the operator sets, because Settings have no fields for them."""
         return Tuning(**{name: getattr(self, name) for name in Tuning.__struct_fields__})
 
     @property
     def upstream_label(self) -> str:
-        """The upstreams, for printing: without any key, even in the query of a URL."""
+        """The upstreams, for printing. The text contains no key, not even in the query of a URL."""
         return ", ".join(it.label(self.model) for it in self.all_upstreams())
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The credentials, for masking in log lines."""
+        """The credentials that log lines must mask."""
         own = (
             self.openai_api_key,
             self.deepgram_api_key,
@@ -383,7 +400,7 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         # An agent may have the credential of an endpoint.
         hidden = {"upstream": shown_url(self.upstream), "agents": sorted(self.agents)}
-        # What a policy forces is not for every reader of a log.
+        # A reader of a log need not know the values that a policy forces.
         hidden["policies"] = sorted(self.policies)
         shown = {**{name: getattr(self, name) for name in self.__struct_fields__}, **hidden}
         return f"RouterConfig({', '.join(f'{name}={value!r}' for name, value in shown.items())})"

@@ -1,6 +1,6 @@
-"""The announced ends of models, and the configured models that reach theirs soon. Pure.
+"""The announced ends of models, and warnings about configured models that end soon. Pure.
 
-Source: OpenAI's page "Deprecations", as of October 2026. A dated version of a model ends with it.
+Source: OpenAI's page "Deprecations", as of October 2026. The dated versions of a model end together with it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _DATE: Final = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 
 def end_of(model: str) -> End | None:
-    """Return the end of a model; None where none is known."""
+    """Return the end of a model; None if none is known."""
     return ENDS.get(_DATE.sub("", model))
 
 

@@ -1,6 +1,6 @@
-"""The origins of endpoints that may be called: how a person lists them, and the check of a URL against the list.
+"""The origins of endpoints that functions may call: the list that a person writes, and the check of a URL against it.
 
-Pure. The addresses behind a name are checked elsewhere: `router.tools.addresses`.
+Pure. `router.tools.addresses` checks the addresses of a name.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def origin_of(url: str) -> Origin:
     """Return the origin of an endpoint's URL.
 
     Raises:
-        ValueError: the endpoint cannot be called. The error's text ends a sentence and repeats nothing of the URL.
+        ValueError: the endpoint cannot be called. The error's text is the end of a sentence, and repeats nothing of the
+            URL.
     """
     if _UNPRINTABLE.search(url):
         raise ValueError("a URL without spaces, line breaks and characters outside ASCII")
@@ -73,18 +74,18 @@ def is_address(host: str) -> bool:
 
 
 def is_allowed(url: str, allowed: tuple[str, ...]) -> bool:
-    """Whether the origin of a URL is on a list that `origins` returned."""
+    """Whether the origin of a URL is in a list that `origins` returned."""
     try:
         origin = origin_of(url)
     except ValueError:
         return False
-    # A URL with a wildcard would equal a listed one.
+    # Otherwise a URL with a wildcard as its host would equal a listed origin.
     if "*" in origin.host:
         return False
     return any(origin_of(listed).covers(origin) for listed in allowed)
 
 
-# Parsers, as in `router.config.parsers`.
+# Parsers, like those of `router.config.parsers`.
 
 
 def origins(written: Any) -> tuple[str, ...]:

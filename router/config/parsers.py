@@ -1,7 +1,7 @@
 """Parsers of single values: each takes a value as it was written, and returns it checked.
 
-A parser is called with text (from a flag or a variable) or with any TOML value (from a file). It returns the value,
-or raises `ValueError` with the rest of a sentence ("must be ..."). Pure; must not know which settings exist.
+A parser is called with text (from a flag or a variable) or with any TOML value (from a file). It returns the value, or
+raises `ValueError` with the rest of a sentence ("must be ..."). Pure. This module must not know which settings exist.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _UNPRINTABLE: Final = re.compile(r"[^\x21-\x7e]")
 
 
 def secret(written: Any) -> Secret:
-    """Take a credential that fits into an HTTP header; the error does not show it."""
+    """Take a credential that fits into an HTTP header. The error does not show the credential."""
     if not isinstance(written, str) or not written.strip():
         raise ValueError("must be text and not empty")
     value = written.strip()
@@ -44,7 +44,7 @@ def whole(low: int, high: int) -> Callable[[Any], int]:
 
 
 def seconds(low: float, high: float, *, zero_is_off: bool = False) -> Callable[[Any], float]:
-    """Make a parser of seconds between two bounds, both included; and of 0, where that switches something off."""
+    """Make a parser of seconds between two bounds, both included. With `zero_is_off` it also accepts 0."""
 
     def parse(written: Any) -> float:
         number = _number(written, float)
@@ -73,7 +73,7 @@ def _number(written: Any, read: Callable[[str], float]) -> Any:
         number = read(written) if isinstance(written, str) else written
     except ValueError:
         return None
-    # True is an int to Python, and a mistake in a file.
+    # True is an int to Python, but a mistake in a file.
     return number if isinstance(number, int | float) and not isinstance(number, bool) else None
 
 
@@ -126,7 +126,10 @@ def texts(written: Any) -> tuple[str, ...]:
 
 
 def pairs(written: Any) -> dict[str, str]:
-    """Take a table of names to names, or text such as `a=b,c=d`. The first of each pair is put into lower case."""
+    """Take a table of names to names, or text such as `a=b,c=d`.
+
+    The first name of each pair is converted to lower case.
+    """
     table = _pairs_written(written) if isinstance(written, str) else written
     if not isinstance(table, dict):
         raise ValueError(f"must be a table of names, not {reprlib.repr(written)}")  # noqa: TRY004 - a parser raises ValueError alone
@@ -141,7 +144,10 @@ def _text_for(name: str, written: Any) -> str:
 
 
 def tables(written: Any) -> dict[str, dict[str, Any]]:
-    """Take a table of tables, or such an object as JSON text. The errors show no value: one may be a credential."""
+    """Take a table of tables, or such an object as JSON text.
+
+    The errors show no value, because a value may be a credential.
+    """
     found = _json(written) if isinstance(written, str) else written
     if not isinstance(found, dict) or not all(isinstance(table, dict) for table in found.values()):
         raise ValueError("must be a table of tables, or a JSON object of objects")
@@ -163,7 +169,7 @@ def _pairs_written(written: str) -> dict[str, str]:
 
 
 def host(written: Any) -> str:
-    """Take a host name or an address; the brackets of an IPv6 address may be there or not."""
+    """Take a host name or an address. An IPv6 address may have brackets or not."""
     if isinstance(written, str) and not written.isascii():
         raise ValueError("contains a character outside ASCII: write an international name in its form with xn--")
     return text(written).removeprefix("[").removesuffix("]")
@@ -181,7 +187,7 @@ _MAX_PORT: Final = 65535
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """Return the parts of an address, the host without brackets."""
+    """Return the host of an address, without brackets, and its port."""
     host, _, port = address.rpartition(":")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
@@ -194,7 +200,7 @@ def file_path(written: Any) -> str:
 
 
 def route(*taken: str) -> Callable[[Any], str]:
-    """Make a parser of the paths of a WebSocket route, except those in `taken`."""
+    """Make a parser of paths for a WebSocket route. It refuses the paths in `taken`."""
 
     def parse(written: Any) -> str:
         path = text(written)
@@ -238,7 +244,7 @@ def websocket_url(written: Any) -> str:
 
 
 def web_url(written: Any) -> str:
-    """Take an http:// or https:// URL. The error repeats nothing of it: it may hold a credential."""
+    """Take an http:// or https:// URL. The error repeats nothing of the URL, because it may hold a credential."""
     url = text(written)
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -259,7 +265,7 @@ def collector(written: Any) -> str:
 
 
 def _check_url(url: str) -> None:
-    # The errors repeat nothing of the URL except its scheme: any other part may hold a credential.
+    # The errors repeat nothing of the URL except its scheme, because any other part may hold a credential.
     if _UNPRINTABLE.search(url):
         raise ValueError("contains a space, a line break or a character outside ASCII: percent-encode it")
     try:
@@ -307,10 +313,10 @@ def model_of(url: str) -> str | None:
 
 
 def url_with_model(url: str, model: str) -> str:
-    """Return `url` with `model` in its query, or unchanged where it names one. The rest of the query is kept."""
+    """Return `url` with `model` in its query, or unchanged if it names one. The rest of the query is kept."""
     if model_of(url) is not None:
         return url
     parts = urlsplit(url)
-    # A server would read an empty `model=` before ours.
+    # Remove an empty `model=`, because a server would read it in place of the router's.
     others = [part for part in parts.query.split("&") if part not in ("", "model", "model=")]
     return urlunsplit(parts._replace(query="&".join([*others, f"model={quote(model, safe='')}"])))

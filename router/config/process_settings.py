@@ -1,4 +1,4 @@
-"""The settings of a process: its addresses, its limits to the outside, its logs and recordings."""
+"""The settings of a process: its addresses, its access limits, its logs and recordings."""
 
 from __future__ import annotations
 
@@ -95,6 +95,13 @@ LISTENING: Final = (
         flag_value=True,
         env=("ROUTER_WIRE_VIEW",),
         default_text="off",
+    ),
+    Setting(
+        name="wire_view_max_bytes",
+        parser=whole(1024 * 1024, 1024**4),
+        help="bytes of memory for the wire view; the oldest messages are dropped",
+        flag="--wire-view-max-bytes",
+        env=("ROUTER_WIRE_VIEW_MAX_BYTES",),
     ),
 )
 

@@ -1,6 +1,6 @@
-"""One value of the configuration with its source: checking it, and printing it.
+"""One value of the configuration with its source: the check of the value, and the printed form of both.
 
-Must not know which settings exist, nor which source wins: that is `router.config.command_line`.
+This module must not know which settings exist, or which source wins: that is the task of `router.config.command_line`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ ENVIRONMENT: Final = "the environment"
 DOTENV: Final = ".env"
 
 Parser = Callable[[Any], Any]
-"""Takes a value as it was written, and returns it checked; raises `ValueError` with the rest of a sentence."""
+"""Takes a value as it was written, and returns the checked value; raises `ValueError` with the rest of a sentence."""
 
 
 class SourcedValue(msgspec.Struct, frozen=True):
-    """A value, its source, and the name of its setting in that source."""
+    """A value, its source, and the name of the setting in that source."""
 
     value: Any
     name: str
@@ -33,7 +33,7 @@ class SourcedValue(msgspec.Struct, frozen=True):
 
 
 def checked(parser: Parser, written: Any, name: str | None, source: str) -> SourcedValue:
-    """Return a written value as its parser returns it, with its source; raises `ConfigError` for an invalid one."""
+    """Parse a written value, and return it with its source; raises `ConfigError` for an invalid value."""
     try:
         return SourcedValue(parser(written), str(name), source)
     except ValueError as error:
@@ -47,22 +47,22 @@ def refuse_unknown(key: str, known: Iterable[str], source: str, what: str, prefi
         raise ConfigError(source=source, name=prefix + key, problem=problem)
 
 
-@functools.cache  # each look at an annotation would compile it anew
+@functools.cache  # otherwise each call would compile the annotations again
 def type_hints(fields_of: type) -> dict[str, Any]:
     """Return the resolved annotations of a class, each with its parser."""
     return get_type_hints(fields_of, include_extras=True)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence that proposes the most similar known name, or nothing without a similar one."""
+    """Return the end of a sentence that proposes the most similar known name, or nothing if no name is similar."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
 def line(key: str, value: Any, where: SourcedValue | None) -> str:
-    """Return the line of a file that sets a value, with the source in a comment.
+    """Return a setting as a line of TOML, with its source as a comment.
 
-    A credential is masked, and its whole line is a comment.
+    A credential is masked, and `# ` precedes its line, so that no file loads the mask as a value.
     """
     if value is None:
         return f"# {key} is not set"
@@ -82,7 +82,7 @@ def _toml(value: Any) -> str:
         return f"{{ {', '.join(pairs)} }}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
-    # JSON's strings, numbers, booleans and lists are TOML's, too.
+    # JSON's strings, numbers, booleans and lists are also valid in TOML.
     return json.dumps(_shown(value), ensure_ascii=False)
 
 

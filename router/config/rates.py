@@ -1,4 +1,4 @@
-"""A rate, as an operator writes it: `5/minute`. Pure."""
+"""A rate in the form that an operator writes, such as `5/minute`. Pure."""
 
 from __future__ import annotations
 

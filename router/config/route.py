@@ -1,6 +1,6 @@
-"""One route: a path, the front that serves it, and what holds there in place of the configuration's own settings.
+"""One route: a path, the front that serves it, and settings that override those of the configuration on that path.
 
-Must not know how a front works, or where the route was written.
+This module must not know how a front works, or the source of a route.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any, Final
 import msgspec
 
 OFF: Final = "off"
-"""In place of a front: the path is not served."""
+"""The value in place of a front if the path is not served."""
 
 VOICE: Final = "/voice"
-"""The end of a webhook's path, behind the path of a telephone's route."""
+"""The path of a webhook is the path of a telephone's route with this end."""
 STATUS: Final = "/status"
-"""The end of a status call-back's path, behind the path of a telephone's route."""
+"""The path of a status call-back is the path of a telephone's route with this end."""
 
 _TUNING: Final = frozenset(
     {
@@ -29,7 +29,7 @@ DEFAULTS: Final = _TUNING | {
     *("model", "models", "turn_detection", "voice", "voices", "greeting", "transcription_model", "interrupted_answer"),
     "continued_text",
 }
-"""The settings that a route may have of its own: its table `defaults`."""
+"""The settings that a route may override, in its table `defaults`."""
 
 _CHOICES: Final = frozenset({"policy", "upstreams"})
 
@@ -44,23 +44,29 @@ _FAILOVER: Final = frozenset({"failover", "failover_agent"})
 FRONTS: Final[dict[str, frozenset[str]]] = {
     "openai": DEFAULTS | _CHOICES | _FAILOVER,
     "converse": DEFAULTS | _CHOICES | _FAILOVER,
-    "realtime": _CHOICES | {"model", "models", "interrupted_answer"},
-    # The upstreams and defaults are those of the session that takes over.
+    "realtime": _CHOICES | _FAILOVER | {"model", "models", "interrupted_answer"},
+    # The upstreams and defaults apply to the session that takes over.
     "deepgram": DEFAULTS | _CHOICES | {"failover"},
     "listen": _CHOICES | _HEARD,
     **dict.fromkeys(_TELEPHONES, (DEFAULTS - {"greeting"}) | {"upstreams"} | _FAILOVER),
     OFF: frozenset(),
 }
-"""The fronts, each with the settings that have an effect there. A telephone speaks each greeting, and has no policy."""
+"""The fronts, each with the settings that have an effect there.
+
+On a telephone every greeting is spoken, and no policy applies.
+"""
 
 NEEDS_FAILOVER: Final[dict[str, frozenset[str]]] = {
     "deepgram": DEFAULTS | {"upstreams"},
-    **dict.fromkeys(("openai", "converse", *_TELEPHONES), frozenset({"failover_agent"})),
+    **dict.fromkeys(("openai", "converse", "realtime", *_TELEPHONES), frozenset({"failover_agent"})),
 }
-"""The settings that have an effect with `failover` alone, by front."""
+"""The settings that have an effect only with `failover`, by front."""
+
+GUARDED_FAILOVER: Final = frozenset({"realtime"})
+"""The fronts whose guard reads the same wire at both backends, so that it works beside `failover`."""
 
 TELEPHONES: Final = frozenset({"twilio"})
-"""The fronts with a webhook and a status call-back beside the WebSocket."""
+"""The fronts that have a webhook and a status call-back in addition to the WebSocket."""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,15 +75,18 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     front: str
     policy: str | None = None
-    """The policy of clients whose credential names none, in place of `default`."""
+    """The policy of clients whose credential names no policy, in place of `default`."""
     upstreams: tuple[int, ...] = ()
     """The positions of the upstreams that may be dialled; empty for all of them."""
     failover: bool = False
-    """Whether a call that has lost its backend continues at the other one: Deepgram's or the listed upstreams."""
+    """Whether a call that lost its backend continues at the other backend.
+
+    The backends are Deepgram's and the listed upstreams.
+    """
     failover_agent: str | None = None
     """The agent of the configuration that has the blocks for Deepgram's `listen`, `speak` and `think.provider`."""
     defaults: Mapping[str, Any] = {}
-    """Fields of the configuration, with the values that hold here."""
+    """Fields of the configuration, with the values that apply on this route."""
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The file's list of routes, `[[routes]]`: reading, checks against the other settings, printing."""
+"""The file's list of routes, `[[routes]]`: its reading, its check against other settings, its printing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from router.config.model import (
 )
 from router.config.parsers import one_of, route, switch, text
 from router.config.provenance import SourcedValue, checked, did_you_mean, line, refuse_unknown
-from router.config.route import DEFAULTS, FRONTS, NEEDS_FAILOVER, Route
+from router.config.route import DEFAULTS, FRONTS, GUARDED_FAILOVER, NEEDS_FAILOVER, Route
 from router.config.schema import SETTINGS
 from router.errors import ConfigError
 
@@ -28,7 +28,7 @@ _TABLE: Final = f"[[{FIELD}]]"
 
 _RESERVED: Final = (HEALTH_PATH, READY_PATH, METRICS_PATH, *GRANT_PATHS, *CLIENT_SECRETS_PATHS, *THINK_MODELS_PATHS)
 _RESERVED_BELOW: Final = ("/admin", "/console")
-"""The pages of the router: these paths, and every one below them."""
+"""The router's own pages: these paths, and every path below them."""
 
 SourcesByRoute = dict[str, SourcedValue]
 """The value and source of each field, such as `routes[0].path`."""
@@ -61,7 +61,7 @@ _PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
 }
 
 _MEANT: Final = ("policy", "upstreams", "failover", "failover_agent")
-"""The keys that some fronts alone have."""
+"""The keys that only some fronts have."""
 
 _DEFAULTS: Final = {row.name: row.parser for row in SETTINGS if row.name in DEFAULTS}
 
@@ -70,10 +70,10 @@ _DEFAULTS: Final = {row.name: row.parser for row in SETTINGS if row.name in DEFA
 
 
 def read(written: Any, path: str) -> SourcesByRoute:
-    """Return the values of a file's list: each field, and `routes` with all of them.
+    """Return the values of a file's list: each field under its name, and all routes under `routes`.
 
     Raises:
-        ConfigError: an unknown key or front, a bad value, or a path that is there twice.
+        ConfigError: an unknown key or front, a bad value, or a path that occurs twice.
     """
     if not isinstance(written, list) or not all(isinstance(table, dict) for table in written):
         raise ConfigError(source=path, name=FIELD, problem=f"must be tables: {_TABLE}")
@@ -131,11 +131,11 @@ def _refuse_twice(routes: tuple[Route, ...], path: str) -> None:
             first[served] = index
 
 
-# Beside the other settings.
+# The check against the other settings.
 
 
 def check(config: RouterConfig, sourced: Mapping[str, SourcedValue]) -> None:
-    """Raise `ConfigError` where a route names a policy or an upstream that does not exist."""
+    """Raise `ConfigError` if a route names a policy or an upstream that does not exist."""
     count = len(config.all_upstreams())
     for index, made in enumerate(config.routes):
         name = f"{FIELD}[{index}]"
@@ -160,7 +160,7 @@ def _check_failover(config: RouterConfig, made: Route, name: str, sourced: Mappi
     problem = ""
     if config.deepgram_api_key is None:
         problem = "needs Deepgram's key: set DEEPGRAM_API_KEY"
-    elif config.guard.is_on:
+    elif config.guard.is_on and made.front not in GUARDED_FAILOVER:
         problem = "does not work beside [guard], which would miss texts: remove one of the two"
     if problem:
         raise ConfigError(source=_source(f"{name}.failover", sourced), name=f"{name}.failover", problem=problem)

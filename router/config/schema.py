@@ -1,7 +1,7 @@
 """The table of settings and their names.
 
-The command line, the variables and `--check` are derived from it; a test compares the documentation with it. Must not
-know how a value is read: that is `router.config.command_line`.
+The command line, the variables and `--check` are derived from it; a test compares the documentation with it. This
+module must not know how a value is read: that is the task of `router.config.command_line`.
 """
 
 from __future__ import annotations
@@ -19,4 +19,4 @@ SETTINGS: Final = (*LISTENING, *SESSION_SETTINGS, *RUNNING)
 EVERY_SETTING: Final = (*SETTINGS, *AUTH_SETTINGS)
 
 TABLES: Final[dict[str, type[Deadlines | Limits]]] = {"deadlines": Deadlines, "limits": Limits}
-"""The tables of the file, which are fields of `RouterConfig` of the same name."""
+"""The tables of the file. Each is the field of `RouterConfig` with the same name."""

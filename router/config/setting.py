@@ -14,27 +14,30 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the table: one field of `RouterConfig`, its parser, and its names."""
 
     name: str
-    """The field of `RouterConfig`, which is the key in the file, too."""
+    """The field of `RouterConfig`. The key in the file has the same name, unless `file_key` gives another."""
     parser: Parser
     help: str
     flag: str | None = None
     flag_value: bool | None = None
-    """The value that the flag sets, for a flag that is written without a value."""
+    """The value that a flag without an argument sets."""
     is_repeatable: bool = False
     """Whether the flag may be given several times; the parser gets the values with commas between them."""
     env: tuple[str, ...] = ()
-    """The names of the environment variables. The first wins over the second."""
+    """The names of the environment variables. The first takes precedence over the second."""
     env_switch: tuple[str, str] | None = None
-    """A variable that is a switch, and the value of the setting where it is on and no variable of `env` is set."""
+    """A variable that is a switch, and a value.
+
+    If the switch is on, and no variable of `env` is set, the setting has this value.
+    """
     default_text: str | None = None
-    """The default in words, where it is a rule."""
+    """The default in words, if it is a rule and no fixed value."""
 
     file_key: str | None = None
-    """The key in the file, where it is not the name."""
+    """The key in the file, if it differs from `name`."""
 
     @property
     def key(self) -> str:
-        """The key in the file; with a dot, a key of a table."""
+        """The key in the file. A dot separates the name of a table from the key in it."""
         return self.file_key or self.name
 
     @property

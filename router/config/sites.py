@@ -1,4 +1,4 @@
-"""Pages and hosts of web sites, as an operator allows them: parsers, and the parts of an `Origin` or a `Host`. Pure."""
+"""The pages and hosts that an operator allows: parsers, and the parts of an `Origin` or a `Host` header. Pure."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _PATTERN: Final = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 
 
 class Site(msgspec.Struct, frozen=True):
-    """A host in lower case, without brackets, and a port, if one is named."""
+    """A host in lower case, without brackets, and its port, or None without a port."""
 
     host: str
     port: int | None = None
 
 
 def site_of(authority: str) -> Site | None:
-    """Return the parts of a `Host` header, or None for one that is no host."""
+    """Return the parts of a `Host` header, or None if its value is no host."""
     found = _AUTHORITY.fullmatch(authority.strip().lower())
     if found is None:
         return None
@@ -35,7 +35,7 @@ def site_of(authority: str) -> Site | None:
 
 
 def origin_parts(origin: str) -> tuple[str, Site] | None:
-    """Return scheme and site of an `Origin` header; None for one that names no site, such as `null`."""
+    """Return scheme and site of an `Origin` header; None if the header names no site, such as `null`."""
     found = _ORIGIN.fullmatch(origin.strip().lower())
     site = site_of(found["authority"]) if found else None
     return (found["scheme"], site) if found and site else None
@@ -58,7 +58,7 @@ def covers(pattern: str, host: str) -> bool:
     return host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:]))
 
 
-# Parsers, as in `router.config.parsers`.
+# Parsers, like those of `router.config.parsers`.
 
 
 def allowed_origins(written: Any) -> tuple[str, ...]:

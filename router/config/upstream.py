@@ -1,6 +1,6 @@
 """Upstreams: the servers that the router may dial, each with its own credential, headers and names of models.
 
-Must not know which of them is dialled, when the next one is tried, or where the list was written.
+This module must not know which upstream is dialled, when the next one is tried, or the source of the list.
 """
 
 from __future__ import annotations
@@ -42,20 +42,22 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     """`openai`, `simulator` (the embedded one) or a URL."""
     api_key: Secret | None = None
     further_keys: tuple[Secret, ...] = ()
-    """Other keys. Each call dials with the key that has the fewest calls, of those that the upstream accepts."""
+    """Other keys. Of the keys that the upstream accepts, a call dials with the one that has the fewest calls."""
     weight: float | None = None
-    """The upstream's share of the calls, beside those of the others; None or 0 for a fallback."""
+    """The upstream's share of the calls, relative to the weights of the others; None or 0 for a fallback."""
     api_key_header: ApiKeyHeader | None = None
-    """The header of the key: `authorization` (as Bearer) or `api-key`. The host decides where it is None."""
+    """The header of the key: `authorization` (as Bearer) or `api-key`. None chooses the header by the host."""
     headers: tuple[tuple[str, str], ...] = ()
-    """Headers that are sent beside the credential."""
+    """Headers that are sent in addition to the credential."""
     model: str | None = None
-    """The upstream's own name for the model, such as an Azure deployment. It wins over the model that a session
-    requests."""
+    """The upstream's own name for the model, such as an Azure deployment.
+
+    It replaces the model that a session requests.
+    """
     transcription_model: str | None = None
-    """The upstream's own name for the model that transcribes. It wins over that of the configuration."""
+    """The upstream's own name for the model that transcribes. It replaces that of the configuration."""
     g711: bool | None = None
-    """Whether the upstream takes and sends mu-law and A-law. The host decides where the value is None."""
+    """Whether the upstream takes and sends mu-law and A-law. None decides by the host."""
 
     def __post_init__(self) -> None:
         if self.api_key_header is None:
@@ -68,7 +70,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     def dial_url(self, model: str) -> str:
         """Return the URL to dial.
 
-        A model in the URL wins over the upstream's `model`, and the upstream's `model` over the argument.
+        The model is the one in the URL, else the upstream's `model`, else the argument `model`.
 
         Raises:
             ConfigError: for the embedded simulator, which has an address only once it runs.
@@ -85,12 +87,12 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key_count(self) -> int:
-        """The number of different credentials: at least 1, because none is one, too."""
+        """The number of different credentials. It is at least 1, because a dial without a key counts as one."""
         return max(1, len(self.keys))
 
     @property
     def keys(self) -> tuple[Secret, ...]:
-        """All keys; empty for an upstream without one."""
+        """All keys; empty for an upstream without a key."""
         return (self.api_key, *self.further_keys) if self.api_key is not None else ()
 
     def _credential(self, index: int) -> tuple[tuple[str, str], ...]:
@@ -102,12 +104,12 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
         return (("Authorization", f"Bearer {key}"),)
 
     def label(self, model: str) -> str:
-        """Return the upstream's URL for printing: without any key, even in the query."""
+        """Return the upstream's URL for printing. It contains no key, not even in its query."""
         return "simulator" if self.url == "simulator" else shown_url(self.dial_url(model))
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The key, and every other value that is long enough to be one, for masking in log lines."""
+        """The keys, and every other value that is long enough to be a key. Log lines must mask them."""
         keys = (key.reveal() for key in self.keys)
         values = (value for _, value in self.headers if len(value) >= MIN_SECRET_CHARS)
         return (*keys, *values, *query_secrets(self.url))
@@ -121,7 +123,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
         return f"Upstream({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
-# Parsers of one table, as in `router.config.parsers`.
+# Parsers of one table, like those of `router.config.parsers`.
 
 
 def listed_upstream(written: Any) -> str:

@@ -1,4 +1,4 @@
-"""The file's list of upstreams, `[[upstreams]]`: reading, required keys, replacement by a flag, printing."""
+"""The list of upstreams in a file, `[[upstreams]]`: its reading, its replacement by a flag, its printing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SourcesByUpstream = dict[str, SourcedValue]
 
 
 def read(written: Any, path: str, variables: Mapping[str, SourcedValue]) -> SourcesByUpstream:
-    """Return the values of a file's list: each field, and `upstreams` with all of them.
+    """Return the values of a file's list: each field under its name, and all upstreams under `upstreams`.
 
     Args:
         written: the list, as the file has it.
@@ -93,20 +93,20 @@ def _header_names(upstream: Upstream) -> set[str]:
     return {name.lower() for name, _ in upstream.headers}
 
 
-# Beside the other settings.
+# The list together with the other settings.
 
 
 def resolve(sourced: SourcesByUpstream) -> tuple[SourcesByUpstream, tuple[str, ...]]:
-    """Return the values in force, and warnings.
+    """Return the values that apply, and warnings.
 
-    A single upstream of a flag or a variable replaces the list, with a warning.
+    A single upstream that a flag or a variable sets replaces the list, with a warning.
 
     Raises:
         ConfigError: an upstream needs a key and has none.
     """
     if FIELD not in sourced:
         return sourced, ()
-    # `refuse_both` refuses both in one file: here the single upstream is of a flag or a variable.
+    # `refuse_both` refuses both in one file. So the single upstream comes from a flag or a variable here.
     one, listed = sourced.get("upstream"), sourced[FIELD]
     if one is None:
         return _with_openai_key(sourced), ()
@@ -116,7 +116,7 @@ def resolve(sourced: SourcesByUpstream) -> tuple[SourcesByUpstream, tuple[str, .
 
 
 def refuse_both(sourced: SourcesByUpstream, path: str) -> None:
-    """Raise `ConfigError` where one file has a list and a single upstream."""
+    """Raise `ConfigError` if one file has a list and a single upstream."""
     if FIELD in sourced and "upstream" in sourced:
         raise ConfigError(source=path, name="upstream", problem=f"is set beside {_TABLE}: set one of the two")
 
@@ -150,7 +150,7 @@ def _lacks_key(upstream: Upstream) -> bool:
 
 
 def describe(upstreams: tuple[Upstream, ...], sourced: Mapping[str, SourcedValue]) -> list[str]:
-    """Return the list as lines of a file, each with its source; never a key."""
+    """Return the list as lines of a file, each with its source. No line contains a key."""
     lines = []
     for name, upstream in _named(upstreams):
         lines += ["", _TABLE, *_lines_of(name, upstream, sourced)]

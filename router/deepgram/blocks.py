@@ -1,8 +1,8 @@
 """The blocks of `agent` in Settings: listen, think and speak. The `Update...` messages contain these blocks, too.
 
 Every field that the protocol lists is here, whether or not the router acts on it. A field of the wrong type is the
-client's mistake, and the answer names the field. Unknown fields are ignored, because a newer client may send more than
-we know. Camel-cased fields are the React component's own.
+client's mistake, and the answer names the field. Unknown fields are ignored, because a newer client may send fields
+that this version does not know. Camel-cased fields are the React component's own.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Think(Block, frozen=True):
     endpoint: Endpoint | None = None
     prompt: str | None = None
     context_length: Literal["max"] | float | None = None
-    """The most characters of the conversation that the model gets; the router converts them to tokens."""
+    """The most characters of the conversation that the model gets. The router converts this number to tokens."""
     functions: list[Function] | None = None
     toolChoice: str | dict[str, Any] | None = None  # noqa: N815 - as on the wire
     outputModalities: list[str] | None = None  # noqa: N815 - as on the wire
@@ -165,8 +165,8 @@ class Context(Block, frozen=True):
 class Agent(Block, frozen=True):
     """`agent` of Settings. `think` and `speak` may be lists of fallbacks.
 
-    `turn_detection` and `continued_text` are fields of our own, which neither vendor has. The first decides how a turn
-    of this session ends, the second whether the text of a continued answer is whole.
+    `turn_detection` and `continued_text` are the router's own fields. `turn_detection` decides how a turn ends.
+    `continued_text` decides whether the text of a continued answer is the rest or the whole.
     """
 
     think: Think | list[Think] = Think()
@@ -177,7 +177,7 @@ class Agent(Block, frozen=True):
     greeting: str | None = None
     context: Context | None = None
     messages: list[ContextMessage] | None = None
-    """An older place of `context.messages`."""
+    """The older place of `context.messages`."""
     turn_detection: Literal["server_vad", "semantic_vad", "manual"] | None = None
     continued_text: Literal["rest", "whole"] | None = None
     idleTimeoutMs: float | None = None  # noqa: N815 - as on the wire

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Final
 
 import msgspec
@@ -12,9 +13,12 @@ from router.json_bounds import exceeded_bound
 
 _SETTINGS: Final = "Settings"
 
+_SHORT_CHARS: Final = 32
+"""The longest text of Settings that is likely to be a name: an encoding, a provider, a model."""
+
 
 class Unparsable(msgspec.Struct, frozen=True):
-    """A frame that is no client message. `problem` is a sentence for the client that names the field."""
+    """A frame that is no valid client message. `problem` is a sentence for the client that names the field."""
 
     problem: str
     is_excess: bool = False
@@ -24,7 +28,7 @@ class Unparsable(msgspec.Struct, frozen=True):
 
 
 class Foreign(msgspec.Struct, frozen=True):
-    """A JSON object of a type that is none of Deepgram's: perhaps an event of OpenAI's."""
+    """A JSON object whose type is none of Deepgram's. It may be an event of OpenAI's."""
 
     type: str
     fields: dict[str, Any]
@@ -34,16 +38,16 @@ class Foreign(msgspec.Struct, frozen=True):
 def decode(text: str, *, is_sparse: bool = False) -> ClientMessage | Foreign | Unparsable:
     """Decode a text frame of the client. With `is_sparse`, Settings may leave out `audio` and `agent`.
 
-    A client's mistake is a value and no exception, because the session answers it.
+    A client's mistake is returned as a value and not raised, because the session answers it.
     """
     fields = read(text, is_sparse=is_sparse)
     return fields if isinstance(fields, Unparsable) else message_of(fields, text)
 
 
 def read(text: str, *, is_sparse: bool = False) -> dict[str, Any] | Unparsable:
-    """Parse a text frame to an object with a type. Of two equal keys the last one counts.
+    """Parse a text frame to an object with a type. If a key occurs twice, its last value counts.
 
-    With `is_sparse`, Settings get an empty `audio` and `agent` where they have none.
+    With `is_sparse`, Settings get an empty `audio` and `agent` if they have none.
     """
     exceeded = exceeded_bound(text)
     if exceeded is not None:
@@ -66,7 +70,18 @@ def message_of(fields: dict[str, Any], text: str) -> ClientMessage | Foreign | U
     message_class = CLIENT_MESSAGES.get(name)
     if message_class is None:
         return Foreign(name, fields, text)
+    if name == _SETTINGS:
+        fields = _shared(fields)
     return _convert(name, fields, message_class)
+
+
+def _shared(value: Any) -> Any:
+    """Return Settings in which equal short texts are one object for all sessions, because sessions keep Settings."""
+    if isinstance(value, str):
+        return sys.intern(value) if len(value) <= _SHORT_CHARS else value
+    if isinstance(value, dict):
+        return {key: _shared(each) for key, each in value.items()}
+    return [_shared(each) for each in value] if isinstance(value, list) else value
 
 
 def _convert(name: str, fields: dict[str, Any], message_class: type[ClientMessage]) -> ClientMessage | Unparsable:
@@ -77,7 +92,7 @@ def _convert(name: str, fields: dict[str, Any], message_class: type[ClientMessag
 
 
 def _name_field(problem: str) -> str:
-    # msgspec writes "... - at `$.audio.input.sample_rate`"; clients know the field without the dollar.
+    # msgspec writes "... - at `$.audio.input.sample_rate`", but clients know the field without the dollar.
     return problem.replace("`$.", "`")
 
 

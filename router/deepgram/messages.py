@@ -1,8 +1,8 @@
-"""Client and server messages of Deepgram's Voice Agent protocol, and those that the `/openai` profile adds.
+"""The client and server messages of Deepgram's Voice Agent protocol, and those that the `/openai` profile adds.
 
 Every field that the protocol lists is here, whether or not the router acts on it. A field of the wrong type is the
-client's mistake, and the answer names the field. Unknown fields are ignored, because a newer client may send more than
-we know. The blocks of `agent` are in `blocks`.
+client's mistake, and the answer names the field. Unknown fields are ignored, because a newer client may send fields
+that this version does not know. The blocks of `agent` are in `blocks`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ class AudioFormat(msgspec.Struct, frozen=True):
 
     encoding: str = "linear16"
     sample_rate: int | float | None = None
-    """A whole number in any spelling of JSON. `float` alone would not do: looking up a float in a range takes 2 ms."""
+    """A whole number in any spelling of JSON.
+
+    The type includes `int`, because a look-up of a float in a range takes 2 ms.
+    """
     container: str | None = None
     bitrate: float | None = None
 
@@ -57,7 +60,7 @@ class InjectUserMessage(msgspec.Struct, frozen=True):
 
 
 class InjectAgentMessage(msgspec.Struct, frozen=True):
-    """A text for the agent to say. The React component names it `content`; a dynamic message has none."""
+    """A text for the agent to say. The React component names the text `content`; a dynamic message has no text."""
 
     message: str | None = None
     content: str | None = None
@@ -66,7 +69,7 @@ class InjectAgentMessage(msgspec.Struct, frozen=True):
 
 
 class UpdatePrompt(msgspec.Struct, frozen=True):
-    """An addition to the prompt."""
+    """A text that is added to the prompt."""
 
     prompt: str
 
@@ -84,13 +87,13 @@ class UpdateSpeak(msgspec.Struct, frozen=True):
 
 
 class UpdateListen(msgspec.Struct, frozen=True):
-    """Changes of the listen block. An omitted field stays as it is, but for `language_hints`, which is cleared."""
+    """Changes of the listen block. An omitted field stays unchanged, except `language_hints`, which is cleared."""
 
     listen: Listen
 
 
 class UpdateThinkLive(msgspec.Struct, frozen=True):
-    """Changes of Think Live, a service of Deepgram's own in early access."""
+    """Changes of Think Live, a service of Deepgram in early access."""
 
     think_live: Any = None
 
@@ -112,11 +115,11 @@ class FunctionCallResponse(msgspec.Struct, frozen=True):
 
 
 class ForceEndTurn(msgspec.Struct, frozen=True):
-    """The end of the user's turn, ahead of the detector."""
+    """The end of the user's turn, before the detector finds it."""
 
 
 class KeepAlive(msgspec.Struct, frozen=True):
-    """A sign of life of the client's, never answered and never forwarded."""
+    """A sign of life of the client. It is never answered and never forwarded."""
 
 
 ClientMessage = (
@@ -163,23 +166,23 @@ class Welcome(ServerMessage, frozen=True, tag=True):
 
 
 class SettingsApplied(ServerMessage, frozen=True, tag=True):
-    """The upstream has taken the Settings."""
+    """The upstream has accepted the Settings."""
 
 
 class PromptUpdated(ServerMessage, frozen=True, tag=True):
-    """The upstream has taken an UpdatePrompt."""
+    """The upstream has accepted an UpdatePrompt."""
 
 
 class ThinkUpdated(ServerMessage, frozen=True, tag=True):
-    """The upstream has taken an UpdateThink."""
+    """The upstream has accepted an UpdateThink."""
 
 
 class SpeakUpdated(ServerMessage, frozen=True, tag=True):
-    """The upstream has taken an UpdateSpeak."""
+    """The upstream has accepted an UpdateSpeak."""
 
 
 class ListenUpdated(ServerMessage, frozen=True, tag=True):
-    """The upstream has taken an UpdateListen."""
+    """The upstream has accepted an UpdateListen."""
 
 
 class ConversationText(ServerMessage, frozen=True, tag=True):
@@ -190,11 +193,14 @@ class ConversationText(ServerMessage, frozen=True, tag=True):
 
 
 class CallText(ConversationText, frozen=True, tag="ConversationText"):
-    """The text that shows a function call (`/openai` only). It is no part of the conversation: no History follows."""
+    """The text that shows a function call (`/openai` only).
+
+    It is no part of the conversation, so no History follows.
+    """
 
 
 class HistoryText(ServerMessage, frozen=True, tag="History"):
-    """The ConversationText sent just before, in the form of `context` for a later session."""
+    """The ConversationText that was just sent, in the form of `context` for a later session."""
 
     role: Literal["user", "assistant"]
     content: str
@@ -217,7 +223,7 @@ class HistoryCalls(ServerMessage, frozen=True, tag="History"):
 
 
 class UserStartedSpeaking(ServerMessage, frozen=True, tag=True):
-    """The user speaks: the client stops playing and drops its buffer."""
+    """The user speaks. The client then stops playing and drops its buffer."""
 
 
 class AgentThinking(ServerMessage, frozen=True, tag=True):
@@ -229,8 +235,8 @@ class AgentThinking(ServerMessage, frozen=True, tag=True):
 class AgentStartedSpeaking(ServerMessage, frozen=True, tag=True):
     """The agent begins to speak.
 
-    On `/openai` it comes before a response's first output, without latencies. Elsewhere it comes where `experimental`
-    is true in Settings, before a turn's first audio, with the latencies in seconds.
+    On `/openai` it comes before the first output of a response, without latencies. On other routes it comes before the
+    first audio of a turn, with the latencies in seconds, but only if `experimental` is true in Settings.
     """
 
     total_latency: float | None = None
@@ -267,7 +273,7 @@ class RequestedFunction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FunctionCallRequest(ServerMessage, frozen=True, tag=True):
-    """Function calls. The client answers each that is `client_side` with a FunctionCallResponse."""
+    """Function calls. The client answers each call that is `client_side` with a FunctionCallResponse."""
 
     functions: list[RequestedFunction]
 
@@ -288,13 +294,13 @@ class CancelledFunction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FunctionCallCancelled(ServerMessage, frozen=True, tag=True):
-    """Calls that the user's interruption ended: the session ignores their outputs."""
+    """Calls that the user's interruption ended. The session ignores their outputs."""
 
     functions: list[CancelledFunction]
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):
-    """One word of the user's, with its time in seconds, as the upstream counts it."""
+    """One word of the user, with its times in seconds, as the upstream counts them."""
 
     word: str
     start: float
@@ -303,7 +309,7 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Alternative(msgspec.Struct, frozen=True, kw_only=True):
-    """One reading of the user's speech. The words are empty where the upstream gives no times."""
+    """One version of the user's transcript. The words are empty if the upstream gives no times."""
 
     transcript: str
     confidence: float
@@ -311,13 +317,13 @@ class Alternative(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
-    """The readings of one channel."""
+    """The versions of the transcript of one channel."""
 
     alternatives: list[Alternative]
 
 
 class Transcript(ServerMessage, frozen=True, tag=True):
-    """The user's speech as the React component reads it (`/openai` only)."""
+    """The user's transcript in the form for the React component (`/openai` only)."""
 
     transcript: str
     channel: Channel
@@ -346,7 +352,7 @@ class Warning(ServerMessage, frozen=True, tag=True):  # noqa: A001 - Deepgram's 
 
 
 class Error(ServerMessage, frozen=True, tag=True):
-    """A failure. A close frame follows where it ends the session."""
+    """A failure. A close frame follows if it ends the session."""
 
     description: str
     code: str

@@ -14,7 +14,7 @@ from router.assembly.carried import MAX_ADOPTIONS, open_announcement, open_parce
 from router.establish.hand_over import hand_over, kept, repeating_settings, spec_of
 from router.fronts.deepgram import LOST_FRAME
 from router.fronts.table import FRONTS
-from router.metrics.catalog import RECOVERIES
+from router.metrics.catalog import RECOVERIES, UNKEPT
 from router.session.snapshot import SnapshotError
 
 if TYPE_CHECKING:
@@ -41,16 +41,16 @@ def adopt(
 ) -> str:
     """Continue a session that another process carried, and return its id.
 
-    `connection` is that of the client, whose handshake was done there. It owns the bytes of a frame that the other
-    process had read or written in part. The client gets no second `Welcome`. Blocks, and may load numpy, so it must
-    not run on a dispatcher's thread.
+    `connection` is that of the client. The other process performed its handshake, so the client gets no second
+    `Welcome`. The connection owns the bytes of a frame that the other process had read or written in part. Blocks, and
+    may load numpy, so it must not run on a dispatcher's thread.
 
     Args:
         parts: the parts of this process.
         data: the value of the session (`SessionSpec.carried`).
-        connection: the connection to the client. It is aborted where the session cannot be continued.
+        connection: the connection to the client. It is aborted if the session cannot be continued.
         adopted: the session's first input.
-        journal: the client's messages that the other process read behind the snapshot.
+        journal: the client's messages that the other process read after the snapshot.
         ahead: the next upstream, which was dialled in advance (`dial_ahead`). The session owns it, unless this call
             raises.
         dialler: dials the upstreams in place of the connector.
@@ -91,7 +91,7 @@ def dial_ahead(parts: Parts, facts: bytes, route: str) -> DialledAhead | None:
     Args:
         parts: the parts of this process.
         facts: the announcement of the session (`Carried.announcement`).
-        route: the route of its last upstream.
+        route: the route of the session's last upstream.
 
     Raises:
         SnapshotError: the announcement is damaged, or of another version.
@@ -114,9 +114,17 @@ def give_up(parts: Parts, data: bytes, connection: Connection) -> None:
         session_id, frame = parcel.session_id, FRONTS[parcel.request.profile].lost_frame
     logger.error("session %s is given up", session_id)
     count_lost(parts)
+    recorder = parts.session_factory.machines.recorder
+    if recorder is not None:
+        recorder.keep(session_id)
     if frame:
         connection.send_text(frame)
     connection.close(close.code, close.reason)
+
+
+def count_unkept(parts: Parts) -> None:
+    """Count a session that continues here, but that no other process could continue."""
+    parts.metrics.add(RECOVERIES, UNKEPT)
 
 
 def count_lost(parts: Parts) -> None:
@@ -134,7 +142,7 @@ def limits_of_value(parts: Parts, data: bytes) -> ConnectionLimits:
 
 
 def let_depart(parts: Parts, by: lifecycle.Exit) -> None:
-    """Let the sessions depart to another process during the next drain, which would end them otherwise."""
+    """Let the next drain move the sessions to another process. Otherwise the drain would end them."""
     supervisor = parts.runtime.supervisor
     if supervisor is not None:
         supervisor.offer(lifecycle.LetDepart(by))

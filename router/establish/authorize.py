@@ -1,4 +1,4 @@
-"""The right of a request to begin a session: its credential, a single use of it, and a place below the limits."""
+"""The right of a request to begin a session: its credential, a single-use token, a place below the limits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def identify(parts: Parts, request: Request, session_id: str) -> Request:
     """Authenticate a request, and return it with its principal. Blocks while `authenticate` runs.
 
     Raises:
-        HandshakeRefused: 401 for an absent or wrong credential; 500 or 503 where `authenticate` gave no verdict.
+        HandshakeRefused: 401 for an absent or wrong credential; 500 or 503 if `authenticate` gave no verdict.
     """
     tracing = parts.session_factory.tracing.get() if parts.authentication.is_required else None
     with contextlib.nullcontext() if tracing is None else tracing.authenticating(session_id, request):
@@ -31,10 +31,10 @@ def identify(parts: Parts, request: Request, session_id: str) -> Request:
 
 
 def spend(parts: Parts, request: Request) -> None:
-    """Mark a single-use token as used. Refuse a second use as a wrong token.
+    """Mark a single-use token as used. Refuse a second use in the same way as a wrong token.
 
     Raises:
-        HandshakeRefused: 401 for a token that was used.
+        HandshakeRefused: 401 for a token that was already used.
     """
     if request.principal is not None and not parts.admission.spend(request.principal):
         time.sleep(REFUSAL_S)

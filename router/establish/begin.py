@@ -1,4 +1,4 @@
-"""The way of a request to a session: its page and credential, its limits, its spec, its connection."""
+"""The steps from a request to a session: the checks of page and credential, the limits, the spec, the connection."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def begin(
         environ: the request.
         profile: the front of the client.
         open_connection: makes the connection. Its argument is the first text for the client, or None.
-        turn_detection: the choice of the URL; None for the configured one.
+        turn_detection: the turn detection that the URL chooses; None for the configured one.
         is_verified: whether the front has verified the request itself, so that `authenticate` is not called.
-        dialler: dials the upstream in place of the connector: `router.testing` connects sessions in memory with one.
+        dialler: dials the upstream in place of the connector, as for the sessions in memory of `router.testing`.
 
     Raises:
         HandshakeRefused: the router takes no more sessions, or the request's page or credential is refused.
@@ -66,7 +66,7 @@ def begin(
     session_id = str(uuid.uuid4())
     request = Request.of(environ, profile)
     loops.check(request.headers)
-    # A plain GET is refused by `open_connection`: the application need not be asked about it.
+    # `open_connection` refuses a plain GET, so the application need not authenticate it.
     if is_upgrade(environ) and not is_verified:
         request = authorize.identify(parts, request, session_id)
         authorize.spend(parts, request)
@@ -80,7 +80,7 @@ def begin(
         if dialler is not None:
             spec = msgspec.structs.replace(spec, dialler=dialler)
         first_text = _first_text(parts, spec, request, is_back=is_back)
-        # After `authenticate`, so that a refused client takes no place in the queue.
+        # This comes after `authenticate`, so that a refused client takes no place in the queue.
         if parts.is_standalone and not is_back:
             parts.call_pacer.wait(parts.runtime.dispatchers)
         adopted = messages.ClientAdopted(is_planned=True) if is_back else None
@@ -94,7 +94,7 @@ def begin(
 def _check_running(parts: Parts) -> None:
     if parts.runtime.is_closing:
         raise going_away()
-    # The sessions of a stalled dispatcher hang, and a dead one is not replaced (docs/decisions/0012).
+    # Sessions of a stalled dispatcher hang, and a dead dispatcher is not replaced (docs/decisions/0012).
     if not parts.runtime.is_alive:
         problem = "the server cannot carry calls at the moment; try again"
         raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, problem, RETRY_SOON)
@@ -103,7 +103,7 @@ def _check_running(parts: Parts) -> None:
 def _resumed(
     parts: Parts, request: Request, session_id: str, make_spec: Callable[..., SessionSpec]
 ) -> SessionSpec | None:
-    """Return the spec of a session to which its client comes back; None where a new session begins."""
+    """Return the spec of a session to which its client comes back; None if a new session has to begin."""
     data = parts.resumption.take(request) if FRONTS[request.profile].can_outlive else None
     if data is None:
         return None
@@ -120,7 +120,7 @@ def _resumed(
 
 
 def _first_text(parts: Parts, spec: SessionSpec, request: Request, *, is_back: bool) -> str | None:
-    """Return the text that leaves in one write with the answer to the handshake (docs/decisions/0018)."""
+    """Return the text that is written together with the answer to the handshake (docs/decisions/0018)."""
     text = FRONTS[request.profile].first_text(spec.session_id)
     if not can_outlive(spec) or not asks_for_token(request):
         return text

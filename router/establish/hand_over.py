@@ -1,4 +1,4 @@
-"""The spec of a session, and its hand-over: to its supervisor, and to the keeper where it may outlive this process."""
+"""The spec of a session, and its hand-over: to its supervisor, and to the keeper if it may outlive this process."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from actors.connections.kept import KeptConnection
 from router.access.hook import RETRY_SOON
 from router.assembly.carried import CarriedSession
 from router.keeping import ShelvedMachine
+from router.metrics.catalog import RECOVERIES, UNKEPT
 from router.resume.keeping import KeepingMachine, ReturningMachine
 from router.resume.resumption import asks_for_token
 
@@ -29,33 +30,45 @@ if TYPE_CHECKING:
     from router.access.request import Request
     from router.access.session_limits import Ticket
     from router.establish.parts import Parts
+    from router.keeping import Custody
+    from router.metrics.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
 C = TypeVar("C", bound="Connection")
 
 
+class _Ending:
+    """The function that ends a session at its router. A closure would take four times the memory."""
+
+    __slots__ = ("_parts", "_session_id", "_ticket")
+
+    def __init__(self, parts: Parts, ticket: Ticket, session_id: str) -> None:
+        self._parts = parts
+        self._ticket = ticket
+        self._session_id = session_id
+
+    def __call__(self) -> None:
+        self._ticket.release()
+        self._parts.open.discard(self._session_id)
+
+
 def spec_of(
     parts: Parts, ticket: Ticket, session_id: str, request: Request, turn_detection: str | None, **carried: Any
 ) -> SessionSpec:
-    """Return the spec of a session, which gives its place below the limits back at its end.
+    """Return the spec of a session. At its end the session gives its place below the limits back.
 
     `carried` has the arguments of `SessionFactory.of` for a session that another process carried.
 
     Raises:
         SnapshotError: the snapshot of that session is damaged.
     """
-
-    def on_end() -> None:
-        ticket.release()
-        parts.open.discard(session_id)
-
     return parts.session_factory.of(
         session_id,
         request,
         turn_detection,
         perform=parts.work_runner,
-        on_end=on_end,
+        on_end=_Ending(parts, ticket, session_id),
         on_settings=ticket.settle if parts.config.limits.max_pending_sessions else None,
         spend_today=ticket.spend,
         **carried,
@@ -68,7 +81,7 @@ def can_outlive(spec: SessionSpec) -> bool:
 
 
 def kept(parts: Parts, spec: SessionSpec, request: Request) -> SessionSpec:
-    """Return a spec whose session is kept when the call is lost, for a client that asked for a token."""
+    """Return a spec whose session is kept if the call is lost. For a client that asked for no token, return `spec`."""
     if spec.carried is None or not can_outlive(spec) or not parts.resumption.is_on or not asks_for_token(request):
         return spec
     keep = functools.partial(parts.resumption.keep, spec.session_id)
@@ -76,7 +89,7 @@ def kept(parts: Parts, spec: SessionSpec, request: Request) -> SessionSpec:
 
 
 def repeating_settings(spec: SessionSpec) -> SessionSpec:
-    """Return the spec of a session whose client is back, and may send its Settings once more."""
+    """Return the spec of a session whose client has come back, and may send its Settings again."""
     if not isinstance(spec.carried, CarriedSession):
         return spec
     return msgspec.structs.replace(spec, machine=ReturningMachine(spec.machine, spec.carried))
@@ -97,11 +110,11 @@ def hand_over(
             raise going_away()
         connection = open_connection()
         spec = _shelved(parts, spec, connection)
-        # Before the supervisor has the session, whose end may come at once and calls `on_end`.
+        # Add the id before the supervisor has the session, whose end may come at once and remove the id.
         parts.open.add(spec.session_id)
         try:
             supervisor.tell(lifecycle.StartSession(spec, connection, adopted))
-        except pykka.ActorDeadError:  # the drain did not wait for this call, and its dispatcher has stopped
+        except pykka.ActorDeadError:  # the drain did not wait for this call, and the dispatcher has already stopped
             spec.on_end()
             connection.close(*GOING_AWAY)
     return connection
@@ -113,7 +126,7 @@ def going_away() -> HandshakeRefused:
 
 
 def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> SessionSpec:
-    """Hand a session to the keeper where it may outlive this process. Return its spec."""
+    """Hand a session to the keeper if it may outlive this process. Return its spec."""
     custody = parts.custody
     if custody is None or spec.carried is None or not can_outlive(spec):
         return spec
@@ -125,14 +138,32 @@ def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> Session
         shelf = connection.keep(custody.arena)
     except (OSError, MemoryError) as error:
         logger.warning("session %s cannot be kept: %s", spec.session_id, error)
+        parts.metrics.add(RECOVERIES, UNKEPT)
         return spec
-    on_end = spec.on_end
-
-    def drop() -> None:
-        custody.drop(spec.session_id)
-        on_end()
-
-    connection.on_unkept = functools.partial(custody.drop, spec.session_id)
+    custodian = _Custodian(custody, parts.metrics, spec)
+    connection.on_unkept = custodian.unkeep
     hold = functools.partial(custody.hold, spec.session_id, connection, shelf)
     machine = ShelvedMachine(spec.machine, spec.carried, connection, hold)
-    return msgspec.structs.replace(spec, machine=machine, on_end=drop)
+    return msgspec.structs.replace(spec, machine=machine, on_end=custodian.end)
+
+
+class _Custodian:
+    """What the keeper learns of one session. It does not hold the whole spec, which another one replaces."""
+
+    __slots__ = ("_custody", "_metrics", "_on_end", "_session_id")
+
+    def __init__(self, custody: Custody, metrics: Metrics, spec: SessionSpec) -> None:
+        self._custody = custody
+        self._metrics = metrics
+        self._session_id = spec.session_id
+        self._on_end = spec.on_end
+
+    def end(self) -> None:
+        """Let the keeper forget the session, which ends."""
+        self._custody.drop(self._session_id)
+        self._on_end()
+
+    def unkeep(self) -> None:
+        """Let the keeper forget a session that continues without the keeper."""
+        self._custody.drop(self._session_id)
+        self._metrics.add(RECOVERIES, UNKEPT)

@@ -1,4 +1,4 @@
-"""The parts of a router in one process: those that every session shares, their start and their end."""
+"""The parts of a router in one process, which all sessions share: their start and their end."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 
 class Parts:
-    """The parts of a router in one process. From any thread except a dispatcher's.
+    """The parts of a router in one process. Any thread may call the methods, except a dispatcher's.
 
     Args:
         config: the whole configuration.
@@ -59,9 +59,9 @@ class Parts:
         self.functions = FunctionRegistry()
         self.session_factory = SessionFactory(config, self.functions, hooks)
         self.is_standalone = False
-        """Whether the threads that serve requests have no other work, so that a storm of new calls may hold them."""
+        """Whether the threads that serve requests have no other work, so that they may wait while many calls begin."""
         self.custody: Custody | None = None
-        """The way to the keeper of sessions; None where none outlives its process."""
+        """The channel to the keeper of sessions; None if no session outlives its process."""
         self.gate = Gate(config, is_server=False)
         self.reset()
         _all_parts.add(self)
@@ -69,7 +69,7 @@ class Parts:
     def reset(self) -> None:
         """Set the state before the first start, in a new router and in the child process of a fork.
 
-        A forked child inherits locks in the state of the moment of the fork, and none of the threads.
+        A forked child inherits locks in their state at the fork, but no threads.
         """
         config, factory = self.config, self.session_factory
         self.runtime = Runtime(config)
@@ -98,18 +98,18 @@ class Parts:
         self.held_threads = upgrade.HeldServerThreads(config.limits.held_server_threads)
         self.work_runner = WorkRunner(self.functions, lambda: endpoints_of(config))
         self._host: host.Host | None = None
-        """The gunicorn worker around an embedded router. Its time-outs limit the drain; None outside of gunicorn."""
+        """The gunicorn worker of an embedded router; None outside of gunicorn. Its time-outs limit the drain."""
         self.open: set[str] = set()
-        """The ids of the present sessions. The supervisor has them, too, but a question to the supervisor blocks."""
+        """The ids of the present sessions. The supervisor knows them, too, but asking the supervisor blocks."""
 
-    # What the workers of a server share, from before the start.
+    # Memory that the workers of a server share. It is set before the start.
 
     def keep_in(self, shared: SharedSnapshots) -> None:
-        """Keep lost calls in memory that all workers share."""
+        """Keep the snapshots of lost calls in memory that all workers share."""
         self.resumption = Resumption(self.config, self.metrics, shared)
 
     def count_in(self, shared: SharedLimits, slot: int) -> None:
-        """Count sessions together with the other workers, in a slot of this worker alone."""
+        """Count sessions together with the other workers. The counts of this worker are in the slot."""
         self.admission = Admission(shared, slot, self._count_store_away)
 
     def _count_store_away(self) -> None:
@@ -118,7 +118,9 @@ class Parts:
     # Start and end.
 
     def start(self, *, dials: bool = True) -> bool:
-        """Start what runs, and the embedded simulator if the sessions dial it. Return whether this call started it.
+        """Start the running parts, and the embedded simulator if sessions dial it.
+
+        Return whether this call started them.
 
         Raises:
             StartError: the router was closed, or no thread can be started.
@@ -126,7 +128,8 @@ class Parts:
         self.session_factory.tracing.get()  # the first session does not wait for OpenTelemetry's import
         has_begun = self.runtime.start(dials=dials)
         self.session_factory.dialling.simulator_url = self.runtime.simulator_url
-        # Not in the constructor: gunicorn's --preload makes the router in the arbiter, which has no worker yet.
+        # Not in the constructor, because with --preload gunicorn makes the router in the arbiter, which has no worker
+        # yet.
         if has_begun and not self.is_standalone:  # the command warns once for all workers
             for warning in model_ends.warnings(self.config, dt.datetime.now(dt.UTC).date()):
                 logger.warning("%s", warning)
@@ -139,7 +142,7 @@ class Parts:
         return has_begun
 
     def start_lazily(self, *, dials: bool = True) -> None:
-        """Start with the first request. Log a failure: that request gets 503, and a later one tries again."""
+        """Start with the first request. Log a failure; then that request gets 503, and a later request tries again."""
         with contextlib.suppress(StartError):
             if self.start(dials=dials) and self.session_factory.dialling.simulator_url:
                 logger.warning(
@@ -164,7 +167,7 @@ class Parts:
         if self.session_factory.machines.recorder is not None:
             self.session_factory.machines.recorder.close()
 
-    # The state of the process. None of these blocks.
+    # The state of the process. No method below blocks.
 
     def readiness(self) -> tuple[bool, str]:
         """Return whether a new session would succeed, and the reason."""
@@ -220,7 +223,7 @@ def _shared_breakers_of(config: RouterConfig, pool: UpstreamPool, metrics: Metri
 # Forks, and the end of the process.
 
 _all_parts: weakref.WeakSet[Parts] = weakref.WeakSet()
-"""Weak references to the parts of all routers, so that a router is freed when its application drops it."""
+"""Weak references to the parts of all routers, so that a router can be freed when its application no longer uses it."""
 
 
 def _reset_in_child() -> None:
@@ -229,9 +232,9 @@ def _reset_in_child() -> None:
 
 
 def _close_all() -> None:
-    """Close every router as the interpreter ends, so that each client gets a message and a close frame.
+    """Close every router when the interpreter ends, so that each client gets a message and a close frame.
 
-    An interrupt (a second Ctrl-C) cuts the drain short.
+    An interrupt (a second Ctrl-C) shortens the drain.
     """
     drain_s = None
     for parts in list(_all_parts):

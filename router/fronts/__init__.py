@@ -7,6 +7,7 @@ it speaks with its upstream itself. docs/adding-a-front.md shows how to add a fr
 `front`     a front, as data, and the parts of a session that it gets
 `agents`    the agents of the configuration, as Settings
 `named_agents`  Settings that name an agent of the configuration
+`as_openai`  Deepgram's own backend as one more upstream of `realtime`
 `call_limits`  the limits of one call, for a relay
 `deepgram`  Deepgram's protocol itself, in its two profiles: nothing to translate
 `deepgram_agent`  Deepgram's own backend, relayed

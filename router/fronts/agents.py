@@ -15,7 +15,7 @@ from router.errors import ConfigError
 from router.translation import session_config
 
 DEFAULT: Final = "default"
-"""The id of the agent for a client that names no agent. Where a single agent is configured, that agent serves it."""
+"""The id of the agent for a client that names none. If only one agent is configured, that agent serves it."""
 
 _VARIABLE: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
@@ -29,10 +29,10 @@ class Agents(msgspec.Struct, frozen=True):
     by_id: Mapping[str, Mapping[str, Any]] = {}
 
     def settings(self, agent_id: str | None, audio: dict[str, Any], variables: Mapping[str, str]) -> str | None:
-        """Return the Settings of a session as a message, or None where no agent has this id.
+        """Return the Settings of a session as a message, or None if no agent has this id.
 
-        `{{name}}` in any text of the agent becomes the variable of that name. It stays as it is where no such variable
-        was given.
+        In each text of the agent, `{{name}}` becomes the variable of that name. It stays as it is if there is no such
+        variable.
         """
         found = self._find(agent_id)
         if found is None:
@@ -49,7 +49,7 @@ class Agents(msgspec.Struct, frozen=True):
 
 
 def checked(agents: Mapping[str, Mapping[str, Any]]) -> Agents:
-    """Return the agents of the configuration, by id, once each of them was validated as a part of Settings.
+    """Return the agents of the configuration, by id, after the validation of each as a part of Settings.
 
     Raises:
         ConfigError: an agent is no valid `Settings.agent`.

@@ -1,8 +1,8 @@
-"""The limits of one call for a relay: a machine that passes its upstream's protocol on, without a session of ours.
+"""The limits of one call for a relay: a machine that passes its upstream's protocol on, without a session machine.
 
-A relay owns a `CallLimits`, and asks it after each input. The steps are those of the sessions
+A relay owns a `CallLimits`, and calls it after each input. The steps are those of the sessions
 (`router.session.state.limited`): a warning at 80 % of a limit, and at the limit an end between two turns. The relay's
-wire says how a warning and an end look there.
+`Wire` makes the warning and the end in its own protocol.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Commands = Iterable[engine.Command]
 CALL_TIMER: Final = "limits.call"
 SILENCE_TIMER: Final = "limits.silence"
 GRACE_TIMER: Final = "limits.grace"
-"""The longest wait, behind a reached limit, for the turn in progress to end by itself."""
+"""The longest wait, after a limit was reached, for the end of the turn in progress."""
 PLAYBACK_TIMER: Final = "limits.playback"
 """The wait until the caller has heard the last answer, because clients stop playing when their socket closes."""
 
@@ -60,7 +60,7 @@ class Wire(NamedTuple):
     warn: Callable[[Limit], Commands]
     """Returns the commands that warn the client of a limit."""
     end: Callable[[Limit], Commands]
-    """Returns the commands that end the session: the wire's kind of error, and a close that asks for no new call."""
+    """Returns the commands that end the session: an error of this wire, and a close that invites no new call."""
 
 
 class CallLimits:
@@ -76,7 +76,7 @@ class CallLimits:
         self._wire = wire
         self.playback = Playback()
         self._heard_at_s = 0.0
-        """The end of the playback that the playback timer was last started for, in seconds of the session's clock."""
+        """The time for which the playback timer was last started: the end of the playback, on the session's clock."""
         self._is_over = False
 
     # From the relay.
@@ -93,15 +93,15 @@ class CallLimits:
             yield from self._take(step)
 
     def mark_active(self, now_s: float) -> None:
-        """Record speech of either side, or a message that asks for something."""
+        """Record speech of either side, or a message that requests something."""
         self.limited.active_s = now_s
 
     def add_usage(self, usage: Usage) -> None:
-        """Add the usage that the upstream reported. The next `settle` warns or ends the call by the new sum."""
+        """Add the usage that the upstream reported. The next `settle` compares the new sum with the limits."""
         self.limited.spending.add(usage)
 
     def add_turn(self) -> None:
-        """Count an answer of the agent. The next `settle` warns or ends the call by the new count."""
+        """Count an answer of the agent. The next `settle` compares the new count with the limits."""
         self.limited.spending.add_turn()
 
     def is_own(self, fired: engine.TimerFired) -> bool:
@@ -109,7 +109,7 @@ class CallLimits:
         return fired.name in _DUE
 
     def fire(self, fired: engine.TimerFired, now_s: float) -> Iterator[engine.Command]:
-        """Take a timer of the limits. The relay calls `settle` afterwards, as behind every input."""
+        """Take a timer of the limits. The relay calls `settle` afterwards, as after every input."""
         if not self._is_over:
             yield from _DUE[fired.name](self, now_s)
 
@@ -132,7 +132,7 @@ class CallLimits:
         if ahead_s <= 0:
             yield from self._end(now_s)
         elif self._heard_at_s != self.playback.ends_s:
-            # Not at each microphone frame.
+            # Do not start the timer again at each microphone frame.
             self._heard_at_s = self.playback.ends_s
             yield engine.StartTimer(PLAYBACK_TIMER, ahead_s)
 
@@ -148,7 +148,8 @@ class CallLimits:
     def _take(self, step: Step) -> Iterator[engine.Command]:
         limited = self.limited
         if step.act is not Act.WAIT and step.limit.code not in limited.warned_of:
-            # Usage may pass both shares at once, so an end is warned of, too.
+            # One report of usage may exceed a limit at once. So the client is also warned at an end, if it was not
+            # before.
             limited.warned_of |= {step.limit.code}
             yield from self._wire.warn(step.limit)
         if step.act is not Act.END:

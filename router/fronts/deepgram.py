@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from router.config.model import RouterConfig
     from router.web.response import Environ
 
-# Encoded once: it is sent when an actor of the session has failed.
+# The frame that a client gets when an actor of its session has failed. It is encoded once.
 CRASH_FRAME: Final = codec.encode(
     deepgram.Error(description="internal error; the server logged it", code="INTERNAL_SERVER_ERROR")
 )
 
-# A client gets it when all sessions together hold too much memory, and its own the most.
+# The frame that a client gets when all sessions together hold too much memory, and its own session the most.
 BUSY_FRAME: Final = codec.encode(
     deepgram.Error(
         description="the server holds too much data of its clients, and of this one the most", code="SERVER_BUSY"
@@ -32,7 +32,7 @@ BUSY_FRAME: Final = codec.encode(
 )
 
 
-# A client gets it when its session's processes died several times in a row.
+# The frame that a client gets when its session's processes died several times in a row.
 LOST_FRAME: Final = codec.encode(
     deepgram.Error(description="the session could not be continued: connect again", code="SESSION_LOST")
 )

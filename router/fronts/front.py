@@ -37,24 +37,24 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     agents: Agents
     config: RouterConfig
     policy: Policy | None = None
-    """The policy that judges the client's messages; None where the client may say everything."""
+    """The policy that judges the client's messages; None if all messages are allowed."""
     bound: Mapping[str, Any] | None = None
     """The `session` that the client's credential is bound to, in OpenAI's notation."""
     query: Mapping[str, str] = {}
     """The query of the client's URL."""
     session_id: str = ""
     names: CallNames = msgspec.field(default_factory=CallNames)
-    """The ids of sessions by the name that the client's wire has for the call. A front may add the name of its call."""
+    """The ids of sessions by the name of the call on the client's wire. A front may add the name of its call."""
     memory: bytes = b""
-    """The memory of the front's machine, where another process carried the session; see `Remembering`."""
+    """The memory of the front's machine, if another process carried the session before; see `Remembering`."""
 
 
 @runtime_checkable
 class Remembering(Protocol):
-    """The machine of a front that has a memory of its own, and whose sessions can move all the same."""
+    """The machine of a front that has a memory of its own, and whose sessions can still move to another process."""
 
     def memory(self) -> bytes:
-        """Return the memory, between two inputs. `Call.memory` brings it to the machine of another process."""
+        """Return the memory, between two inputs. The machine of another process gets it as `Call.memory`."""
 
 
 class Front(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,15 +65,15 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     profile: Profile
     """The behaviour of the session."""
     adapt: Callable[[Call], Machine]
-    """Returns the machine that takes the client's wire as inputs, and whose frames are the client's wire."""
+    """Returns a machine that speaks the client's wire: its inputs and its frames are messages of that wire."""
     is_policed: bool = True
     """Whether a policy judges the clients' messages. A telephone's Settings are the operator's, and need no policy."""
     options: Callable[[SessionOptions], SessionOptions] = lambda options: options
-    """Returns the options of the front's sessions, made of those that the configuration gives."""
+    """Returns the options of the front's sessions, made from those of the configuration."""
     first_text: Callable[[str], str | None] = lambda _session_id: None
     """Returns, for a session's id, the frame that leaves with the answer to the handshake; None for no frame."""
     crash_frame: str = ""
-    """The frame for a client whose session has failed; empty where its wire has none."""
+    """The frame for a client whose session has failed; empty if its wire has none."""
     busy_frame: str | None = None
     """The last frame for a client whose session is closed because it holds too much of the process's memory."""
     dial_target: Callable[[RouterConfig, ConnectionLimits, Mapping[str, str]], DialTarget] | None = None
@@ -81,11 +81,11 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     subprotocols: tuple[str, ...] = SUBPROTOCOLS
     """The subprotocols that may be selected."""
     max_text_bytes: int | None = None
-    """The largest text message of a client, in bytes, where it exceeds the configured limit."""
+    """The largest text message of a client, in bytes, if it exceeds the configured limit."""
     lost_frame: str = ""
-    """The last frame for a client whose session no process can continue; empty where its wire has none."""
+    """The last frame for a client whose session no process can continue; empty if its wire has none."""
     can_move: bool = False
-    """Whether another process can continue a session: the front's machine has no memory of its own, or hands it on."""
+    """Whether another process can continue a session: the machine has no memory of its own, or passes it on."""
     can_outlive: bool = False
     """Whether another process can also continue a session whose process died, or whose client comes back.
 
@@ -98,7 +98,7 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def guarded(front: Front, machine: Machine, guard: Guard, session_id: str) -> Machine:
-    """Return a relay's machine with the guard around it, or the machine itself where nothing is checked."""
+    """Return a relay's machine with the guard around it, or the machine itself if nothing is checked."""
     if front.dialect is None or not guard.is_on:
         return machine
     return GuardedRelay(machine, guard, session_id, front.dialect())

@@ -21,7 +21,7 @@ OWN: Final = frozenset({"token", "service", "turn_detection"})
 
 
 def with_agents(machine: Machine, call: Call, *, passes_unknown: bool = False) -> Machine:
-    """Return `machine` with the configured agents around it; the machine itself where none is configured.
+    """Return `machine` with the configured agents around it; the machine itself if none is configured.
 
     With `passes_unknown` the id of another agent passes, because the upstream may know it.
     """
@@ -29,7 +29,7 @@ def with_agents(machine: Machine, call: Call, *, passes_unknown: bool = False) -
 
 
 class NamedAgents:
-    """A machine whose client may name an agent in its Settings. From the Settings on it costs nothing."""
+    """A machine whose client may name an agent in its Settings. After the Settings the wrapper costs nothing."""
 
     def __init__(self, machine: Machine, call: Call, *, passes_unknown: bool) -> None:
         self._machine = machine

@@ -19,7 +19,7 @@ from router.http_deadline import shut_down_at
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
 MAX_IDLE: Final = 16
-"""The most connections that wait for their next check."""
+"""The most idle connections that are kept for later checks."""
 
 _FAILURES: Final = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError, orjson.JSONDecodeError)
 
@@ -29,9 +29,9 @@ class GuardCheckError(Exception):
 
 
 class GuardUrl:
-    """The URL of a check, with connections that are used again. From any thread.
+    """The URL of a check, with connections that are reused. Methods may be called from any thread.
 
-    Redirects are not followed and no request is repeated, because a late verdict is useless.
+    The router follows no redirect and repeats no request, because a late verdict is useless.
     """
 
     def __init__(self, url: str, *, timeout_s: float, ca_file: str | None = None) -> None:
@@ -52,7 +52,7 @@ class GuardUrl:
         try:
             return orjson.loads(self._exchange(orjson.dumps(question), deadline_s))
         except _FAILURES as error:
-            # The shutdown at the deadline looks like any failure of the connection.
+            # The shutdown at the deadline causes the same exceptions as a failure of the connection.
             cause = "it is late" if time.monotonic() >= deadline_s else type(error).__name__
             raise GuardCheckError(f"the guard's URL gave no verdict: {cause}") from None
 
@@ -64,7 +64,7 @@ class GuardUrl:
                 connection.connect()
             with shut_down_at(connection.sock, deadline_s):
                 answer = self._request(connection, body)
-            if time.monotonic() >= deadline_s:  # the shutdown may come at any moment, and cuts an answer of any length
+            if time.monotonic() >= deadline_s:  # the shutdown may cut the answer off at any point without an exception
                 raise TimeoutError
             with self._lock:
                 if len(self._idle) < MAX_IDLE:
@@ -90,7 +90,7 @@ class GuardUrl:
         return answer
 
     def _idle_connection(self) -> HTTPConnection | None:
-        """Return a connection that its server has not closed meanwhile; None without one."""
+        """Return an idle connection that its server has not closed; None if there is none."""
         while True:
             with self._lock:
                 connection = self._idle.pop() if self._idle else None

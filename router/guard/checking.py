@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Checks:
-    """The check of one router. From any thread.
+    """The check of one router. Methods may be called from any thread.
 
     Raises:
         ConfigError: the function does not exist.
@@ -29,7 +29,7 @@ class Checks:
         self._function = _function_at(guard.function) if guard.function else None
 
     def check(self, work: CheckText) -> Verdict:
-        """Return the verdict about a text: that of the rules, or else of the URL or the function.
+        """Return the verdict about a text. The rules decide first, and then the URL or the function.
 
         Raises:
             GuardCheckError: the URL gave no verdict.

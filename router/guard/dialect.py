@@ -1,4 +1,4 @@
-"""The wire of a relay as the guard sees it: the meaning of each frame to the client, and the changes of frames."""
+"""The wire of a relay as the guard sees it: the meaning of each frame for the client, and the changes of frames."""
 
 from __future__ import annotations
 
@@ -14,67 +14,73 @@ Fields = dict[str, Any]
 
 
 class Kind(enum.Enum):
-    """The meaning of a frame to the client, for the guard."""
+    """The meaning that a frame for the client has for the guard."""
 
     BEGIN = "begin"
     """An answer of the agent begins."""
     DONE = "done"
     """An answer has ended."""
     SPEECH = "speech"
-    """The user has spoken; the next answer is about that."""
+    """The user has spoken. The next answer responds to that speech."""
     DELTA = "delta"
     """A part of the agent's text."""
     END = "end"
-    """The end of a text of the agent's, perhaps with the whole text."""
+    """The end of a text of the agent. The frame may have the whole text."""
     AGENT = "agent"
-    """A whole text of the agent's."""
+    """A whole text of the agent."""
     AUDIO = "audio"
     """The agent's audio."""
     USER = "user"
-    """A whole text that the user said."""
+    """A whole text of the user."""
     USER_PART = "user part"
-    """A part of a text that the user says; the whole text follows."""
+    """A part of a text of the user. The whole text follows."""
     AGENT_ECHO = "agent's echo"
-    """A text of the agent's that the client has got before, in another frame."""
+    """A text of the agent that the client has already got, in another frame."""
     USER_ECHO = "user's echo"
-    """The same of the user."""
+    """A text of the user that the client has already got, in another frame."""
     OTHER = "other"
 
 
 class Seen(NamedTuple):
-    """A frame to the client, as a dialect reads it."""
+    """The meaning of a frame for the client, as a dialect reads it."""
 
     kind: Kind = Kind.OTHER
     key: str = ""
     """The name of the text."""
     answer: str = ""
-    """The name of the answer that the frame belongs to; of a user's text, the answer to it, where it is known."""
+    """The name of the answer to which the frame belongs. For a user's text, the name of the answer to it, if known."""
     text: str = ""
 
 
 class Dialect(Protocol):
-    """The wire of one relay. An object serves one session."""
+    """The wire of one relay. Each session has its own object."""
 
     interrupts: bool
-    """Whether the words of `say` interrupt the agent. Otherwise they wait for the end of its present answer."""
+    """Whether the words of `say` interrupt the agent.
+
+    Otherwise the words wait for the end of the agent's present answer.
+    """
 
     def read(self, fields: Fields | None) -> Seen:
         """Return the meaning of a frame. Binary frames have no fields."""
 
     def with_text(self, fields: Fields, text: str) -> Fields | None:
-        """Return a frame with another text; None where a frame without a text has to be dropped."""
+        """Return a frame with another text; None if a frame without a text has to be dropped."""
 
     def rewritten(self, fields: Fields, text_of: Callable[[str], str | None]) -> Fields | None:
-        """Return a frame whose texts are replaced by those that `text_of` has for their names; None for no change."""
+        """Return a frame with its texts replaced. `text_of` gives the new text by the name of a text.
+
+        None means no change.
+        """
 
     def cancel(self, answer: str) -> str | None:
-        """Return the client's message that cancels an answer; None where the wire has none."""
+        """Return the client's message that cancels an answer; None if the wire has no such message."""
 
     def say(self, words: str) -> str | None:
-        """Return the client's message by which the agent says `words`; None where there is no agent."""
+        """Return the client's message by which the agent says `words`; None if there is no agent."""
 
     def told(self, description: str, message: messages.Input | None) -> str | None:
-        """Return the frame by which the client learns that a text was withheld; None where the wire has none."""
+        """Return the frame that tells the client that a text was withheld; None if the wire has no such frame."""
 
     def ended(self, command: messages.Command) -> Iterable[messages.Command]:
-        """Return a command of an end by an operator as that of an end by the guard."""
+        """Convert a command of a session's end by an operator to one of an end by the guard."""

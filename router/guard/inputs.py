@@ -1,7 +1,7 @@
 """The part that every guarded machine shares: its checks, and the client's messages that wait for a verdict.
 
-Texts of the client and outputs of functions wait before they reach the machine, and the client's later messages wait
-behind them.
+Texts of the client and outputs of functions wait for their verdict before they reach the machine. Later messages of the
+client wait, too, so that the order stays.
 """
 
 from __future__ import annotations
@@ -22,17 +22,20 @@ if TYPE_CHECKING:
     from router.config.guard import Guard, Source
 
 KEY: Final = "guard:"
-"""The beginning of the keys of a guard's work. A key of the session's own work begins with the name of its kind."""
+"""The beginning of the keys of a guard's work. The key of a session's own work begins with the kind of the work."""
 
 MAX_WAITING: Final = 256
-"""The most messages of the client that may wait for a verdict. Further ones are dropped, and the client learns it."""
+"""The most messages of the client that may wait for a verdict.
+
+Further messages are dropped, and the client is notified.
+"""
 
 TOO_MANY: Final = "too many messages wait for the guard: this one is dropped"
 BLOCKED: Final = "the guard withheld a text"
 
 
 class GuardedInputs(abc.ABC):
-    """A machine with a guard. Pure, as the machine within is."""
+    """A machine with a guard. It is pure, like the machine in it."""
 
     def __init__(self, machine: Machine, guard: Guard, session_id: str) -> None:
         self._machine = machine
@@ -40,7 +43,7 @@ class GuardedInputs(abc.ABC):
         self._session_id = session_id
         self._checks = 0
         self._inputs: deque[messages.Input] = deque()
-        """The client's messages and functions' outputs that wait; the first of them is being checked."""
+        """The waiting messages of the client and outputs of functions. The first of them is being checked."""
         self.hits: dict[str, int] = {}
 
     # The interface of a machine.
@@ -50,7 +53,7 @@ class GuardedInputs(abc.ABC):
         return list(self._handle(message, now_s))
 
     def held_bytes(self) -> int:
-        """Return the bytes that the machine holds, and those of the messages that wait here."""
+        """Return the bytes that the machine holds, plus those of the messages that wait here."""
         waiting = sum(len(it.text) for it in self._inputs if isinstance(it, messages.ClientTextReceived))
         return self._machine.held_bytes() + waiting
 
@@ -60,7 +63,7 @@ class GuardedInputs(abc.ABC):
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether nothing waits for a verdict, so that another guard can go on in place of this one."""
+        """Whether nothing waits for a verdict, so that the guard of another process can continue."""
         return not self._inputs
 
     def _pass_on(self, commands: Iterable[messages.Command]) -> Iterator[messages.Command]:
@@ -72,15 +75,15 @@ class GuardedInputs(abc.ABC):
             else:
                 yield command
 
-    # What the two kinds of machine do in their own way.
+    # The abstract methods, in which the two kinds of machine differ.
 
     @abc.abstractmethod
     def _to_client(self, command: messages.SendToClient) -> Iterator[messages.Command]:
-        """Pass a frame to the client on, or hold it back where it must wait."""
+        """Pass a frame on to the client, or hold it back if it must wait."""
 
     @abc.abstractmethod
     def _release_the_rest(self) -> Iterator[messages.Command]:
-        """Pass on all that waits, because the session ends."""
+        """Pass all waiting frames on, because the session ends."""
 
     @abc.abstractmethod
     def _judge_window(self, verdict: Verdict, now_s: float) -> Iterator[messages.Command]:
@@ -88,7 +91,7 @@ class GuardedInputs(abc.ABC):
 
     @abc.abstractmethod
     def _act(self, verdict: Verdict, now_s: float, *, is_cancelled: bool = False) -> Iterator[messages.Command]:
-        """Perform the action of a verdict beyond the text itself."""
+        """Perform the effects of a verdict beyond the text itself, such as words that the agent says."""
 
     @abc.abstractmethod
     def _tell(self, description: str, message: messages.Input | None = None) -> Iterator[messages.Command]:
@@ -115,7 +118,7 @@ class GuardedInputs(abc.ABC):
         yield from self._pass_on(self._machine.handle(message, now_s))
 
     def _wait_for_verdict(self, message: messages.Input, now_s: float) -> Iterator[messages.Command]:
-        # The machine waits for the output of each function, so none is dropped.
+        # The machine waits for the output of each function, so no output is dropped.
         if len(self._inputs) >= MAX_WAITING and isinstance(message, messages.ClientTextReceived):
             yield from self._tell(TOO_MANY, message)
             return
@@ -155,7 +158,7 @@ class GuardedInputs(abc.ABC):
 
     def _judge_input(self, verdict: Verdict, now_s: float) -> Iterator[messages.Command]:
         if not self._inputs:
-            return  # in a replay alone, whose masked text may have no words to check
+            return  # this happens only in a replay, whose masked text may have no words to check
         message = self._inputs.popleft()
         source, text = said(message)
         passed: messages.Input | None = message

@@ -1,7 +1,7 @@
-"""A machine around the session's machine, which holds back what the guard has not checked yet.
+"""A machine around the session's machine. It holds back texts and audio that the guard has not checked yet.
 
-The agent's text and audio wait before they reach the client; `inputs` holds what waits in the other direction. Each
-check is work for a pool.
+Here the agent's text and audio wait on their way to the client. In `inputs` messages wait on their way to the session.
+Each check is work for a pool.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ENDED: Final = deepgram.Error(description="the guard ended the session", code="
 
 
 class _Window(msgspec.Struct):
-    """A part of the agent's text, and the frames that wait for its verdict."""
+    """A part of the agent's text, which is checked as one text."""
 
     text: str
     number: int
@@ -41,16 +41,16 @@ class _Window(msgspec.Struct):
 
 
 class _Held(NamedTuple):
-    """A frame to the client that waits."""
+    """A frame for the client that waits."""
 
     awaited: int
-    """The number of the window that the frame waits for."""
+    """The number of the window whose verdict the frame awaits."""
     command: messages.SendToClient
     answer: int
 
 
 class GuardedMachine(GuardedInputs):
-    """The session's machine with a guard. Pure, as the session is."""
+    """The session's machine with a guard. It is pure, like the session."""
 
     def __init__(self, machine: Machine, guard: Guard, session_id: str) -> None:
         super().__init__(machine, guard, session_id)
@@ -60,11 +60,11 @@ class GuardedMachine(GuardedInputs):
         self._started = 0
         """The number of the newest window."""
         self._answer = 0
-        """The number of the present answer. A verdict may come after the next answer has begun."""
+        """The number of the present answer. It is needed because a verdict may come after the next answer has begun."""
         self._held: deque[_Held] = deque()
         """The frames to the client that wait, in order."""
         self._transcripts: dict[int, str] = {}
-        """The texts of windows that the user said, by the number of the window."""
+        """The user's texts that are checked, by the number of their window."""
         self._replaced: list[tuple[str, str]] = []
         self._is_muted = False
         """Whether the rest of the present answer is withheld."""
@@ -78,7 +78,7 @@ class GuardedMachine(GuardedInputs):
         """The number of frames that were withheld."""
 
     def held_bytes(self) -> int:
-        """Return the bytes that the session holds, and those of the frames and messages that wait here."""
+        """Return the bytes that the session holds, plus those of the frames and messages that wait here."""
         return super().held_bytes() + sum(len(it.command.frame) for it in self._held)
 
     @property
@@ -91,10 +91,10 @@ class GuardedMachine(GuardedInputs):
     def _take(self, message: messages.Input, now_s: float) -> Iterator[messages.Command]:
         match message:
             case messages.UpstreamTextReceived(generation, text):
-                # Before the session, whose frames for this text follow.
+                # Watch before the session handles the text, because the session's frames for it follow.
                 yield from self._watch(generation, text)
             case messages.UpstreamLost():
-                # No end of the answer follows, and nothing may wait for it.
+                # The answer gets no end any more, and no frame may wait for that end.
                 yield from self._finish_text()
         yield from super()._take(message, now_s)
 
@@ -105,7 +105,7 @@ class GuardedMachine(GuardedInputs):
         if isinstance(event, openai.ResponseCreated):
             self._is_muted, self._generation = False, generation
             self._answer += 1
-            if not self._held and not self._open:  # a frame of the answer before may still wait
+            if not self._held and not self._open:  # a frame of the previous answer may still wait
                 self._replaced.clear()
         if not self._guard.checks("agent"):
             return
@@ -114,7 +114,7 @@ class GuardedMachine(GuardedInputs):
                 self._generation, self._has_delta = generation, True
                 yield from self._begin_windows(self._windows.add(delta))
             case openai.ResponseOutputTextDone() | openai.ResponseOutputAudioTranscriptDone():
-                if not self._has_delta:  # some servers send the whole text alone
+                if not self._has_delta:  # some servers send only the whole text
                     whole = event.text if isinstance(event, openai.ResponseOutputTextDone) else event.transcript
                     yield from self._begin_windows(self._windows.add(whole or ""))
                 yield from self._finish_text()
@@ -152,7 +152,7 @@ class GuardedMachine(GuardedInputs):
         spoken = frame.get("content") if frame is not None and is_text and is_of_user(frame) else None
         if isinstance(spoken, str) and spoken not in self._typed and self._guard.checks("user"):
             yield from self._begin_window(spoken, "user")
-        # The text of an unfinished window belongs to the next one.
+        # The text of an unfinished window belongs to the next window.
         awaited = self._started + 1 if self._windows.has_rest else self._started
         if self._held or self._open or (self._windows.has_rest and is_of_agent(frame)):
             self._held.append(_Held(awaited, command, self._answer))
@@ -188,13 +188,13 @@ class GuardedMachine(GuardedInputs):
 
     def _judge_window(self, verdict: Verdict, now_s: float) -> Iterator[messages.Command]:
         if not self._open:
-            return  # in a replay alone, whose masked text may have fewer windows
+            return  # this happens only in a replay, whose masked text may have fewer windows
         window = self._open.popleft()
         is_user = self._transcripts.pop(window.number, None) is not None
         if verdict.action == "replace":
             self._replaced.append((window.text.strip(), verdict.text.strip()))
             if not is_user:
-                # The words cannot be cut out of the audio.
+                # The words cannot be removed from the audio, so drop the audio.
                 self._drop(window, audio_only=True)
         elif verdict.action != "pass":
             self._drop(window, audio_only=False, is_user=is_user)
@@ -203,7 +203,7 @@ class GuardedMachine(GuardedInputs):
             if is_present and not is_user and verdict.action != "say":
                 self._is_muted = True
             if is_present and verdict.action in ("block", "cancel"):
-                # A user who spoke was heard: the answer is all that can be stopped.
+                # The agent has already heard a user who spoke, so only the answer can be stopped.
                 yield from self._cancel()
         yield from self._act(verdict, now_s, is_cancelled=True)
         yield from self._release()
@@ -215,7 +215,7 @@ class GuardedMachine(GuardedInputs):
     def _drop(self, window: _Window, *, audio_only: bool, is_user: bool = False) -> None:
         """Drop the held frames of a window.
 
-        With a blocked text of the agent, drop all later frames of the same answer, too.
+        If the window is a blocked text of the agent, also drop all later frames of the same answer.
         """
         kept: deque[_Held] = deque()
         for held in self._held:
@@ -256,7 +256,7 @@ class GuardedMachine(GuardedInputs):
 
 
 def injection(words: str) -> str:
-    """Return the client's message by which the agent says `words` at once, in place of its present speech."""
+    """Return the client's message that makes the agent say `words` at once, in place of its present speech."""
     return orjson.dumps({"type": "InjectAgentMessage", "message": words, "behavior": "interrupt"}).decode()
 
 
@@ -266,7 +266,7 @@ def _as_ended(command: messages.Command) -> messages.Command:
     if isinstance(command, messages.EndSession):
         return msgspec.structs.replace(command, reason=_ENDED.code)
     if isinstance(command, messages.Notify) and getattr(command.notification, "code", None) == "SESSION_ENDED":
-        # The report of the same Error, for the summary of the session.
+        # This is the report of the same Error for the summary of the session.
         failed = msgspec.structs.replace(command.notification, code=_ENDED.code, description=_ENDED.description)
         return messages.Notify(failed)
     return command

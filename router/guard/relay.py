@@ -1,8 +1,8 @@
-"""A machine around a relay, which holds back what the guard has not checked yet. A dialect knows the relay's wire.
+"""A machine around a relay. It holds back texts and audio that the guard has not checked yet.
 
 The agent's text is checked in windows, and each window leaves as one frame. Audio waits for the window of its text, and
-every other frame keeps its place. What follows a blocked text within the same answer is withheld, and the answer is
-cancelled where the wire can do that.
+every other frame keeps its place. The rest of the answer after a blocked text is withheld. If the wire has a message
+for it, the answer is cancelled. A dialect describes the relay's wire.
 """
 
 from __future__ import annotations
@@ -29,26 +29,29 @@ if TYPE_CHECKING:
     from router.guard.rules import Verdict
 
 MAX_TEXTS: Final = 64
-"""The most texts and answers whose fate is remembered. The oldest go first."""
+"""The most texts and answers that are remembered. The oldest are forgotten first."""
 
 
 class _Text(msgspec.Struct):
-    """One text of the agent's: the part without a window, and the part that the client got."""
+    """One text of the agent: the part that is in no window yet, and the part that the client got."""
 
     windows: Windows
     answer: str
     delta: Fields | None = None
-    """The newest frame with a part of the text; each window leaves in one like this."""
+    """The newest frame with a part of the text. Each window leaves in a frame of the same form."""
     passed: str = ""
     is_altered: bool = False
     newest: int = 0
     """The number of the newest window; 0 before the first one."""
     replaced: int = 0
-    """The number of the newest window whose words were replaced. Audio behind it may still have these words."""
+    """The number of the newest window whose words were replaced.
+
+    Audio after that window may still contain these words.
+    """
 
     @property
     def hides_audio(self) -> bool:
-        """Whether the audio that arrives now belongs to replaced words."""
+        """Whether the audio that arrives now contains replaced words."""
         return self.replaced > 0 and self.replaced == self.newest and not self.windows.has_rest
 
 
@@ -63,15 +66,15 @@ class _Window(NamedTuple):
 
 
 class _Frame(msgspec.Struct):
-    """A frame to the client that waits."""
+    """A frame for the client that waits."""
 
     awaited: int
-    """The number of the window that the frame waits for."""
+    """The number of the window whose verdict the frame awaits."""
     command: messages.SendToClient
     fields: Fields | None
     seen: Seen
     text: str | None = None
-    """The text with which the frame leaves; None where the frame is no text that is checked."""
+    """The text with which the frame leaves; None if the frame has no text to check."""
 
 
 _CONTENT: Final = (Kind.DELTA, Kind.AGENT, Kind.AUDIO, Kind.AGENT_ECHO)
@@ -79,7 +82,7 @@ _ECHOES: Final = (Kind.AGENT_ECHO, Kind.USER_ECHO)
 
 
 class GuardedRelay(GuardedInputs):
-    """A relay with a guard. Pure, as the relay is."""
+    """A relay with a guard. It is pure, like the relay."""
 
     def __init__(self, machine: Machine, guard: Guard, session_id: str, dialect: Dialect) -> None:
         super().__init__(machine, guard, session_id)
@@ -92,15 +95,15 @@ class GuardedRelay(GuardedInputs):
         self._muted: dict[str, None] = {}
         """The answers whose content is withheld."""
         self._active: dict[str, None] = {}
-        """The answers that have begun and not ended at the relay."""
+        """The answers that have begun at the relay, and have not ended there."""
         self._last_answer = ""
-        """The answer that began since the user spoke last; empty for none."""
+        """The answer that has begun since the user last spoke; empty for none."""
         self._cancels_next = False
-        """Whether the next answer is one to a blocked text."""
+        """Whether to cancel the next answer, because it responds to a blocked text."""
         self._fates: dict[str, str] = {}
-        """The whole texts that were changed, each with its new text, for their echoes."""
+        """The changed texts, each with its new text. Their echoes get the new text, too."""
         self._say = ""
-        """The words that the agent says as soon as the present answer has ended."""
+        """The words that the agent has to say as soon as the present answer has ended."""
         self._own: list[str] = []
         """The sentences that rules made the agent say. They are not checked."""
         self._now_s = 0.0
@@ -108,7 +111,7 @@ class GuardedRelay(GuardedInputs):
         """The number of frames that were withheld."""
 
     def held_bytes(self) -> int:
-        """Return the bytes that the relay holds, and those of the frames and messages that wait here."""
+        """Return the bytes that the relay holds, plus those of the frames and messages that wait here."""
         return super().held_bytes() + sum(len(it.text or it.command.frame) for it in self._held)
 
     def _handle(self, message: messages.Input, now_s: float) -> Iterator[messages.Command]:
@@ -148,7 +151,7 @@ class GuardedRelay(GuardedInputs):
             if any(it.hides_audio for it in texts):
                 self.dropped += 1
                 return
-            # The rest of a text belongs to its next window, and so does the audio behind it.
+            # The rest of a text belongs to the next window of that text, and the audio after the rest does, too.
             has_rest = any(it.windows.has_rest for it in texts)
         frame.awaited = self._started + has_rest
         if self._held or self._open or has_rest:
@@ -167,7 +170,7 @@ class GuardedRelay(GuardedInputs):
     # Texts for the client.
 
     def _take_text(self, frame: _Frame) -> Iterator[messages.Command]:
-        """Take a frame with a text of the agent's. A text that was flushed leaves before the frame."""
+        """Take a frame with a text of the agent. If it ends a text, the rest of that text leaves before the frame."""
         seen, text = frame.seen, self._text(frame.seen)
         if seen.answer in self._muted and not self._is_own(seen.text):
             text.is_altered = True
@@ -182,7 +185,7 @@ class GuardedRelay(GuardedInputs):
                 yield from self._begin_window("agent", window, _as_delta(text, seen))
             return
         yield from self._flush(seen.key)
-        # Some servers send the whole text alone.
+        # Some servers send only the whole text.
         if seen.text and (seen.kind is Kind.AGENT or not text.newest):
             yield from self._begin_window("agent", seen.text, frame)
         else:
@@ -238,7 +241,7 @@ class GuardedRelay(GuardedInputs):
             if not self._is_own(frame.text or seen.text):
                 self.dropped += 1
                 return
-            del self._muted[seen.answer]  # from here on the answer is the guard's own
+            del self._muted[seen.answer]  # from here on the guard itself speaks in this answer
         text = self._fates.get(seen.text) if seen.kind in _ECHOES else frame.text
         if frame.fields is None:
             yield frame.command
@@ -279,13 +282,13 @@ class GuardedRelay(GuardedInputs):
 
     def _judge_window(self, verdict: Verdict, now_s: float) -> Iterator[messages.Command]:
         if not self._open:
-            return  # in a replay alone, whose masked text may have fewer windows
+            return  # this happens only in a replay, whose masked text may have fewer windows
         window = self._open.popleft()
         if window.source == "agent" and window.answer in self._muted:
-            verdict = PASS  # its frames are withheld already
+            verdict = PASS  # the frames of the window are already withheld
         if verdict.action == "replace":
             self._change(window, verdict.text)
-            # The words cannot be cut out of the audio.
+            # The words cannot be removed from the audio, so drop the audio.
             self._drop_audio(window)
         elif verdict.action != "pass":
             self._change(window, "")
@@ -318,7 +321,7 @@ class GuardedRelay(GuardedInputs):
             self._held = deque(kept)
 
     def _stop_answer(self, window: _Window) -> Iterator[messages.Command]:
-        """Withhold and cancel the answer of a blocked text, or the answer to a blocked text of the user."""
+        """Withhold and cancel the answer that has a blocked text, or that responds to a blocked text of the user."""
         answer = window.answer if window.source == "agent" or window.answer else self._last_answer
         if answer:
             self._mute(answer)
@@ -356,7 +359,7 @@ class GuardedRelay(GuardedInputs):
                 yield from self._pass_on(self._dialect.ended(command))
 
     def _say_now(self) -> Iterator[messages.Command]:
-        """Make the agent say the words that wait, once no answer is active that has to be cancelled first."""
+        """Make the agent say the waiting words, unless an active answer has to be cancelled first."""
         if self._say and (self._dialect.interrupts or not self._active):
             words, self._say = self._say, ""
             message = self._dialect.say(words)

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_TEXT_CHARS: Final = 20_000
-"""The longest text of one search. A longer one is searched in pieces, because the time of a search may grow with the
-square of the length."""
+"""The longest text of one search.
+
+A longer text is searched in pieces, because the time of a search may grow with the square of the length.
+"""
 
 OVERLAP_CHARS: Final = 1000
 """The characters at the end of a piece that the next piece repeats, so that words across the border are found."""
@@ -38,7 +40,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
     action: Action = "pass"
     text: str = ""
-    """The new text, for `replace`; the words of the agent, for `say`."""
+    """For `replace` the new text, and for `say` the words that the agent speaks."""
 
 
 PASS: Final = Verdict()
@@ -47,7 +49,7 @@ PASS: Final = Verdict()
 def judge(rules: tuple[Rule, ...], check: CheckText) -> Verdict:
     """Return the verdict of the first rule whose expression is in the text and whose action is not `replace`.
 
-    Without such a rule, all `replace` rules that match give one verdict together; otherwise the text passes.
+    Without such a rule, all matching `replace` rules together give one verdict. If none matches, the text passes.
     """
     text, is_replaced = check.text, False
     for rule in rules:
@@ -63,7 +65,9 @@ def judge(rules: tuple[Rule, ...], check: CheckText) -> Verdict:
 
 
 def verdict_of(answer: Any) -> Verdict:
-    """Return the verdict that a URL or a function answered: None, or a mapping with `action` and perhaps `text`.
+    """Return the verdict in the answer of a URL or a function.
+
+    The answer is None, or a mapping with `action` and perhaps `text`.
 
     Raises:
         ValueError: the answer is neither.

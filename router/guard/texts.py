@@ -1,4 +1,4 @@
-"""The frames of both sides, and the texts in them. Pure."""
+"""The frames of client and upstream, and the texts in them. Pure."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from router.config.guard import Source
 
 WITHHELD: Final = "The output of the function was withheld."
-"""The output that the model gets in place of a blocked one, because its call needs an answer."""
+"""The output that the model gets in place of a blocked output, because its call needs one."""
 
 MAX_LEVELS: Final = 32
-"""The nested levels that are searched for a text. An item has five."""
+"""The most nested levels in which a text is searched. An item has five."""
 
 _TEXT_FRAMES: Final = frozenset({"ConversationText", "History"})
 
 
 def decoded(frame: str | bytes) -> dict[str, Any] | None:
-    """Return the JSON object in a text frame; None for audio, and an empty one for other JSON."""
+    """Return the JSON object in a text frame. Return None for audio, and an empty object for other JSON."""
     if isinstance(frame, bytes):
         return None
     found = orjson.loads(frame)
@@ -43,7 +43,7 @@ def is_of_user(frame: dict[str, Any]) -> bool:
 
 _ANSWER: Final = "FunctionCallResponse"
 _OUTPUTS: Final = ("content", "result", "error")
-"""The fields of a `FunctionCallResponse` that may have the output. It is any JSON value."""
+"""The fields of a `FunctionCallResponse` that may have the output, which is any JSON value."""
 
 _TEXTS: Final[dict[str, Source]] = {
     "InjectUserMessage": "user",
@@ -51,11 +51,11 @@ _TEXTS: Final[dict[str, Source]] = {
     "conversation.item.create": "user",
     "response.create": "user",
 }
-"""The client's messages with a text, and the side that says it."""
+"""The client's messages with a text, each with the source of the text."""
 
 
 def said_by_client(text: str) -> bool:
-    """Whether a client's message may have a text to check, without parsing the message.
+    """Whether a client's message may have a text to check. The message is not parsed for this.
 
     An escaped character counts, too, because it may hide the message's type.
     """
@@ -63,7 +63,7 @@ def said_by_client(text: str) -> bool:
 
 
 def said(message: messages.Input) -> tuple[Source | None, str]:
-    """Return the source of a message and its texts, a line for each; None and no text where nothing is said."""
+    """Return the source of a message, and its texts, a line for each; None and an empty text if it has no text."""
     if isinstance(message, messages.WorkDone):
         return "function", str(message.result)
     if not isinstance(message, messages.ClientTextReceived):
@@ -83,7 +83,7 @@ def said(message: messages.Input) -> tuple[Source | None, str]:
 def _outputs(found: dict[str, Any]) -> Iterator[str]:
     """Yield the outputs in a `FunctionCallResponse`.
 
-    A text is yielded as it is, any other value as the JSON that the model reads.
+    Yield a text unchanged, and any other value as the JSON that the model gets.
     """
     for name in _OUTPUTS:
         value = found.get(name)
@@ -123,7 +123,7 @@ def _json(text: str) -> dict[str, Any]:
 
 
 def with_text(message: messages.Input, text: str) -> messages.Input | None:
-    """Return the message with another text in place of its own; None where it has several texts."""
+    """Return the message with `text` in place of its own text; None if it has several texts."""
     if isinstance(message, messages.WorkDone):
         return msgspec.structs.replace(message, result=text)
     assert isinstance(message, messages.ClientTextReceived)  # noqa: S101 - nothing else is said
@@ -147,6 +147,6 @@ def with_text(message: messages.Input, text: str) -> messages.Input | None:
 
 
 def withheld(message: messages.Input) -> messages.Input | None:
-    """Return what the session gets in place of a blocked message: an output for a function, otherwise nothing."""
+    """Return the message that replaces a blocked one: an output for a function, otherwise None."""
     source, _ = said(message)
     return with_text(message, WITHHELD) if source == "function" else None

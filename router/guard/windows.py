@@ -12,7 +12,7 @@ _SENTENCE_END: Final = re.compile(r"[.!?\u2026\u3002\uff01\uff1f]['\")\]]?\s")
 
 
 class Windows:
-    """The text of one answer so far, without the windows that were taken."""
+    """The text of one answer so far, without the windows that were already returned."""
 
     __slots__ = ("_chars", "_rest")
 
@@ -22,21 +22,21 @@ class Windows:
 
     @property
     def has_rest(self) -> bool:
-        """Whether there is text that no window has."""
+        """Whether there is text that is in no window yet."""
         return bool(self._rest)
 
     def add(self, delta: str) -> Iterator[str]:
         """Add a part of the text, and return the windows that are complete."""
         text, start = self._rest + delta, 0
         while end := self._end(text, start):
-            # Set at once: the caller looks at it between two windows.
+            # Set the rest now, because the caller reads it between two windows.
             self._rest = text[end : end + 1]
             yield text[start:end]
             start = end
         self._rest = text[start:]
 
     def flush(self) -> Iterator[str]:
-        """Return the rest of an answer that has ended as its last window, if there is a rest."""
+        """Return the rest of the text as the last window, because the answer has ended. Without a rest return none."""
         rest, self._rest = self._rest, ""
         if rest:
             yield rest
@@ -49,5 +49,5 @@ class Windows:
             return found.end()
         if len(text) < most:
             return 0
-        # A word that is longer than the window is cut.
+        # Cut a word that is longer than the window.
         return text.rfind(" ", start, most) + 1 or most

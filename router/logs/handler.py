@@ -1,6 +1,7 @@
 """A log handler that never blocks its caller, because a separate thread writes the lines.
 
-Dispatchers log, too. If they wrote, a log that stalls (a full pipe, a slow disk) would stall every session.
+Dispatchers log, too. If they wrote the lines themselves, a log that stalls (a full pipe, a slow disk) would stall every
+session.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ MAX_LINES: Final = 10_000
 """The most lines that wait for the thread. Further lines are dropped, and one line reports their number."""
 
 FLUSH_S: Final = 1.0
-"""The longest time in seconds that the end of the process waits for a stalled stream."""
+"""At its end the process waits at most this many seconds for a stalled stream."""
 
 
 class BackgroundHandler(logging.Handler):
-    """A handler that formats lines on the caller's thread, in order, and writes them on a separate thread."""
+    """A handler that formats lines on the caller's thread, and writes them in order on a separate thread."""
 
     _lines: queue.Queue[str | None]
     _writer: threading.Thread | None
@@ -44,7 +45,7 @@ class BackgroundHandler(logging.Handler):
         _handlers.add(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Queue a line, or drop it when `MAX_LINES` wait. `logging` holds this handler's lock meanwhile."""
+        """Queue a line, or drop it if `MAX_LINES` lines wait. `logging` holds this handler's lock during the call."""
         try:
             taken = self._repeats.take(record)
             if taken is None:
@@ -53,7 +54,7 @@ class BackgroundHandler(logging.Handler):
         except Exception:  # noqa: BLE001 - as every handler of `logging` does
             self.handleError(record)
             return
-        if sys.is_finalizing():  # a late warning, such as a ResourceWarning: no thread can be started any more
+        if sys.is_finalizing():  # at this time, as for a late ResourceWarning, no thread can be started
             self._write_line(line)
             return
         if self._writer is None:
@@ -61,7 +62,7 @@ class BackgroundHandler(logging.Handler):
             self._writer.start()
         if self._dropped and self._put(self.format(_record_of(_SLOW, self._dropped))):
             self._dropped = 0
-        # Levels below info are chosen by an operator who looks for something.
+        # An operator who chose a level below info is looking for something, so its lines have no limit.
         if record.levelno >= logging.INFO and not self._budget.take(len(line), time.monotonic()):
             self._beyond_budget += 1
             return
@@ -71,7 +72,7 @@ class BackgroundHandler(logging.Handler):
             self._dropped += 1
 
     def flush(self) -> None:
-        """Wait until every queued line is written, but at most `FLUSH_S`."""
+        """Wait until every queued line is written, but at most `FLUSH_S` seconds."""
         lines = self._lines
         if self._writer is not None:
             with lines.all_tasks_done:
@@ -87,7 +88,8 @@ class BackgroundHandler(logging.Handler):
         super().close()
 
     def _begin(self) -> None:
-        # Called in the child of a fork, too: it has the queue's locks as they were at the fork, and no thread.
+        # This is also called in the child of a fork, which has copies of the queue's locks in their state at the fork,
+        # and no thread.
         self._lines = queue.Queue(MAX_LINES)
         self._writer = None
         self._repeats = Repeats(self.handle)
@@ -125,7 +127,8 @@ _handlers: weakref.WeakSet[BackgroundHandler] = weakref.WeakSet()
 
 
 def _with_a_buffer_of_its_own(stream: TextIO) -> TextIO:
-    # A thread of the parent may hold the lock of the stream's buffer at a fork. No thread unlocks the child's copy.
+    # At a fork, a thread of the parent may hold the lock of the stream's buffer. No thread would release the child's
+    # copy.
     try:
         return open(stream.fileno(), "w", encoding=stream.encoding, errors=stream.errors, closefd=False)
     except (AttributeError, OSError, ValueError):  # no file, or closed

@@ -25,12 +25,15 @@ def number(level: str) -> int:
 
 
 def set_level(level: str) -> None:
-    """Write lines of at least `level` from now on; lines of the libraries `NOISY` at least from `info` on."""
+    """Write lines of at least `level` from now on.
+
+    Write lines of the libraries in `NOISY` only if they are also at least `info`.
+    """
     logging.getLogger().setLevel(number(level))
     for name in NOISY:
         logging.getLogger(name).setLevel(max(logging.INFO, number(level)))
 
 
 def level_after(steps: int, configured: str) -> str:
-    """Return the level after `steps` signals SIGUSR2, where `configured` is the level at the start."""
+    """Return the level after `steps` signals SIGUSR2. `configured` is the level at the start."""
     return (configured, *CYCLE)[steps % (len(CYCLE) + 1)]

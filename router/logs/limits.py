@@ -1,10 +1,11 @@
-"""The rate of log lines that a peer can cause: a few of each kind within a time, and the number of the others.
+"""The rate of log lines that a peer can cause: a few of each kind within a time, then the number of the rest.
 
 Pure. Each session has a limiter, and the handler of the process has one for the web server's lines.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -20,10 +21,13 @@ MAX_LINE_CHARS: Final = 2000
 
 BURST_BYTES: Final = 4 * 1024 * 1024
 BYTES_PER_S: Final = 512 * 1024
-"""The bytes a second that a process may write, more than several hundred new sessions a second need."""
+"""The bytes of log lines that a process may write in a second. Several hundred new sessions in a second need less."""
 
 _MAX_KINDS: Final = 64
-"""The most kinds with a separate rate. All further kinds share one rate, because a peer may invent any number."""
+"""The most kinds with a separate rate.
+
+All further kinds share one rate, because a peer may invent any number of kinds.
+"""
 
 _KIND_CHARS: Final = 24
 _DIGITS: Final = {ord(digit): None for digit in "0123456789"}
@@ -31,7 +35,8 @@ _DIGITS: Final = {ord(digit): None for digit in "0123456789"}
 
 def kind_of(line: str) -> str:
     """Return the kind of a line: its first characters, without digits."""
-    return line[: 2 * _KIND_CHARS].translate(_DIGITS)[:_KIND_CHARS]
+    # Each session keeps its kinds, and all sessions have the same few.
+    return sys.intern(line[: 2 * _KIND_CHARS].translate(_DIGITS)[:_KIND_CHARS])
 
 
 def shortened(line: str) -> str:
@@ -40,7 +45,7 @@ def shortened(line: str) -> str:
 
 
 def counted(line: str, missed: int) -> str:
-    """Return a line, with a note of the `missed` lines of its kind that were left out before."""
+    """Return a line. If lines of its kind were left out before it, add their number `missed`."""
     return f"{line} (and {missed} more of this kind)" if missed else line
 
 
@@ -53,7 +58,10 @@ class LineLimiter:
         self._windows: dict[str, Window] = {}
 
     def take(self, kind: str, now_s: float) -> int | None:
-        """Count a line. Return how many of its kind were left out before, or None to leave out this line, too."""
+        """Count a line.
+
+        Return the number of omitted lines of its kind before it, or None if this line must be omitted, too.
+        """
         if kind not in self._windows and len(self._windows) >= _MAX_KINDS:
             kind = ""
         window = self._windows.setdefault(kind, Window(now_s))
@@ -68,12 +76,12 @@ class LineLimiter:
         return missed
 
     def missed(self) -> Iterator[tuple[str, int]]:
-        """Yield each kind of which lines are left out in the present window, with their number."""
+        """Yield each kind with lines that were left out in the present window, and their number."""
         yield from ((kind, window.missed) for kind, window in self._windows.items() if window.missed)
 
 
 class ByteBudget:
-    """The bytes of log lines that a process may write: a burst, and a rate. Not thread-safe."""
+    """The budget of bytes for the log lines of a process: a burst, and a rate. Not thread-safe."""
 
     __slots__ = ("_at_s", "_left")
 
@@ -92,7 +100,7 @@ class ByteBudget:
 
 
 class Window:
-    """The count of one kind of lines since a time."""
+    """The number of lines of one kind since a time."""
 
     __slots__ = ("began_s", "lines", "missed")
 

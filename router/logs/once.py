@@ -1,4 +1,4 @@
-"""Lines that a server logs once, although each of its workers has the reason: a set of names in shared memory.
+"""Lines that a server logs once, and not once in each worker: a set of names in shared memory.
 
 Two workers that meet a name at the same moment may both log it.
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from router.shared_areas import Areas
 
 PLACES: Final = 128
-"""The most names that are kept. Beyond it no name counts as new, because a peer may invent any number."""
+"""The most names that are kept. Beyond it no name counts as new, because a peer may invent any number of names."""
 
 _BYTES: Final = 8
 """The number of bytes in a name's hash."""
@@ -22,7 +22,10 @@ _FREE: Final = bytes(_BYTES)
 
 
 class Once:
-    """The names so far, made before the first fork, or for one process. The caller's lock has to guard each use."""
+    """The names so far. The memory is made before the first fork, or for one process.
+
+    The caller's lock has to guard each use.
+    """
 
     def __init__(self, areas: Areas = OWN) -> None:
         self._memory = areas.memory("once", PLACES * _BYTES)

@@ -1,4 +1,4 @@
-"""Failures of one kind: the first lines of a minute are written, and then one line that counts the others.
+"""Failures of one kind. The first lines of a minute are written, and then one line that counts the rest.
 
 If a thousand calls fail alike, a thousand lines would hide every other failure.
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_ALIKE: Final = 20
-"""The most lines of one kind that are written in each window."""
+"""The most lines of one kind that are written in a minute."""
 
 WINDOW_S: Final = 60.0
 
@@ -49,7 +49,7 @@ class Repeats:
         self._timer: threading.Timer | None = None
 
     def take(self, record: logging.LogRecord) -> logging.LogRecord | None:
-        """Return the line to write now, perhaps at another level, or None for a line that is only counted."""
+        """Return the line to write now, perhaps with another level. Return None if the line is only counted."""
         if record.levelno < logging.WARNING or hasattr(record, SUMMED):
             return record
         key = _key(record)
@@ -72,7 +72,7 @@ class Repeats:
         return _demoted(record) if hasattr(record, SUMMARY) else None
 
     def flush(self) -> None:
-        """Write the line that counts the others, for each kind, and forget all kinds."""
+        """Write the line that counts the omitted lines, for each kind. Then forget all kinds."""
         with self._lock:
             kinds, self._kinds = self._kinds, {}
             timer, self._timer = self._timer, None
@@ -83,7 +83,7 @@ class Repeats:
                 self._emit(_sum_of(kind))
 
     def _start_timer(self) -> None:
-        # Without it the sum would wait for the next failure of this kind, which may never come.
+        # Without the timer, the count would be written only with the next failure of this kind, which may never come.
         if self._timer is None:
             self._timer = threading.Timer(WINDOW_S, self.flush)
             self._timer.daemon = True
@@ -94,7 +94,7 @@ SUMMARY: Final = "duration_s"
 """The attribute of a log record that marks a session's summary."""
 
 SUMMED: Final = "alike"
-"""The attribute of a log record that marks a line that counts others."""
+"""The attribute of a log record that marks a line as the count of other lines."""
 
 
 def _key(record: logging.LogRecord) -> tuple[str, int, str]:

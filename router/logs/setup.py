@@ -1,8 +1,8 @@
 """Logging: one pipeline for every line of the process, as text or JSON, on stderr, without credentials.
 
-The command calls `configure` once; the library itself never configures logging. Modules log through the standard
-library or through structlog. The lines of both pass this pipeline, and so do gunicorn's lines, Python's warnings and
-uncaught exceptions.
+The command calls `configure` once. A router in a host application never configures logging. Modules log through the
+standard library or through structlog. The lines of both pass this pipeline, and so do gunicorn's lines, Python's
+warnings and uncaught exceptions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from actors import log_context
 from router.logs.handler import BackgroundHandler
 from router.logs.levels import set_level
 from router.logs.limits import LineLimiter, counted, kind_of, shortened
-from router.secrets import Redactor
+from router.secrets import CREDENTIALS, MASK, Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,16 +34,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 HANDLER_NAME: Final = "router"
-MASK: Final = "***"
-
-CREDENTIALS: Final = (
-    r"(?<=[?&]token=)[^&\s\"']+",  # a client's credential in the query of its request
-    r"(?<=[?&]resume=)[^&\s\"']+",  # the right to a kept call
-    r"(?<=[Bb]earer )[\w.~+/=-]{8,}",
-    r"\bsk-[\w-]{8,}\.\.\.[\w-]+",  # a key that was shortened
-    r"\bsk-[\w-]{16,}",  # a key that is not configured, in a client's message or an upstream's error
-)
-"""Patterns of texts that look like a credential. Such texts are masked in addition to the configured credentials."""
 
 _WEB_SERVER: Final = "gunicorn.error"
 """The logger of gunicorn's own lines: its start, its workers, invalid requests."""
@@ -89,8 +79,8 @@ def configure(level: str, format: str, secrets: Iterable[str] = (), *, stream: T
 class _WebServerLines(logging.Filter):
     """A filter that limits the rate of the web server's warnings, and removes the quoted request from them.
 
-    Any client can cause them: without the filter an invalid request of 8 kB gives 8 kB of log. A malformed header may
-    hold a token.
+    Any client can cause such warnings. Without the filter an invalid request of 8 kB would add 8 kB to the log, and a
+    malformed header in it may hold a token.
     """
 
     def __init__(self) -> None:
@@ -107,13 +97,13 @@ class _WebServerLines(logging.Filter):
         if missed is None:
             return False
         record.msg, record.args = counted(shortened(line), missed), ()
-        # The formatter of another handler may have left the whole text.
+        # The formatter of another handler may have stored the whole text here.
         record.__dict__.pop("message", None)
         return True
 
 
 class _MaskingFormatter(structlog.stdlib.ProcessorFormatter):
-    """A formatter that masks the finished text, so that no part of a line (an argument, a traceback) escapes."""
+    """A formatter that masks the finished text, so that each part of a line (an argument, a traceback) is masked."""
 
     def __init__(self, renderers: list[Processor], redactor: Redactor) -> None:
         remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
@@ -125,19 +115,20 @@ class _MaskingFormatter(structlog.stdlib.ProcessorFormatter):
 
 
 def _drop_foreign_message(_logger: WrappedLogger, _name: str, event_dict: EventDict) -> EventDict:
-    # The formatter of another handler leaves its text in the record, where it looks like an extra field.
+    # The formatter of another handler stores its text in the record, where it looks like an extra field.
     if event_dict.get("message") == event_dict.get("event"):
         event_dict.pop("message", None)
     return event_dict
 
 
 def _add_context(_logger: WrappedLogger, _name: str, event_dict: EventDict) -> EventDict:
-    # The fields of the session that this thread works for, where the line has none of its own.
+    # Add the fields of the session for which this thread works. The line's own fields take precedence.
     return {**log_context.CURRENT.get(), **event_dict}
 
 
 def _shorten(_logger: WrappedLogger, _name: str, event_dict: EventDict) -> EventDict:
-    # For people: the sentence names the session already, and only its last line has more to say.
+    # This is for people: the sentence already names the session, and only a session's last line has further fields to
+    # show.
     if str(event_dict.get("session")) in str(event_dict.get("event")):
         hidden = _OF_A_SESSION if "duration_s" not in event_dict else ("session",)
         return {key: value for key, value in event_dict.items() if key not in hidden and value is not None}
@@ -168,7 +159,7 @@ def _renderers(format_: str, *, colors: bool) -> list[Processor]:
         structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S.%f", utc=False),
         _shorten,
         _escape_control,
-        # The default prints local variables, and with them credentials, where `rich` happens to be installed.
+        # If `rich` is installed, the default formatter would print local variables, and with them credentials.
         structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback),
     ]
 
@@ -181,7 +172,7 @@ def _render_json(_logger: WrappedLogger, _name: str, event_dict: EventDict) -> s
 
 
 def _escape_control(_logger: WrappedLogger, _name: str, event_dict: EventDict) -> EventDict:
-    # A text of a peer may be part of an event: it must neither steer the terminal nor forge a line.
+    # An event may contain a text of a peer. That text must neither control the terminal nor imitate a log line.
     event = str(event_dict.get("event", ""))
     visible = _CONTROL.sub(lambda found: repr(found[0])[1:-1], event)
     return {**event_dict, "event": visible.replace("\n", "\n    ")}

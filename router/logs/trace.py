@@ -25,11 +25,11 @@ _TYPE: Final = re.compile(r'\{\s*"type":\s*"([^"]{1,100})"')
 """The beginning of most messages. It gives the type, so that long messages with audio need not be parsed."""
 
 _AUDIO: Final = re.compile(r'("(?:audio|delta)":\s*)"[A-Za-z0-9+/=]{32,}"')
-"""Audio as base64. A spoken text of 32 characters contains a space, and so does not match."""
+"""Audio as base64. A text of speech with 32 characters contains a space, and so does not match."""
 
 
 def is_on() -> bool:
-    """Whether messages are logged. Asked at the start of a session, which is then traced as a whole or not at all."""
+    """Whether messages are logged. A session asks only at its start, so it is traced as a whole or not at all."""
     return logger.isEnabledFor(TRACE)
 
 
@@ -42,7 +42,7 @@ class TracedMachine:
         self._machine = machine
         self._log_fields = log_fields
         self._content = content
-        """A function that returns a message's text without credentials; None where no content is logged."""
+        """A function that returns a message's text without credentials; None if no content is logged."""
         self._generation = 0
 
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
@@ -85,7 +85,7 @@ class TracedMachine:
             "bytes": len(frame.encode()) if isinstance(frame, str) else len(frame),
         }
         if is_text and self._content is not None:
-            # Redacted before it is cut: half of a credential would not be recognized.
+            # Redact before the cut, because half of a credential would not be recognized.
             fields["content"] = self._content(_without_audio(str(frame)))[:MAX_CONTENT_CHARS]
         logger.log(TRACE, "session %s: %s %s %s", fields["session"], leg, way, kind, extra=fields)
 

@@ -1,8 +1,8 @@
 """The usage log: a line of JSON for each session that ended, in a file that the operator rotates.
 
-The file is opened anew for each line, so after a rename the next line makes a new file. One call writes the line. A
-lock on the file keeps the lines of several workers apart, and a line that an earlier process did not finish is ended
-first.
+The file is opened again for each line, so after a rename the next line makes a new file. One system call writes the
+line. A lock on the file separates the lines of several workers. If an earlier process left an unfinished line, a line
+break is written first.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ MAX_LINES: Final = 10_000
 """The most lines that wait for a disk that stalls. Further lines go to the log instead of the file."""
 
 CLOSE_S: Final = 2.0
-"""The longest time in seconds that the end of the process waits for the remaining lines."""
+"""At its end the process waits at most this many seconds for the remaining lines."""
 
 LOCK_S: Final = 5.0
 """The longest wait in seconds for the file's lock, which another worker holds during one write."""
 LOCK_POLL_S: Final = 0.01
 
 MODE: Final = 0o640
-"""The permissions of a new file: its lines name principals, so only its owner and group may read the file."""
+"""The permissions of a new file. Its lines name principals, so only its owner and group may read it."""
 
 
 class UsageLog:
@@ -42,7 +42,7 @@ class UsageLog:
         self._thread: threading.Thread | None = None
 
     def check(self) -> None:
-        """Open the file, so that a path that cannot be written is noticed at the start.
+        """Open the file, so that a path that cannot be written causes an error at the start.
 
         Raises:
             OSError: the file cannot be written.
@@ -65,7 +65,7 @@ class UsageLog:
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:
-            # A full queue means a disk that stalls: the thread is a daemon, and ends with the process.
+            # If the queue is full, the disk stalls. The thread is a daemon, and ends with the process.
             with contextlib.suppress(queue.Full):
                 self._lines.put(None, timeout=CLOSE_S)
             thread.join(CLOSE_S)
@@ -73,7 +73,7 @@ class UsageLog:
                 if (line := self._lines.get_nowait()) is not None:
                     self._report(line, "it is too slow")
             if thread.is_alive():
-                self._lines.put(None)  # for the time when the disk goes on
+                self._lines.put(None)  # the thread ends with this if the disk works again
 
     def _run(self) -> None:
         while (line := self._lines.get()) is not None:
@@ -83,7 +83,7 @@ class UsageLog:
                 self._report(line, error.strerror)
 
     def _report(self, line: bytes, problem: str | None) -> None:
-        # The bill depends on these lines: each that is lost is in the log instead.
+        # Bills depend on these lines, so a lost line goes to the log instead.
         logger.error("the usage log %s cannot be written (%s): %s", self.path, problem, line.decode())
 
 
@@ -95,12 +95,12 @@ def append(path: str, line: bytes) -> None:
     """
     descriptor = _open(path)
     try:
-        _lock(descriptor)  # released as the descriptor is closed
+        _lock(descriptor)  # closing the descriptor releases the lock
         size = os.fstat(descriptor).st_size
         is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
         text = (b"\n" if is_torn else b"") + line + b"\n"
         written = os.write(descriptor, text)
-        if written < len(text):  # the disk is full: no half of a line stays
+        if written < len(text):  # the disk is full, and no part of a line must stay
             os.ftruncate(descriptor, size)
             raise OSError(28, "No space left on device")
     finally:
@@ -115,7 +115,7 @@ def _lock(descriptor: int) -> None:
         except BlockingIOError as error:
             if time.monotonic() > until_s:
                 raise OSError(error.errno, "another process holds its lock") from None
-            time.sleep(LOCK_POLL_S)  # a lock of a file has no time-out
+            time.sleep(LOCK_POLL_S)  # poll, because a lock on a file has no time-out
         else:
             return
 

@@ -2,8 +2,8 @@
 
 `catalog`     every metric: its name, its labels, its buckets
 `memory`      rows of numbers in shared memory, one segment for each worker
-`metrics`     the counters of one process; the only writer of its segment
+`metrics`     the counters of one process, which is the only writer of its segment
 `history`     the last hour in points of 15 s, for the administrators' page
 `exposition`  the page: the segments of all workers added up
-`protobuf`    its binary format, with native histograms; pure
+`protobuf`    the binary format of the page, with native histograms; pure
 """

@@ -1,7 +1,7 @@
 """Every metric: its name, its labels, and how the values of several workers are merged.
 
-A label has few values, from a closed list or from the configuration. A session, a principal or an address is never a
-label.
+A label has few values, from a closed list or from the configuration. A session, a principal or an address is never the
+value of a label.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ NATIVE_ZERO_S: Final = 2.0**-10
 """The largest observation of the zero bucket, in seconds: 1 ms."""
 NATIVE_FIRST: Final = -39
 NATIVE_LAST: Final = 24
-"""The indexes of the first and last native bucket. That of index i ends at 2**(i / 4) seconds; the last ends at 64 s,
-and has all longer observations, too."""
+"""The indexes of the first and last native bucket. The bucket of index i ends at 2**(i / 4) seconds.
+
+The last one ends at 64 s, and also has all longer observations.
+"""
 NATIVE_BUCKETS: Final = NATIVE_LAST - NATIVE_FIRST + 1
 
 Kind = Literal["counter", "gauge", "histogram"]
@@ -38,15 +40,15 @@ class Metric(NamedTuple):
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
-    """The upper bounds of a histogram, in seconds, without the infinite one."""
+    """The upper bounds of a histogram's buckets, in seconds, without the infinite bound."""
     merge: Literal["sum", "max"] = "sum"
-    """Whether the page shows the sum or the largest of the workers' values."""
+    """Whether the page shows the sum or the maximum of the workers' values."""
     initial: tuple[tuple[str, ...], ...] = ()
     """The label sets that exist with 0 from the start, so that Prometheus sees the first event as a rise."""
 
     @property
     def size(self) -> int:
-        """The count of numbers in a row: 1, or for a histogram those of `parts`."""
+        """The count of numbers in a row: 1, or for a histogram the count of all numbers in `parts`."""
         return len(self.buckets) + 3 + NATIVE_BUCKETS if self.kind == "histogram" else 1
 
     @property
@@ -230,10 +232,13 @@ HEALTH_STORE_AWAY: Final = Metric(
 RECOVERIES: Final = Metric(
     "switchboard_recoveries_total",
     "counter",
-    "Sessions of workers that died: another worker continues them, or they were lost.",
+    "Sessions of workers that died: another worker continues them, or they were lost. A session that is unkept would be"
+    " lost, because memory or descriptors ran out.",
     ("result",),
-    initial=(("recovered",), ("lost",)),
+    initial=(("recovered",), ("lost",), ("unkept",)),
 )
+UNKEPT: Final = ("unkept",)
+
 WORKER_DEATHS: Final = Metric(
     "switchboard_worker_deaths_total", "counter", "Workers that ended by themselves.", initial=((),)
 )

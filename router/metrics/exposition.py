@@ -1,4 +1,4 @@
-"""The page that Prometheus scrapes: the segments of all workers added up, in prometheus-client's exposition."""
+"""The page that Prometheus scrapes: the sums over the segments of all workers, in prometheus-client's formats."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BUILD_INFO: Final = Metric(
 def page(segments: Iterable[Segment], version: str, accept: str) -> tuple[bytes, str]:
     """Return the page and its content type, for the header `Accept` of a scraper.
 
-    The formats are the binary one with native histograms, OpenMetrics, and the text format.
+    The formats are the binary format with native histograms, OpenMetrics, and the text format.
     """
     if protobuf.is_wanted(accept):
         rows = merged(segments)
@@ -58,7 +58,10 @@ def _build_info(version: str) -> dict[tuple[str, ...], Numbers]:
 
 
 def merged(segments: Iterable[Segment]) -> dict[str, dict[tuple[str, ...], Numbers]]:
-    """Return the numbers of each metric, by label values, merged over all segments. `MAX_LABEL_SETS` holds."""
+    """Return the numbers of each metric, by label values, merged over all segments.
+
+    A metric has at most `MAX_LABEL_SETS` sets.
+    """
     found: dict[str, dict[tuple[str, ...], Numbers]] = {}
     for segment in segments:
         for key, _, numbers in segment.rows():
@@ -82,7 +85,8 @@ def _merge(
 
 
 def _bounded(metric: Metric, rows: dict[tuple[str, ...], Numbers]) -> dict[tuple[str, ...], Numbers]:
-    # Each worker holds the bound; together they may exceed it. In a fixed order, so that each scrape keeps the same.
+    # Each worker keeps the bound, but together they may exceed it. The order is fixed, so that each scrape keeps the
+    # same sets.
     if len(rows) <= catalog.MAX_LABEL_SETS:
         return rows
     other = (catalog.OTHER,) * len(metric.labels)

@@ -1,6 +1,6 @@
 """The last hour in points of 15 s, for the administrators' page: a ring in memory that the workers share.
 
-The first worker that finds a point due writes it. Two workers may write a point at once, with nearly equal numbers.
+The first worker that sees a due point writes it. If two workers write it at once, their numbers are nearly equal.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Point(msgspec.Struct, frozen=True):
     """The counters of all workers at one moment."""
 
     step: int
-    """The time of the point: the number of 15 s steps since 1970."""
+    """The time of the point, as the number of 15 s steps since 1970."""
     sessions: float
     ended: float
     failed: float
@@ -66,7 +66,7 @@ class History:
             _POINT.pack_into(self._memory, place, step, *fields, *point.latencies)
 
     def series(self, unix_s: float | None = None) -> list[dict[str, Any]]:
-        """Return the points of the last hour, oldest first, each as the changes since its predecessor."""
+        """Return the points of the last hour, the oldest first. Each point has the changes since the previous point."""
         newest = int((time.time() if unix_s is None else unix_s) // STEP_S)
         points = sorted((it for it in self._points() if newest - POINTS < it.step <= newest), key=lambda it: it.step)
         return [_change(before, after) for before, after in itertools.pairwise(points)]
@@ -112,9 +112,9 @@ def _change(before: Point, after: Point) -> dict[str, Any]:
 
 
 def quantile_ms(counts: Sequence[float], share: float) -> int | None:
-    """Return the quantile at `share` (0 to 1) of latencies that buckets count, in ms; None without latencies.
+    """Return the quantile at `share` (0 to 1) of latencies that are counted in buckets, in ms; None without latencies.
 
-    Inside a bucket the latencies count as evenly spread, as Prometheus does. A latency in the last bucket, which has no
+    Like Prometheus, assume that the latencies in a bucket are evenly spread. A latency in the last bucket, which has no
     upper bound, counts as the lower bound.
     """
     wanted, before = sum(counts) * share, 0.0

@@ -1,8 +1,8 @@
-"""Rows of numbers in memory that processes share: a key, and a number or several.
+"""Rows in memory that processes share. A row has a key, and one or more numbers.
 
 A segment has one writer and any number of readers, and no lock between processes. The writer writes a whole row before
-the segment's length includes it, and a row never moves. A number is eight aligned bytes, so a reader never sees half of
-a change. The next worker of a slot continues the rows of its dead predecessor, so no counter falls.
+the segment's length includes it, and a row never moves. A number is eight aligned bytes, so a reader never sees a
+partial change. The next worker of a slot continues the rows of its dead predecessor, so no counter decreases.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
     from router.shared_areas import Areas
 
-SEGMENT_BYTES: Final = 256 * 1024
-"""The size of a segment: some 2,000 rows. Pages of memory that are never written cost nothing."""
+SEGMENT_BYTES: Final = 1024 * 1024
+"""The size of a segment, which is enough for 64 rows of every metric with the longest labels.
+
+Memory pages that are never written cost nothing.
+"""
 
 _LENGTH: Final = struct.Struct("<Q")
 _HEAD: Final = struct.Struct("<II")

@@ -1,6 +1,7 @@
 """The counters of one process.
 
-Any thread may call them. The code that carries frames counts in plain integers instead, which `sample` collects.
+Any thread may call the methods. The code that carries frames counts in plain integers instead, and `sample` collects
+these.
 """
 
 from __future__ import annotations
@@ -23,16 +24,21 @@ if TYPE_CHECKING:
 
 Labels = tuple[str, ...]
 
-_MAX_VALUE_CHARS: Final = 100
+MAX_VALUE_BYTES: Final = 100
+"""The most bytes of a label's value. A longer one is cut, so that the segment has room for all sets of all metrics."""
+
+_CONTROLS: Final = dict.fromkeys((it for it in range(32) if chr(it) not in "\b\t\n\f\r"), "\ufffd")
+"""Control characters that take six bytes each in the segment, where every other character takes twice its own at most.
+"""
 
 
 class Metrics:
-    """The writer of a segment. Before `attach` the writer has a segment of its own."""
+    """The writer of a segment. Before `attach` the writer has a private segment."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counted: dict[int, dict[str, float]] = {}
-        """The totals of each dispatcher at the last sample, by the dispatcher's `id`."""
+        """The totals of each dispatcher at the last sample, by `id(dispatcher)`."""
         self._evictions = 0
         self.attach(Segment())
 
@@ -45,7 +51,7 @@ class Metrics:
             name, *labels = orjson.loads(key)
             metric = catalog.BY_NAME.get(name)
             if metric is not None and len(numbers) != metric.size:
-                continue  # another version of the router wrote it, and a write would reach the next row
+                continue  # another version of the router wrote this row: a write would reach the next row
             self._places[name, tuple(labels)] = place
             self._sets[name] = self._sets.get(name, 0) + 1
         clear_gauges(segment)
@@ -78,25 +84,29 @@ class Metrics:
                 self.segment.add(place + 8 * metric.native_place(seconds), 1.0)
 
     def _place(self, metric: Metric, labels: Labels) -> int | None:
-        """Return the place of a metric's row, which the first use makes; None where the memory is full."""
+        """Return the place of a metric's row, and make the row at its first use; None if the memory is full."""
         key = metric.name, labels
         place = self._places.get(key)
         if place is None and key not in self._places:
-            # One set is left for `other`.
+            labels = tuple(map(_shortened, labels))
+            key = metric.name, labels
+            if key in self._places:
+                return self._places[key]
+            # The last label set is reserved for `other`.
             if self._sets.get(metric.name, 0) >= catalog.MAX_LABEL_SETS - 1:
                 labels = (catalog.OTHER,) * len(labels)
                 key = metric.name, labels
                 if key in self._places:
                     return self._places[key]
             self._sets[metric.name] = self._sets.get(metric.name, 0) + 1
-            written = orjson.dumps([metric.name, *(label[:_MAX_VALUE_CHARS] for label in labels)])
+            written = orjson.dumps([metric.name, *labels])
             place = self._places[key] = self.segment.add_row(written, metric.size)
         return place
 
-    # The integers of the engine.
+    # The integers that the engine counts.
 
     def sample(self, dispatchers: Iterable[Dispatcher]) -> None:
-        """Add the counts of the dispatchers since the last sample. Called every second, and at each scrape."""
+        """Add the counts of the dispatchers since the last sample. It is called every second, and at each scrape."""
         lags_s = [0.0]
         for dispatcher in dispatchers:
             lags_s.append(dispatcher.lag_s)
@@ -110,7 +120,7 @@ class Metrics:
         self.set(catalog.LAG, (), max(lags_s))
 
     def sample_buffers(self, footprint: Footprint) -> None:
-        """Record the memory in the buffers of all peers, its share of the bound, and the evictions."""
+        """Record the memory in the buffers of all peers, its share of the bound, and the number of closed peers."""
         self.set(catalog.HELD, (), footprint.total_bytes)
         self.use_limit("memory", footprint.total_bytes, footprint.max_bytes)
         with self._lock:
@@ -130,6 +140,12 @@ def clear_gauges(segment: Segment) -> None:
         metric = catalog.BY_NAME.get(orjson.loads(key)[0])
         if metric is not None and metric.kind == "gauge":
             segment.set(place, 0.0)
+
+
+def _shortened(label: str) -> str:
+    """Return a label's value as it is written: valid UTF-8 of at most `MAX_VALUE_BYTES`, without control characters."""
+    value = label[:MAX_VALUE_BYTES].translate(_CONTROLS).encode(errors="replace")
+    return value[:MAX_VALUE_BYTES].decode(errors="ignore")
 
 
 def _integers(dispatcher: Dispatcher) -> list[tuple[Metric, Labels, float]]:

@@ -1,6 +1,7 @@
 """Prometheus' binary exposition: `io.prometheus.client.MetricFamily`, each message with its length before it. Pure.
 
-The text formats have no native histograms. The fields of the messages are fixed by Prometheus' `metrics.proto`.
+It exists because the text formats have no native histograms. Prometheus' `metrics.proto` defines the fields of the
+messages.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _MEDIA_TYPE: Final = "application/vnd.google.protobuf"
 _WANTED: Final = {"proto": "io.prometheus.client.metricfamily", "encoding": "delimited"}
 _TYPES: Final = {"counter": 0, "gauge": 1, "histogram": 4}
 _VALUES: Final = {"counter": 3, "gauge": 2}
-"""The field of a `Metric` that has its value, by kind. A histogram's is 7."""
+"""The number of the field of `Metric` that has the value, by kind. For a histogram it is 7."""
 _HISTOGRAM: Final = 7
 
 _VARINT: Final = 0
@@ -28,7 +29,7 @@ _BYTES: Final = 2
 
 
 def is_wanted(accept: str) -> bool:
-    """Whether a scraper prefers this format to every other one that its `Accept` names."""
+    """Whether a scraper prefers this format to all other formats in its `Accept`."""
     best, own = 0.0, 0.0
     for entry in accept.split(","):
         media_type, *parameters = (it.strip().lower() for it in entry.split(";"))
@@ -49,7 +50,7 @@ def _weight(written: str) -> float:
 
 
 def family(metric: Metric, rows: Mapping[tuple[str, ...], Sequence[float]]) -> bytes:
-    """Return a `MetricFamily` with all rows of a metric, and its length before it."""
+    """Return a `MetricFamily` with all rows of a metric, preceded by its length."""
     body = _bytes(1, metric.name.encode()) + _bytes(2, metric.help.encode()) + _int(3, _TYPES[metric.kind])
     for labels, numbers in rows.items():
         pairs = zip(metric.labels, labels, strict=True)

@@ -1,6 +1,6 @@
 """The metrics that the events of one session count.
 
-Each event is counted as it happens, because a worker may die the next moment.
+Each event is counted at once, because a worker may die in the next moment.
 """
 
 from __future__ import annotations
@@ -32,13 +32,15 @@ _BOOLEANS: Final = {False: "false", True: "true"}
 class Counter:
     """The counts of one session. Runs on the supervisor's thread."""
 
+    __slots__ = ("_metrics", "_position", "_prices", "_restarting", "_route", "_standbys")
+
     def __init__(self, metrics: Metrics, route: str, prices: PriceTable) -> None:
         self._metrics = metrics
         self._route = route
         self._prices = prices
         self._standbys: frozenset[int] = EMPTY
         self._restarting = ""
-        """The cause of the loss that the present restart repairs; empty between restarts."""
+        """The cause of the loss that led to the restart in progress; empty if no restart is in progress."""
         self._position: int | None = None
 
     def take(self, event: Any) -> None:
@@ -51,7 +53,7 @@ class Counter:
         """Count the end of the session."""
         self._settle_restart("abandoned")
         self._metrics.add(catalog.SESSIONS_ACTIVE, (), -1)
-        # A client chooses its close code: its values as labels would leave no room for other ends.
+        # A client chooses its close code. As labels, these codes would leave no room for other ends.
         code = APPLICATION if end.code.isdecimal() and int(end.code) in APPLICATION_CODES else end.code
         self._metrics.add(catalog.SESSIONS, (self._route, end.end, code))
 

@@ -20,10 +20,10 @@ DRAIN: Final = "SERVER_GOING_AWAY"
 CRASH: Final = "INTERNAL_SERVER_ERROR"
 
 OPERATOR: Final = errors.FATAL | {"UPSTREAM_UNAUTHORIZED", CRASH}
-"""Codes that only the operator can mend: a key, a quota, a model, a bug."""
+"""Codes of errors that only the operator can correct: a key, a quota, a model, a bug."""
 
 NO_TLS: Final = "no TLS"
-"""The cause of a dial's failure by the upstream's certificate (`DialFailure.TLS`)."""
+"""The cause of a dial that failed because of the upstream's certificate (`DialFailure.TLS`)."""
 
 MAX_CAUSE_CHARS: Final = 500
 
@@ -41,7 +41,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
 
 MOVED: Final = End(end="moved", code="moved", cause="another process continues the session")
-"""The end of the part of a session that one process carried."""
+"""The end of a session in this process, if another process continues it."""
 
 
 def judge(
@@ -57,8 +57,8 @@ def judge(
     Args:
         ended: the supervisor's report.
         failure: the `Error` with which the machine ended the session.
-        crashed: the part of the session that failed by a bug of the router; empty where none failed.
-        closed: the end of the client's connection; None where the client did not end it.
+        crashed: the part of the session that failed because of a bug in the router; empty if none failed.
+        closed: the end of the client's connection; None if the client did not end it.
         last_loss: the cause of the last loss of an upstream.
     """
     if crashed:

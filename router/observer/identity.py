@@ -1,4 +1,4 @@
-"""The facts about a session's request that name it in logs and in the usage log."""
+"""The facts about a session's request that identify the session in logs and in the usage log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from router.access.request import Request
 
 MAX_CHARS: Final = 256
-"""The longest user agent and principal in a log line. A client chooses them, and must not fill the log."""
+"""The longest user agent and principal in a log line. A client chooses them, but must not be able to fill the log."""
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,10 @@ import statistics
 from typing import Final
 
 MAX_KEPT: Final = 256
-"""The number of latencies that are kept for the median: a conversation may last for days."""
+"""The number of latencies that are kept for the median.
+
+The bound is needed because a conversation may last for days.
+"""
 
 
 class Latencies:
@@ -30,5 +33,5 @@ class Latencies:
 
     @property
     def median_s(self) -> float | None:
-        """The median of the newest latencies in seconds; None where no turn had output."""
+        """The median of the newest latencies in seconds; None if no turn had output."""
         return statistics.median(self._newest_s) if self._newest_s else None

@@ -1,4 +1,4 @@
-"""An observer for each session: it adds up what the session reports, and writes its last log line.
+"""An observer for each session. It sums up the session's reports, and writes the session's last log line.
 
 An observer runs on the supervisor's thread, and neither waits nor writes to a file itself.
 """
@@ -41,19 +41,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _DECIMALS: Final = 10
-"""The number of decimals of a cost: a single cached token of text costs 4e-7 dollars."""
+"""The number of decimals of a cost. It is this large because a single cached token of text costs 4e-7 dollars."""
 _MS: Final = 1000
 
 MAX_KNOWN: Final = 100
-"""The most models without a price that this process remembers, so as not to ask the shared set again."""
+"""The most models that this process remembers as warned of, so that it need not ask the shared set again."""
 
 
 class Observers:
-    """The observers of one process, with what they share: prices, models, the usage log."""
+    """The observers of one process, with the objects that they share: prices, models, the usage log."""
 
     def __init__(self, config: RouterConfig, usage_log: UsageLog | None = None, metrics: Metrics | None = None) -> None:
         self.metrics = metrics or Metrics()
-        # The embedded simulator sends no bill. Its calls count at the prices of the models whose names it uses.
+        # The embedded simulator sends no bill. Its calls are priced like those of the models whose names it uses.
         self.prices = shipped().over(config.prices)
         self.usage_log = usage_log
         self.upstreams = tuple(upstream.label(config.model) for upstream in config.all_upstreams())
@@ -62,7 +62,7 @@ class Observers:
         self._lock = threading.Lock()
         self._known: set[str] = set()
         self.unpriced = Once()
-        """The models without a price that a log line has named; all workers share them."""
+        """The models whose missing price was logged. All workers share this set."""
         self.present: dict[str, SessionObserver] = {}
         """The sessions that have started and not ended, by id."""
 
@@ -77,11 +77,14 @@ class Observers:
         return observer.describe() if observer is not None else {}
 
     def positions(self) -> list[int]:
-        """Return the upstream's position for each present session on a listed upstream. Any thread may call this."""
+        """Return the position of the upstream for each present session, if it is a listed one.
+
+        Any thread may call this.
+        """
         return [it.position for it in list(self.present.values()) if it.position is not None]
 
     def warn_of_price(self, model: str) -> None:
-        """Warn once on each server of a model that lacks a price for its use or for a part of its use."""
+        """Warn, once on each server, that a model lacks a price for its use or for a part of its use."""
         with self._lock:
             is_new = model not in self._known and self.unpriced.is_first(model)
             if len(self._known) < MAX_KNOWN:
@@ -91,7 +94,29 @@ class Observers:
 
 
 class SessionObserver:
-    """The record of one session. Called with each event, in order, on the supervisor's thread."""
+    """The record of one session. The supervisor's thread calls it with each event, in order."""
+
+    __slots__ = (
+        "_audio_in_s",
+        "_audio_out_s",
+        "_closed",
+        "_counter",
+        "_crashed",
+        "_failure",
+        "_generation",
+        "_host",
+        "_is_listed",
+        "_last_loss",
+        "_latencies",
+        "_model",
+        "_position",
+        "_shared",
+        "_started_at",
+        "_tags",
+        "_turns",
+        "identity",
+        "totals",
+    )
 
     def __init__(self, identity: Identity, shared: Observers, counter: Counter) -> None:
         self.identity = identity
@@ -130,11 +155,11 @@ class SessionObserver:
 
     @property
     def position(self) -> int | None:
-        """The position of the upstream that was dialled last, or None if the list does not contain this upstream."""
+        """The position of the upstream that was dialled last, or None if this upstream is not in the list."""
         return self._position if self._is_listed else None
 
     def describe(self) -> dict[str, Any]:
-        """Return the facts so far, for an operator. On another thread the newest response may be missing."""
+        """Return the facts so far, for an operator. Another thread may miss the newest response."""
         totals = copy.deepcopy(self.totals)
         return {
             "trace": self.identity.trace,
@@ -200,7 +225,7 @@ class SessionObserver:
         self._failure = self._failure or event
 
     def _actor_failed(self, event: lifecycle.ActorFailed) -> None:
-        # A failed upstream leg is replaced like a lost upstream. The other two end the session.
+        # A failed upstream actor is replaced like a lost upstream. The failure of another actor ends the session.
         if event.role is not lifecycle.Role.UPSTREAM:
             self._crashed = f"the {event.role.value} failed; the log has its traceback"
 

@@ -25,9 +25,10 @@ from router.openai.events import (
     ServerEvent,
 )
 
-# The first key of every recorded audio delta (upstream 10.2). A delta in another order costs a parse, no more.
+# This is the first key of every recorded audio delta (upstream 10.2). A delta with another first key only costs a
+# parse.
 _DELTA_HEAD: Final = '{"type":"response.output_audio.delta",'
-"""`type` is the first key of a delta in every recording; a delta of another form goes to the parser."""
+"""The beginning of a delta in every recording. A delta with another beginning goes to the parser."""
 _DELTA: Final = '"delta":"'
 _IGNORED: Final = Ignored()
 _IDS: Final = frozenset({"id", "item_id", "response_id", "call_id", "event_id", "conversation_id"})
@@ -35,24 +36,27 @@ _TYPE: Final = re.compile(r'\s*\{\s*"type"\s*:\s*"([\w.]{1,80})"')
 _OBJECT: Final = re.compile(r"\s*\{")
 _STEP: Final = re.compile(r"\.(\w+)|\[(\d+)\]")
 _MAX_UNREADABLE: Final = 8
-"""Fields of one event that may be dropped. An event with more of them is ignored as a whole."""
+"""The most unreadable fields of one event that are dropped. An event with more of them is ignored as a whole."""
 _MAX_EVENT_CHARS: Final = 4 * 1024 * 1024
 """The most characters of an event: a minute of audio.
 
-A text of 10 MB took 0.2 s, because it goes to the client and to the ledger.
+The bound is needed because a text of 10 MB took 0.2 s on its way to the client and to the ledger.
 """
 _MAX_REPAIRED_CHARS: Final = 1024 * 1024
-"""The most characters of a text in which lone surrogates are replaced. The replacement costs ten times a parse."""
+"""The most characters of a text in which lone surrogates are replaced.
+
+The replacement costs ten times as much as a parse.
+"""
 
 
 class Malformed(msgspec.Struct, frozen=True):
-    """A frame that is no event at all: the upstream does not speak the Realtime API."""
+    """A frame that is no event: the upstream does not speak the Realtime API."""
 
     problem: str
 
 
 class Unknown(msgspec.Struct, frozen=True):
-    """An event of an unknown type: ignored, and logged once per `type`."""
+    """An event of an unknown type. It is ignored, and logged once per `type`."""
 
     type: str
     problem: str
@@ -61,7 +65,10 @@ class Unknown(msgspec.Struct, frozen=True):
 
 
 class Partial(msgspec.Struct, frozen=True):
-    """An event without its unreadable fields: the rest counts, and the `problem` is logged once per `type`."""
+    """An event without its unreadable fields.
+
+    The session handles the rest, and the `problem` is logged once per `type`.
+    """
 
     event: ServerEvent
     type: str
@@ -69,7 +76,7 @@ class Partial(msgspec.Struct, frozen=True):
 
 
 def decode(text: str) -> ServerEvent | Partial | Unknown | Malformed:
-    """Decode a text frame of the upstream. A broken one is returned as `Malformed`, not raised."""
+    """Decode a text frame of the upstream. A broken frame is returned as `Malformed`, and not raised."""
     if text.startswith(_DELTA_HEAD) and len(text) <= _MAX_EVENT_CHARS:
         delta = _slice_delta(text)
         if delta is not None:
@@ -95,7 +102,7 @@ def _exceeded_bound(text: str) -> str | None:
 
 
 def _refuse(text: str, problem: str) -> Unknown | Malformed:
-    """Pass over an event whose price is too high. It has not been parsed, so its type is read at its usual place."""
+    """Skip an event whose price is too high. It has not been parsed, so its type is read at its usual place."""
     if _OBJECT.match(text) is None:
         return Malformed("not an object with a type")
     head = _TYPE.match(text)
@@ -103,7 +110,8 @@ def _refuse(text: str, problem: str) -> Unknown | Malformed:
 
 
 def _decode_halves(text: str) -> ServerEvent | Partial | Unknown | Malformed:
-    # A relay in JavaScript cuts deltas between UTF-16 units, so one may end within a character. Python's parser takes
+    # A relay in JavaScript cuts deltas between UTF-16 units, so a delta may end within a character. Python's parser
+    # accepts the half. The half is replaced, because a frame with it could not be encoded for the client.
     # such a half; it is replaced, because the frame to the client could not be written with it.
     try:
         whole = json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8", "replace")
@@ -133,7 +141,7 @@ def _convert(name: str, fields: dict[str, Any]) -> ServerEvent | Partial | Unkno
 
 
 def _read_numbers(part: Any) -> None:
-    """Turn the ids of a part that are numbers into texts: some compatible servers count."""
+    """Convert numeric ids of a part to texts, because some compatible servers use numbers as ids."""
     if isinstance(part, dict):
         for key in part.keys() & _IDS:
             if type(part[key]) is int:
@@ -143,7 +151,7 @@ def _read_numbers(part: Any) -> None:
 def _convert_readable(
     name: str, fields: dict[str, Any], event_class: type[ServerEvent], problem: str
 ) -> Partial | Unknown:
-    # msgspec reports one field at a time: drop it and try again.
+    # msgspec reports one field at a time, so drop that field and try again.
     next_problem = problem
     for _ in range(_MAX_UNREADABLE):
         _drop(fields, next_problem)
@@ -157,7 +165,7 @@ def _convert_readable(
 def _drop(fields: dict[str, Any], problem: str) -> None:
     """Drop the field that `problem` names at its end, as in "Expected ... - at `$.item.content[1].text`".
 
-    An `error` that is a string, as at some servers, becomes its own `message`.
+    Some servers send a string as `error`. Such a string becomes the `message` of an object.
     """
     *parents, last = (int(index) if index else key for key, index in _STEP.findall(problem.rpartition("`$")[2]))
     within: Any = fields
@@ -170,12 +178,13 @@ def _drop(fields: dict[str, Any], problem: str) -> None:
 
 
 def _slice_delta(text: str) -> ResponseOutputAudioDelta | None:
-    # Base64 has neither a quote nor a backslash, so the next quote ends it. Any other text goes to the parser: some
+    # Base64 has neither a quote nor a backslash, so the next quote ends it. Any other text goes to the parser, because
+    # some servers escape the slashes of base64, and others its plus signs.
     # servers escape the slashes of base64, others its plus signs.
     start = text.find(_DELTA) + len(_DELTA)
     end = text.find('"', start)
     delta = text[start:end]
-    # The ids stand beside the audio, in a text that is much shorter.
+    # The ids are in the much shorter text around the audio.
     beside = text[:start] + text[end:]
     response_id, item_id = _string_field(beside, '"response_id":"'), _string_field(beside, '"item_id":"')
     is_whole = start >= len(_DELTA) and end >= 0 and beside.find(_DELTA, start) < 0
@@ -187,7 +196,7 @@ def _slice_delta(text: str) -> ResponseOutputAudioDelta | None:
 
 def _string_field(text: str, key: str) -> str | None:
     start = text.find(key)
-    # A key that comes twice may be part of a nested object or of a string.
+    # If a key occurs twice, one of the two may be in a nested object or in a string.
     if start < 0 or text.find(key, start + len(key)) >= 0:
         return None
     start += len(key)

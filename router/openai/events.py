@@ -1,8 +1,8 @@
 """Server and client events of the OpenAI Realtime API.
 
-Server events are read leniently, because compatible upstreams leave fields out and add others. Only the fields that the
-router acts on are listed, each with a default. Client events are written strictly, because the GA API refuses an event
-with any field that it does not list. Beta names are read (`ALIASES`), never written.
+Server events are read leniently, because compatible upstreams leave fields out and add others. The classes list only
+fields on which the router acts, each with a default. Client events are written strictly, because the GA API refuses an
+event with any field that it does not list. Beta names are accepted (`ALIASES`), but never written.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class Item(msgspec.Struct, frozen=True):
     arguments: str | None = None
     output: str | None = None
     error: Any = None
-    """The failure of a call that the upstream ran itself (`mcp_call`)."""
+    """The failure of a function call that the upstream itself ran (`mcp_call`)."""
     phase: str | None = None
-    """`commentary` or `final_answer`, at models that report it."""
+    """`commentary` or `final_answer`, if the model reports it."""
     content: list[ContentPart] | None = None
     server_label: str | None = None
-    """The MCP server of a call that the upstream runs itself."""
+    """The MCP server of a function call that the upstream itself runs."""
 
 
 class StatusDetails(msgspec.Struct, frozen=True):
@@ -70,7 +70,7 @@ class StatusDetails(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """A response. `status_details` is a string at some compatible services."""
+    """A response. Some compatible services send a string as `status_details`."""
 
     id: str | None = None
     status: str | None = None
@@ -79,7 +79,7 @@ class Response(msgspec.Struct, frozen=True):
     """Null for a response outside the conversation. Some compatible services leave it out."""
     metadata: dict[str, Any] | None = None
     usage: Any = None
-    """An object, where the service reports it."""
+    """The usage as an object; None if the service does not report it."""
 
 
 class ServerEvent(msgspec.Struct, frozen=True):
@@ -99,7 +99,7 @@ class SessionUpdated(ServerEvent, frozen=True):
 
 
 class Error(ServerEvent, frozen=True):
-    """error. Some servers have no `error` in it, and write the code and the message beside the type, or not at all."""
+    """error. Some servers leave out its field `error`. They write code and message beside the type, or not at all."""
 
     error: ErrorDetail = ErrorDetail()
     event_id: str | None = None
@@ -142,7 +142,10 @@ class InputAudioBufferCleared(ServerEvent, frozen=True):
 
 
 class InputAudioBufferTimeoutTriggered(ServerEvent, frozen=True):
-    """input_audio_buffer.timeout_triggered: nobody spoke for `idle_timeout_ms`. The response that it starts follows."""
+    """input_audio_buffer.timeout_triggered: the user did not speak for `idle_timeout_ms`.
+
+    The upstream then starts a response.
+    """
 
     item_id: str | None = None
 
@@ -155,21 +158,21 @@ class InputAudioTranscriptionDelta(ServerEvent, frozen=True):
 
 
 class InputAudioTranscriptionUpdated(ServerEvent, frozen=True):
-    """conversation.item.input_audio_transcription.updated, of xAI: all words so far (upstream 12.2)."""
+    """conversation.item.input_audio_transcription.updated, an event of xAI with all words so far (upstream 12.2)."""
 
     transcript: str = ""
     item_id: str | None = None
 
 
 class InputAudioTranscriptionCompleted(ServerEvent, frozen=True):
-    """conversation.item.input_audio_transcription.completed. Services that repeat it send a `status`."""
+    """conversation.item.input_audio_transcription.completed. Some services send it repeatedly, with a `status`."""
 
     transcript: str = ""
     item_id: str | None = None
     status: str | None = None
     usage: Any = None
     words: Any = None
-    """The words with their times, at the services that report them."""
+    """The words with their times, if the service reports them."""
 
 
 class InputAudioTranscriptionFailed(ServerEvent, frozen=True):
@@ -186,7 +189,7 @@ class ResponseCreated(ServerEvent, frozen=True):
 
 
 class ResponseDone(ServerEvent, frozen=True):
-    """response.done. xAI puts the usage here, beside a response without one."""
+    """response.done. xAI puts the usage beside the response, and not into it."""
 
     response: Response = Response()
     usage: Any = None
@@ -236,7 +239,7 @@ class ResponseOutputAudioTranscriptDone(ServerEvent, frozen=True):
 
 
 class ResponseOutputAudioDelta(ServerEvent, frozen=True):
-    """response.output_audio.delta. `delta` is base64, decoded where the audio is converted."""
+    """response.output_audio.delta. `delta` is base64, and is decoded when the audio is converted."""
 
     delta: str = ""
     response_id: str | None = None
@@ -244,7 +247,7 @@ class ResponseOutputAudioDelta(ServerEvent, frozen=True):
 
 
 class ResponseFunctionCallArgumentsDone(ServerEvent, frozen=True):
-    """response.function_call_arguments.done. Older servers leave `name` out: the item has it then."""
+    """response.function_call_arguments.done. Older servers leave `name` out, but the item has it."""
 
     call_id: str = ""
     arguments: str = ""
@@ -254,7 +257,7 @@ class ResponseFunctionCallArgumentsDone(ServerEvent, frozen=True):
 
 
 class RateLimit(msgspec.Struct, frozen=True):
-    """One limit of the operator's account. `remaining` counts requests or tokens, by `name`."""
+    """One limit of the operator's account. `remaining` counts requests or tokens, as `name` says."""
 
     name: str = ""
     limit: float | None = None
@@ -269,7 +272,7 @@ class RateLimitsUpdated(ServerEvent, frozen=True):
 
 
 class Ignored(ServerEvent, frozen=True):
-    """An event of a known type that has nothing for the client (see `CONSUMED`)."""
+    """An event of a known type that has no effect for the client (see `CONSUMED`)."""
 
 
 SERVER_EVENTS: dict[str, type[ServerEvent]] = {
@@ -308,7 +311,7 @@ ALIASES: dict[str, str] = {
     "response.audio_transcript.delta": "response.output_audio_transcript.delta",
     "response.audio_transcript.done": "response.output_audio_transcript.done",
 }
-"""Beta names, which compatible servers still send, to the GA names that they are read as."""
+"""A map from beta names, which compatible servers still send, to the GA names."""
 
 CONSUMED: dict[str, str] = {
     "conversation.created": "the conversation has no name of its own here",
@@ -353,25 +356,25 @@ class SessionUpdate(ClientEvent, frozen=True, tag="session.update"):
 
 
 class InputText(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="input_text"):
-    """A text of the user's."""
+    """A text of the user."""
 
     text: str
 
 
 class OutputText(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="output_text"):
-    """A text of the assistant's. The API refuses the beta's name of it, `text`."""
+    """A text of the assistant. The API refuses `text`, the beta's name for it."""
 
     text: str
 
 
 class InputAudio(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="input_audio"):
-    """Speech of the user's without a transcript, in the session's input format; base64 on the wire."""
+    """Speech of the user without a transcript, in the session's input format; base64 on the wire."""
 
     audio: bytes
 
 
 class MessageItem(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="message"):
-    """A message of either side."""
+    """A message of the user or the assistant."""
 
     id: str
     role: Literal["user", "assistant"]
@@ -414,13 +417,13 @@ class ConversationItemCreate(ClientEvent, frozen=True, tag="conversation.item.cr
 
 
 class ResponseParameters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The parameters of a response. Its `instructions` replace the session's for this response."""
+    """The parameters of a response. Its `instructions` replace those of the session for this response."""
 
     instructions: str | None = None
     conversation: Literal["none"] | None = None
-    """`none` for a response outside of the conversation, which may run beside one in it."""
+    """`none` for a response outside of the conversation. It may run at the same time as one in the conversation."""
     input: list[NewItem] | None = None
-    """The context in place of the conversation; an empty list for no context at all."""
+    """The context in place of the conversation. An empty list means no context at all."""
     output_modalities: list[str] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | None = None
@@ -429,14 +432,14 @@ class ResponseParameters(msgspec.Struct, frozen=True, kw_only=True, omit_default
 
 
 class ResponseCreate(ClientEvent, frozen=True, tag="response.create"):
-    """A request for a response, which the API refuses while one is active."""
+    """A request for a response. The API refuses it while another response is active."""
 
     event_id: str | None = None
     response: ResponseParameters | None = None
 
 
 class ResponseCancel(ClientEvent, frozen=True, tag="response.cancel"):
-    """A request to end a response: without an id, the conversation's active one."""
+    """A request to end a response. Without an id it means the active response of the conversation."""
 
     response_id: str | None = None
     event_id: str | None = None
@@ -459,7 +462,7 @@ class ConversationItemDelete(ClientEvent, frozen=True, tag="conversation.item.de
 
 
 class InputAudioBufferCommit(ClientEvent, frozen=True, tag="input_audio_buffer.commit"):
-    """The end of the user's turn by hand: turn detection `manual`, or ForceEndTurn."""
+    """The end of the user's turn without a detector: with turn detection `manual`, or by ForceEndTurn."""
 
     event_id: str | None = None
 
@@ -477,4 +480,4 @@ FORWARDED = frozenset(
         "input_audio_buffer.clear",
     }
 )
-"""OpenAI's client events that a client of the `/openai` profile may send, to be forwarded unchanged."""
+"""OpenAI's client events that a client of the `/openai` profile may send. They are forwarded unchanged."""

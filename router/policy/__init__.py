@@ -1,15 +1,15 @@
-"""Policies: what a client may say, on every wire. Pure.
+"""Policies: the values that a client may send, on every wire. Pure.
 
 `policy`          `Policy`: the whole interface to sessions and fronts
 `table`           the tables `[policies.NAME]` of the configuration
-`fields`          the table of fields: where each may be said, on either wire
-`values`          values as a rule names them, and as each wire writes them
+`fields`          the table of fields: the places of each field in the messages of either wire
+`values`          values: their names in rules, and their form on each wire
 `events`          OpenAI's client events
 `agent_messages`  Deepgram's client messages
-`judge`           one rule at the places of its field
-`tools`           the rules about lists of tools
-`known`           the fields that each wire knows
-`masking`         what the server has set, left out of events and texts
+`judge`           the check of one rule at the places of its field
+`tools`           the check of the rules about lists of tools
+`known`           the known fields of each wire
+`masking`         the removal of values that the server has set from events and texts
 `overrides`       an application's overrides, as rules
 `paths`           places in a JSON message
 `rules`           `Rule` and `Denied`

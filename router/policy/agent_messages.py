@@ -22,7 +22,7 @@ _UPDATES: Final = {"UpdateThink": "think", "UpdateSpeak": "speak", "UpdateListen
 
 
 def judge_message(message: Fields, rules: Mapping[str, Rule], *, is_strict: bool) -> Denied | None:
-    """Judge a message, write what the policy forces into it, and return the first denial, or None.
+    """Judge a message, write the values that the policy forces into it, and return the first denial, or None.
 
     Args:
         message: the message, which is changed.
@@ -61,7 +61,7 @@ def _unknown(message: Fields, kind: object, rules: Mapping[str, Rule]) -> Denied
 def _settings(message: Fields, rules: Mapping[str, Rule], *, is_strict: bool) -> Iterator[Denied | None]:
     agent = message.get("agent")
     if not isinstance(agent, dict):
-        # The id of an agent that is stored elsewhere, with a prompt and functions of its own.
+        # The agent is stored elsewhere, with its own prompt and functions. The message has only its id.
         if is_strict:
             yield Denied(place="agent", field="", problem="is not an object: a stored agent is not allowed")
         return
@@ -86,10 +86,11 @@ def _update(message: Fields, block: str, rules: Mapping[str, Rule]) -> Iterator[
 def _blocks(message: Fields, rules: Mapping[str, Rule], here: Any) -> Iterator[Denied | None]:
     """Yield the denials of the blocks in a message.
 
-    `here` converts a path of Settings to the path in this message, which is empty where the message has no such place.
+    `here` converts a path of Settings to the path in this message. The result is empty if the message has no such
+    place.
     """
     functions: Path = here(("agent", "think", "functions"))
-    # First: the forced functions have endpoints that the rule about the client's says nothing about.
+    # Judge the endpoints first: the rule about the client's endpoints must not apply to the forced functions.
     ordered = sorted(rules.items(), key=lambda pair: pair[0] != "endpoints")
     for name, rule in ordered:
         row = FIELDS[name]
@@ -107,7 +108,7 @@ def _blocks(message: Fields, rules: Mapping[str, Rule], here: Any) -> Iterator[D
 def _provider_names(message: Fields, rules: Mapping[str, Rule], path: Path) -> Iterator[Denied | None]:
     """Yield the denials of speak providers without the name of a voice.
 
-    The type of such a provider counts as the name, because a table of voices may translate it.
+    The type of such a provider counts as the name, because a table of voices may map it to a voice.
     """
     rule = rules.get("voice")
     if rule is None or rule.kind == "force":
@@ -127,7 +128,7 @@ _PLAIN: Final = (None, "open_ai", "deepgram")
 def _functions(message: Fields, think: Path, rules: Mapping[str, Rule]) -> Iterator[Denied | None]:
     found = list(spots(message, think, ""))
     if "tools" in rules and rules["tools"].kind == "force" and all(it.holder[it.key] in (None, []) for it in found):
-        # Nothing, null and an empty list say the same.
+        # An absent value, null and an empty list all mean that no think block is given.
         put(message, think, {})
     for spot in list(spots(message, think, "")):
         block = spot.holder[spot.key]

@@ -1,4 +1,4 @@
-"""The policy on OpenAI's client events, on whichever route they arrive."""
+"""The policy on OpenAI's client events, on every route."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SPEAKERS: Final = ("user", "assistant")
 """The roles of messages that give the model no instruction."""
 
 _ONLY_RESPONSE: Final = frozenset({"conversation", "input", "metadata"})
-"""Fields that exist in `response.create` alone. A forced value is set in each such event."""
+"""Fields that exist only in `response.create`. A forced value is set in each such event."""
 
 
 def judge_event(event: Fields, rules: Mapping[str, Rule], *, lays: bool, is_lenient: bool = False) -> Denied | None:
-    """Judge an event, write what the policy forces into it, and return the first denial, or None.
+    """Judge an event, write the values that the policy forces into it, and return the first denial, or None.
 
     Args:
         event: the event, which is changed.
@@ -63,15 +63,16 @@ def _shown(kind: object) -> str:
 def judge_session(
     session: object, rules: Mapping[str, Rule], *, lays: bool, is_lenient: bool = False
 ) -> Iterator[Denied | None]:
-    """Yield the denials of the `session` of an update, and write what the policy forces into it."""
+    """Yield the denials of the `session` of an update, and write the values that the policy forces into it."""
     if not isinstance(session, dict):
         yield Denied(place="session", field="", problem="is not an object")
         return
     if not is_lenient:
-        # A client may repeat what it was sent. No rule is about these texts, so none reaches an upstream.
+        # A client may repeat fields that it received. No rule is about them, so the router removes them before an
+        # upstream.
         for name in known.SERVER_S:
             session.pop(name, None)
-    # A session of another type has fields of its own.
+    # A session of another type has other fields.
     if not is_lenient and session.get("type", "realtime") != "realtime":
         yield Denied(place="session.type", field="")
     yield tools.judge(session, "session", rules, lays=lays)
@@ -111,7 +112,7 @@ def judge_item(
         return
     if not is_lenient:
         yield known.unknown(item, known.ITEM, place)
-    # The API takes an item without a type for a message.
+    # The API takes an item without a type as a message.
     kind = item.get("type", "message")
     if "items" in rules and not rules["items"].permits(kind):
         yield Denied(place=f"{place}.type", field="items")
@@ -122,7 +123,7 @@ def judge_item(
 def judge_role(role: object, rules: Mapping[str, Rule], place: str) -> Denied | None:
     """Return the denial of a message's role, or None.
 
-    A message of a role other than those of `SPEAKERS` counts as an instruction.
+    A message whose role is not in `SPEAKERS` counts as an instruction.
     """
     if "roles" in rules:
         return None if rules["roles"].permits(role) else Denied(place=place, field="roles")

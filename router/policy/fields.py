@@ -1,7 +1,7 @@
-"""The table of a policy: each field, and the places where it may be said on either wire.
+"""The table of a policy: each field, and its places in the messages of either wire.
 
-A forced value is set at the first place of a wire, and removes the values at the others. These others are older names,
-and neighbours that say the same.
+A forced value is set at the first place of a wire. The values at the other places are removed, because these are older
+names, or other fields with the same effect.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     agent: tuple[Path, ...] = ()
     """Places in Deepgram's Settings. An `Update…` message has the same places without the leading `agent`."""
     beside: tuple[Path, ...] = ()
-    """Further places in Settings, which a forced value removes and `deny` refuses, and which no other rule compares."""
+    """Further places in Settings. A forced value removes them, `deny` refuses them, and no other rule compares them."""
     message: tuple[Path, ...] = ()
     """Places in other messages of Deepgram's; the first part is the type of the message."""
     names: Callable[[Any], list[Any]] = values.itself
-    """Takes a value as the wire has it, and returns the values that a rule compares."""
+    """Takes a value in the wire's form, and returns the values that a rule compares."""
     to_openai: Callable[[Any], Any] = values.unchanged
-    """Takes a forced value, and returns it as OpenAI's wire has it."""
+    """Takes a forced value, and returns it in the form of OpenAI's wire."""
     to_deepgram: Callable[[Any], Any] = values.unchanged
     is_text: bool = False
     """Whether the rule `prefix` puts its text before the client's text."""
     is_enforced: bool = True
-    """Whether a forced value is set in every `session.update` that the router makes of Deepgram's messages, too."""
+    """Whether the router also sets a forced value in each `session.update` that it makes of Deepgram's messages."""
     kinds: tuple[Kind, ...] = _ANY
 
 
@@ -91,7 +91,7 @@ _ROWS: Final = (
         response=(("audio", "output", "speed"), ("speed",)),
         agent=(_speak("speed"), ("agent", "sessionAudioOutput", "speed")),
     ),
-    # The lists of tools have rules of their own, in `router.policy.tools`.
+    # Lists of tools have their own rules, in `router.policy.tools`.
     Field(name="tools", is_enforced=False),
     Field(name="response_tools", is_enforced=False),
     Field(name="mcp", is_enforced=False),
@@ -188,16 +188,16 @@ _ROWS: Final = (
         session=(("temperature",),),
         response=(("temperature",),),
         agent=(_think("provider", "temperature"),),
-        # The API of today refuses the field.
+        # The present API refuses the field.
         is_enforced=False,
     ),
     Field(name="tracing", session=(("tracing",),), names=values.by_key("workflow_name")),
     Field(name="include", session=(("include",),), names=values.each, to_openai=values.listed),
-    # Of `response.create` alone.
+    # Fields that exist only in `response.create`.
     Field(name="conversation", response=(("conversation",),)),
     Field(name="input", response=(("input",),), names=values.types),
     Field(name="metadata", response=(("metadata",),), names=values.keys),
-    # Of Deepgram's wire alone.
+    # Fields that exist only on Deepgram's wire.
     Field(name="greeting", agent=(("agent", "greeting"),)),
     Field(name="context", agent=(("agent", "context"), ("agent", "messages")), kinds=("deny",)),
     Field(
@@ -206,7 +206,7 @@ _ROWS: Final = (
         kinds=_NO_FORCE,
     ),
     Field(name="user_messages", message=(("InjectUserMessage", "content"),), kinds=_NO_FORCE),
-    # Of messages as a whole: `router.policy.events`.
+    # Whole messages: `router.policy.events`.
     Field(name="events", kinds=("allow", "deny")),
     Field(name="items", kinds=("allow", "deny")),
     Field(name="roles", kinds=("allow", "deny")),

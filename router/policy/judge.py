@@ -1,4 +1,4 @@
-"""One rule applied to the places of its field in one message."""
+"""The check of one rule at the places of its field in one message."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def judge(
     written: Callable[[Any], Any],
     beside: Sequence[Path] = (),
 ) -> Denied | None:
-    """Judge what a message says at the places of a field, write what the rule forces, and return the denial, or None.
+    """Judge the values at the places of a field in a message, write the forced value, and return the denial, or None.
 
     Args:
         rule: the rule.
@@ -34,8 +34,8 @@ def judge(
         root: the object with the places, which is changed.
         places: the places of the field. A forced value is set at the first one.
         name: the place of `root` in the message.
-        lays: whether a forced value is set where the client says nothing.
-        written: returns a forced value as this wire has it.
+        lays: whether a forced value is also set if the client gives no value.
+        written: returns a forced value in the form of this wire.
         beside: further places. A forced value removes them, `deny` refuses them, and no other rule compares them.
     """
     found = [spot for path in places for spot in spots(root, path, name)]
@@ -59,7 +59,7 @@ def judge(
 
 def _denied(rule: Rule, field: Field, spot: Spot) -> Denied | None:
     value = spot.holder[spot.key]
-    # Nothing is said. It would unset what the server has set.
+    # The client gives no value. An empty value would unset the server's.
     if (value is None and field.names(None) == [None]) or (rule.kind == "deny" and value in ("", [], {})):
         del spot.holder[spot.key]
         return None
@@ -73,7 +73,7 @@ def _denied(rule: Rule, field: Field, spot: Spot) -> Denied | None:
 
 
 def _lay_prefix(rule: Rule, root: object, place: Path) -> None:
-    """Set the rule's prefix at a place where the client says nothing."""
+    """Set the rule's prefix at a place at which the client gives no value."""
     if len(place) == 1:
         if isinstance(root, dict) and place[0] not in root:
             root[place[0]] = rule.value

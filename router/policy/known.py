@@ -1,4 +1,4 @@
-"""The fields that each wire knows. A policy denies every other field, so that no other spelling escapes a rule."""
+"""The known fields of each wire. A policy denies every other field, so that no other spelling evades a rule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Tree: TypeAlias = "Mapping[str, Tree | None]"
-"""The known keys of an object, each with the tree of its value, or None where a value of any shape may be."""
+"""The known keys of an object, each with the tree of its value, or None if the value may have any shape."""
 
 
 def _leaves(names: str) -> dict[str, Tree | None]:
@@ -20,7 +20,7 @@ def _leaves(names: str) -> dict[str, Tree | None]:
 _AUDIO_OUTPUT: Final[Tree] = _leaves("format voice speed")
 
 SERVER_S: Final = ("id", "object", "expires_at", "client_secret")
-"""The fields of a session that its server alone sets."""
+"""The fields of a session that only its server sets."""
 
 SESSION: Final[Tree] = {
     **dict.fromkeys(SERVER_S),
@@ -119,7 +119,7 @@ def unknown(node: object, tree: Tree, place: str = "", *, lists: bool = False) -
         node: an object of the message.
         tree: the known keys of the object.
         place: the place of the object.
-        lists: whether a list of such objects may stand for one. Deepgram's wire has fallbacks as a list.
+        lists: whether `node` may be a list of such objects, as for fallbacks on Deepgram's wire.
     """
     if node is None:
         return None

@@ -1,4 +1,4 @@
-"""The removal of the values that a policy sets from the events and texts that a client gets."""
+"""The removal of values from the events and texts that a client gets: those that a policy sets."""
 
 from __future__ import annotations
 
@@ -24,10 +24,13 @@ _SESSIONS: Final = ("session.created", "session.updated")
 _RESPONSES: Final = ("response.created", "response.done")
 
 MIN_CHARS: Final = 4
-"""The length of the shortest value that is masked. Shorter ones, such as `en`, are words that any message may have."""
+"""The length of the shortest value that is masked.
+
+Shorter values, such as `en`, are words that any message may contain.
+"""
 
 _QUOTED_CHARS: Final = 24
-"""The characters at the beginning or the end of a long value by which a partial quotation is recognized."""
+"""A quotation of this many characters from the beginning or the end of a long value is recognized as its quotation."""
 
 
 def texts_of(rules: Mapping[str, Rule]) -> tuple[str, ...]:
@@ -37,7 +40,7 @@ def texts_of(rules: Mapping[str, Rule]) -> tuple[str, ...]:
 
 
 def _set_by(rule: Rule) -> Any:
-    # The prefix of a name is no secret: the client has to know it.
+    # The prefix of a name is no secret, because the client has to know it.
     return rule.value if rule.kind in ("force", "prefix") and rule.value is not ABSENT else None
 
 
@@ -63,14 +66,14 @@ def mask_text(text: str, secrets: tuple[str, ...]) -> str:
 
 def _replaced(text: str, secrets: tuple[str, ...]) -> str:
     for secret in secrets:
-        # As each JSON writer has it.
+        # The secret in the spelling of each JSON writer.
         for spelled in (orjson.dumps(secret).decode()[1:-1], json.dumps(secret)[1:-1], secret):
             text = text.replace(spelled, WITHHELD)
     return text
 
 
 def mask_frame(text: str, rules: Mapping[str, Rule], secrets: tuple[str, ...]) -> str:
-    """Return a frame of either direction without the values that a policy sets."""
+    """Return a frame from the client or the upstream without the values that a policy sets."""
     if '"session' in text or '"response' in text:
         try:
             event = orjson.loads(text)
@@ -85,14 +88,14 @@ def mask_frame(text: str, rules: Mapping[str, Rule], secrets: tuple[str, ...]) -
 def mask_event(event: Fields, rules: Mapping[str, Rule], secrets: tuple[str, ...], *, is_ours: bool = False) -> Fields:
     """Return an event of OpenAI's wire without the values that a policy sets.
 
-    Sessions, responses and errors can have such values, and any other event is returned as it is. With `is_ours` the
+    Sessions, responses and errors can have such values. Any other event is returned unchanged. With `is_ours` the
     router's own events to the upstream are masked, too.
     """
     kind = event.get("type")
     if kind in _SESSIONS or (is_ours and kind == "session.update"):
         return _without(event, "session", {name: FIELDS[name].session for name in _masked(rules)}, rules)
     if kind in _RESPONSES or (is_ours and kind == "response.create"):
-        # A response repeats fields of the session, in its own places.
+        # A response repeats fields of the session, at other places.
         places = {name: FIELDS[name].response for name in _masked(rules)}
         return _without(event, "response", places, rules)
     if kind == "error" and isinstance(event.get("error"), dict):

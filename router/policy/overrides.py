@@ -1,4 +1,4 @@
-"""The overrides of an application's `configure`, as rules that force them in every later message, too."""
+"""The overrides of an application's `configure`, as rules. The rules force them in every later message, too."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 _ALIKE: Final = frozenset(
     {"model", "instructions", "voice", "speed", "tool_choice", "modalities", "max_output_tokens", "turn_detection"}
 )
-"""Fields that Settings and a session write alike. An override of another field in Settings becomes no rule, and is laid
-over Deepgram's updates alone."""
+"""Fields that Settings and a session write alike. An override of another field in Settings becomes no rule.
+
+It only replaces the field in Deepgram's updates.
+"""
 
 _LISTS: Final = (("agent", "think", "functions"), ("session", "tools"))
 
@@ -23,7 +25,7 @@ _LISTS: Final = (("agent", "think", "functions"), ("session", "tools"))
 def rules_of(given: Mapping[str, Any], voice: str | None = None) -> dict[str, Rule]:
     """Return a rule for each field that the overrides name, in Settings or in a `session.update`.
 
-    `voice` is the upstream's name of the voice that the overrides have in Settings.
+    `voice` is the upstream's name for the voice that the overrides set in Settings.
     """
     found = dict(_rules(given))
     if "voice" in found and voice is not None and "agent" in given:

@@ -1,6 +1,6 @@
-"""Places in a JSON message: looking them up and setting them.
+"""Places in a JSON message: how to find them, and how to set them.
 
-Where a path leads through a list, it continues in each element of the list.
+If a path leads through a list, it continues in each element of the list.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def spots(root: object, path: Path, name: str) -> Iterator[Spot]:
 
 
 def put(root: object, path: Path, value: object) -> None:
-    """Set a value at each place to which a path leads, and make the objects on the way that are absent."""
+    """Set a value at each place to which a path leads. Make the missing objects on the way."""
     if isinstance(root, list):
         if not root:
             root.append({})
@@ -53,7 +53,7 @@ def put(root: object, path: Path, value: object) -> None:
 
 
 def drop_null(root: Fields, path: Path) -> None:
-    """Remove a null in place of an object on the way to a field, because it would reset that field."""
+    """Remove a null that stands for an object on the way to a field, because it would reset that field."""
     holder: object = root
     for key in path[:-1]:
         if not isinstance(holder, dict) or key not in holder:

@@ -1,4 +1,4 @@
-"""A policy, frozen: what the client of one session may say, and what the server says in its place."""
+"""A policy, frozen: the values that the client of a session may send, and those that the server sets instead."""
 
 from __future__ import annotations
 
@@ -25,16 +25,19 @@ APPEND: Final = "input_audio_buffer.append"
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """A policy. Each method returns a message in the form that the policy permits, and leaves its argument as it is."""
+    """A policy.
+
+    Each method returns a message in the form that the policy permits, and leaves its argument unchanged.
+    """
 
     name: str = ""
     rules: dict[str, Rule] = {}
     limits: dict[str, Any] = {}
     """The limits of a session under this policy, by the keys of `[limits]`. They replace the limits of the server."""
     is_lenient: bool = False
-    """Whether unknown events and fields pass, because no table has set a rule, but only an application."""
+    """Whether unknown events and fields pass. They do if only an application, and no table, has set rules."""
     secrets: tuple[str, ...] = ()
-    """The texts that the policy sets, which no client gets. Derived from the rules."""
+    """The texts that the policy sets, derived from its rules. No client gets them."""
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "secrets", masking.texts_of(self.rules))
@@ -42,11 +45,11 @@ class Policy(msgspec.Struct, frozen=True):
     # From the client.
 
     def client_event(self, event: Fields, *, opens: bool = False) -> Fields | Denied:
-        """Return an event of OpenAI's as the upstream may get it. Unknown events and fields are denied.
+        """Return an event of OpenAI's in the form that the upstream may get. Unknown events and fields are denied.
 
         Args:
             event: the parsed event.
-            opens: whether it is the `session.update` that configures a new session: it gets every forced value.
+            opens: whether it is the `session.update` that configures a new session, and so gets every forced value.
         """
         if event.get("type") == APPEND and event.keys() <= _APPEND_KEYS and "events" not in self.rules:
             return event
@@ -56,7 +59,7 @@ class Policy(msgspec.Struct, frozen=True):
     def client_text(self, event: Fields, text: str, *, opens: bool = False) -> str | Denied:
         """Return the frame of an event for the upstream, or its denial.
 
-        The frame is `text` itself only where every parser reads that text alike. Otherwise it is written anew.
+        If every parser reads `text` alike, the frame is `text` itself. Otherwise the event is encoded again.
         """
         judged = self.client_event(event, opens=opens)
         if isinstance(judged, Denied):
@@ -64,11 +67,11 @@ class Policy(msgspec.Struct, frozen=True):
         return text if judged is event and _is_plain_append(event, text) else orjson.dumps(judged).decode()
 
     def settings(self, message: Fields, *, is_strict: bool = False) -> Fields | Denied:
-        """Return a message of Deepgram's, Settings or another, as it may take effect.
+        """Return a message of Deepgram's, such as Settings, in the form that may take effect.
 
         Args:
             message: the parsed message.
-            is_strict: whether unknown messages and fields are denied, because the upstream gets them as they are.
+            is_strict: whether unknown messages and fields are denied, because the upstream gets the message unchanged.
         """
         judged = copied(message)
         return agent_messages.judge_message(judged, self.rules, is_strict=is_strict) or judged
@@ -105,15 +108,15 @@ class Policy(msgspec.Struct, frozen=True):
     # To the upstream.
 
     def opening(self) -> Fields | None:
-        """Return the `session` that an upstream gets before any client event; None where the policy sets nothing."""
+        """Return the `session` that an upstream gets before any client event; None if the policy sets no value."""
         session: Fields = {}
-        list(events.judge_session(session, self.rules, lays=True))  # nothing is said, so nothing is denied
+        list(events.judge_session(session, self.rules, lays=True))  # no value is given, so none is denied
         return {"type": "realtime", **session} if session else None
 
     def enforced(self, session: Fields, *, opens: bool = False) -> Fields:
         """Return the `session` of an update that the router made, with the forced values in it.
 
-        Models, formats and tools are left as they are: the router has chosen them.
+        Models, formats and tools stay unchanged, because the router has chosen them.
         """
         made: Fields = copied(session)
         for name, rule in self.rules.items():
@@ -139,7 +142,7 @@ class Policy(msgspec.Struct, frozen=True):
         return masking.mask_text(text, self.secrets) if self.secrets else text
 
     def shown(self, text: str) -> str:
-        """Return a frame of either leg for a reader, such as the wire view, without the values that the policy sets."""
+        """Return a frame of either leg for display, as in the wire view, without the values that the policy sets."""
         return masking.mask_frame(text, self.rules, self.secrets)
 
     # Of an application.
@@ -147,8 +150,8 @@ class Policy(msgspec.Struct, frozen=True):
     def with_overrides(self, given: Mapping[str, Any], voice: str | None = None) -> Policy:
         """Return the policy that also forces the overrides of an application's `configure`.
 
-        A value that this policy forces takes precedence. The policy has judged the overrides before. `voice` is the
-        upstream's name of the voice that the overrides have in Settings.
+        A value that this policy forces takes precedence. The policy must already have judged the overrides. `voice` is
+        the upstream's name for the voice that they set in Settings.
         """
         rules = dict(self.rules)
         for name, rule in overrides.rules_of(given, voice).items():
@@ -159,7 +162,7 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 def _behind(own: Rule | None, forced: Rule) -> Rule:
-    """Return the rule of an override, with the policy's prefix before its text where `own` is a prefix."""
+    """Return the rule of an override. If `own` is a prefix, put that prefix before the text of the override."""
     if own is None or own.kind != "prefix" or not isinstance(forced.value, str) or forced.value.startswith(own.value):
         return forced
     return Rule("force", own.value + forced.value)
@@ -170,13 +173,13 @@ _APPEND_KEYS: Final = frozenset({"type", "event_id", "audio"})
 _APPEND_CHARS: Final = len('{"type":"input_audio_buffer.append","audio":""}')
 _EVENT_ID_CHARS: Final = len('"event_id":"",')
 _SPACES: Final = 12
-"""The most spaces between the parts of an append. A second `type` with another meaning would be longer."""
+"""The most spaces between the parts of an append. A second key `type` would need more characters."""
 
 
 def _is_plain_append(event: Fields, text: str) -> bool:
-    """Whether a text is too short to have another key than those of an append.
+    """Whether a text is too short to have a key beyond those of an append.
 
-    Of two equal keys one parser may take the first, and another parser the last.
+    If a key came twice, one parser might take the first value, and another parser the last one.
     """
     audio, event_id = event.get("audio"), event.get("event_id")
     if not isinstance(audio, str) or not isinstance(event_id, str | None):

@@ -1,4 +1,4 @@
-"""One rule of a policy: the values that a client may say at the places of one field."""
+"""One rule of a policy: the values that a client may send at the places of one field."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Rule(msgspec.Struct, frozen=True):
     """The forced value, the list of allowed values, or the prefix; None for `deny`."""
 
     def permits(self, said: object) -> bool:
-        """Whether a client may say one value. A rule that forces permits it, because the value is replaced."""
+        """Whether a client may send a value. A rule that forces permits every value, because it replaces the value."""
         if self.kind == "allow":
             return any(_is_same(said, each) for each in self.value)
         if self.kind == "prefix":
@@ -39,12 +39,12 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class Denied(msgspec.Struct, frozen=True, kw_only=True):
-    """The refusal of a client's message. It repeats no value, neither the client's nor the server's."""
+    """The refusal of a client's message. It repeats no value of the client or the server."""
 
     place: str
     """The field, as the client wrote it, such as `session.tools[0]`; or the type of the message."""
     field: str
-    """The name of the field in the policy; empty where the denial concerns no field of the table."""
+    """The name of the field in the policy; empty if the denial concerns no field of the table."""
     problem: str = "is not allowed for this client"
 
     @property
@@ -54,7 +54,7 @@ class Denied(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def begins(said: str, prefix: str) -> bool:
-    """Whether a value begins with a prefix. The host of a URL must end where the host of the prefix ends."""
+    """Whether a value begins with a prefix. A URL must have exactly the host of the prefix."""
     if not said.startswith(prefix):
         return False
     _, mark, address = prefix.partition("://")
@@ -69,5 +69,5 @@ def begins(said: str, prefix: str) -> bool:
 
 
 def _is_same(said: object, allowed: object) -> bool:
-    # To Python, True equals 1 and 200.0 equals 200; to an upstream, they are different values.
+    # To Python, True equals 1, and 200.0 equals 200. To an upstream they are different values.
     return type(said) is type(allowed) and said == allowed

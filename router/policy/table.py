@@ -19,7 +19,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def policies(written: Any) -> dict[str, Policy]:
-    """Take a table for each policy by name, or an object of them as JSON text. No error shows a forced value."""
+    """Take a table for each policy by name, or such an object as JSON text. No error shows a forced value."""
     found = _json(written) if isinstance(written, str) else written
     if not isinstance(found, dict):
         raise ValueError("must be tables of policies, [policies.NAME], or a JSON object of objects")  # noqa: TRY004 - a parser raises ValueError alone
@@ -64,7 +64,7 @@ def _rule(place: str, field: Field, written: Any) -> Rule:
     if problem is not None:
         raise ValueError(f"has {place}.{kind}, which must be {problem}")
     if kind == "allow":
-        # As a rule compares them: `mulaw` and `audio/pcmu` are one format.
+        # Convert the values to the form that a rule compares: `mulaw` and `audio/pcmu` are one format.
         value = [name for each in value for name in field.names(each)]
     return Rule(kind, None if kind == "deny" else value)
 
@@ -119,4 +119,7 @@ _FORCED: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
     "metadata": (lambda value: isinstance(value, dict), "a table"),
     "input": (lambda value: isinstance(value, list), "a list of items"),
 }
-"""For each field, the check of a forced value, and the words for a valid one. Any other field takes a text."""
+"""For each field, the check of a forced value, and the words that describe a valid value.
+
+Any other field takes a text.
+"""

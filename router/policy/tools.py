@@ -20,13 +20,13 @@ MCP: Final = "mcp"
 def judge(
     holder: Fields, place: str, rules: Mapping[str, Rule], *, lays: bool, name: str = "tools", field: str = "tools"
 ) -> Denied | None:
-    """Judge a list of tools, put the forced tools in its place, and return the first denial, or None.
+    """Judge a list of tools, replace it by the forced tools, and return the first denial, or None.
 
     Args:
         holder: the object with the list.
         place: the place of that object in the message.
         rules: the rules of the policy.
-        lays: whether forced tools are set where the client says nothing.
+        lays: whether forced tools are also set if the client gives no list.
         name: the key of the list: `functions` on Deepgram's wire.
         field: the field of the policy about the functions.
     """
@@ -42,7 +42,7 @@ def judge(
             return denied
     if name not in holder and not lays:
         return None
-    # The field keeps its value where null or nothing at all is said under a rule that forces.
+    # Under a rule that forces, the field keeps its value if the client gives null or no list.
     tools = list(_judged(said or (), rule, mcp, is_deepgram=name != "tools"))
     if tools or (name in holder and said is not None):
         holder[name] = tools
@@ -68,13 +68,13 @@ def _denied(
 
 
 def _addresses(tool: Mapping[str, Any]) -> list[Any]:
-    """Return the addresses of an MCP server: its URL and its connector, as far as it has them, or else its label."""
+    """Return the addresses of an MCP server: its URL and its connector, if it has any of them, or else its label."""
     found = [tool[key] for key in ("server_url", "connector_id") if tool.get(key) is not None]
     return found or [tool.get("server_label")]
 
 
 def _judged(said: Any, rule: Rule | None, mcp: Rule | None, *, is_deepgram: bool) -> Iterator[Any]:
-    """Yield the tools that the upstream gets: of each kind the forced tools, or else the client's."""
+    """Yield the tools that the upstream gets. Of each kind these are the forced tools, or else the client's."""
     for kind, own in ((FUNCTION, rule), (MCP, mcp if mcp is not None else rule)):
         if own is None or own.kind != "force":
             yield from (tool for tool in said if (FUNCTION if is_deepgram else tool.get("type")) == kind)
@@ -85,5 +85,5 @@ def _judged(said: Any, rule: Rule | None, mcp: Rule | None, *, is_deepgram: bool
 def _as_written(tool: Mapping[str, Any], kind: str, *, is_deepgram: bool) -> dict[str, Any]:
     if is_deepgram:
         return {key: copied(value) for key, value in tool.items() if key != "type"}
-    # OpenAI's wire knows no endpoint of a function.
+    # OpenAI's wire has no endpoints of functions.
     return {"type": kind, **{key: copied(value) for key, value in tool.items() if key != "endpoint"}}

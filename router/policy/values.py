@@ -1,4 +1,4 @@
-"""Values as a rule names them, and as each wire writes them."""
+"""Values: their names in rules, and their form on each wire."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from router.policy.rules import ABSENT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# What a rule compares.
+# Functions that return the values to compare.
 
 
 def itself(said: Any) -> list[Any]:
@@ -46,7 +46,7 @@ MANUAL: Final = "manual"
 
 
 def detection(said: Any) -> list[Any]:
-    """Return the name of a turn detection; `manual` for none. An object without a type has no name."""
+    """Return the name of a turn detection; `manual` if there is none. An object without a type has no name."""
     if isinstance(said, dict):
         return [MANUAL if said.get("type") == "none" else said.get("type")]
     return [MANUAL if said in (None, "none") else said]
@@ -64,16 +64,16 @@ _FORMATS: Final = {
 
 
 def formats(said: Any) -> list[Any]:
-    """Return OpenAI's name of an audio format, which is an object or a name of either wire."""
+    """Return OpenAI's name for an audio format. `said` is an object or a name of either wire."""
     found = said.get("type", said.get("encoding", "linear16")) if isinstance(said, dict) else said
     return [_FORMATS.get(found, found) if isinstance(found, str) else found]
 
 
-# Forced values, as the wires have them.
+# Functions that return forced values in the form of a wire.
 
 
 def unchanged(value: Any) -> Any:
-    """Return a forced value as it is."""
+    """Return a forced value unchanged."""
     return value
 
 
@@ -83,34 +83,34 @@ def left_out(_value: Any) -> Any:
 
 
 def listed(value: Any) -> Any:
-    """Return a list as it is, and any other value as a list of one."""
+    """Return a list unchanged, and any other value as a list with one element."""
     return value if isinstance(value, list) else [value]
 
 
 def object_of(key: str) -> Callable[[Any], Any]:
-    """Make a function that returns an object with a name under the key."""
+    """Make a function that returns an object which has a name under `key`."""
     return lambda value: {key: value} if isinstance(value, str) else value
 
 
 def name_of(key: str) -> Callable[[Any], Any]:
-    """Make a function that returns the name under the key of an object."""
+    """Make a function that returns the name that an object has under `key`."""
     return lambda value: value.get(key) if isinstance(value, dict) else value
 
 
 def detection_object(value: Any) -> Any:
-    """Return a turn detection as OpenAI's wire has it: an object, or None for `manual`."""
+    """Return a turn detection in the form of OpenAI's wire: an object, or None for `manual`."""
     if isinstance(value, str):
         return None if value == MANUAL else {"type": value}
     return value
 
 
 def detection_name(value: Any) -> Any:
-    """Return a turn detection as Settings have it: its name."""
+    """Return a turn detection in the form of Settings: its name."""
     return value.get("type") if isinstance(value, dict) else value
 
 
 def openai_format(value: Any) -> Any:
-    """Return an audio format as OpenAI's wire has it, where PCM has the single rate of 24 kHz."""
+    """Return an audio format in the form of OpenAI's wire. PCM has only the rate of 24 kHz there."""
     if not isinstance(value, str):
         return value
     (name,) = formats(value)
@@ -118,7 +118,7 @@ def openai_format(value: Any) -> Any:
 
 
 def deepgram_format(value: Any) -> Any:
-    """Return an audio format as Settings have it. Without a rate it gets 24 kHz for `linear16`, otherwise 8 kHz."""
+    """Return an audio format in the form of Settings. A missing rate becomes 24 kHz for `linear16`, otherwise 8 kHz."""
     given = {"encoding": value} if isinstance(value, str) else value
     (name,) = formats(given)
     encoding = next((short for short, long in _FORMATS.items() if long == name), name)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from router.recording.reader import RecordedStep
 
 FRONTS: Final = ("openai", "converse")
-"""The fronts for which a playbook can be printed: it decodes their messages alone."""
+"""The fronts for which a playbook can be printed. A playbook decodes only their messages."""
 
 WIDTH: Final = 112
 MIN_SILENCE: Final = 8
@@ -44,7 +44,7 @@ def lines(written: Header, steps: Iterable[RecordedStep]) -> Iterator[str]:
     """Yield the parts of the test file, in order.
 
     Raises:
-        NotationError: a playbook does not speak the wire of this front, or the configuration is invalid, or a line is
+        NotationError: a playbook cannot decode the wire of this front, the configuration is invalid, or a line is
             damaged.
     """
     if written.front not in FRONTS:
@@ -93,7 +93,7 @@ def _call(message: messages.Input, generation: int) -> str:
 
 
 def _sent(out: list[dict[str, Any]]) -> tuple[list[Any], list[Any]]:
-    """Return the messages to the client and to the upstream, decoded, without the ones that a playbook leaves out."""
+    """Return the messages to the client and to the upstream, decoded, without those that a playbook leaves out."""
     to_client: list[Any] = []
     to_upstream: list[Any] = []
     for command in out:
@@ -108,7 +108,7 @@ def _sent(out: list[dict[str, Any]]) -> tuple[list[Any], list[Any]]:
 
 
 def _is_apart(content: Any) -> bool:
-    # A playbook keeps these apart, because one follows each turn, or each text.
+    # A playbook keeps these messages apart, because one of them follows each turn, or each text.
     return isinstance(content, dict) and content.get("type") in ("LatencyReport", "History")
 
 
@@ -135,7 +135,7 @@ def _indented(value: Any) -> str:
 
 
 def _json(text: str) -> Any:
-    """Return the decoded message, or the text itself where it is no JSON."""
+    """Return the decoded message, or the text itself if it is no JSON."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from router.recording.mask import Mask
 
 FORMAT: Final = 1
-"""The number of the recording's format. A reader for another number refuses the recording."""
+"""The number of the recording's format. A reader of another format refuses the recording."""
 
 CONFIG: Final = ("twilio_dtmf", "deadlines", "limits", "model", "models", "voice", "transcription_model")
-"""The settings that a front may read in a session (`Call.config`). They contain no secret."""
+"""The settings that a front may read during a session (`Call.config`). They contain no secret."""
 
 _PRICES: Final = "price_table"
 _POLICY: Final = "policy"
@@ -45,10 +45,10 @@ _URL: Final = "url"
 
 
 class RecordedGuard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The part of a guard that a replay needs. Verdicts are recorded as inputs, so no expression is needed."""
+    """The part of a guard that a replay needs. Verdicts are recorded as inputs, so a replay needs no expression."""
 
     on: tuple[Source, ...]
-    """The kinds of text that wait for a verdict: what the user, functions or the agent say."""
+    """The sources whose texts wait for a verdict: the user, functions or the agent."""
     timeout_s: float
     on_failure: Literal["pass", "block"]
     window_chars: int
@@ -71,17 +71,17 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     query: dict[str, str | list[str]] = {}
     """The query of the client's URL, without credentials. A repeated parameter has a list."""
     has_day_limit: bool = False
-    """Whether the session has a limit per day, and so asks for the client's sums of the day."""
+    """Whether the session has a limit per day, so that it requests the client's sums of the day."""
     agents: dict[str, Any] = {}
     config: dict[str, Any] = {}
     failover: dict[str, Any] | None = None
     """The fields of a `Plan` for a call that two backends may serve."""
     guard: dict[str, Any] | None = None
-    """The fields of a `RecordedGuard` around the session; None where nothing is checked."""
+    """The fields of a `RecordedGuard` around the session; None if the guard checks nothing."""
 
 
 class Replayed(typing.NamedTuple):
-    """A machine that was built from a header, with the session inside."""
+    """A machine that was built from a header, and the session in it."""
 
     machine: Machine
     session: Session
@@ -94,7 +94,7 @@ def options_written(options: SessionOptions, mask: Mask) -> dict[str, Any]:
     prices, policy = fields.pop(_PRICES), fields.pop(_POLICY)
     named = {name: value for name, value in fields.items() if not callable(value)}
     found = msgspec.to_builtins(named, enc_hook=_nothing_of)
-    # The descriptions of functions are words; every other option is a name or a number.
+    # The descriptions of functions contain words. Every other option is a name or a number.
     found["tools"] = mask.value(found["tools"])
     if policy is not None:
         found[_POLICY] = _policy_written(policy, mask)
@@ -114,9 +114,9 @@ def _nothing_of(value: object) -> str:
 def _policy_written(policy: Policy, mask: Mask) -> dict[str, Any]:
     rules = {name: msgspec.to_builtins(rule) for name, rule in policy.rules.items()}
     for name, rule in rules.items():
-        # The value of a rule is masked as a client's message would be that has it in this field.
+        # The value of a rule is masked like a client's message with this value in the field.
         rule["value"] = mask.value({_URL if _is_url(rule["value"]) else name: rule["value"]}).popitem()[1]
-    # Not the texts that the policy hides: they are derived from the rules again.
+    # Leave out the texts that the policy hides, because they follow from the rules.
     return {"name": policy.name, "rules": rules, "is_lenient": policy.is_lenient}
 
 
@@ -133,7 +133,7 @@ def config_written(config: RouterConfig, mask: Mask) -> dict[str, Any]:
 
 
 def guard_written(guard: Guard) -> dict[str, Any] | None:
-    """Return the fields of a `RecordedGuard`; None where the guard checks nothing."""
+    """Return the fields of a `RecordedGuard`; None if the guard checks nothing."""
     if not guard.is_on:
         return None
     read = RecordedGuard(
@@ -174,6 +174,8 @@ def machine_of(header: Header) -> Replayed:
         if header.failover is not None:
             plan = msgspec.convert(header.failover, build.Plan)
             machine = build.machine_of(front, call, plan)
+            if build.has_guard(front):
+                machine = guarded(front, machine, _guard(header), header.session)
             if not front.is_relay:
                 machine = front.adapt(msgspec.structs.replace(call, machine=machine))
             return Replayed(machine, session, today)
@@ -184,13 +186,13 @@ def machine_of(header: Header) -> Replayed:
 
 
 def query_written(query: Mapping[str, str]) -> dict[str, str | list[str]]:
-    """Return the query of a URL for a header."""
+    """Return the query of a URL in the form that a header has."""
     values = {name: values_of(query, name) for name in query}
     return {name: found[0] if len(found) == 1 else found for name, found in values.items()}
 
 
 def query_read(written: Mapping[str, str | list[str]]) -> Query:
-    """Return the query of a URL from a header."""
+    """Return the query of a URL from the form that a header has."""
     pairs = ((name, [found] if isinstance(found, str) else found) for name, found in written.items())
     return Query((name, value) for name, values in pairs for value in values)
 
@@ -213,12 +215,12 @@ def _options(given: Mapping[str, Any]) -> SessionOptions:
     fields = _fields(SessionOptions, _OPTION_HINTS, {name: each for name, each in given.items() if name != _PRICES})
     if prices is not None:
         fields[_PRICES] = PriceTable(msgspec.convert(prices, dict[str, Price]))
-    # A recording of an earlier version lacks it, and had the rest alone.
+    # A recording of an earlier version lacks this field. That version sent only the rest.
     return SessionOptions(**{"continued_text": "rest", **fields})
 
 
 def _fields(kind: type[Any], hints: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    # A field that this version does not know decides nothing in it.
+    # Skip a field that this version does not know, because it has no effect here.
     return {name: msgspec.convert(given[name], hints[name]) for name in kind.__struct_fields__ if name in given}
 
 

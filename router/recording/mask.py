@@ -1,4 +1,4 @@
-"""The mask of a recording: each input without credentials, and without words and sound that are not recorded. Pure.
+"""The mask of a recording. It removes credentials from each input, and words and sound unless they are recorded. Pure.
 
 Ids, types, codes, models, names of functions, numbers and the length of each text stay. So a session takes the same
 decisions for a masked input as for the real one.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from actors.restart import Loss
 
 MAX_LEVELS: Final = 250
-"""The most levels of a message that is masked value by value. A deeper message is masked as one text."""
+"""The most levels of a message that is masked value by value. A message with more levels is masked as one text."""
 
 KEPT: Final = frozenset(
     {
@@ -39,16 +39,16 @@ KEPT: Final = frozenset(
         *("id", "streamSid", "callSid", "accountSid"),
     }
 )
-"""Keys whose texts steer a session and quote no speech. Such a text stays if it is a single word."""
+"""Keys whose texts steer a session and never quote speech. Such a text is kept if it is a single word."""
 
 _KEPT_ENDINGS: Final = ("_id", "_ids", "Id")
 _WORD: Final = re.compile(r"[\w.:/+*-]{1,100}", re.ASCII)
 _KEY: Final = re.compile(r"[A-Za-z_][\w.-]{0,63}", re.ASCII)
 
 _FREE: Final = frozenset({"metadata", "variables", "tags", "parameters", "customParameters"})
-"""Keys of objects with keys of the application's choice. Every text inside counts as words."""
+"""Keys of objects whose own keys the application chooses. Every text in such an object counts as words."""
 _KEPT_IN_FREE: Final = frozenset({"switchboard", "request", "agent", "type"})
-"""The keys in such objects whose texts stay: the session's metadata, a telephone call's agent, a schema's types."""
+"""The keys in such objects whose texts are kept: the session's metadata, a telephone call's agent, a schema's types."""
 
 _AUDIO: Final = {
     "input_audio_buffer.append": ("audio",),
@@ -59,7 +59,7 @@ _AUDIO: Final = {
     "output_audio": ("audio",),
     "audio": ("audio",),
 }
-"""The keys of base64 audio, by the `type` or `event` of their object; `media` is Twilio's."""
+"""The keys of base64 audio, by the `type` or `event` of their object. `media` is an event of Twilio."""
 
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 
@@ -73,7 +73,7 @@ class Mask(msgspec.Struct, frozen=True):
     """A function that masks credentials in a text."""
 
     def input(self, message: messages.Input) -> messages.Input:
-        """Return an input with credentials masked, and words and sound too unless they are recorded."""
+        """Return an input with credentials masked. Mask words and sound, too, unless they are recorded."""
         changes: dict[str, Any]
         match message:
             case messages.ClientTextReceived(text) | messages.UpstreamTextReceived(_, text):
@@ -93,22 +93,23 @@ class Mask(msgspec.Struct, frozen=True):
     def frame(self, text: str) -> str:
         """Return a masked text message. A message that is no JSON is masked as words."""
         try:
-            # Always written anew: of two members with one name, the first would escape the mask.
+            # The text is always written again. Otherwise, of two members with the same name, the first would escape the
+            # mask.
             text = orjson.dumps(self.value(orjson.loads(text))).decode()
         except (orjson.JSONDecodeError, TypeError, RecursionError):
             text = self.words(text)
         return self.redact(text)
 
     def sound(self, data: bytes) -> bytes:
-        """Return binary data, or as many zero bytes where sound is not recorded."""
+        """Return binary data, or as many zero bytes if sound is not recorded."""
         return data if self.has_audio else bytes(len(data))
 
     def words(self, text: str) -> str:
-        """Return a text of a person, a model or a peer, masked unless content is recorded, without credentials."""
+        """Return a text of a person, a model or a peer without credentials. Mask it unless content is recorded."""
         return self.redact(text if self.has_content else masked(text))
 
     def value(self, value: Any) -> Any:
-        """Return a masked value of JSON, in which types, ids and other texts that steer a session stay.
+        """Return a masked value of JSON. Types, ids and other texts that steer a session are kept.
 
         Raises:
             RecursionError: the value has more than `MAX_LEVELS` levels.
@@ -157,7 +158,7 @@ class Mask(msgspec.Struct, frozen=True):
         try:
             parts = urlsplit(text)
             user, at, host = parts.netloc.rpartition("@")
-            # A session refuses a URL with a user: that there is one stays.
+            # A session refuses a URL with a user, so the mask keeps the fact that there is one.
             host = f"{'***' if user else ''}{at}{host}"
             path = parts.path if self.has_content else masked(parts.path)
             return urlunsplit((parts.scheme, host, path, masked(parts.query), masked(parts.fragment)))
@@ -175,7 +176,7 @@ class Mask(msgspec.Struct, frozen=True):
             return Verdict(result.action, self.words(result.text))
         try:
             plain = dict(result) if isinstance(result, Mapping) else result
-            # An application's own object: through JSON, so that the file has exactly this.
+            # This is an application's own object. Convert it through JSON, so that the file has exactly this value.
             return orjson.loads(self.redact(orjson.dumps(self.value(plain)).decode()))
         except (TypeError, ValueError, RecursionError):
             return self.words(repr(type(result)))
@@ -183,14 +184,14 @@ class Mask(msgspec.Struct, frozen=True):
     def _failure(self, failure: messages.WorkFailure | None) -> messages.WorkFailure | None:
         if failure is None or failure.error is None:
             return failure
-        # The text of any other exception may hold a secret, and no client or model gets it either.
+        # The text of any other exception may hold a secret. It reaches no client and no model either.
         error = failure.error
         shown = ToolError(self.words(str(error))) if isinstance(error, ToolError) else Hidden(type(error).__name__)
         return messages.WorkFailure(failure.kind, shown)
 
 
 class Hidden(Exception):  # noqa: N818 - the place of an exception, and none that is raised
-    """The stand-in for an exception whose text is not recorded."""
+    """The stand-in for an exception whose text is not recorded. It is never raised."""
 
 
 def _keeps(key: str, *, is_free: bool) -> bool:
@@ -215,7 +216,10 @@ def _hidden(value: Any) -> Any:
 
 
 def _silence(value: Any) -> Any:
-    """Return base64 of as many zero bytes, another text masked, None for a list or an object, or a plain value."""
+    """Return base64 of as many zero bytes.
+
+    Mask any other text, return None for a list or an object, and keep a plain value.
+    """
     if not isinstance(value, str):
         return None if isinstance(value, list | dict) else value
     if _BASE64.fullmatch(value) is None:

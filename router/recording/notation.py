@@ -1,4 +1,7 @@
-"""The notation of inputs and commands in a recording: JSON that people read and a replay compares to the byte. Pure."""
+"""The notation of inputs and commands in a recording. It is JSON: people read it, and a replay compares it to the byte.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,11 @@ _RUN: Final = re.compile(r"(.)\1{63,}", re.DOTALL)
 """A run of at least `MIN_RUN` equal characters, as in silent audio."""
 
 MAX_CHARS: Final = 256 * 1024 * 1024
-"""The longest text that a notation of runs may expand to: `max_message_bytes` permits no longer message."""
+"""The longest text to which a notation of runs may expand. `max_message_bytes` permits no longer message."""
 
 
 class NotationError(ValueError):
-    """A text that is no input of a session."""
+    """A text is not in the notation of the expected value, such as an input."""
 
 
 # Writing.
@@ -57,7 +60,7 @@ def _struct(value: msgspec.Struct) -> dict[str, Any]:
 
 
 def _field(value: Any) -> Any:
-    # A notification, the arguments of work: the field alone does not name the class.
+    # For a notification, or the arguments of work, the field alone does not identify the class.
     if isinstance(value, msgspec.Struct):
         return {"is": type(value).__name__, **written(value)}
     return written(value)
@@ -74,7 +77,7 @@ def _bytes(data: bytes) -> Any:
 def _text(text: str) -> Any:
     try:
         text.encode()
-    except UnicodeEncodeError:  # a lone surrogate, of an application's own text
+    except UnicodeEncodeError:  # a lone surrogate, in a text of the application
         return {"escaped": json.dumps(text)}
     if len(text) < MIN_RUN:
         return text
@@ -129,7 +132,7 @@ def read_text(value: Any) -> str:
     """Return the text that `written` wrote.
 
     Raises:
-        NotationError: it is none.
+        NotationError: the value is no text.
     """
     match value:
         case str():
@@ -161,7 +164,7 @@ def read_bytes(value: Any) -> bytes:
     """Return the bytes that `written` wrote.
 
     Raises:
-        NotationError: they are none.
+        NotationError: the value is no bytes.
     """
     match value:
         case {"utf8": text}:
@@ -178,7 +181,7 @@ def read_frame(value: Any) -> str | bytes:
     """Return the text or the bytes that `written` wrote.
 
     Raises:
-        NotationError: it is neither.
+        NotationError: the value is neither.
     """
     is_binary = isinstance(value, dict) and ("bytes" in value or "utf8" in value)
     return read_bytes(value) if is_binary else read_text(value)
@@ -188,7 +191,7 @@ def read_input(fields: Any) -> messages.Input:
     """Return the input that `input_written` wrote.
 
     Raises:
-        NotationError: it is none.
+        NotationError: the fields are no input.
     """
     if not isinstance(fields, dict):
         raise NotationError("no input")

@@ -19,7 +19,7 @@ SENT: Final = "◀──"
 SHOWN_CHARS: Final = 400
 
 _OF_NO_INTEREST: Final = frozenset({"StartTimer", "CancelTimer", "ResetRestartBudget"})
-"""Commands that a trace leaves out: each frame of audio restarts a timer."""
+"""Commands that a trace leaves out. They would flood it, because each frame of audio restarts a timer."""
 
 
 def heading(header: Header) -> str:
@@ -47,7 +47,7 @@ class Printer:
         at = f"{step.now_s - self._begin_s:9.3f}" if not step.is_late else "     late"
         commands = list(self._commands(step))
         cause = self._input(step.message)
-        # A timer or a piece of work that changes nothing on the wires is no event for a reader.
+        # A timer that causes no command is left out, because it does not interest a reader.
         if commands or not isinstance(step.message, messages.TimerFired):
             yield f"{at}  {cause}"
         for command in commands:

@@ -1,4 +1,4 @@
-"""The reader of a recording: its header and its steps, and a sentence for a file that is torn or foreign."""
+"""The reader of a recording: its header and its steps, and a sentence for a file that is torn or no recording."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_LINE_BYTES: Final = 256 * 1024 * 1024
 
 
 class RecordingError(RouterError):
-    """A file that is no recording, or not a whole one."""
+    """A file is no recording, or an incomplete one."""
 
     def __init__(self, path: str, problem: str, line: int | None = None) -> None:
         super().__init__(path, problem, line)
@@ -43,12 +43,12 @@ class RecordedStep(msgspec.Struct, frozen=True, kw_only=True):
     now_s: float
     message: messages.Input
     outcome: dict[str, Any]
-    """`out` with the commands, or `raised` with the class of an exception."""
+    """A dict with the commands as `out`, or with the class of an exception as `raised`."""
     today: list[Sums] = []
     """The client's sums of the day that the session got from `spend_today` in this step."""
     is_late: bool = False
     live: list[str] | None = None
-    """The types of the real session's commands, where they differ from the recorded ones; else None."""
+    """The types of the real session's commands, if they differ from the recorded ones; else None."""
 
 
 class Recording:

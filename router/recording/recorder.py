@@ -1,7 +1,7 @@
 """The recorder: it chooses sessions, and a separate thread writes the inputs and commands of their machines.
 
-A dispatcher only puts references into a bounded queue. A session whose steps do not fit is recorded no further: the
-file, the log and a count say so.
+A dispatcher only puts references into a bounded queue. If a session's steps do not fit into the queue, its recording
+ends. The file, the log and a count report this.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 """The most bytes of the steps that wait for the thread; `MAX_STEPS` bounds their number."""
 
 FLUSH_S: Final = 0.5
-"""The longest time in seconds that a line waits for the file. A process that dies loses no more than these lines."""
+"""A line waits at most this many seconds to be written. A process that dies loses only the lines that wait."""
 FLUSH_BYTES: Final = 64 * 1024
 
 CLOSE_S: Final = 5.0
-"""The longest time in seconds that the end of the process waits for the remaining steps."""
+"""At its end the process waits at most this many seconds for the remaining steps to be written."""
 
 BEHIND: Final = "the recorder fell behind"
 FULL: Final = "the folder has reached its bound"
@@ -62,7 +62,7 @@ BROKEN: Final = "the recorder failed"
 
 
 class Recorder:
-    """The recordings of one process. `begin` is called on any thread."""
+    """The recordings of one process. `begin` may be called from any thread."""
 
     def __init__(self, config: RouterConfig, metrics: Metrics, switches: Switches | None = None) -> None:
         assert config.record is not None  # noqa: S101 - looked at before
@@ -82,19 +82,19 @@ class Recorder:
         """The number of recordings that ended before their sessions."""
 
     def wants(self, session_id: str, principal: str | None) -> bool:
-        """Whether to record a session: for its named principal, or by the rate, which an operator may change."""
+        """Whether to record a session. The list of principals decides, or the rate, which an operator may change."""
         config = self._config
         percent = self._switches.record_percent if self._switches is not None else None
         rate = config.record_rate if percent is None else percent / 100
         if principal is not None and principal in config.record_principals:
             return True
         if percent is None and config.record_principals and rate >= 1:
-            return False  # the names alone choose, where no rate is given
+            return False  # if no rate is given, only the list of principals decides
         share = int.from_bytes(hashlib.blake2b(session_id.encode(), digest_size=8).digest()) / 2**64
         return share < rate
 
     def watched(self, options: SessionOptions) -> SessionOptions:
-        """Return options whose `spend_today` also notes the sums that the session gets, for the recording."""
+        """Return options whose `spend_today` also notes its results for the recording."""
         if options.spend_today is None:
             return options
         return msgspec.structs.replace(options, spend_today=WatchedSums(options.spend_today))
@@ -138,6 +138,10 @@ class Recorder:
         recording = Recording(session_id, self._folder.file_of(session_id), make)
         return RecordedMachine(machine, session, recording, self._put)
 
+    def keep(self, session_id: str) -> None:
+        """Keep the recording of a session that has killed workers longer than others. Any thread may call this."""
+        self._folder.keep(session_id)
+
     def close(self) -> None:
         """Write the steps that wait, and end the thread."""
         with self._lock:
@@ -161,7 +165,7 @@ class Recorder:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
                 self._thread.start()
-            # The end of a session always fits.
+            # The step of a session's end always fits.
             is_full = self._waiting_steps >= MAX_STEPS or self._waiting_bytes + size > MAX_BYTES
             if step is not None and is_full:
                 recording.is_torn = True
@@ -200,7 +204,7 @@ class Recorder:
         try:
             recording.add(step)
         except Exception:
-            # The session itself has nothing of this.
+            # The session itself is not affected.
             logger.exception("session %s: the recorder failed", recording.session_id)
             recording.tear(BROKEN)
         self._present[recording.path] = recording
@@ -213,7 +217,7 @@ class Recorder:
         try:
             if data and not self._has_room(len(data)):
                 recording.tear(FULL)
-                # The line of the end alone; without a beginning there is nothing to end.
+                # This may be only the line of the end. Without a beginning there is no recording to end.
                 data = bytes(recording.data) if recording.is_begun else b""
                 recording.data.clear()
             if data and recording.is_begun:
@@ -241,13 +245,13 @@ class Recorder:
 
 
 class Recording:
-    """One recording that grows: its file, and the data that wait for the file."""
+    """One recording in progress: its file, and the data that is not written yet."""
 
     def __init__(self, session_id: str, path: Path, make: Callable[[], Transcript]) -> None:
         self.session_id = session_id
         self.path = path
         self.is_torn = False
-        """Whether steps were lost, so that no further step is queued. The dispatcher's thread sets it."""
+        """Whether steps were lost. Then no further step is queued. The dispatcher's thread sets it."""
         self.torn: str | None = None
         self.has_ended = False
         self.is_begun = False
@@ -257,7 +261,7 @@ class Recording:
         self._transcript: Transcript | None = None
 
     def add(self, step: Step | None) -> None:
-        """Add the line of a step, or for None the line of the session's end."""
+        """Add the line of a step. For None add the line of the session's end."""
         if self._transcript is None:
             self._transcript = self._make()
             self.data += self._transcript.first_line()
@@ -270,7 +274,7 @@ class Recording:
             self.data += self._transcript.last_line()
 
     def tear(self, reason: str) -> None:
-        """End the recording before its session, with a last line that gives the reason."""
+        """End the recording although its session continues. Its last line gives the reason."""
         self.is_torn = self.has_ended = True
         self.torn = reason
         if self._transcript is not None:
@@ -311,15 +315,21 @@ class RecordedMachine:
         return commands
 
     def read_late(self, message: messages.UpstreamTextReceived) -> messages.LateReport | None:
-        """Read a late event as the session does, and record it if it has usage, which the session remembers."""
+        """Read a late event as the session does.
+
+        Record it if it has usage, because the session's memory then changes.
+        """
         report = self._session.read_late(message)
-        # Most late events are audio, and the session does not even decode them.
+        # Most late events are audio, and the session does not decode these.
         if USAGE_FIELD in message.text and not self._recording.is_torn:
             self._put(self._recording, Step(message, 0.0, is_late=True))
         return report
 
     def ending(self, on_end: Callable[[], None]) -> Callable[[], None]:
-        """Return a function for the supervisor's thread that records the end of the session and calls `on_end`."""
+        """Return a function that records the end of the session and calls `on_end`.
+
+        The supervisor's thread calls it.
+        """
 
         def end() -> None:
             self._put(self._recording, None)
@@ -329,7 +339,7 @@ class RecordedMachine:
 
 
 def _kept(message: messages.Input) -> messages.Input:
-    # The application may change its own object before the recorder writes it.
+    # Copy the object, because the application may change it before the recorder writes it.
     if isinstance(message, messages.WorkDone) and isinstance(message.result, dict | list):
         with contextlib.suppress(Exception):  # an object of the application's that has no copy
             return messages.WorkDone(message.key, copy.deepcopy(message.result), message.failure)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from router.recording.reader import RecordedStep, Recording
 
 AROUND: Final = 60
-"""The number of characters that are shown before the first different one."""
+"""The number of characters that are shown before the first character that differs."""
 SHOWN: Final = 240
 
 
@@ -44,10 +44,12 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def verify(recording: Recording, path: str) -> Verified:
-    """Run the inputs through the installed version's machine. Compare commands to the byte up to a difference.
+    """Run the inputs through the installed version's machine.
+
+    Compare the commands to the byte, up to the first difference.
 
     Raises:
-        RecordingError: the recording is torn or cannot be replayed, and no step before differs.
+        RecordingError: the recording is torn or cannot be replayed, and no earlier step differs.
     """
     try:
         replayed = header.machine_of(recording.header)

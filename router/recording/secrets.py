@@ -1,4 +1,4 @@
-"""The credentials that no recording contains: the configured ones, the client's own, and texts that look like one."""
+"""The credentials that no recording contains: of the configuration, of the client, and texts of their shape."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, quote_plus
 
 from router.access.request import pairs_of
-from router.logs.setup import CREDENTIALS
-from router.secrets import MIN_SECRET_CHARS, Redactor
+from router.secrets import CREDENTIALS, MIN_SECRET_CHARS, Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,7 +16,10 @@ if TYPE_CHECKING:
     from router.access.request import Request
 
 MIN_CHARS: Final = 4
-"""The least length of a credential that is masked. A shorter one is no secret, and its mask would spoil every line."""
+"""The least length of a credential that is masked.
+
+A shorter text is no secret, and masking it would spoil every line.
+"""
 
 REDACTED: Final = "[redacted]"
 
@@ -25,7 +27,7 @@ SECRET_KEY: Final = re.compile(
     r"authori[sz]ation|cookie|secret|passw|credential|signature|api[_-]?key|^key$|^auth$|(?:^|[_-])token$|Token$|^resume$",
     re.IGNORECASE,
 )
-"""Keys of messages whose texts are credentials: in an endpoint's headers, a provider's settings, a client secret."""
+"""Keys of messages whose texts are credentials, in an endpoint's headers or a provider's settings, for example."""
 
 _HEADERS: Final = ("authorization", "proxy-authorization", "cookie", "sec-websocket-protocol", "x-api-key", "api-key")
 
@@ -68,11 +70,11 @@ def _quoted(secret: str) -> Iterator[str]:
 
 
 def _in_base64(secret: str) -> Iterator[str]:
-    """Yield the three spellings of a secret within base64: its position in the data decides between them."""
+    """Yield the three spellings of a secret within base64. The spelling depends on its position in the data."""
     data = secret.encode()
     for before in range(3):
         encoded = base64.b64encode(bytes(before) + data).decode()
-        # The characters at both ends depend on the neighbours, too.
+        # The characters at both ends also depend on the neighbouring bytes.
         first = -(-before * 8 // 6)
         last = (before + len(data)) * 8 // 6
         yield encoded[first:last]

@@ -13,7 +13,10 @@ Sums: TypeAlias = tuple[int, float]
 
 
 class WatchedSums:
-    """The function `SessionOptions.spend_today`, with a note of its results. Runs on the dispatcher's thread."""
+    """A wrapper of the function `SessionOptions.spend_today` that notes its results.
+
+    Runs on the dispatcher's thread.
+    """
 
     def __init__(self, spend_today: Callable[[int, float], Sums]) -> None:
         self._spend_today = spend_today
@@ -32,7 +35,7 @@ class WatchedSums:
 
 
 class ReplayedSums:
-    """The function `SessionOptions.spend_today` in a replay: it returns the recorded results."""
+    """The function `SessionOptions.spend_today` in a replay. It returns the recorded results."""
 
     def __init__(self) -> None:
         self._given: deque[Sums] = deque()
@@ -45,7 +48,7 @@ class ReplayedSums:
     def __call__(self, tokens: int, cost_usd: float) -> Sums:
         """Return the next recorded sums.
 
-        Where the recorded session did not ask, return the last sums with this use added.
+        If no recorded sums are left, return the last sums plus this use.
         """
         self._last = self._given.popleft() if self._given else (self._last[0] + tokens, self._last[1] + cost_usd)
         return self._last

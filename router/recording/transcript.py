@@ -1,7 +1,7 @@
 """The lines of one recording: a second machine takes the masked inputs, and its commands are written.
 
-So a replay gives the recorded commands whatever the mask replaces. The types of these commands are compared with the
-real machine's, and a difference is noted. The recorder's thread runs this module.
+So a replay gives exactly the recorded commands, although the mask replaced texts. The types of these commands are
+compared with those of the real machine, and a difference is noted. The recorder's thread runs this module.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _FAITHFUL: Final = (
     messages.UpstreamTextReceived,
     messages.TimerFired,
 )
-"""The most frequent inputs, of fields that the notation keeps exactly. They are not read back before their use."""
+"""The most frequent inputs. The notation keeps their fields exactly, so they need not be read back before use."""
 
 
 _STEP_BYTES: Final = 500
-"""The approximate bytes of a step without its contents."""
+"""The approximate size of a step without its contents, in bytes."""
 
 _CONTENTS: Final[dict[type, str]] = {
     messages.ClientTextReceived: "text",
@@ -103,7 +103,7 @@ class Transcript:
         message = self._mask.input(step.message)
         fields = notation.input_written(message)
         if not isinstance(message, _FAITHFUL):
-            # The machine must get exactly that which a reader gets.
+            # The machine must get exactly the input that a reader of the recording gets.
             message = notation.read_input(orjson.loads(orjson.dumps(fields)))
         line: dict[str, Any] = {"s": step.now_s, **fields}
         if step.is_late:
@@ -120,7 +120,7 @@ class Transcript:
         return _line(line)
 
     def last_line(self, torn: str | None = None) -> bytes:
-        """Return the last line. `torn` gives the reason if the recording ends before its session."""
+        """Return the last line. If the recording ends before its session, `torn` is the reason."""
         end = {"steps": self.steps, "diverged": self.diverged}
         return _line({"torn": torn, **end} if torn is not None else {"end": end})
 
@@ -143,12 +143,12 @@ def perform_late(replayed: header.Replayed, message: messages.Input) -> dict[str
 
 
 def kind_of(command: messages.Command) -> str:
-    """Return the name of a command's type, with the type of the message in its frame."""
+    """Return the name of a command's type, followed by the type of the message in its frame."""
     return _named(type(command).__name__, getattr(command, "frame", None))
 
 
 def kinds_of(outcome: dict[str, Any]) -> list[str]:
-    """Return the names of the types in an outcome: of its commands, or of its exception."""
+    """Return the type names of an outcome's commands, or of its exception."""
     if "raised" in outcome:
         return ["raised " + outcome["raised"]]
     return [_named(command["do"], _frame_of(command)) for command in outcome["out"]]

@@ -1,7 +1,7 @@
 """The replacement of words: a text of the same shape, in which nothing can be read. Pure.
 
-The replacement of a character depends on that character alone. So a part of a text has the same replacement as within
-the whole text, and equal texts stay equal. Punctuation, white space and the size in UTF-8 do not change.
+The replacement of a character depends on that character alone. So a part of a text gets the same replacement alone as
+within the whole text, and equal texts stay equal. Punctuation, white space and the size in UTF-8 do not change.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _OF_THREE_BYTES: Final = 0x800
 _OF_FOUR_BYTES: Final = 0x10000
 
 _KEPT_CATEGORIES: Final = "PZC"
-"""The Unicode categories that stay: punctuation, separators, control characters."""
+"""The Unicode categories whose characters are kept: punctuation, separators, control characters."""
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*')
-"""The strings and numbers of a JSON text. Its other tokens say nothing."""
+"""The strings and numbers of a JSON text. Its other tokens carry no words."""
 
 _ESCAPE: Final = re.compile(r"\\u[0-9a-fA-F]{4}|\\.|[^\\]+")
 
@@ -43,7 +43,7 @@ def _replacement(char: str) -> int:
 
 def _ascii_replacement(char: str) -> str:
     if char.isdigit():
-        return "1"  # a number that begins with 0 is no JSON
+        return "1"  # a number that begins with 0 would be invalid JSON
     if char.isalpha():
         return "X" if char.isupper() else "x"
     return char
@@ -70,7 +70,7 @@ def _is_json(text: str) -> bool:
 def _masked_token(found: re.Match[str]) -> str:
     token = found[0]
     if not token.startswith('"'):
-        # An exponent has a letter, and must keep it.
+        # The letter of an exponent is kept.
         return re.sub(r"\d", "1", token)
     if "\\" not in token:
         return token.translate(_TABLE)
@@ -81,5 +81,5 @@ def _masked_escape(found: re.Match[str]) -> str:
     part = found[0]
     if not part.startswith("\\"):
         return part.translate(_TABLE)
-    # A letter may be spelled as an escape. Half of a surrogate pair alone would be no JSON.
+    # A letter may be written as an escape. A single half of a surrogate pair would be invalid JSON.
     return r"\u0078" if part.startswith(r"\u") else part

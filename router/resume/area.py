@@ -1,4 +1,4 @@
-"""The snapshots of lost calls, in memory that the workers of one server share: a few slots of one size."""
+"""The snapshots of lost calls, in memory that the workers of one server share. It has a few slots of one size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SLOT_BYTES: Final = 64 * 1024
 """The size of a slot. A conversation of ten minutes takes less."""
 
 _HEAD: Final = struct.Struct("<16sdI")
-"""The session's id, the time at which the snapshot expires, and its length; length 0 for a free slot."""
+"""The session's id, the time at which the snapshot expires, and its length. A free slot has the length 0."""
 MOST_BYTES: Final = SLOT_BYTES - _HEAD.size
 
 
@@ -35,7 +35,10 @@ class TooLargeError(ValueError):
 
 
 class SharedSnapshots:
-    """The slots. Their memory is taken as it is used. From any thread of any worker, but not from a dispatcher."""
+    """The slots. An unused slot occupies no memory.
+
+    Any thread of any worker may call the methods, except a dispatcher's.
+    """
 
     def __init__(self, areas: Areas = OWN, slots: int = SLOTS) -> None:
         self._slots = slots
@@ -44,7 +47,7 @@ class SharedSnapshots:
         self._threads = threading.Lock()
 
     def put(self, session_id: str, data: bytes, keep_s: float) -> bool:
-        """Keep a snapshot. Return False where it took the slot of another session that could still come back.
+        """Keep a snapshot. Return False if it replaced the snapshot of another session that could still come back.
 
         Raises:
             TooLargeError: the snapshot does not fit.
@@ -54,7 +57,7 @@ class SharedSnapshots:
         now_s = time.monotonic()
         with self._threads, self._lock.held():
             heads = [_HEAD.unpack_from(self._memory, slot * SLOT_BYTES) for slot in range(self._slots)]
-            # The first one that is free, else the one that expires first.
+            # Take the first free slot, or else the one that expires first.
             slot = min(range(self._slots), key=lambda it: heads[it][1] if heads[it][2] else 0.0)
             _, expires_s, length = heads[slot]
             at = slot * SLOT_BYTES
@@ -63,7 +66,7 @@ class SharedSnapshots:
         return not length or expires_s <= now_s
 
     def take(self, session_id: str) -> bytes | None:
-        """Remove the snapshot of a session, and return it; None where there is none, or it has expired."""
+        """Remove the snapshot of a session, and return it; None if there is none, or it has expired."""
         wanted, now_s = uuid.UUID(session_id).bytes, time.monotonic()
         with self._threads, self._lock.held():
             for slot in range(self._slots):
@@ -71,7 +74,7 @@ class SharedSnapshots:
                 found, expires_s, length = _HEAD.unpack_from(self._memory, at)
                 if length and found == wanted:
                     data = bytes(self._memory[at + _HEAD.size : at + _HEAD.size + length])
-                    # No other reader of the memory finds the words of the conversation.
+                    # Erase the snapshot, because no later reader of the memory may find the words of the conversation.
                     self._memory[at : at + _HEAD.size + length] = bytes(_HEAD.size + length)
                     return data if now_s < expires_s else None
         return None

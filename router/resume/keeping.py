@@ -1,4 +1,4 @@
-"""Two machines around a session's machine: one keeps the snapshot of a lost call, one meets a client that is back.
+"""Two machines around a session's machine: one keeps the snapshot of a lost call, one receives a client that is back.
 
 A snapshot is taken before the input that ends the session, because the end cancels the work in progress.
 """
@@ -27,25 +27,25 @@ ENDED_BY_CLIENT: Final = frozenset({CloseCode.NORMAL_CLOSURE})
 
 
 class Carried(Protocol):
-    """The session as a value."""
+    """The session that can be stored as a value."""
 
     @property
     def snapshot_due(self) -> int:
-        """A number that changes when the session has another value worth keeping."""
+        """A number that changes when the session's value has changed so that it has to be stored again."""
 
     def snapshot(self) -> bytes:
-        """Return the session as a value; raises ValueError where that is not possible."""
+        """Return the session as a value; raises ValueError if that is not possible."""
 
 
 class Returned(Protocol):
-    """The session of a client that is back."""
+    """The session of a client that has come back."""
 
     repeats_settings: bool
-    """Whether the client may send its Settings once more. It moves with the session to another process."""
+    """Whether the client may send its Settings again. This flag moves with the session to another process."""
 
     @property
     def is_applied(self) -> bool:
-        """Whether the client has had `SettingsApplied`."""
+        """Whether the client has received `SettingsApplied`."""
 
 
 class KeepingMachine:
@@ -68,7 +68,10 @@ class KeepingMachine:
         self.describe = machine.describe
 
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
-        """Handle an input as the machine does. Keep a snapshot where the client is lost, or a drain closes it."""
+        """Handle an input as the machine does.
+
+        Keep a snapshot if the client is lost, or if a drain closes its connection.
+        """
         kind = type(message)
         if kind is messages.ClientClosed:
             self._client_closed(message)
@@ -106,9 +109,10 @@ class KeepingMachine:
 
 
 class ReturningMachine:
-    """The machine of a session whose client is back.
+    """The machine of a session whose client has come back.
 
-    A client that does not know that its session goes on sends its Settings again. They are answered, and not applied.
+    A client that does not know that its session continues sends its Settings again. The machine answers them, but does
+    not apply them.
     """
 
     def __init__(self, machine: Machine, carried: Returned) -> None:
@@ -125,7 +129,7 @@ class ReturningMachine:
             return self._machine.handle(message, now_s)
         setattr(self, "handle", self._machine.handle)  # noqa: B010 - a type checker takes it for a method
         self._carried.repeats_settings = False
-        # Where the session still waits for its upstream, its own SettingsApplied follows.
+        # If the session still waits for its upstream, the session itself sends SettingsApplied later.
         return [messages.SendToClient(codec.encode(deepgram.SettingsApplied()))] if self._is_applied else []
 
 

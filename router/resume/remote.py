@@ -1,7 +1,7 @@
 """The snapshots of lost calls in Redis, so that a client may come back to any machine.
 
-They are encrypted, because others may read the Redis. All machines need the same credentials, or the same
-`ROUTER_AUTH_SECRET`: the key is made of them.
+They are encrypted, because others may be able to read the Redis. The key is derived from `ROUTER_AUTH_SECRET`, or else
+from the credentials, so all machines need the same ones.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _MS: Final = 1000
 
 
 class RemoteSnapshots:
-    """The snapshots. Each call waits for Redis, so not on a dispatcher.
+    """The snapshots. Each method waits for Redis, so a dispatcher must not call it.
 
     Args:
-        make_client: returns a client of Redis, at the first use.
+        make_client: returns a client of Redis. It is called at the first use.
         key: 32 bytes, the same on all machines.
     """
 
@@ -36,13 +36,13 @@ class RemoteSnapshots:
         self._cipher = AESGCM(key)
 
     def put(self, session_id: str, data: bytes, keep_s: float) -> None:
-        """Keep a snapshot. Raises the client's own errors."""
+        """Keep a snapshot. Raises the errors of Redis's client."""
         nonce = os.urandom(_NONCE_BYTES)
         sealed = nonce + self._cipher.encrypt(nonce, data, session_id.encode())
         self._redis().set(PREFIX + session_id, base64.b64encode(sealed).decode(), px=int(keep_s * _MS))
 
     def take(self, session_id: str) -> bytes | None:
-        """Remove the snapshot of a session, and return it; None where there is none that this server can read."""
+        """Remove the snapshot of a session, and return it; None if there is none, or this server cannot read it."""
         stored = self._redis().getdel(PREFIX + session_id)
         if stored is None:
             return None

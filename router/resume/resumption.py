@@ -1,4 +1,4 @@
-"""The lost calls of one process: it keeps their snapshots for a while, and gives one to the client that comes back."""
+"""The lost calls of one process. Their snapshots are kept for a while, for clients that come back."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ logger = logging.getLogger(__name__)
 MAX_WAITING: Final = 1024
 """The most snapshots that wait for the thread. A drain may close many calls at once."""
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
-"""The most bytes that wait for the thread, where Redis is slow."""
+"""The most bytes that wait for the thread, if Redis is slow."""
 MOST_REMOTE_BYTES: Final = 512 * 1024
 """The size of the largest snapshot that Redis keeps. Speech that was not transcribed makes a snapshot large."""
 LATE_S: Final = 0.5
-"""The longest wait for a snapshot that is on its way: a client may be faster than the thread."""
+"""The longest wait in seconds for a snapshot that the thread has not stored yet: a client may come back sooner."""
 POLL_S: Final = 0.02
 CLOSE_S: Final = 2.0
 
 
 NEW: Final = "new"
-"""The value of the parameter with which a client asks for a token, and has none."""
+"""The parameter has this value if the client asks for a token, and has none yet."""
 
 
 def asks_for_token(request: Request) -> bool:
     """Whether the `Welcome` of a request gets a token.
 
-    Typed clients of Deepgram's declare the fields of `Welcome`, so only a client that asks gets another field.
+    Deepgram's typed clients declare the fields of `Welcome`. So only a client that asks gets the additional field.
     """
     return PARAMETER in request.query
 
 
 class Resumption:
-    """The snapshots, the thread that stores them, and the tokens. From any thread."""
+    """The snapshots, the thread that stores them, and the tokens. Methods may be called from any thread."""
 
     def __init__(self, config: RouterConfig, metrics: Metrics, shared: SharedSnapshots | None = None) -> None:
         self._keep_s = config.limits.resume_s
@@ -71,7 +71,10 @@ class Resumption:
         return self._keep_s > 0
 
     def welcome(self, text: str | None, session_id: str, principal: str | None, *, is_back: bool) -> str | None:
-        """Return the first text for a client with the token of its session. `is_back` says that the session goes on."""
+        """Return the first text for a client, with the token of its session.
+
+        `is_back` says that its session continues.
+        """
         if text is None or not self.is_on:
             return text
         token = token_of(self._key, session_id, principal)
@@ -79,7 +82,7 @@ class Resumption:
         return orjson.dumps({**orjson.loads(text), **more}).decode()
 
     def keep(self, session_id: str, data: bytes) -> None:
-        """Keep the snapshot of a lost call, unless it is too large or too many wait. Does not block."""
+        """Keep the snapshot of a lost call, unless it is too large, or too many snapshots wait. Does not block."""
         size = len(data)
         if size > (MOST_BYTES if self._remote is None else MOST_REMOTE_BYTES):
             self._metrics.add(RESUMES, ("too large",))
@@ -95,7 +98,7 @@ class Resumption:
             self._metrics.add(RESUMES, ("failed",))
 
     def take(self, request: Request) -> bytes | None:
-        """Return the snapshot that a request asks for; None where it asks for none, or may not have it. Blocks."""
+        """Return the snapshot that a request asks for; None if it asks for none, or has no right to it. Blocks."""
         token = request.query.get(PARAMETER)
         if token in (None, "", NEW) or not self.is_on:
             return None
@@ -106,7 +109,7 @@ class Resumption:
         return found
 
     def close(self) -> None:
-        """Store what waits, and stop."""
+        """Store the snapshots that wait, and stop the thread."""
         until_s = time.monotonic() + CLOSE_S
         with self._changed:
             self._changed.wait_for(lambda: not self._unfinished, max(0.0, until_s - time.monotonic()))
@@ -124,7 +127,7 @@ class Resumption:
             return found
         try:
             return self._remote.take(session_id)
-        except Exception as error:  # noqa: BLE001 - the client's errors; the call begins anew
+        except Exception as error:  # noqa: BLE001 - errors of Redis's client: a new call begins
             logger.warning("Redis gave no snapshot: %s", error)
             return None
 

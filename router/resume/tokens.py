@@ -1,6 +1,6 @@
 """The token with which a client comes back to its session: the session's id, and a signature over id and principal.
 
-The token is a right to one conversation, as a cookie is. A client with another credential cannot use it. Pure.
+Like a cookie, the token gives the right to one conversation. A client with another credential cannot use it. Pure.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def token_of(key: bytes, session_id: str, principal: str | None) -> str:
 
 
 def session_of(key: bytes, token: str, principal: str | None) -> str | None:
-    """Return the session's id in a token, or None where the token is not that of this principal."""
+    """Return the session's id in a token, or None if the token is not that of this principal."""
     found = _FORM.fullmatch(token)
     if found is None or not hmac.compare_digest(found[2], _signature(key, found[1], principal)):
         return None
@@ -32,7 +32,7 @@ def session_of(key: bytes, token: str, principal: str | None) -> str | None:
 
 
 def _signature(key: bytes, session_id: str, principal: str | None) -> str:
-    # A principal's id may be empty, so its absence needs a mark of its own.
+    # A principal's id may be empty, so an absent principal needs another text.
     owner = "anyone" if principal is None else f"principal {principal}"
     signature = hmac.digest(key, f"{session_id}\0{owner}".encode(), hashlib.sha256)[:_SIGNATURE_BYTES]
     return base64.urlsafe_b64encode(signature).decode()

@@ -80,16 +80,16 @@ class Context:
         self.policy = options.policy
         """The policy for the client's messages, with the changes of the hook `configure` for this session.
 
-        None allows all.
+        None means that all messages are allowed.
         """
         self.overrides: Mapping[str, Any] | None = None
         """The overrides of the hook `configure`. The session lays them over every later update, too."""
         self.voice: str | None = None
-        """The upstream's name of the voice that the overrides have in Settings."""
+        """The upstream's name for the voice that the overrides set in Settings."""
         self.timers: dict[str, float] = {}
         """The time at which each running timer is due, by the timer's name. The engine keeps the timers themselves."""
         self.told_texts = 0
-        """The number of texts that were sent to the client, without interim transcripts."""
+        """The number of texts that were sent to the client. Interim transcripts do not count."""
         self.has_ended = False
         """Whether a handler has commanded the session's end."""
         self.signals: list[inputs.Signal] = []
@@ -100,7 +100,7 @@ class Context:
         self._stopwatch = reports.Stopwatch() if options.is_observed else None
         is_limited = bool(options.limits.max_tokens or options.limits.max_cost_usd or options.spend_today)
         self.meter = UsageMeter(options) if options.is_reported or options.is_observed or is_limited else None
-        """The reader of usage; None where nothing needs usage.
+        """The reader of usage; None if nothing needs usage.
 
         The relay of `/v1/realtime` reads with the same meter, because `read_late` takes the late events of both.
         """
@@ -118,12 +118,12 @@ class Context:
     # To the client.
 
     def to_client(self, *sent: deepgram.ServerMessage) -> None:
-        """Send messages to the client. A History follows each ConversationText where the client wants one."""
+        """Send messages to the client. A History follows each ConversationText if the client wants it."""
         for message in sent:
             if isinstance(message, deepgram.ConversationText) and self._send_in_parts(message):
                 continue
             if isinstance(message, deepgram.Error | deepgram.Warning):
-                # It may repeat a field of the client's message, or of the upstream's configuration.
+                # The description may repeat a field of the client's message, or of the upstream's configuration.
                 description = message.description if self.policy is None else self.policy.text(message.description)
                 message = msgspec.structs.replace(message, description=shortened(description))  # noqa: PLW2901
             frame = deepgram_codec.encode(message)
@@ -131,7 +131,7 @@ class Context:
                 self.count_excess(f"the History of a call is left out: it has {len(frame)} characters")
                 continue
             self._commands.append(messages.SendToClient(frame))
-            # The client replaces interim words by the next ones: they may get lost.
+            # Interim words do not count, because the client replaces them by the next ones: they may get lost.
             self.told_texts += not (isinstance(message, deepgram.Transcript) and not message.is_final)
             if self._turn_log is not None:
                 self._notify(self._turn_log.note(message))
@@ -144,7 +144,7 @@ class Context:
     def _send_in_parts(self, message: deepgram.ConversationText) -> bool:
         """Send a text that is too long for one message in parts.
 
-        Return False, and send nothing, where one message holds it.
+        Return False, and send nothing, if one message holds the text.
         """
         parts = text.parts_of(message.content)
         if len(parts) > 1:
@@ -167,7 +167,7 @@ class Context:
 
     @property
     def tells_whole(self) -> bool:
-        """Whether the client wants the whole text of a continued answer. It may show the newest text alone."""
+        """Whether the client wants the whole text of a continued answer, because it may show only the newest text."""
         chosen = self.state.plan.agent.continued_text or self.options.continued_text
         return self.profile.component_messages and chosen == "whole"
 
@@ -181,7 +181,7 @@ class Context:
         self._commands.append(messages.SendToClient(audio))
 
     def probe_client(self) -> None:
-        """Ping the client behind the sent frames. The client's pong arrives as `ClientCaughtUp`."""
+        """Ping the client after the frames sent so far. The client's pong arrives as `ClientCaughtUp`."""
         self._commands.append(messages.ProbeClient())
 
     # To the upstream.
@@ -225,7 +225,7 @@ class Context:
         self._commands.append(messages.AbandonUpstream(self.state.upstream.generation, loss))
 
     def reset_restart_budget(self) -> None:
-        """Restore the full number of restarts, because a turn was completed. The session then harms no process."""
+        """Restore the full number of restarts, because a turn was completed. Such a session does not kill processes."""
         self.state.adoptions = 0
         self._commands.append(messages.ResetRestartBudget())
 
@@ -246,11 +246,11 @@ class Context:
         self._commands.append(messages.StartTimer(name, delay_s))
 
     def schedule_rollover(self) -> None:
-        """Start the timer of the next rollover, by the end of session that the upstream in use announced."""
+        """Start the timer of the next rollover, by the announced end of the session at the upstream in use."""
         link, deadlines = self.state.upstream, self.options.deadlines
         in_s = rollover_in_s(link.expires_at, link.opened_at, deadlines)
         if link.is_created:
-            # An upstream that was created long ago is not replaced at once: its successor may have failed just now.
+            # Do not replace at once an upstream that was created long ago: its successor may have failed just now.
             in_s = max(min(in_s, deadlines.rollover_interval_s), in_s - (self.now_s - link.created_s))
         self.wait_for(Wait.ROLLOVER, in_s)
 
@@ -266,7 +266,7 @@ class Context:
         self._commands.append(messages.StartWork(key, work, timeout_s, is_preparation))
 
     def cancel_work(self, kind: WorkKind, name: str) -> None:
-        """Cancel work. No `WorkDone` follows, even where the work is done already."""
+        """Cancel work. No `WorkDone` follows, even if the work is done already."""
         self._commands.append(messages.CancelWork(work_key(kind, name)))
 
     # The end.
@@ -318,7 +318,7 @@ class Context:
             self._notify(tagged)
 
     def report(self, fact: reports.Fact) -> None:
-        """Notify the observer of a fact, where the embedding application has an observer."""
+        """Notify the observer of a fact, if there is an observer."""
         if self.options.is_observed:
             self._notify(fact)
 
@@ -335,7 +335,7 @@ class Context:
                 stopwatch.request(function.id, self.now_s, function.name if function.client_side else None)
 
     def _report_audio(self) -> None:
-        # Once in a turn: the way of a frame only adds.
+        # Report once in a turn. For each frame only a count is increased.
         state = self.state
         source = state.microphone.source if state.microphone is not None else None
         received_s = 0.0 if source is None else source.duration_ms(state.microphone_bytes) / 1000
@@ -349,7 +349,7 @@ class Context:
             self._commands.append(messages.Notify(notification))
 
     def log(self, level: int, line: str) -> None:
-        """Write a log line, with credentials redacted. Lines of one kind are rated, because a peer may cause them."""
+        """Write a log line, with credentials redacted. Similar lines are limited, because a peer may cause them."""
         missed = self._lines.take(kind_of(line), self.now_s) if level > logging.DEBUG else 0
         if missed is not None:
             self._log(level, counted(shortened(line), missed))

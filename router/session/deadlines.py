@@ -16,19 +16,19 @@ MANUAL_COMMIT_S: Final = 0.4
 """With turn detection `manual`, a pause of this length ends the user's turn."""
 
 UNANNOUNCED_S: Final = 0.25
-"""The time that an open upstream has for session.created. Then it is configured without that event."""
+"""The time that an open upstream has to send session.created. After it, the upstream is configured all the same."""
 
 ASK_AGAIN_S: Final = 0.5
 """The pause before a failed response is requested again. The pause gives a busy upstream time to recover."""
 
 COMMIT_S: Final = 5.0
-"""The time from the end of speech to its commit. The session takes speech without a commit by then for a noise."""
+"""The time from the end of speech to its commit. The session takes speech without a commit in this time for a noise."""
 
 SPEECH_S: Final = 60.0
 """The time without a sign of its progress after which speech counts as ended. A noise may keep a detector on."""
 
 ADOPTION_S: Final = 3.0
-"""The time after which an adopted session counts as harmless: one that kills its process does so at once."""
+"""The time after which an adopted session counts as harmless, because one that kills its process does so at once."""
 
 TAKEOVER_S: Final = 60.0
 """The time within which another upstream must take over with a new voice.
@@ -40,7 +40,7 @@ ROLLOVER_LEAD_S: Final = 60.0
 """The time before the end of an upstream's session at which the session dials the next upstream."""
 
 ROLLOVER_LEAD: Final = 0.1
-"""The same time as a fraction of the life of an upstream's session. The smaller of the two times counts."""
+"""The lead of a rollover as a fraction of the life of an upstream's session. It counts if it is the shorter time."""
 
 LONGEST_LIFE_S: Final = 24 * 3600.0
 """The longest life of an upstream's session that the session trusts. A longer one is probably in milliseconds."""
@@ -56,9 +56,9 @@ class Wait(enum.Enum):
     SESSION_CREATED = "session_created"
     """From the upstream's handshake to its first event."""
     UNANNOUNCED = "unannounced"
-    """From the upstream's handshake to its configuration, where session.created has not come."""
+    """From the upstream's handshake to its configuration, if session.created has not come."""
     SESSION_UPDATED = "session_updated"
-    """From session.update, and session.created, to session.updated."""
+    """From session.update to session.updated. A session.created in between starts the wait again."""
     UPDATE = "update"
     """From a later session.update to its session.updated."""
     ITEM_ACK = "item_ack"
@@ -86,26 +86,26 @@ class Wait(enum.Enum):
     STANDBY = "standby"
     """From one step of the standby upstream's setup to the next.
 
-    Each step has the limit that the upstream in use has.
+    Each step has the same limit as for the upstream in use.
     """
     TAKEOVER = "takeover"
     """From the refusal of a new voice to the upstream that takes over with it."""
     ADOPTION = "adoption"
-    """From the adoption of a session whose process died, to the time at which it counts as harmless."""
+    """From the adoption of a session whose process died to the time at which the session counts as harmless."""
     PLAYBACK = "playback"
-    """Until the client has played enough for more audio."""
+    """From the moment at which audio begins to wait, until the client has played enough for more audio."""
     MICROPHONE = "microphone"
     """From one microphone frame to the next, in the middle of the user's speech.
 
-    Its length is a gap that no network makes, or a short one where the microphone has stopped before
+    Its length is a gap that no network makes, or a short gap if the microphone has stopped before
     (`UserTurns.fill_after_s`).
     """
     MANUAL_COMMIT = "manual_commit"
     """From one microphone frame to the next, with turn detection `manual`."""
     CALL = "call"
-    """From the client's handshake to the warning before the longest length of a call, and from there to its end."""
+    """From the client's handshake to the warning that the call is nearly too long, and from there to its end."""
     SILENCE = "silence"
-    """From speech or a message to the warning before the longest silence, and from there to its end."""
+    """From speech or a message to the warning that the silence is nearly too long, and from there to the call's end."""
     DRAIN = "drain"
     """From the begin of a drain to the session's end, at the latest."""
 
@@ -113,7 +113,8 @@ class Wait(enum.Enum):
 def length_s(wait: Wait, deadlines: Deadlines) -> float:
     """Return the length of a wait.
 
-    ROLLOVER, STANDBY, PLAYBACK, MICROPHONE, CALL, SILENCE and DRAIN have no fixed length.
+    ROLLOVER, STANDBY, PLAYBACK, MICROPHONE, CALL, SILENCE and DRAIN must not be passed: their handlers compute the
+    length.
     """
     if wait in (Wait.RESTART, Wait.DIAL):
         return deadlines.dial_s + deadlines.restart_s

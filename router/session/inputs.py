@@ -1,4 +1,4 @@
-"""Inputs that no wire carries in this form, and signals.
+"""Inputs that exist on no wire in this form, and signals.
 
 The other inputs are Deepgram's client messages, OpenAI's server events and the actors' own (`actors.messages.Input`),
 under their own names.
@@ -138,7 +138,7 @@ class CommitSent(msgspec.Struct, frozen=True):
     """An `input_audio_buffer.commit` went upstream."""
 
     is_by_client: bool
-    """The client sent it, and requests the response itself."""
+    """The client sent the commit, and requests the response itself."""
     event_id: str
     """The `event_id` of the commit. An error that refuses the commit carries this id (upstream 8.1)."""
 
@@ -147,7 +147,7 @@ class CommitRefused(msgspec.Struct, frozen=True):
     """The upstream refused a commit."""
 
     is_empty: bool
-    """It had nothing to commit, because its detector had committed the audio before (upstream 8.2)."""
+    """The upstream had nothing to commit, because its detector had committed the audio before (upstream 8.2)."""
     event_id: str | None
     """The commit's `event_id`. Some errors name no event (upstream 8.1)."""
 
@@ -173,7 +173,7 @@ class SpeechAnswered(msgspec.Struct, frozen=True):
 
 
 class AnswerRequested(msgspec.Struct, frozen=True):
-    """The session requests the answer to the user's speech itself, because the upstream will not begin one."""
+    """The session requests the answer to the user's speech itself, because the upstream will not begin it."""
 
 
 class NoiseFound(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """The layouts of a session's memory: each class of the state with its stored and its derived fields.
 
-`VERSION` counts the meanings of these fields. A change of a class changes the fingerprint by itself.
+Increase `VERSION` when a field of the same name gets another meaning. A change of a class changes the fingerprint by
+itself.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ if TYPE_CHECKING:
 
     from router.session.packing import Packer, Unpacker
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
 MAX_IDS: Final = 128
-"""The newest ids of items and of counted usage that are stored. An event about an older one has come long ago."""
+"""The most ids of items and of counted usage that are stored. Events about older ones have come long ago."""
 
 
 # Classes with a form of their own.
@@ -69,7 +70,7 @@ def _fill_converter(made: Converter, packed: Any, unpacker: Unpacker) -> None:
 
 def _pack_ledger(kept: ledger.Ledger, packer: Packer) -> Any:
     if kept.packed is None or kept.packed[0] != kept.changes:
-        # No entry is another object of the session: a text of an earlier snapshot stays valid.
+        # No other object of the session is an entry, so the text of an earlier snapshot stays valid.
         kept.packed = kept.changes, _ENCODER.encode([_row_of(entry, packer) for entry in kept.entries()])
     calls = {call_id: [it.sequence for it in open_calls] for call_id, open_calls in kept.open_calls.items()}
     return [msgspec.Raw(kept.packed[1]), calls, kept.sequence, kept.dropped, kept.cut, kept.forgotten_bytes]
@@ -79,7 +80,7 @@ def _row_of(entry: ledger.Entry, packer: Packer) -> Any:
     other = entry.other_half.sequence if entry.other_half is not None else None
     audio = packer.pack(entry.audio) if entry.audio is not ledger.SILENCE else None
     item = entry.item
-    # The item is written with all others at once. Its kind tells a message of the session's from a client's own item.
+    # The item is written together with all others. The flag tells a client's own item from one of the session's.
     return (entry.sequence, entry.item_id, entry.event_id, other, entry.item_weight, type(item) is dict, item, audio)
 
 
@@ -109,17 +110,14 @@ def _fill_items(made: upstream.Items, packed: Any, unpacker: Unpacker) -> None:
     made.adds_unnamed = packed[2]
 
 
-def _pack_meter(usage: meter.UsageMeter, packer: Packer) -> Any:
-    counted, *models = usage.memory
-    return [list(counted)[-MAX_IDS:], *map(packer.pack, models)]
+def _pack_meter(usage: meter.UsageMeter, _packer: Packer) -> Any:
+    counted, models = usage.memory
+    return [list(counted)[-MAX_IDS:], [list(it) for it in models]]
 
 
-def _fill_meter(made: meter.UsageMeter, packed: Any, unpacker: Unpacker) -> None:
-    counted, *models = made.memory
-    found, *found_models = packed
-    counted.update(dict.fromkeys(tuple(it) for it in found))
-    for names, stored in zip(models, found_models, strict=True):
-        names.update(unpacker.unpack(stored))
+def _fill_meter(made: meter.UsageMeter, packed: Any, _unpacker: Unpacker) -> None:
+    counted, models = packed
+    made.memory = [tuple(it) for it in counted], [meter.Models(*it) for it in models]
 
 
 def _pack_stopwatch(stopwatch: reports.Stopwatch, packer: Packer) -> Any:
@@ -136,8 +134,8 @@ def _fill_stopwatch(made: reports.Stopwatch, packed: Any, unpacker: Unpacker) ->
 
 def _of(kind: type, stored: str, *, derived: str = "", times: str = "", optional: str = "", **own: Any) -> Layout:
     names, apart, moments, wanted = (tuple(text.split()) for text in (stored, derived, times, optional))
-    # A converter makes its derived fields of the stored ones.
-    # The ledger of a new session has the session's source of ids.
+    # A converter computes its derived fields from the stored ones. The ledger of a new session is filled, because it
+    # has the session's source of ids.
     is_filled = kind in (State, Ids) or (bool(apart) and kind is not Converter)
     return Layout(kind=kind, stored=names, derived=apart, times=moments, optional=wanted, is_filled=is_filled, **own)
 
@@ -149,7 +147,7 @@ LAYOUTS: Final = (
         # Between two inputs there is no text of the client, no signal and no command.
         derived="profile options client_text policy signals _commands",
         times="timers",
-        # The options of now decide whether anybody wants to know of turns and usage.
+        # The present options decide whether turns and usage are reported.
         optional="_turn_log _stopwatch meter",
     ),
     _of(
@@ -229,7 +227,7 @@ LAYOUTS: Final = (
     _of(limited.Spending, "cost_usd is_changed today tokens turns", derived="_limits _prices _spend_today"),
     _of(
         meter.UsageMeter,
-        "_counted _models _transcription_models",
+        "_counted _models",
         derived="_options",
         pack=_pack_meter,
         fill=_fill_meter,

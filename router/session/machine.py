@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from router.session.tables import Row
 
 STEP_CHARS: Final = 12
-"""The growth of an answer's text that calls for a snapshot, once the caller hears it: two words."""
+"""The growth of an answer's text after which a snapshot is due, once the caller hears it: two words."""
 
 _NOT_FOUND_AGAIN: Final = (0, 1, 3, 6)
-"""The marks, by number, that another process does not find again: texts, the lifecycle, functions, adoptions."""
+"""The indices of the marks that another process cannot find again: texts, the lifecycle, functions, adoptions."""
 
 USAGE_FIELD: Final = '"usage"'
 """The text that every event with usage contains. `read_late` decodes no event without it."""
@@ -40,7 +40,7 @@ USAGE_FIELD: Final = '"usage"'
 _NOTED: Final = frozenset(METERED) | frozenset(transitions.ACTIVITY)
 """The inputs that count as activity, or may report usage.
 
-One look-up in this set is all that other inputs cost, such as audio.
+For other inputs, such as audio, the check costs only one look-up in this set.
 """
 
 _UNMARKED: Final[tuple[object, ...]] = (0, Lifecycle.AWAITING_SETTINGS, 0, 0, 0, False, 0)
@@ -49,7 +49,7 @@ _UNMARKED: Final[tuple[object, ...]] = (0, Lifecycle.AWAITING_SETTINGS, 0, 0, 0,
 _LOOKED_UP_TWICE: Final = transitions.RESPONSE_INPUTS | transitions.USER_TURN_INPUTS
 """The inputs that READY looks up in a second table.
 
-One look-up in this set is all that other inputs cost, such as audio.
+For other inputs, such as audio, the check costs only one look-up in this set.
 """
 
 
@@ -67,9 +67,12 @@ class Session:
         Frames of audio, and texts of the upstream that the client does not get yet, are no such changes.
         """
         self.record_due = 0
-        """The same, without changes that another process finds again: in the client's messages, or by asking again."""
+        """A number like `snapshot_due`, without the changes that another process finds again.
+
+        It finds them in the client's messages, or by asking the upstream again.
+        """
         self.words_due = 0
-        """A number that grows where the words of the answer suffice, because the rest of its part is stored."""
+        """A number that grows when it is enough to store the answer's words, because the rest of its part is stored."""
         self._noted_part: ItemDelivery | None = None
         self._noted_chars = 0
         self._marked = _UNMARKED
@@ -107,6 +110,8 @@ class Session:
             self._take_for_standby(decoded)
         else:
             state.ignored += 1
+        if type(message) is messages.ClientTextReceived:
+            context.client_text = ""  # Settings may be long, and are often a client's last text
         self._finish(type(decoded))
         return context.take_commands()
 
@@ -124,7 +129,7 @@ class Session:
     def begin_at(self, generation: int, limited: Limited, now_s: float) -> list[messages.Command]:
         """Forget everything, and wait for Settings at an upstream of this generation, which is about to be opened.
 
-        This takes the place of `ClientOpened`, in a call that another machine began. `limited` is the use of the call's
+        This takes the place of `ClientOpened` in a call that another machine began. `limited` is the use of the call's
         limits so far.
         """
         before = self.context
@@ -142,14 +147,14 @@ class Session:
 
     @property
     def can_move(self) -> bool:
-        """Whether the session is between two turns: a move to another process now cuts nothing off."""
+        """Whether the session is between two turns, so that a move to another process cuts nothing off."""
         state = self.state
         is_unsent = state.playback.is_waiting or state.transcripts.held or state.updates
         is_open = state.lifecycle in (Lifecycle.READY, Lifecycle.AWAITING_SETTINGS)
         return is_open and not (is_unsent or state.is_busy or state.turn.is_open)
 
     def _mark(self) -> None:
-        """Note a change that a snapshot has to hold before its effects are visible: of texts, questions, items."""
+        """Note a change of texts, questions or items that a snapshot has to hold before its effects are visible."""
         state = self.state
         marked = (
             self.context.told_texts,
@@ -163,8 +168,9 @@ class Session:
         before = self._marked
         if marked != before:
             self._marked = marked
-            part = self.state.turn.answer.newest
-            self._stored_part, self._stored_chars = part, len(part.transcript)
+            # An answer without a part makes one for each look, which nobody need keep.
+            part = self.state.turn.answer.newest if self.state.turn.answer.parts else None
+            self._stored_part, self._stored_chars = part, len(part.transcript) if part is not None else 0
             self.snapshot_due += 1
             if any(marked[at] != before[at] for at in _NOT_FOUND_AGAIN):
                 self.record_due += 1
@@ -179,7 +185,7 @@ class Session:
             self.record_due += 1
 
     def note_stored(self) -> None:
-        """Note that a snapshot of now is stored."""
+        """Note that a snapshot of the present state is stored."""
         part = self.state.turn.answer.newest
         self._noted_part = self._stored_part = part
         self._noted_chars = self._stored_chars = len(part.transcript)
@@ -194,14 +200,15 @@ class Session:
     def may_drop_audio(self) -> bool:
         """Whether only the newest audio of the microphone matters, because the user does not speak."""
         state = self.state
-        if state.lifecycle is not Lifecycle.READY or state.microphone is None:
+        microphone = state.microphone
+        if microphone is None or microphone.is_speech or state.lifecycle is not Lifecycle.READY:
             return False
-        return not (state.microphone.is_speech or state.user_turns.owed)
+        return not state.user_turns.owed
 
     def _outruns_snapshot(self) -> bool:
         """Whether the caller gets audio whose words the last snapshot may lack.
 
-        The words behind which a cut answer continues are estimated from its audio, and from its text so far.
+        A cut answer continues after its heard words, which are estimated from its audio and its text so far.
         """
         part = self.state.turn.answer.newest
         stored_chars = self._stored_chars if part is self._stored_part else 0
@@ -209,7 +216,7 @@ class Session:
         return is_behind and len(part.transcript) >= stored_chars + STEP_CHARS
 
     def _note(self, decoded: object, generation: int | None) -> None:
-        # For every generation, because the tokens of an abandoned upstream are charged, too.
+        # Do this for every generation, because the tokens of an abandoned upstream are charged, too.
         if type(decoded) in METERED and generation is not None:
             self.context.report_usage(decoded, generation)
         note = transitions.ACTIVITY.get(type(decoded))
@@ -232,14 +239,14 @@ class Session:
         return messages.LateReport(usage, is_last=isinstance(decoded, openai.ResponseDone))
 
     def correct_playback(self, left_s: float, now_s: float) -> None:
-        """Correct the estimated playback by a client's report: the caller has not heard `left_s` of the sent audio yet.
+        """Correct the estimated playback: the client reports that the caller has not heard the last `left_s` of audio.
 
         The correction is no input, because no table has a row for it. It has no effect before the next interruption.
         """
         self.context.state.playback.correct(left_s, now_s)
 
     def held_bytes(self) -> int:
-        """Return the bytes of messages before `session.updated`, and of audio that is held back."""
+        """Return the bytes of messages that wait for `session.updated`, and of audio that waits for its playback."""
         return self.state.early.held_bytes + self.state.playback.held_bytes
 
     def take(self, decoded: object) -> None:
@@ -289,14 +296,14 @@ class Session:
     def _follow(self, row: Row[Any], decoded: object) -> None:
         chosen = row.handler(self.context, decoded)  # type: ignore[arg-type] # the table's key is the input's type
         state = row.next_state if chosen is None else row.chosen(chosen)
-        # Most rows stay in their state: frames of audio do, many times a second.
+        # Most rows keep their state, for example the rows of audio, many times a second.
         if state is not row.state or self.context.has_ended:
             self._enter(state)
         if self.context.signals:
             self._take_signals()
 
     def _settle(self) -> None:
-        """Apply the joint rules, each once and in order, because a rule may make a later one hold."""
+        """Apply the joint rules, each once and in order, because the effect of a rule may satisfy a later one."""
         for name in self.state.pending.take_rules():
             self.context.log(logging.DEBUG, f"a response request has ended by the rule {name}")
         for rule in transitions.JOINT:
@@ -306,7 +313,7 @@ class Session:
                 self._take_signals()
 
     def _enter(self, state: Lifecycle | ResponseState | StandbyState | UserTurnState | None) -> None:
-        """Enter a state of whichever table has it, or the end where the handler has ended the session."""
+        """Enter a state of the table that has it, or the end if the handler has ended the session."""
         if isinstance(state, ResponseState):
             self.state.turn.response = state
         elif isinstance(state, StandbyState):
@@ -326,7 +333,7 @@ class Session:
             self._replace_deadlines(deadlines[before], deadlines[phase])
 
     def _replace_deadlines(self, before: Iterable[Wait], after: tuple[Wait, ...]) -> None:
-        # FIRST_EVENT is the active response's as well, and of every other turn that is owed an answer.
+        # FIRST_EVENT is also the deadline of the active response, and of every other turn that is owed an answer.
         is_shared = self.state.turn.response is not ResponseState.NONE
         over = [wait for wait in before if wait not in after]
         if is_shared or self.state.user_turns.owed:
@@ -340,13 +347,15 @@ class Session:
         self._rows = transitions.LIFECYCLE[lifecycle]
         self.context.log(logging.DEBUG, f"{before.name} -> {lifecycle.name}")
         if lifecycle is Lifecycle.READY:
-            # Now, so that they precede every later input. The handler's signals, such as a repeated commit, come first.
+            # Take the early inputs now, so that they precede every later input. The handler's signals, such as a
+            # repeated commit, come first.
             self._take_signals()
             for early in self.state.early.take():
                 self.take(early if self.context.overrides is None else permission.judge_again(self.context, early))
 
     def _restart_silence_deadline(self) -> None:
-        # Any event shows that the upstream is alive. Audio brings many: the length is not looked up in a table.
+        # Any event shows that the upstream is alive. Audio brings many events, so the length is not looked up in a
+        # table.
         context = self.context
         if self.state.turn.response is ResponseState.ACTIVE and self.state.lifecycle is Lifecycle.READY:
             context.wait_for(Wait.NEXT_EVENT, context.options.deadlines.next_event_s)
@@ -409,7 +418,7 @@ def _decode_client_text(context: Context, message: messages.ClientTextReceived) 
 def _decode_upstream_text(context: Context, message: messages.UpstreamTextReceived) -> object:
     decoded = openai_codec.decode(message.text)
     if isinstance(decoded, openai_codec.Partial):
-        # One unreadable field is no reason to lose an acknowledgement: the rest of the event counts.
+        # An unreadable field must not lose an acknowledgement: the rest of the event counts.
         context.log_unknown(decoded.type, decoded.problem)
         decoded = decoded.event
     if not isinstance(decoded, openai.Error):

@@ -24,25 +24,27 @@ def _unchanged(text: str) -> str:
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounds of one session that no deployment has to tune; tests lower them."""
+    """The bounds of one session that no deployment has to tune. Tests lower them."""
 
     early_audio_s: float = 10.0
-    """Microphone audio that waits for `session.updated`; the oldest is dropped. As long as a dial may take."""
+    """The most microphone audio that waits for `session.updated`: as long as a dial may take. The oldest is dropped."""
     early_messages: int = 64
-    """Messages that wait for `session.updated`, and later for a busy upstream. A client sends a few."""
+    """The most messages that wait for `session.updated`, and later for a busy upstream. A client sends a few."""
     early_bytes: int = 4 * 1024 * 1024
-    """The most bytes of these messages together: enough for a whole conversation as context, or 64 long messages."""
+    """The most bytes of the messages that wait: enough for a whole conversation as context, or 64 long messages."""
     preroll_s: float = 0.5
-    """Microphone audio that is kept while the user is silent. A detector places the start of speech 0.3 s back; more
-    would cost memory in every idle session."""
+    """The microphone audio that is kept while the user is silent.
+
+    A detector places the start of speech 0.3 s back. More audio would cost memory in every idle session.
+    """
     uncommitted_audio_s: float = 60.0
-    """Microphone audio that is kept while the user speaks: a turn of this length survives the loss of its upstream."""
+    """The most microphone audio that is kept during speech. A turn of this length survives the loss of its upstream."""
     queued_audio_bytes: int = 32 * 1024 * 1024
-    """Audio that waits for its playback: eleven minutes, longer than a response may take (`response_s`)."""
+    """The most audio that waits for its playback: eleven minutes, longer than a response may take (`response_s`)."""
     unread_audio_bytes: int = 1024 * 1024
-    """The same bound until the client answers a ping. A client that does not read will never play the audio."""
+    """The bound on waiting audio until the client answers a ping. A client that does not read never plays the audio."""
     ledger_bytes: int = 1024 * 1024
-    """The ledger in memory. `ledger_tokens` keeps its text far below; this bounds speech without a transcript."""
+    """The size of the ledger. `ledger_tokens` keeps its text far below; this bounds speech without a transcript."""
 
 
 class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,37 +55,37 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()
     """The models that a client may request through `agent.think.provider.model`."""
     fixed_model: str | None = None
-    """The model in the URL of the configured upstream. It wins over every other choice."""
+    """The model in the URL of the configured upstream. It takes precedence over every other choice."""
     turn_detection: TurnDetection
     voices: Voices
     transcription_model: str
     transcription_models: tuple[str | None, ...] = ()
     """The transcription models by position of the upstream, for upstreams with their own. Azure names deployments."""
     upstream_models: tuple[str | None, ...] = ()
-    """By position of the upstream, the model that it is asked for in place of the session's."""
+    """By position of the upstream, the model that the router requests from it in place of the session's."""
     greeting: Literal["auto", "spoken", "text"]
     """Whether a greeting is spoken: as the profile has it, always, or never."""
     interrupted_answer: Literal["continue", "stop"]
     """The decision on an answer that the loss of its upstream cut off: to continue it, or to stop there."""
     continued_text: Literal["rest", "whole"]
-    """The text of a continued answer in the profile of the React component, where its Settings do not choose."""
+    """The text of a continued answer in the React component's profile, if its Settings do not choose."""
     deadlines: Deadlines
     limits: Limits
     bounds: Bounds = Bounds()
     tuning: Tuning = Tuning()
     price_table: PriceTable | None = None
-    """The prices of models, where cost has a limit."""
+    """The prices of models, if cost has a limit."""
     spend_today: Callable[[int, float], tuple[int, float]] | None = None
     """Adds the tokens and dollars of a response to its client's sums of today, and returns these sums.
 
-    The sums cover all sessions of the client. None where a day has no limit. It must not block.
+    The sums cover all sessions of the client. None if a day has no limit. The function must not block.
     """
     tools: tuple[blocks.Function, ...] = ()
     """Functions that the router answers itself."""
     tool_hosts: tuple[str, ...] = ()
-    """Origins whose endpoints may be called."""
+    """The origins whose endpoints the router may call."""
     g711: tuple[bool, ...] = ()
-    """By position of the upstream, whether it is known to take and to make G.711."""
+    """By position of the upstream, whether it is known to accept and to send G.711."""
     is_configured_outside: bool = False
     """Whether the embedding application configures each session (the hook `configure`)."""
     is_reported: bool = False
@@ -91,7 +93,7 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     is_observed: bool = False
     """Whether an observer wants usage, latencies and the cause of the end: for logs, metrics and the usage log."""
     policy: Policy | None = None
-    """What the client may say; None where it may say everything."""
+    """The rules for the client's messages; None if all messages are allowed."""
     redact: Callable[[str], str] = _unchanged
     """Masks credentials in a text that leaves the process."""
 

@@ -1,7 +1,8 @@
 """A session's objects as plain data, and back: the layouts of their classes, and one walk over them.
 
 Each class has a `Layout`, which names its stored fields. A field that is not stored is named as derived: a new session
-sets it from its options. Objects keep their identity, because a response in progress may be the request in flight.
+sets it from its options. Two references to one object stay references to one object, because a response in progress may
+be the request in flight.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 import operator
 from collections import OrderedDict, deque
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -42,16 +44,18 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     derived: tuple[str, ...] = ()
     """Fields that a new object sets by itself."""
     optional: tuple[str, ...] = ()
-    """The last stored fields, where a new object may have None: it keeps None, and an object of its own where the data
-    has None."""
+    """The last stored fields, which may be None in a new object.
+
+    Such a field stays None, whatever the data has. If the data has None, the new object keeps its own value.
+    """
     is_filled: bool = False
-    """Whether the object of a new session is filled, because its derived fields depend on the session's options."""
+    """Whether the new session's own object is filled, because its derived fields depend on the session's options."""
     times: tuple[str, ...] = ()
     """Stored fields that are moments of the dispatcher's clock, or containers with such moments as values."""
     pack: Callable[[Any, Packer], Plain] | None = None
-    """Packs an object in a form of its own, in place of the fields."""
+    """Packs an object in a form of its own, instead of its fields."""
     fill: Callable[[Any, Plain, Unpacker], None] | None = None
-    """Fills a new object with that form."""
+    """Fills a new object from the form that `pack` makes."""
 
 
 class Layouts:
@@ -137,12 +141,12 @@ class Packer:
         return [_OBJECT, number, *[field if type(field) in _SCALARS else pack(field) for field in fields]]
 
     def items(self, tag: int, values: Iterable[Any]) -> Plain:
-        """Return the elements of a container behind its tag."""
+        """Return a list of a container's tag and its packed elements."""
         pack = self.pack
         return [tag, *(it if type(it) in _SCALARS else pack(it) for it in values)]
 
     def pairs(self, tag: int, values: Mapping[Any, Any]) -> Plain:
-        """Return the keys and values of a mapping behind its tag."""
+        """Return a list of a mapping's tag, and its packed keys and values in turn."""
         packed = [tag]
         for key, value in values.items():
             packed += (self.pack(key), self.pack(value))
@@ -155,7 +159,8 @@ _COMPOSITE: Final[dict[type, Callable[[Packer, Any], Plain]]] = {
     list: lambda packer, value: packer.items(_LIST, value),
     tuple: lambda packer, value: packer.items(_TUPLE, value),
     dict: lambda packer, value: packer.pairs(_DICT, value),
-    # In one order, so that equal states have equal snapshots.
+    MappingProxyType: lambda packer, value: packer.pairs(_DICT, value),
+    # Sort the elements, so that equal states have equal snapshots.
     set: lambda packer, value: packer.items(_SET, sorted(value, key=repr)),
     frozenset: lambda packer, value: packer.items(_FROZEN, sorted(value, key=repr)),
     Queue: lambda packer, value: [_QUEUE, value.maxlen, *map(packer.pack, value)],
@@ -175,7 +180,7 @@ class Unpacker:
         self._seen: list[Any] = []
 
     def unpack(self, packed: Plain, current: Any = None) -> Any:
-        """Return the value of plain data. An object is filled into `current` where that has its class."""
+        """Return the value of plain data. If `current` has the class of an object, fill the object into it."""
         if type(packed) is not list:
             return packed
         tag = packed[0]
@@ -190,8 +195,8 @@ class Unpacker:
             return moment
         if isinstance(moment, dict):
             return {key: self.shift(value) for key, value in moment.items()}
-        if isinstance(moment, Queue):
-            return Queue(map(self.shift, moment), maxlen=moment.maxlen)
+        if isinstance(moment, tuple):
+            return tuple(map(self.shift, moment))
         return moment + shift_s if math.isfinite(moment) and moment else moment
 
     def _object(self, packed: list[Any], current: Any) -> Any:
@@ -199,7 +204,7 @@ class Unpacker:
         layout = self._layouts.layouts[kind]
         if issubclass(kind, msgspec.Struct | tuple):
             return self._whole(kind, layout, packed)
-        # Without derived fields an object is made anew, because a new session may hold one object in two places.
+        # An object without derived fields is made anew, because a new session may hold one object in two places.
         if not layout.is_filled:
             made = kind.__new__(kind)
         elif type(current) is kind:
@@ -218,7 +223,7 @@ class Unpacker:
         return made
 
     def _whole(self, kind: Any, layout: Layout, packed: list[Any]) -> Any:
-        # It cannot change, so it is made when its fields are known. None of them refers back to it.
+        # A frozen object cannot change, so it is made when its fields are known. No field of it refers back to it.
         at = len(self._seen)
         self._seen.append(None)
         fields = {name: self.unpack(value) for name, value in zip(layout.stored, packed[2:], strict=True)}

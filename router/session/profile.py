@@ -18,11 +18,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     sparse_settings: bool
     """Settings may leave out `audio` and `agent`. Otherwise they are unparsable without them."""
     linear16_rate: int
-    """The rate of linear16 from a microphone where Settings name none."""
+    """The rate of linear16 from a microphone if Settings name none."""
     settings_repeat: bool
     """A second Settings is answered with SettingsApplied, otherwise with SETTINGS_ALREADY_APPLIED."""
     history: bool
-    """History is sent unless Settings refuse it. If false, History is sent only where Settings ask for it."""
+    """History is sent unless Settings refuse it. If false, History is sent only if Settings request it."""
     sentences: bool
     """The agent's text is sent sentence by sentence, otherwise item by item."""
     spoken_greeting: bool

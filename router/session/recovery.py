@@ -1,8 +1,8 @@
 """The recovery of a session whose process died: the bytes that its client lacks, and the client's messages since.
 
-A process stores a `Record` of each session outside of its own memory, each time before it writes the bytes of a step
-that calls for a snapshot (`Session.snapshot_due`). It stores the client's messages behind the record before it handles
-them: the journal.
+A process stores a `Record` of each session outside of its own memory. It does so each time before it writes the bytes
+of a step for which a snapshot is due (`Session.snapshot_due`). Before it handles the client's messages, it stores them
+after the record: the journal.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 CARRIED_OUT: Final = (messages.SendToClient, messages.ProbeClient, messages.EndSession, messages.Notify, messages.Log)
 """The commands of a replay that are carried out.
 
-Nothing of them was written: a text would have caused a snapshot behind its message. The other commands are about the
-lost upstream, timers and work, which the adoption begins anew from the memory of the session.
+Their frames were not written before the process died. A written text would have caused a snapshot, and its message
+would not be in the journal. The other commands are about the lost upstream, timers and work, which the adoption begins
+anew from the memory of the session.
 """
 
 
@@ -32,10 +33,9 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
 
     snapshot: bytes
     begins_at: int
-    """The place in the stream to the client at which `unwritten` begins: the bytes written before, since the handshake.
-    """
+    """The place in the stream to the client at which `unwritten` begins: the bytes that were written before it."""
     unwritten: bytes
-    """All frames, as on the wire, that were not written when the snapshot was taken, those of its step among them."""
+    """All frames, as on the wire, that were not written when the snapshot was taken, with the frames of its step."""
 
 
 class Rest(NamedTuple):
@@ -44,17 +44,17 @@ class Rest(NamedTuple):
     unwritten: bytes
     """The bytes to write before all others. They may begin within a frame."""
     sent_bytes: int
-    """The bytes that were written behind those of the record. They are audio (`ClientAdopted.sent_bytes`)."""
+    """The number of bytes that were written after those of the record. They are audio (`ClientAdopted.sent_bytes`)."""
 
 
 def rest_of(record: Record, written: int) -> Rest:
-    """Return the bytes of a record that the client still lacks, and the number of bytes that it was sent behind them.
+    """Return the bytes of a record that the client still lacks, and the number of bytes that it was sent after them.
 
     `written` counts the bytes of the stream since the handshake: those that the peer's kernel has acknowledged, and
-    those that wait in ours.
+    those that wait in this machine's kernel.
 
     Raises:
-        SnapshotError: the record begins behind the stream's end, so bytes between them are lost.
+        SnapshotError: the record begins after the stream's end, so bytes between them are lost.
     """
     behind = written - record.begins_at
     if behind < 0:
@@ -63,7 +63,7 @@ def rest_of(record: Record, written: int) -> Rest:
 
 
 class ReplayingMachine:
-    """A restored machine with the journal of its session. The adoption replays the journal first.
+    """A restored machine with the journal of its session. Its first input, the adoption, replays the journal first.
 
     From then on the wrapper costs nothing.
     """
@@ -75,7 +75,7 @@ class ReplayingMachine:
         self.describe = machine.describe
 
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
-        """Handle an input as the machine does, behind the messages of the journal."""
+        """Handle an input as the machine does, after the messages of the journal."""
         commands = replay(self._machine, self._journal, now_s)
         if not any(isinstance(it, messages.EndSession) for it in commands):
             commands += self._machine.handle(message, now_s)
@@ -84,7 +84,7 @@ class ReplayingMachine:
 
 
 def replay(machine: Machine, journal: Sequence[str | bytes], now_s: float) -> list[messages.Command]:
-    """Feed a restored machine the client's messages behind its snapshot. Return the commands to carry out."""
+    """Feed a restored machine the client's messages after its snapshot. Return the commands to carry out."""
     commands: list[messages.Command] = []
     for frame in journal:
         commands += (it for it in machine.handle(_received(frame), now_s) if isinstance(it, CARRIED_OUT))

@@ -1,6 +1,7 @@
 """The notifications of a session: turns and usage for an embedding application, and facts for its observer.
 
-They are taken where the client's messages leave and the upstream's events arrive. They change nothing in the session.
+They are collected when the client's messages leave and the upstream's events arrive. They change nothing in the
+session.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from router.openai import events as openai
 MAX_LIMITS: Final = 8
 """The most limits that are read from one event. The service reports two: requests and tokens."""
 MAX_CALLS: Final = 64
-"""The most calls whose time runs at once."""
+"""The most calls whose durations are measured at once."""
 
 
 MAX_TAGS: Final = 16
@@ -37,7 +38,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     functions: tuple[str, ...] = ()
     """The names of the called functions."""
     is_whole: bool = True
-    """False where the session ended in the middle of a turn, which then has its texts so far."""
+    """False if the session ended in the middle of a turn, which then has its texts so far."""
 
     def text(self, role: Literal["user", "assistant"]) -> str:
         """Return the texts of one side, joined by spaces."""
@@ -51,7 +52,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None
     """The id of the response, or of the item that was transcribed."""
     model: str
-    """The requested model; of a transcription, the model that transcribes."""
+    """The requested model; for a transcription, the model that transcribes."""
     status: str | None = None
     """The status of a response. A cancelled one uses tokens, too."""
     details: dict[str, Any]
@@ -69,7 +70,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def total_tokens(self) -> int:
-        """The sum of both."""
+        """The sum of the tokens that the model read and generated."""
         return _number(self.details.get("total_tokens")) or self.input_tokens + self.output_tokens
 
 
@@ -80,7 +81,7 @@ class Tagged(msgspec.Struct, frozen=True):
 
 
 def tagged(tags: Any) -> Tagged | None:
-    """Return the report of a client's tags, within bounds; None where there are none."""
+    """Return the report of a client's tags, within bounds; None if there are none."""
     texts = [it for it in tags if isinstance(it, str)] if isinstance(tags, list) else []
     kept = tuple(it[:MAX_TAG_CHARS] for it in texts[:MAX_TAGS])
     return Tagged(kept) if kept else None
@@ -93,13 +94,13 @@ class TurnBegan(msgspec.Struct, frozen=True):
 
 
 class TurnEnded(msgspec.Struct, frozen=True):
-    """The end of a turn of the agent, at the time at which the client got it."""
+    """The end of a turn of the agent, at the time at which the client was notified of it."""
 
 
 class TurnLatency(msgspec.Struct, frozen=True, kw_only=True):
     """The latencies of a turn with output, from the end of the user's turn.
 
-    A latency is None where the turn has no such output.
+    A latency is None if the turn has no such output.
     """
 
     first_audio_s: float | None
@@ -113,7 +114,7 @@ class FunctionAnswered(msgspec.Struct, frozen=True):
     """The seconds from the request of the call to the answer."""
     call_id: str = ""
     client_tool: str | None = None
-    """The name of a function that the client runs; None for one of the router's."""
+    """The name of a function that the client runs; None for a function of the router's."""
 
 
 class UpstreamTookOver(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,7 +189,7 @@ def _number(value: Any) -> int:
 def usage_of(event: openai.ResponseDone | openai.InputAudioTranscriptionCompleted, model: str) -> Usage | None:
     """Return the usage that an event carries, or None."""
     if isinstance(event, openai.ResponseDone):
-        # xAI has the usage beside the response, not in it (upstream 12.1).
+        # xAI sends the usage beside the response, not in it (upstream 12.1).
         details, status = event.response.usage or event.usage, event.response.status
         kind: Literal["response", "transcription"] = "response"
         identity = event.response.id
@@ -202,6 +203,8 @@ def usage_of(event: openai.ResponseDone | openai.InputAudioTranscriptionComplete
 
 class TurnLog:
     """A collector of turns from the messages to the client."""
+
+    __slots__ = ("_functions", "_said")
 
     def __init__(self) -> None:
         self._said: list[Said] = []
@@ -219,7 +222,7 @@ class TurnLog:
         return None
 
     def take(self, *, is_whole: bool = True) -> Turn | None:
-        """Remove and return the texts so far as a turn, or None where there are none."""
+        """Remove and return the texts so far as a turn, or None if there are none."""
         said, self._said = tuple(self._said), []
         functions, self._functions = tuple(self._functions), []
         return Turn(said=said, functions=functions, is_whole=is_whole) if said or functions else None
@@ -228,15 +231,17 @@ class TurnLog:
 class Stopwatch:
     """A clock for function calls.
 
-    It runs from the request, to the client or to a thread, to the answer for the upstream.
+    It measures the time from the request, to the client or to a pool thread, until the answer goes upstream.
     """
+
+    __slots__ = ("requested",)
 
     def __init__(self) -> None:
         self.requested: dict[str, tuple[float, str | None]] = {}
         """The time of each call's request, and the name of a function that the client runs, by the call's id."""
 
     def request(self, call_id: str, now_s: float, client_tool: str | None = None) -> None:
-        """Record a call. A call that was cancelled is never answered, so their number has a bound."""
+        """Record a call. A cancelled call is never answered, so the number of recorded calls has a bound."""
         self.requested[call_id] = now_s, client_tool
         if len(self.requested) > MAX_CALLS:
             del self.requested[next(iter(self.requested))]

@@ -1,13 +1,14 @@
-"""A session as a value: `snapshot` writes its whole memory, and `restore` makes a session of that.
+"""A session as a value: `snapshot` writes its whole memory, and `restore` makes a session from that.
 
 A snapshot is taken between two inputs. It has an envelope, which is read without the session, and a body, which only a
-program with the same `layouts` reads: with another one, the session drains as without snapshots. A sum protects it.
+program with the same `layouts` reads. With other layouts the session drains, as without snapshots. A checksum protects
+the snapshot.
 
 A snapshot holds the client's texts and Settings, which may contain credentials. It belongs into memory that only the
 owner of the process reads.
 
 Times are of a monotonic clock, which all processes of one machine share. `clock` names that clock. In a process with
-another clock, each time moves by the difference, for which the wall clocks of both machines are compared.
+another clock, each time moves by the difference of the clocks, which the wall clocks of both machines give.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from router.session.profile import Profile
 
 LAYOUT: Final = zlib.crc32(STATE.fingerprint().encode())
-"""The sum of the layouts. It differs between two programs whose states differ."""
+"""The checksum of the layouts. It differs between two programs whose states differ."""
 
 
 VALUE_LAYOUT: Final = f"{VERSION}.{LAYOUT:08x}"
@@ -64,9 +65,9 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, tag="switchboard se
     session_id: str
     profile: str
     adoptions: int
-    """The number of processes that took the session over, without a completed turn between."""
+    """The number of processes in a row that took the session over; see `State.adoptions`."""
     clock: str
-    """The name of the monotonic clock: the machine's id of its start. Empty where it does not matter."""
+    """The name of the monotonic clock: the id of the machine's start. Empty if it does not matter."""
     taken_s: float
     """The time of the session's last input, on that clock."""
     taken_unix_s: float
@@ -80,7 +81,7 @@ _ENVELOPES: Final = msgspec.msgpack.Decoder(Envelope)
 def snapshot(session: Session, *, clock: str = "", unix_s: float = 0.0, is_brief: bool = False) -> bytes:
     """Return the whole memory of a session, between two inputs. `clock` and `unix_s` are those of this process.
 
-    With `is_brief` it has only the newest audio of a microphone into which nobody speaks.
+    With `is_brief`, only the newest audio of a microphone is included while the user does not speak.
 
     Raises:
         SnapshotError: the session holds a value without a layout.
@@ -126,7 +127,7 @@ def open_envelope(data: bytes) -> Envelope:
 
 
 def count_adoption(data: bytes, by: int = 1) -> bytes:
-    """Return a snapshot whose count of adoptions is higher.
+    """Return a snapshot whose count of adoptions is higher by `by`.
 
     The adopting process stores it before it restores the session, because the session may kill that process.
     """
@@ -143,11 +144,11 @@ def restore(
     now_s: float = 0.0,
     unix_s: float = 0.0,
 ) -> Session:
-    """Return the session of a snapshot, under the options of now.
+    """Return the session of a snapshot, under the present options.
 
     `own` is the profile of a front that is not in `PROFILES`. `clock`, `now_s` and `unix_s` are those of this process.
-    They matter where `clock` differs from the snapshot's. May load numpy, where the session resamples audio: not for a
-    dispatcher's thread.
+    They matter if `clock` differs from the snapshot's. Do not call this on a dispatcher's thread, because it may load
+    numpy if the session resamples audio.
 
     Raises:
         SnapshotError: the data is no snapshot, is damaged, or is of another version.
@@ -175,7 +176,7 @@ def restore(
 def _shift_s(envelope: Envelope, clock: str, now_s: float, unix_s: float) -> float:
     if clock == envelope.clock:
         return 0.0
-    # A wall clock that went back must not put the session's past into its future.
+    # If the wall clock went back, the session's past must not become its future.
     return now_s - envelope.taken_s - max(0.0, unix_s - envelope.taken_unix_s)
 
 

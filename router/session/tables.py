@@ -23,7 +23,7 @@ I = TypeVar("I")  # noqa: E741 - the input of one row
 
 
 class IllegalTransition(RouterError):  # noqa: N818 - not an error of a peer: a bug
-    """A handler chose a state that its row does not list. It is a bug, and ends the session."""
+    """A handler chose a state that its row does not list. This is a bug, and ends the session."""
 
     def __init__(self, handler: str, state: enum.Enum) -> None:
         super().__init__(handler, state)
@@ -54,7 +54,7 @@ class Row(Generic[S]):
         """Return the state that the handler chose.
 
         Raises:
-            IllegalTransition: the row does not list it.
+            IllegalTransition: the row does not list that state.
         """
         if state is not self.next_state and state not in self.instead:
             raise IllegalTransition(self.handler.__name__, state)
@@ -63,7 +63,7 @@ class Row(Generic[S]):
 
 Table: TypeAlias = Mapping[type, Row[S]]
 Entry: TypeAlias = Callable[[S], Row[S]]
-"""A row without its state, because several states may share it."""
+"""A function that makes a row for a state, because several states may share the row."""
 
 
 def on(
@@ -76,7 +76,7 @@ def on(
 ) -> Entry[S]:
     """Return the row of an input.
 
-    Without `next_state` the state stays. `may_stay` lets the handler choose to stay in a row with a `next_state`.
+    Without `next_state` the state stays. `may_stay` lets the handler keep the state in a row with a `next_state`.
     """
 
     def entry(state: S) -> Row[S]:
@@ -109,16 +109,16 @@ class Rule(Generic[S]):
         self.holds = holds
         self.handler = handler
         self.state = state
-        """The state in which the rule can hold, of the table that it changes. A rule without it changes no state."""
+        """The state in which the rule can hold, of the table that it changes. A rule without a state changes none."""
         self.next_state = next_state
         self.may_stay = may_stay
-        """Whether the handler may choose to stay."""
+        """Whether the handler may keep the state."""
 
     def chosen(self, state: S) -> S:
         """Return the state that the handler chose.
 
         Raises:
-            IllegalTransition: the rule does not list it.
+            IllegalTransition: the rule does not list that state.
         """
         if state is not self.next_state and not (self.may_stay and state is self.state):
             raise IllegalTransition(self.handler.__name__, state)

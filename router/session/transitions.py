@@ -1,14 +1,13 @@
 """The tables: the inputs that each state accepts, their handlers, and the next states.
 
-They are the product's table of contents. This file has rules. Every transition of the session stands here, and nothing
-else does. Every state has its table, an empty one too. `ON_UNEXPECTED` handles an input that the state's table does not
-list. An input that may rightly cross another on the wire has a row with `ignore`, so that silence is a decision.
-`router.session.tables` explains rows and rules.
+They are the product's table of contents. This file holds rules alone, and every transition of the session. Every state
+has its table, even an empty one. `ON_UNEXPECTED` handles an input that the state's table does not list. An input that
+may rightly cross another on the wire has a row with `ignore`, so that silence is a decision. `router.session.tables`
+explains rows and rules.
 
 Wire inputs carry their vendor's name. In READY an input of `RESPONSE_INPUTS` is looked up twice: LIFECYCLE decides
 about the message to the client, then RESPONSE about the response in progress. An input of `USER_TURN_INPUTS` is looked
 up in USER_TURN instead. Inputs of the standby upstream are looked up in STANDBY alone, and signals in their own table.
-
 `python -m router.session.diagram` draws docs/session-states.md from these tables.
 """
 
@@ -130,7 +129,7 @@ _BEFORE_SETTINGS: Final[tuple[Entry[Lifecycle], ...]] = (
 _BEFORE_READY: Final[tuple[Entry[Lifecycle], ...]] = (
     on(deepgram.Settings, settings.repeat_settings),
     on(deepgram.InjectUserMessage, early_input.keep_user_message),
-    # Not kept: a call of the previous upstream may be outstanding, and its answer goes into the ledger.
+    # This is not kept: a call of the previous upstream may be outstanding, and its answer goes into the ledger.
     on(deepgram.FunctionCallResponse, function_calls.answer_function_call),
     on(deepgram.InjectAgentMessage, early_input.keep_message),
     on(deepgram.ForceEndTurn, early_input.keep_message),
@@ -183,9 +182,9 @@ LIFECYCLE: Final[Mapping[Lifecycle, Table[Lifecycle]]] = {
         _ADOPTED,
         on(openai.SessionUpdated, takeover.session_updated, READY, may_stay=True),
         on(openai.Error, upstream_setup.judge_error),
-        # The upstream has not sent it in time.
+        # The upstream did not send session.created in time.
         on(openai.SessionCreated, upstream_setup.created_behind_update),
-        # The conversation so far leaves right behind session.update.
+        # The conversation so far is sent right after session.update.
         on(openai.ConversationItemAdded, upstream_setup.item_acknowledged),
         on(openai.ConversationItemDone, upstream_setup.item_acknowledged),
     ),
@@ -340,7 +339,7 @@ USER_TURN: Final[Mapping[UserTurnState, Table[UserTurnState]]] = {
     _IDLE: rows(
         _IDLE,
         on(openai.InputAudioBufferSpeechStarted, user_turn.speech_started, _SPEAKING),
-        # Late: the speech was taken for a noise, or ended by hand.
+        # This comes late: the speech was taken for a noise, or ended by hand.
         on(openai.InputAudioBufferSpeechStopped, user_turn.speech_stopped),
         on(openai.InputAudioBufferCommitted, user_turn.committed, _AWAITING_ANSWER, may_stay=True),
         on(openai.InputAudioBufferCleared, user_turn.buffer_cleared),
@@ -374,7 +373,7 @@ USER_TURN: Final[Mapping[UserTurnState, Table[UserTurnState]]] = {
     ),
     _COMMITTING: rows(
         _COMMITTING,
-        # The user goes on: the commit ends the speech before.
+        # The user continues to speak: the commit ends the speech before.
         on(openai.InputAudioBufferSpeechStarted, user_turn.speech_started, _SPEAKING),
         on(openai.InputAudioBufferSpeechStopped, user_turn.speech_stopped),
         on(openai.InputAudioBufferCommitted, user_turn.committed, _IDLE, instead=(_AWAITING_ANSWER,)),
@@ -401,7 +400,7 @@ USER_TURN_DEADLINES: Final[Mapping[UserTurnState, tuple[Wait, ...]]] = {
     _SPEAKING: (Wait.SPEECH, Wait.MICROPHONE, Wait.COMMIT),
     _STOPPED: (Wait.COMMIT,),
     _COMMITTING: (Wait.COMMIT,),
-    # It is also the response's deadline, and runs while none is active.
+    # This is also the response's deadline, and runs while no response is active.
     _AWAITING_ANSWER: (Wait.FIRST_EVENT,),
 }
 """The deadlines of each state.

@@ -1,4 +1,4 @@
-"""The work that a session has done on threads of a pool: its kinds, its keys, and its arguments."""
+"""The work of a session that runs on threads of a pool: its kinds, its keys, and its arguments."""
 
 from __future__ import annotations
 

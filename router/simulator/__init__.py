@@ -1,10 +1,10 @@
-"""An OpenAI Realtime server on this machine, without key and model: the embedded upstream, and a test kit.
+"""An OpenAI Realtime server on this machine, without key and model. It is the embedded upstream, and a tool for tests.
 
 A session is a pure machine: frames and timers in, commands out.
 
 `session`         one session: the handlers of client events
-`commands`        the effects that a session asks for
-`state`           parts shared in a session: its ids, outbox and script
+`commands`        the effects that a session requests
+`state`           the parts that a session's modules share: ids, outbox and script
 `session_config`  the session object, its defaults and updates
 `conversation`    the items of the conversation
 `input_audio`     the input buffer, turn detection, commits and transcripts
@@ -35,13 +35,13 @@ Client events are checked strictly, and faults are injected on demand.
 `checks`          the parts that the shapes are built from
 `errors`          the refusals of an event and of a connection
 `admission`       the keys and models that are accepted
-`faults`          the points of the protocol, and the faults injected there
+`faults`          the points of the protocol, and the faults that are injected there
 `control`         client events that inject faults and script answers
 
 With the extra `voice`, speech processes and a language model can replace the rules and the wordless voice.
 
-`speech`          recognition and synthesis, in processes of their own
-`mind`            a language model behind the chat-completions API
+`speech`          recognition and synthesis, in separate processes
+`mind`            a language model that is reached through the chat-completions API
 `services`        the processes and the model, shared by all sessions
 
 The rest has threads and sockets.

@@ -1,4 +1,4 @@
-"""The command `switchboard simulator`, also `python -m router.simulator`: a simulator alone, until a signal."""
+"""The command `switchboard simulator`, also `python -m router.simulator`: it runs a simulator until a signal."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LLM_KEY = "ROUTER_SIMULATOR_LLM_KEY"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; return 0, or 1 where the address cannot be listened on."""
+    """Serve until SIGTERM or SIGINT; return 0, or 1 if the address is not available."""
     parser = _parser()
     options = parser.parse_args(arguments)
     logging.basicConfig(level=options.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
@@ -87,7 +87,7 @@ def _config(options: argparse.Namespace) -> SimulatorConfig:
 def _language_model(options: argparse.Namespace) -> LanguageModelConfig | None:
     if options.llm is None:
         return None
-    # No flag: every process of the machine can read command lines.
+    # The key has no flag, because every process of the machine can read command lines.
     return LanguageModelConfig(url=options.llm, model=options.llm_model, key=os.environ.get(LLM_KEY) or None)
 
 

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 HANG_LIMIT_S: Final = 900.0
-"""The time in seconds after which a hung connection is ended, because its peer may never end it."""
+"""The simulator ends a hung connection after this many seconds, because the peer may never end it."""
 
 RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 """A `linger` that is on, with a time of zero: closing the socket sends RST and not FIN."""
@@ -61,7 +61,7 @@ class ShutDown(msgspec.Struct, frozen=True):
 
 
 class ServiceResult(msgspec.Struct, frozen=True):
-    """The result of a service, which the actor hands to the session that asked."""
+    """The result of a service. The actor hands it to its session."""
 
     take: Callable[..., list[Command]]
     """The session's method that takes the result."""
@@ -92,14 +92,14 @@ class SimulatedSession(Actor):
         self._recorder = recorder
         self._record = record
         self._duplicate = duplicate
-        """A second descriptor of the connection's socket, for socket options: the connection hides the first."""
+        """A second descriptor of the connection's socket, for socket options. The connection hides the first one."""
         self._timers: dict[str, Timer] = {}
         self._models: dict[str, Callable[[], None]] = {}
-        """For the id of each response, the function that stops its language model's answer."""
+        """Functions that stop a language model's answer, by the response's id."""
         self._held_back: deque[Command] = deque()
         self._pause: Timer | None = None
         self._waiting_streams: list[str] = []
-        """Timers of responses that fired while the peer did not read."""
+        """Names of response timers that fired while the peer did not read."""
         self._is_hung = False
 
     def on_start(self) -> None:
@@ -121,7 +121,10 @@ class SimulatedSession(Actor):
         self._release()
 
     def on_failure(self, *_failure: Any) -> None:
-        """Close the connection of a session that raised, and record its end. The engine calls no `on_closed` then."""
+        """Close the connection of a session that raised, and record its end.
+
+        In this case the engine does not call `on_closed`.
+        """
         self._connection.close(CloseCode.INTERNAL_ERROR, "internal error")
         self._release()
         failed = ConnectionClosed(ending=Ending.CLOSED_BY_US, code=CloseCode.INTERNAL_ERROR, reason="internal error")
@@ -170,7 +173,7 @@ class SimulatedSession(Actor):
 
     @guarded
     def on_drained(self) -> None:
-        """Continue the responses that waited until the peer read."""
+        """Continue the responses that waited for the peer to read."""
         waiting, self._waiting_streams = self._waiting_streams, []
         for name in waiting:
             self._perform(self._session.fire(name))
@@ -186,7 +189,7 @@ class SimulatedSession(Actor):
 
     def _perform(self, commands: list[Command]) -> None:
         for command in commands:
-            # Timers run during a pause, and their frames join the queue, so that the order stays.
+            # Timers also run during a pause, but their frames join the queue, so the order stays.
             if self._pause is not None and not isinstance(command, StartTimer | CancelTimer | Service):
                 self._held_back.append(command)
             else:
@@ -217,7 +220,7 @@ class SimulatedSession(Actor):
 
     @guarded
     def _fire(self, name: str) -> None:
-        # A response at pace 0 would overflow the write buffer of a slow peer: it waits for the peer to read.
+        # At pace 0 a response would overflow the write buffer of a slow peer, so it waits until the peer reads.
         if self._connection.is_busy and name.startswith(RESPONSE_TIMER):
             self._waiting_streams.append(name)
             return
@@ -235,7 +238,7 @@ class SimulatedSession(Actor):
         held_back, self._held_back = list(self._held_back), deque()
         self._perform(held_back)
 
-    # The services. Their results come on threads of their own, and return through the inbox.
+    # The services. Their results come on other threads, and return through the inbox.
 
     def _recognize(self, command: RecognizeSpeech) -> None:
         assert self._services is not None  # noqa: S101 - for the type checker: a session without them asks nothing
@@ -269,7 +272,7 @@ class SimulatedSession(Actor):
 
     def _reset(self, _command: Reset) -> None:
         if self._duplicate is not None:
-            # Without this option the kernel ends the stream in order where no received data is unread.
+            # Without this option, and without unread data, the kernel would end the stream in order.
             self._duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self._connection.abort()
 
@@ -283,7 +286,7 @@ class SimulatedSession(Actor):
         self._connection.abort()
 
     def _shut_down(self) -> None:
-        if self._is_hung:  # it reads nothing, so a close handshake would only time out
+        if self._is_hung:  # the simulator reads nothing of it, so a close handshake would only time out
             self._connection.abort()
         else:
             self._connection.close(CloseCode.GOING_AWAY, "the simulator stops")

@@ -52,5 +52,5 @@ def _wrong_model(model: str, config: SimulatorConfig) -> str | None:
         return "missing_model"
     if any(fnmatch.fnmatchcase(model, pattern) for pattern in config.models):
         return None
-    # The service tells a model of another kind from one that does not exist.
+    # The service distinguishes a model of another kind from a model that does not exist.
     return "invalid_model" if model.startswith("gpt-") else "model_not_found"

@@ -29,7 +29,7 @@ class Answer:
         """Whether `max_output_tokens` ended the answer."""
 
     def give(self, outputs: Iterable[Output], *, is_cut: bool = False) -> None:
-        """Set the complete answer, and end it. `is_cut`: a token limit shortened it."""
+        """Set the complete answer, and end it. `is_cut` says that a token limit shortened it."""
         self.outputs = [Text(it.text, is_complete=True) if isinstance(it, Say) else it for it in outputs]
         self.is_complete, self.is_cut = True, is_cut
 
@@ -47,7 +47,7 @@ class Answer:
         self.outputs.append(call)
 
     def end(self, *, is_cut: bool = False) -> None:
-        """End the answer, and complete its last text. `is_cut`: a token limit shortened the answer."""
+        """End the answer, and complete its last text. `is_cut` says that a token limit shortened the answer."""
         self._complete_text()
         self.is_complete, self.is_cut = True, is_cut
 
@@ -58,14 +58,17 @@ class Answer:
 
 
 class Tokens:
-    """The tokens of a text, one after the other. The last token is held until the text cannot grow any more."""
+    """The tokens of a text, one after the other.
+
+    The last token waits until the text is complete, because it may still grow.
+    """
 
     def __init__(self, text: Text) -> None:
         self._text = text
         self._at = 0
 
     def next(self) -> str | None:
-        """Return the next token, or None where the text has no complete token left at the moment."""
+        """Return the next token, or None if the text has no complete token left at the moment."""
         token = usage.token_at(self._text.text, self._at)
         end = self._at + len(token)
         if not token or (end == len(self._text.text) and not self._text.is_complete):

@@ -34,11 +34,11 @@ _SENTENCE_END: Final = re.compile(r"[.!?][\"')]*\s+")
 _MAX_LOOK_BACK: Final = 8
 """The number of the newest answers among which the interrupted one is searched."""
 _MINUTES_BACK: Final = 3
-"""The greatest age, in minutes, of an answer with the time of day that can be continued."""
+"""The greatest age, in minutes, of an interrupted answer with the time of day that the brain can still continue."""
 
 
 def answer(context: Context, scripted: Iterable[list[Output]] = ()) -> list[Output]:
-    """Return the texts and calls of the answer. The list is empty only where an interrupted answer has no rest.
+    """Return the texts and calls of the answer. The list is empty only if an interrupted answer has no rest.
 
     Args:
         context: the instructions, the conversation and the tools.
@@ -83,7 +83,7 @@ def _call_forced(context: Context) -> list[Output]:
 
 
 def _repeat_outputs(context: Context) -> list[Output]:
-    """Repeat the functions' outputs since the last message, word for word."""
+    """Repeat, word for word, the outputs of functions that came after the last message."""
     outputs = []
     for entry in reversed(context.entries):
         if isinstance(entry, Message):
@@ -184,9 +184,9 @@ RULES: Final[tuple[Callable[[Context], list[Output]], ...]] = (
 
 
 def is_dictated(context: Context) -> bool:
-    """Whether the instructions alone decide the answer.
+    """Whether the instructions alone determine the answer.
 
-    No scripted answer replaces it, and the script keeps its next one.
+    No scripted answer replaces such an answer, so the script keeps its next one for later.
     """
     return is_rest(context) or bool(_say_exactly(context))
 

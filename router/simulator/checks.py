@@ -1,4 +1,6 @@
-"""Checks of JSON values, built from small parts. A check raises the `RequestError` that OpenAI would answer with.
+"""Checks of JSON values, built from small parts.
+
+A failed check raises the `RequestError` with which OpenAI would answer.
 
 A check takes a value and its path (`session.tools[0].name`), which becomes `param`. No check depends on an event.
 """
@@ -173,7 +175,7 @@ def mapping(value_check: Check, max_pairs: int, max_key_length: int) -> Check:
 
 
 def fields(known: Mapping[str, Check], required: tuple[str, ...] = ()) -> Check:
-    """Make a check for objects that have no key outside `known`, and have every key in `required`."""
+    """Make a check for objects. They may have only the keys in `known`, and must have every key in `required`."""
 
     def check(value: Any, path: str) -> None:
         _expect(value, path, dict, "an object")

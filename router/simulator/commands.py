@@ -1,6 +1,6 @@
 """The commands of a simulated session, which the actor with its socket performs in order.
 
-A session does not wait. It returns `StartTimer` and `Pause`, and a timer that is due calls `Session.fire`.
+A session does not wait: it returns `StartTimer` and `Pause`. When a timer is due, the actor calls `Session.fire`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class SendRaw(msgspec.Struct, frozen=True):
-    """Send a text frame unchanged: the malformed frame of a fault."""
+    """Send a text frame unchanged. A fault sends its malformed frame with this command."""
 
     text: str
 
@@ -32,7 +32,7 @@ class SendBinary(msgspec.Struct, frozen=True):
 
 
 class StartTimer(msgspec.Struct, frozen=True):
-    """Call `Session.fire(name)` after `delay_s`; a running timer of that name starts anew."""
+    """Call `Session.fire(name)` after `delay_s`; a running timer of that name is restarted."""
 
     name: str
     delay_s: float
@@ -62,7 +62,7 @@ class Reset(msgspec.Struct, frozen=True):
 
 
 class Hang(msgspec.Struct, frozen=True):
-    """Neither read nor write any more, and keep the socket open: not even a ping is answered."""
+    """Stop reading and writing, and keep the socket open. Not even a ping is answered."""
 
 
 class RecognizeSpeech(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ DEFAULT_KEY_REFUSALS: Final = {
     "noquota": "insufficient_quota",
     "sk-noquota": "insufficient_quota",
 }
-"""Prefixes of keys, each with the error code of the refusal that follows the handshake, as with the service."""
+"""Prefixes of keys, each with the error code of its refusal. As with the service, the refusal follows the handshake."""
 
 
 class LanguageModelConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class LanguageModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     first_word_s: float = 12.0
     """The longest wait, in seconds, for the next piece of an answer.
 
-    A router waits 15 s for the next event of a response.
+    It is shorter than the 15 s for which a router waits for the next event.
     """
     answer_s: float = 60.0
     """The longest duration of an answer, in seconds."""
@@ -62,7 +62,7 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
     required_key: str | None = None
     """The only key that is accepted: any other is refused with `invalid_api_key`."""
     key_refusals: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_KEY_REFUSALS))
-    """Prefixes of keys, each with the code of the refusal (one of `errors.REFUSALS`)."""
+    """Prefixes of keys, each with the code of its refusal, one of `errors.REFUSALS`."""
     models: tuple[str, ...] = ("gpt-realtime*", "gpt-audio*")
     """Patterns of the models that are accepted; a `*` matches any text."""
     rate_limits: bool = True
@@ -79,7 +79,7 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Time, in seconds, between pings of an idle connection; 0 sends none."""
     faults: tuple[Fault, ...] = ()
     voice: bool = False
-    """Whether the simulator recognizes speech and speaks in words, as far as the extra `voice` is installed."""
+    """Whether the simulator recognizes speech and speaks in words, if the extra `voice` is installed."""
     llm: LanguageModelConfig | None = None
     """The language model that answers in place of the rules."""
 

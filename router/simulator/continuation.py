@@ -1,7 +1,7 @@
 """The instruction to continue an interrupted answer, and the rest of that answer. Pure.
 
-A router that replaces an upstream in the middle of an answer gives the new one the history. The history ends with the
-delivered words as an assistant's message, and the instructions ask to continue after them.
+A router that replaces an upstream in the middle of an answer sends the history to the new upstream. The history ends
+with the delivered words as an assistant's message, and the instructions ask to continue after them.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ _INSTRUCTION: Final = re.compile(
 
 
 class InterruptedAnswer(msgspec.Struct, frozen=True):
-    """An interrupted answer whose rest the instructions request."""
+    """An interrupted answer. The instructions request its rest."""
 
     context: Context
     """The context before the answer: it has neither the answer nor the instruction to continue."""
     delivered: tuple[str, ...]
-    """The candidates for the delivered words, the likeliest first.
+    """The candidates for the delivered words, the most likely first.
 
-    They come from the history and from the instruction.
+    The history and the instruction may disagree about these words.
     """
 
 
 def interrupted_answer(context: Context) -> InterruptedAnswer | None:
-    """Return the answer that the instructions ask to continue, or None where the instructions do not ask."""
+    """Return the answer that the instructions ask to continue, or None if the instructions do not ask."""
     instruction = _INSTRUCTION.search(context.instructions)
     if instruction is None:
         return None
     words = unquoted(instruction.group("words").strip())
     before = context.instructions[: instruction.start()] + context.instructions[instruction.end() :]
     entries, parts = _without_end(context)
-    # An answer may have been interrupted more than once: then the history has all of it, and the instruction may have
-    # its end alone. A truncated part has no words in the history: those of the instruction follow it.
+    # If an answer was interrupted more than once, the history has all delivered words, and the instruction may have
+    # only the last of them. A truncated part has no words in the history, so the words of the instruction follow it.
     known = " ".join(parts)
     both = f"{known} {words}" if known and words and not known.endswith(words) else ""
     delivered = tuple(text for text in (both, known, words) if text) or ("",)
@@ -53,7 +53,7 @@ def interrupted_answer(context: Context) -> InterruptedAnswer | None:
 
 
 def _without_end(context: Context) -> tuple[tuple[Entry, ...], list[str]]:
-    # Words of truncated audio are an estimate: those of the instruction are the router's, and count.
+    # The words of truncated audio are an estimate, so the words in the router's instruction replace them.
     entries = [it for it in context.entries if not (isinstance(it, Message) and it.is_truncated)]
     parts: list[str] = []
     while entries and isinstance(last := entries[-1], Message) and last.role == "assistant":
@@ -65,8 +65,7 @@ def _without_end(context: Context) -> tuple[tuple[Entry, ...], list[str]]:
 def rest_of(interrupted: InterruptedAnswer, answers: Iterable[list[Output]]) -> list[Output]:
     """Find the first of `answers` that begins with the delivered words, and return the part after those words.
 
-    That part is empty where the whole answer was delivered. Where no answer begins with those words, it is a short
-    sentence.
+    The part is empty if the whole answer was delivered. If no answer begins with those words, return a short sentence.
     """
     candidates = list(answers)
     for delivered in interrupted.delivered:
@@ -84,7 +83,7 @@ def _rest(outputs: list[Output], delivered: str) -> list[Output] | None:
     left: str | None = delivered
     rest: list[Output] = []
     for output in outputs:
-        # A call within the delivered words was made already: it is no part of the rest.
+        # A call within the delivered words was already made, so the rest does not repeat it.
         if not left or not left.strip():
             rest.append(output)
         elif isinstance(output, Say):
@@ -96,7 +95,7 @@ def _rest(outputs: list[Output], delivered: str) -> list[Output] | None:
 
 
 def _after(text: str, delivered: str) -> tuple[str, str | None]:
-    """Return the part of `text` after `delivered`, and the part of `delivered` after `text` (None where they differ).
+    """Return the part of `text` after `delivered`, and the part of `delivered` after `text`, or None if the two differ.
 
     White space does not count, because a transcript's deltas may have been joined in another way.
     """

@@ -1,7 +1,7 @@
 """Control messages: client events that only the simulator knows. Pure.
 
-They apply to the whole simulator, not only to the session that receives them: a test can script the answers of another
-connection. The simulator does not acknowledge them, and answers an invalid one with an `error`.
+They apply to the whole simulator and not only to the session that receives them, so a test can script the answers of
+another connection. The simulator does not acknowledge a control message. It answers an invalid one with an `error`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ScriptFields(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class FaultFields(msgspec.Struct, forbid_unknown_fields=True):
-    """`simulator.fault`: it adds a fault, or with `clear` removes all faults."""
+    """`simulator.fault`, which adds a fault. With `clear` it first removes all faults."""
 
     type: str
     event_id: str | None = None
@@ -55,7 +55,7 @@ class FaultFields(msgspec.Struct, forbid_unknown_fields=True):
 def add_fault(event: dict[str, Any], plan: FaultPlan, _script: Script) -> None:
     """Add or clear faults for a `simulator.fault`; raises `ValueError`."""
     fields = msgspec.convert(event, FaultFields)
-    # Read before the others are cleared: an invalid message changes nothing.
+    # Read the fault before the others are cleared, so that an invalid message changes nothing.
     fault: Fault | None = None if fields.fault is None else fault_from(fields.fault)
     if fields.clear:
         plan.clear()

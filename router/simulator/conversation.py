@@ -22,14 +22,19 @@ class Item(msgspec.Struct, kw_only=True):
     heard: str | None = None
     """The words of a spoken turn, whether or not the client gets a transcript of them."""
     is_being_recognized: bool = False
-    """Whether `heard` is a description of the sound until its words are known."""
+    """Whether the words are not known yet. Until then `heard` is a description of the sound."""
     audio: bytes = b""
     """The user's audio, for `conversation.item.retrieve`."""
     audio_format: str = "audio/pcm"
     audio_ms: int = 0
-    """The duration, in milliseconds, of the item's committed audio, or of its audio generated so far."""
+    """The duration, in milliseconds, of the committed audio of a user's item, or of the audio generated so far for an
+    answer.
+    """
     spoken: str = ""
-    """The text of assistant audio. `sound` keeps spoken words; the wordless voice is computed again from this text."""
+    """The text of assistant audio. `sound` keeps the audio of spoken words.
+
+    The audio of the wordless voice is computed again from this text.
+    """
     sound: bytearray = msgspec.field(default_factory=bytearray)
     """The audio of spoken words, from the beginning up to a bound."""
     ms_per_character: float = voice.DEFAULT_MS_PER_CHARACTER
@@ -62,7 +67,7 @@ class Item(msgspec.Struct, kw_only=True):
 
     @property
     def kept_words(self) -> str:
-        """The words in the kept part of truncated assistant audio: the model keeps the audio, and not the text."""
+        """The words in the kept part of truncated assistant audio. A model would keep that audio, but not its text."""
         end = int(self.audio_ms / self.ms_per_character)
         return self.spoken if end >= len(self.spoken) else self.spoken[: self.spoken.rfind(" ", 0, end + 1)].rstrip()
 
@@ -99,7 +104,10 @@ class Conversation:
             raise RequestError("item_create_invalid_previous_item_id", message, "previous_item_id")
 
     def insert(self, item: Item, previous_item_id: str | None = None) -> str | None:
-        """Insert `item` after another (None: at the end, "root": first), and return the id of the item before it."""
+        """Insert `item` after another, and return the id of the item before it.
+
+        For `previous_item_id`, None means the end, and "root" the beginning.
+        """
         index = self._index_after(previous_item_id)
         self.items.insert(index, item)
         return self.items[index - 1].id if index else None
@@ -113,8 +121,8 @@ class Conversation:
         return len(self.items)
 
     def before(self, item: Item) -> str | None:
-        """Return the id of the item before `item`, or None where `item` is the first or was deleted."""
-        # A client may delete an item while it streams: it has no place then.
+        """Return the id of the item before `item`, or None if `item` is the first or was deleted."""
+        # A client may delete an item while it is streamed. Then the item has no place.
         index = self.items.index(item) if item in self.items else 0
         return self.items[index - 1].id if index else None
 
@@ -140,11 +148,11 @@ class Conversation:
             raise RequestError("invalid_value", message, "audio_end_ms")
         item.is_truncated = True
         item.audio_ms = audio_end_ms
-        # A new list: events with the old one may not be serialised yet.
+        # Make a new list, because events with the old list may not be serialized yet.
         item.fields["content"] = [{"type": "output_audio", "transcript": ""}]
 
     def _known(self, item_id: str, verb: str) -> Item:
-        # The stem of the verb is in both: `Error deleting item`, `item_delete_invalid_item_id`.
+        # Both texts contain the stem of the verb: `Error deleting item`, `item_delete_invalid_item_id`.
         item = self.find(item_id)
         if item is None:
             message = f"Error {verb}ing item: the item with id '{item_id}' does not exist."
@@ -190,7 +198,7 @@ def _message(wire: dict[str, Any], item_id: str, audio_format: str) -> Item:
 
 
 def is_untranscribed(item: Item) -> bool:
-    """Whether a client's item has audio and no transcript of it."""
+    """Whether a client's item has audio but no transcript."""
     return bool(item.audio) and not any(part.get("transcript") for part in item.fields["content"])
 
 

@@ -13,7 +13,7 @@ INVALID_REQUEST: Final = "invalid_request_error"
 
 
 class RequestError(Exception):
-    """A client event is refused: an `error` event answers it, and nothing else changes."""
+    """The refusal of a client event: an `error` event answers it, and nothing else changes."""
 
     def __init__(self, code: str, message: str, param: str | None = None, *, kind: str = INVALID_REQUEST) -> None:
         super().__init__(code, message, param)

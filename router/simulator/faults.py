@@ -1,7 +1,7 @@
 """Faults on demand: the points of the protocol, the actions at those points, and how often a fault happens.
 
-`POINTS` is the only table of points; docs/simulator.md repeats it. All sessions of a simulator share one `FaultPlan`:
-a fault can be limited to the first connections, so that a restart succeeds.
+`POINTS` is the only table of points; docs/simulator.md repeats it. All sessions of a simulator share one `FaultPlan`.
+So a fault can be limited to the first connections, and a restart then succeeds.
 """
 
 from __future__ import annotations
@@ -99,22 +99,25 @@ class FaultAction(enum.StrEnum):
     """The action of a fault at its point."""
 
     CLOSE = "close"
-    """A close frame with `code` and `reason`; with `error_code`, an `error` event before it."""
+    """A close frame with `code` and `reason`. If `error_code` is set, an `error` event precedes it."""
     RESET = "reset"
-    """The TCP connection is reset: no close frame."""
+    """The TCP connection is reset, without a close frame."""
     HANG = "hang"
     """The simulator reads and writes nothing any more, answers no ping, and keeps the socket open."""
     MALFORMED = "malformed"
     """One text frame that is not JSON (`text`); the session continues."""
     ERROR = "error"
-    """An `error` event. At the moment `request` it refuses the client's event; elsewhere the session continues."""
+    """An `error` event. At a point at which the client requests something, it refuses the client's event.
+
+    At any other point the session continues.
+    """
     FAIL = "fail"
-    """The active response, or else the next one, ends as `failed` with `error_code`.
+    """The active response ends as `failed` with `error_code`. If none is active, the next response does.
 
     At `transcription` the transcription fails.
     """
     INCOMPLETE = "incomplete"
-    """The active response, or else the next one, ends as `incomplete` for `reason`."""
+    """The active response ends as `incomplete` for `reason`. If none is active, the next response does."""
     DELAY = "delay"
     """All later frames are held back for `delay_s`."""
     SWALLOW = "swallow"
@@ -136,7 +139,7 @@ ACTIONS_AT: Final = {
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One fault: `action` at `point`. Raises `ValueError` where the action is not possible there."""
+    """One fault: `action` at `point`. Raises `ValueError` if the action is not possible there."""
 
     point: FaultPoint
     action: FaultAction
@@ -153,13 +156,13 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     text: str = '{"type": "response.output_te'
     """The malformed frame."""
     delay_s: float = 0.0
-    """The time that `delay` holds frames back; for any other action, the time before it happens."""
+    """The time for which `delay` holds frames back. For any other action, the time before the action happens."""
     times: int = 1
     """The number of times that the fault happens, over all connections; 0 has no limit."""
     skip: int = 0
-    """The number of times that the point is passed before the fault happens for the first time."""
+    """The number of times that a session passes the point before the fault first happens."""
     first_connections: int = 0
-    """The fault happens on connections up to this number, counted from 1; 0 means on all."""
+    """The fault happens only on the first connections, up to this number; 0 means on all."""
 
     def __post_init__(self) -> None:
         if self.action not in ACTIONS_AT[POINTS[self.point].moment]:
@@ -172,12 +175,15 @@ class FaultPlan:
     def __init__(self, faults: tuple[Fault, ...] = ()) -> None:
         self._lock = threading.Lock()
         self._pending: list[list[Any]] = []
-        """A list for each fault: the fault, the passes still to be skipped, and the times that it will still happen."""
+        """A list for each fault:
+
+        the fault, the number of passes still to skip, and the number of times that it will still happen.
+        """
         for fault in faults:
             self.add(fault)
 
     def add(self, fault: Fault) -> None:
-        """Add a fault, which happens after the pending ones of the same point."""
+        """Add a fault. It happens after the pending faults of the same point."""
         with self._lock:
             self._pending.append([fault, fault.skip, fault.times])
 
@@ -187,8 +193,8 @@ class FaultPlan:
             self._pending.clear()
 
     def take(self, point: FaultPoint, connection: int) -> Fault | None:
-        """Return the fault that is due as `connection` (counted from 1) passes `point`, and count it as happened."""
-        # Without the lock: nearly always there is no fault, and every delta passes a point.
+        """Return the fault that is due as `connection` (counted from 1) passes `point`, and count it."""
+        # This check takes no lock, because nearly always no fault is pending, and every delta passes a point.
         if not self._pending:
             return None
         with self._lock:
@@ -219,7 +225,7 @@ def fault_from(fields: dict[str, Any]) -> Fault:
 
 
 def _choices(fields: dict[str, Any]) -> str:
-    """Return the end of an error sentence: the valid names, where a name in `fields` is unknown."""
+    """Return the end of an error sentence: the valid names, if a name in `fields` is unknown."""
     kinds: dict[str, type[enum.StrEnum]] = {"point": FaultPoint, "action": FaultAction}
     wrong = next((key for key, kind in kinds.items() if key in fields and fields[key] not in set(kind)), None)
     return "" if wrong is None else f"; {wrong} is one of {', '.join(kinds[wrong])}"

@@ -16,7 +16,7 @@ class Message(msgspec.Struct, frozen=True):
     is_truncated: bool = False
     """Whether the text holds the words of truncated audio.
 
-    A client that retrieves the item gets no transcript of it.
+    A client that retrieves such an item gets no transcript.
     """
 
 
@@ -55,7 +55,7 @@ Output = Say | Call
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """All facts on which an answer depends: the same context has the same answer."""
+    """All facts on which an answer depends. The same context always gets the same answer."""
 
     instructions: str = ""
     entries: tuple[Entry, ...] = ()
@@ -63,7 +63,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     tool_choice: str | dict[str, Any] = "auto"
     is_parallel: bool = True
     now: datetime | None = None
-    """The time of day, or None where the simulator has no clock."""
+    """The time of day, or None if the simulator has no clock."""
     hears: bool = False
     """Whether the simulator recognizes speech."""
 
@@ -90,6 +90,6 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def before_question(self) -> tuple[Message, ...]:
-        """The messages before the user's last one, without function calls and outputs; none without a question."""
+        """The messages before the user's last message, without function calls and outputs; empty without a question."""
         earlier = self.entries[: self._question_at or 0]
         return tuple(entry for entry in earlier if isinstance(entry, Message))

@@ -39,13 +39,13 @@ class InputAudio:
         self._format: str = voice.PCM
         self._appended_ms = 0.0
         self._uncommitted_ms = 0.0
-        """The duration, in milliseconds, of the audio that a commit would take without turn detection."""
+        """The duration, in milliseconds, of the audio that the next commit would take if turn detection is off."""
         self._speech_item_id: str | None = None
         self._speech_start_ms = 0
         self._untranscribed: dict[str, Item] = {}
         self._recognized_next: dict[str, Item] = {}
         self._transcribed_next: set[str] = set()
-        """Ids of the items whose transcript is due while their words are still being recognized."""
+        """Ids of the items whose transcript is due, but whose words are still being recognized."""
         responses.on_ended = self._start_idle_timer
         self.reconfigure()
 
@@ -64,7 +64,7 @@ class InputAudio:
             self._uncommitted_ms = 0.0
 
     def _set_format(self, audio_format: str) -> None:
-        if audio_format != self._format:  # the buffer would be noise in another format
+        if audio_format != self._format:  # in another format the audio in the buffer would be noise
             self._buffer.clear()
             self._forget_speech()
         self._format = audio_format
@@ -75,7 +75,7 @@ class InputAudio:
         """Append audio to the buffer, and run turn detection on it."""
         duration_ms = len(audio) / voice.bytes_of_ms(1, self._format)
         self._appended_ms += duration_ms
-        # An append may end within a sample of PCM: its first byte is in the buffer then.
+        # An append may end within a sample of PCM. Then the first byte of that sample is in the buffer.
         is_odd = self._format == voice.PCM and len(self._buffer) % 2
         samples = bytes(self._buffer[-1:]) + audio if is_odd else audio
         self._buffer += audio
@@ -88,7 +88,7 @@ class InputAudio:
     def commit(self) -> None:
         """Commit the buffer on the client's request.
 
-        No response follows by itself. Raises `RequestError` below 100 ms of audio.
+        No response follows by itself. If the buffer has less than 100 ms of audio, raise `RequestError`.
         """
         length_ms = self._committable_ms
         if length_ms < _MIN_COMMIT_MS:
@@ -155,7 +155,7 @@ class InputAudio:
         self._end_turn(self._commit(item_id, self._speech_start_ms, stopped.audio_end_ms))
 
     def _end_turn(self, item: Item) -> None:
-        # The response begins first: a transcript may come at any time, also after the answer (upstream 4.7).
+        # The response begins first, because a transcript may come at any time, even after the answer (upstream 4.7).
         if (self._detection or {}).get("create_response"):
             self._responses.create_for_turn()
         self._transcribe_later(item)
@@ -219,7 +219,7 @@ class InputAudio:
     def on_recognized(self, item_id: str, words: str | None) -> None:
         """Store the words of a turn, and send its transcript if it is due.
 
-        Without words the description of the sound stays.
+        If there are no words, keep the description of the sound.
         """
         item = self._recognized_next.pop(item_id, None)
         if item is None:
@@ -287,9 +287,13 @@ class InputAudio:
         return bytes(self._buffer[max(0, begin) : max(0, end)])
 
     def _trim(self) -> None:
-        """Drop the oldest audio: in silence all but the prefix padding, else all but the newest `retained_audio_s`."""
+        """Drop the oldest audio.
+
+        In silence keep the prefix padding, otherwise the newest `retained_audio_s` seconds.
+        """
         is_quiet = self._detection is not None and self._speech_item_id is None
-        # 100 ms more than the padding, which reaches back from the first loud window: that is judged a window later.
+        # Keep 100 ms more than the padding, because the padding begins before the first loud window, which is judged
+        # one window later.
         kept_ms = self._vad_settings.prefix_padding_ms + 100 if is_quiet else self._state.config.retained_audio_s * 1000
         surplus = len(self._buffer) - int(kept_ms) * voice.bytes_of_ms(1, self._format)
         if surplus > 0:

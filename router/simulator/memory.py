@@ -101,7 +101,7 @@ def _said_by_assistant(question: str, earlier: Sequence[Message]) -> str | None:
 
 
 def _related(question: str, earlier: Sequence[Message]) -> str | None:
-    """Answer a question about the user with the newest sentence that shares a word with it."""
+    """Answer a question about the user with the user's newest sentence that shares a word with the question."""
     if not question.rstrip().endswith("?") or not _ABOUT_ME.search(question):
         return None
     asked = key_words(question)

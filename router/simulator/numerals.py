@@ -46,7 +46,7 @@ def ordinal(number: int) -> str:
 
 
 def number_of(words: str) -> int:
-    """Return the number of a text that matches `NUMBER`."""
+    """Return the number that a text means. The text has to match `NUMBER`."""
     if words.isdigit():
         return int(words)
     total = 0

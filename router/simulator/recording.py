@@ -29,7 +29,7 @@ class ConnectionRecord:
         self.events: list[dict[str, Any]] = []
         """Client events in order.
 
-        Consecutive `input_audio_buffer.append` are one entry, with `count` and `audio_bytes`.
+        Consecutive `input_audio_buffer.append` events share one entry, with `count` and `audio_bytes`.
         """
         self.dropped_events = 0
         """The number of events beyond the limit, which are not kept."""
@@ -38,7 +38,7 @@ class ConnectionRecord:
         self.audio_bytes = 0
         """The size of all appended audio in bytes, estimated from the length of its base64."""
         self.refused_status: int | None = None
-        """The HTTP status that refused the upgrade; None where the upgrade succeeded."""
+        """The HTTP status that refused the upgrade; None if the upgrade succeeded."""
         self.closed: ConnectionClosed | None = None
         """The end of the connection, with the close code and reason; None while it is open."""
         self._max_events = max_events
@@ -65,7 +65,7 @@ class ConnectionRecord:
         self.audio_bytes += length
         last = self.events[-1] if self.events else {}
         if last.get("type") == _APPEND:
-            # Replaced and not changed, because another thread may be reading it.
+            # The entry is replaced and not changed, because another thread may be reading it.
             self.events[-1] = {**last, "count": last["count"] + 1, "audio_bytes": last["audio_bytes"] + length}
         elif len(self.events) < self._max_events:
             self.events.append({"type": _APPEND, "count": 1, "audio_bytes": length})
@@ -96,7 +96,7 @@ class Recorder:
 
     @property
     def keeps_events(self) -> bool:
-        """Whether records keep client events at all."""
+        """Whether the records keep client events."""
         return self._max_events > 0
 
     def connections(self) -> list[ConnectionRecord]:
@@ -122,7 +122,7 @@ class Recorder:
     def sent(self, record: ConnectionRecord, kind: str) -> None:
         """Record a server event."""
         record.sent[kind] += 1
-        # Deltas are too many to wake the waiting threads for each.
+        # Deltas wake no waiting thread, because they are too many.
         if not kind.endswith(".delta"):
             self.notify()
 
@@ -144,7 +144,9 @@ class Recorder:
             self._changed.notify_all()
 
     def wait_for(self, predicate: Callable[[], T], timeout_s: float) -> T:
-        """Wait until `predicate` returns a true value, and return that value. The records are locked while it runs.
+        """Wait until `predicate` returns a true value, and return that value.
+
+        The records are locked while the predicate runs.
 
         Raises:
             TimeoutError: no true value within `timeout_s`.

@@ -1,7 +1,8 @@
 """One response: the events that stream an answer, in the service's order. Pure.
 
 `ResponseRun.steps` yields events, the waits between them and the fault points that are passed. The caller decides when
-to take the next step. With each step the conversation's items grow, so a step that was yielded has happened.
+to take the next step. Each step also extends the items of the conversation, so a step has already happened when it is
+yielded.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 _TOKEN_S: Final = 0.05
 """Time, in seconds, between two tokens of text at pace 1."""
 _LEAD_MS: Final = 2500
-"""Lead, in milliseconds, of transcript deltas over the audio. In the recordings it soon grows from 1 s to 2.5 s."""
+"""The time, in milliseconds, by which transcript deltas precede the audio.
+
+In recordings of the service it soon grows from 1 s to 2.5 s.
+"""
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -99,7 +103,7 @@ class ResponseRun:
         self._items: list[Item] = []
         self._open: _OpenItem | None = None
         self._closing: Iterator[Step] = iter(())
-        """The steps that still complete the item that is ending."""
+        """The remaining steps that complete the item that is ending."""
 
     @property
     def has_calls(self) -> bool:
@@ -112,7 +116,7 @@ class ResponseRun:
         self.answer.give(kept, is_cut=is_cut)
 
     def supply(self, speech: Speech | None) -> None:
-        """Take the sound of the oldest `SpeechRequest`, or None where it failed."""
+        """Take the sound of the oldest `SpeechRequest`, or None if it failed."""
         if self._words is not None:
             self._words.supply(speech)
 
@@ -136,7 +140,7 @@ class ResponseRun:
 
     def end_early(self) -> Iterator[Step]:
         """Yield the steps that close the open item as `incomplete`."""
-        # First the rest of an item that is closing already: half of its end would never be completed otherwise.
+        # First complete an item that is already closing. Otherwise half of its closing events would be missing.
         yield from self._closing
         if self._open is not None:
             yield from self._close("incomplete")
@@ -187,7 +191,7 @@ class ResponseRun:
             yield FaultPoint.MID_AUDIO
             yield from self._wait(piece.duration_ms / 1000)
         opened.item.spoken = text.text
-        # The voice with words may take longer than its text at the usual pace.
+        # The voice with words may speak slower than the usual pace.
         whole_ms = max(opened.item.audio_ms, int(len(text.text) * self._ms_per_character))
         yield from self._transcribe(opened, tokens, whole_ms + _LEAD_MS)
         yield from self._close("completed")
@@ -272,7 +276,7 @@ class ResponseRun:
         item.fields["status"] = status
         yield from _CLOSING[opened.kind](self, opened, self._place(opened))
         if self._conversation is not None:
-            # As in the recordings: only the end of a text item names the item before it.
+            # As in the recordings, only the end of a text item names the item before it.
             previous = self._conversation.before(item) if opened.kind == "text" else None
             yield Event("conversation.item.done", {"previous_item_id": previous, "item": item.as_wire()})
         yield Event(
@@ -321,7 +325,7 @@ _CLOSING: Final = {
 
 
 def obfuscation(delta: str) -> str:
-    """Return padding that hides a delta's length, as the service adds it. The padding is deterministic here."""
+    """Return padding that hides a delta's length, as the service sends it. Here the padding is deterministic."""
     return "abcdefghijklmnop"[: -len(delta) % 16]
 
 
@@ -336,7 +340,7 @@ def fitted(outputs: list[Output], settings: ResponseSettings, ms_per_character: 
         is_spoken = isinstance(output, Say) and settings.modality == "audio"
         part, left = _fitted_text(text, left, ms_per_character if is_spoken else 0)
         if part != text:
-            # A call that is cut has broken JSON as its arguments: it is left out.
+            # Leave a cut call out, because its arguments would be broken JSON.
             return [*kept, Say(part)] if isinstance(output, Say) and part else kept, True
         kept.append(output)
     return kept, False

@@ -1,7 +1,7 @@
-"""The responses of a session: one active in the conversation, any number out of band. Pure.
+"""The responses of a session: at most one in the conversation, and any number out of band. Pure.
 
-The client or turn detection requests a response. Timers drive its stream, and the client, speech or a fault can end it
-early.
+The client or turn detection requests a response. Timers drive the stream of a response. The client, the user's speech
+or a fault can end it early.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TIMER: Final = "response:"
 _BURST_EVENTS: Final = 64
 """The approximate number of events sent at once.
 
-Between two such bursts other sessions and the peer's events have their turn.
+Between two bursts, other sessions and the peer's events are handled.
 """
 
 _TOKENS_PER_MINUTE: Final = 800_000
@@ -49,14 +49,14 @@ class _Running:
         self.steps = run.steps()
         self.request = request
         self.items = items
-        """The items that the response answers. Items that are added while it streams do not belong to its input."""
+        """The items that the response answers. They do not include items that are added while it streams."""
         self.is_default = is_default
         self.text_in = 0
         self.audio_in = 0
         self.is_asking = False
         """Whether a language model is answering."""
         self.is_pending = False
-        """Whether the stream waits for more of the answer, or for its sound."""
+        """Whether the stream waits for more text of the answer, or for its sound."""
 
 
 class Responses:
@@ -67,14 +67,16 @@ class Responses:
         self._active: _Running | None = None
         self._out_of_band: dict[str, _Running] = {}
         self._pending_fault: Fault | None = None
-        """A fault that will end the next response, because none was active when it came."""
+        """A fault that will end the next response, because no response was active when the fault was due."""
         self._held_back: list[Item] = []
         self._used_tokens = 0
         self._last_input = 0
         self.on_ended: Callable[[float], None] | None = None
-        """Called when a response in the conversation ends, with the seconds for which its audio still plays."""
+        """Called when a response in the conversation ends, with the number of seconds for which the client still plays
+        its audio.
+        """
         self.on_item: Callable[[Item], None] | None = None
-        """Called with each held-back function output, when the response that called the function has ended."""
+        """Called with each held-back function output, after the response that called the function."""
         state.outbox.on_response_fault = self._on_fault
 
     @property
@@ -115,7 +117,7 @@ class Responses:
             speaks=state.abilities.speaks,
         )
         running = _Running(run, request, items, is_default=is_default)
-        # Counted now: the audio of items that are added while it streams is no input of this response.
+        # Count now, because audio of items that are added during the stream is no input of this response.
         running.audio_in = sum(_item_audio_tokens(item) for item in state.conversation.items)
         if is_default:
             self._active = running
@@ -152,10 +154,10 @@ class Responses:
         self._state.outbox.ask(AskModel(running.run.id, question))
 
     def _outputs(self, context: Context, *, is_default: bool) -> list[Output] | None:
-        """Return the outputs of the rules or of the script, or None where a language model has to answer."""
+        """Return the outputs of the rules or of the script, or None if a language model has to answer."""
         thinks = self._state.abilities.thinks
         if brain.is_dictated(context):
-            # The script keeps its answer for a response that is free in its choice.
+            # The script keeps its next answer for a response whose text the instructions do not determine.
             is_rest = brain.is_rest(context)
             return None if thinks and is_rest else brain.answer(context, self._state.script.recent_answers())
         scripted = self._state.script.next_answer() if is_default else None
@@ -173,7 +175,7 @@ class Responses:
                 self._resume(running)
 
     def on_synthesized(self, response_id: str, speech: Speech | None) -> None:
-        """Continue a response with the sound that has arrived, or without sound where `speech` is None."""
+        """Continue a response with the sound that has arrived, or without sound if `speech` is None."""
         running = self._find(response_id)
         if running is not None:
             running.run.supply(speech)
@@ -262,7 +264,8 @@ class Responses:
             self._perform(step)
             if not self._is_running(running):  # a fault ended it
                 return
-            # After a delta only: a cancel between two events that open or close an item would leave it half open.
+            # End a burst only after a delta. A cancel between two events that open or close an item would leave the
+            # item half open.
             if count >= _BURST_EVENTS and isinstance(step, Event) and step.kind.endswith(".delta"):
                 break
         self._state.outbox.start_timer(TIMER + response_id, 0.0)
@@ -289,7 +292,7 @@ class Responses:
     # The end.
 
     def cancel(self, response_id: str | None) -> None:
-        """End the response of that id, or without an id the conversation's active response, as the client requested."""
+        """End a response as the client requested. Without an id, end the conversation's active response."""
         running = self._active if response_id is None else self._find(response_id)
         if running is None:
             raise RequestError("response_cancel_not_active", "Cancellation failed: no active response found")
@@ -328,7 +331,7 @@ class Responses:
         if running.is_asking and not running.run.answer.is_complete:
             self._state.outbox.ask(StopModel(running.run.id))
         for step in running.run.end_early():
-            # An item that ends early passes no points: a fault there could end the response twice.
+            # An item that ends early passes no fault points, because a fault there could end the response twice.
             if isinstance(step, Event):
                 self._perform(step)
         self._done(running, status, details)
@@ -354,7 +357,7 @@ class Responses:
             if self.on_item is not None:
                 self.on_item(item)
         if self.on_ended is not None:
-            # The audio was streamed faster than it is played: its playback lasts longer than the stream.
+            # The audio is streamed faster than it plays, so its playback lasts longer than the stream.
             self.on_ended(max(0.0, run.audio_ms / 1000 - run.waited_s))
 
     def hold_back(self, item: Item) -> bool:

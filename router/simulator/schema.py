@@ -1,6 +1,7 @@
 """The shapes of the client events of the GA protocol, as tables of checks.
 
-A field outside the tables is refused, such as the flat fields of the beta. No check depends on a session's state.
+A field that is not in the tables is refused, such as the flat fields of the beta protocol. No check depends on a
+session's state.
 """
 
 from __future__ import annotations
@@ -286,7 +287,8 @@ _EVENT = {"type": anything, "event_id": nullable(string(MAX_EVENT_ID))}
 
 EVENTS: Final = {
     "session.update": fields({**_EVENT, "session": _session}, ("session",)),
-    # The service lists it as known. It belongs to translation sessions, and every session here refuses it.
+    # The service lists `session.close` as known. The event belongs to translation sessions, so every session here
+    # refuses it.
     "session.close": fields(_EVENT),
     "input_audio_buffer.append": fields({**_EVENT, "audio": base64_audio(MAX_AUDIO_BYTES)}, ("audio",)),
     "input_audio_buffer.commit": fields(_EVENT),

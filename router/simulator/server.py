@@ -49,7 +49,7 @@ class RequestHandler(WSGIRequestHandler):
         """Return the WSGI environment with the request's socket."""
         environ = super().get_environ()
         environ["werkzeug.socket"] = self.connection
-        # wsgiref puts the server's version here; the handshake needs the request's.
+        # wsgiref puts the server's version here, but the handshake needs the request's version.
         environ["SERVER_PROTOCOL"] = self.request_version
         return environ
 
@@ -84,14 +84,15 @@ class HttpServer(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve one request on a thread of its own, which `end_requests` joins."""
+        """Serve one request on a separate thread, which `end_requests` joins."""
         thread = threading.Thread(
             target=self.process_request_thread,
             args=(request, client_address),
             name="simulator-request",
             daemon=self.daemon_threads,
         )
-        # No lock: the dispatcher's thread calls this, and `end_requests` runs when it accepts no more.
+        # This needs no lock: only the dispatcher's thread calls it, and `end_requests` runs when that thread accepts no
+        # more.
         self._requests = {known: served for known, served in self._requests.items() if known.is_alive()}
         thread.start()
         self._requests[thread] = request

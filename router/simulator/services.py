@@ -1,4 +1,4 @@
-"""The services that all sessions of a simulator share: speech processes and a language model, where they are set up."""
+"""The services that all sessions of a simulator share: speech processes and a language model, if they are set up."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from router.simulator.speech.messages import Recognize, Result, Synthesize
 
 HEARING_S: Final = 12.0
-"""The longest time, in seconds, to recognize a turn, with the start of the process.
+"""The longest time, in seconds, for the recognition of a turn, including the start of the process.
 
-A router waits 15 s for the next event.
+It is shorter than the 15 s for which a router waits for the next event.
 """
 SPEAKING_S: Final = 12.0
 
@@ -45,7 +45,7 @@ class Services:
         (self._hearing if hears else self._speaking).prepare()
 
     def recognize(self, request: Recognize, deliver: Callable[[str | None], None]) -> None:
-        """Request the words of a turn. `deliver` gets None where they cannot be recognized in time."""
+        """Request the words of a turn. `deliver` gets None if they cannot be recognized in time."""
 
         def take(result: Result | None) -> None:
             deliver(result.text if isinstance(result, Recognized) else None)
@@ -53,7 +53,7 @@ class Services:
         self._hearing.request(request, take)
 
     def synthesize(self, request: Synthesize, deliver: Callable[[Speech | None], None]) -> None:
-        """Request the sound of a text. `deliver` gets None where no sound is ready in time."""
+        """Request the sound of a text. `deliver` gets None if no sound is ready in time."""
 
         def take(result: Result | None) -> None:
             deliver(result if isinstance(result, Speech) else None)

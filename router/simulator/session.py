@@ -77,7 +77,7 @@ class Session:
 
     def open(self, refusal: Refusal | None = None) -> list[Command]:
         """Begin the session on its open socket, or refuse it."""
-        # The point comes before the refusal: a fault at `connect` happens before any event.
+        # This point comes before the refusal, because a fault at `connect` happens before any event.
         if not self._outbox.pass_point(FaultPoint.CONNECT):
             return self._outbox.take()
         if refusal is not None:
@@ -126,14 +126,14 @@ class Session:
         return self._outbox.take()
 
     def recognized(self, item_id: str, words: str | None) -> list[Command]:
-        """Handle the words of a turn, or None where they were not recognized."""
+        """Handle the words of a turn, or None if they were not recognized."""
         if not self._outbox.is_ended:
             self._input.on_recognized(item_id, words)
             self._responses.on_recognized()
         return self._outbox.take()
 
     def synthesized(self, response_id: str, speech: Speech | None) -> list[Command]:
-        """Handle the sound of a part of an answer, or None where its synthesis failed."""
+        """Handle the sound of a part of an answer, or None if its synthesis failed."""
         if not self._outbox.is_ended:
             self._responses.on_synthesized(response_id, speech)
         return self._outbox.take()
@@ -149,7 +149,7 @@ class Session:
         self._outbox.close(1001, EXPIRY_MESSAGE)
 
     def _handle(self, event: Any) -> None:
-        # Before the checks: a record has the refused events, too.
+        # Observe before the checks, because a record has the refused events, too.
         if self._observe is not None and isinstance(event, dict):
             self._observe(event)
         self._outbox.event_id = _event_id(event)
@@ -212,7 +212,7 @@ class Session:
         item = item_from(wire, wire.get("id") or state.ids.next("item"), audio_format)
         if is_untranscribed(item):
             self._input.recognize(item)  # the model hears it, and no transcript of it is sent
-        # An output that names its place goes there at once.
+        # An output whose client names its place goes there at once.
         if previous is not None or not self._responses.hold_back(item):
             self._add_item(item, previous)
 

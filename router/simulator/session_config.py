@@ -1,6 +1,6 @@
 """The session object: its defaults, and the merge of a `session.update` into it.
 
-The whole update is checked before any of it is applied. Pure: each merge returns a new dict.
+The whole update is checked before any field is applied. Pure: each merge returns a new dict.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ DEFAULT_INSTRUCTIONS: Final = (
     "You are a friendly voice assistant that runs on this machine, without a model: you answer about what was "
     "said, remember the conversation, and call a function whenever one fits the question."
 )
-"""The `instructions` until an update sets them, and again after `instructions: ""`."""
+"""The `instructions` until an update sets others. An update with `instructions: ""` restores them."""
 
 _SERVER_VAD: Final = {
     "type": "server_vad",
@@ -39,7 +39,7 @@ _FIRST_GENERATION: Final = {"voice": "alloy", "silence_duration_ms": 200}
 _LATER_GENERATION: Final = {"voice": "marin", "silence_duration_ms": 500}
 
 _SECRETS: Final = frozenset({"authorization", "headers"})
-"""Fields of an MCP tool that hold credentials. The session accepts them, and echoes none."""
+"""Fields of an MCP tool that hold credentials. The session accepts these fields, but echoes none of them."""
 
 
 def default_session(model: str, session_id: str, expires_at_s: int) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def is_reasoning_model(model: str) -> bool:
 def updated_session(
     session: dict[str, Any], update: dict[str, Any], *, has_spoken: bool, is_responding: bool
 ) -> dict[str, Any]:
-    """Merge `update` into a copy of `session`; raises `RequestError` where one of its fields may not change now.
+    """Merge `update` into a copy of `session`; raises `RequestError` if one of its fields may not change now.
 
     Args:
         session: the effective session.
@@ -100,7 +100,7 @@ def updated_session(
 
 
 def without_secrets(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the tools without credentials, for an echo, in the service's order of keys."""
+    """Return the tools without credentials, so that the session can echo them, in the service's order of keys."""
     return [
         {key: tool[key] for key in (*_TOOL_ORDER, *(set(tool) - set(_TOOL_ORDER) - _SECRETS)) if key in tool}
         for tool in tools

@@ -74,7 +74,7 @@ class Simulator:
     # Start and close.
 
     def start(self, *, listens: bool = True) -> Simulator:
-        """Start the simulator. Without `listens` it opens no port, and `serve` alone brings connections.
+        """Start the simulator. Without `listens` it opens no port, and connections come only through `serve`.
 
         Raises:
             OSError: the address is not available.
@@ -100,7 +100,8 @@ class Simulator:
         if dispatcher is None:
             return
         if server is not None:
-            # First no new request, then none that is still being read: their threads end before the sessions do.
+            # First stop accepting, then end the requests that are still being read. So their threads end before the
+            # sessions.
             self._stop_listening(server, dispatcher)
             server.end_requests(_CLOSE_TIMEOUT_S)
         self._end_sessions()
@@ -118,7 +119,7 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """The URL of the WebSocket, without the parameter `model`; raises `RuntimeError` where nothing listens."""
+        """The URL of the WebSocket, without the parameter `model`; raises `RuntimeError` if nothing listens."""
         if self._server is None:
             raise RuntimeError("the simulator does not run")
         return f"ws://{self.config.host}:{self._server.server_port}{self.path}"
@@ -186,7 +187,7 @@ class Simulator:
         except HandshakeRefused as refused:
             self._recorder.refused(record, refused.status)
             return answer(start_response, refused.status, refused.description, refused.headers)
-        # The hand-over has put a closed stand-in in place of the request's socket: this answer reaches no peer.
+        # The hand-over has replaced the request's socket by a closed one, so this answer reaches no peer.
         return answer(start_response, 200, "")
 
     def _inject(self, fault: Fault, environ: WSGIEnvironment) -> bool:
@@ -202,12 +203,12 @@ class Simulator:
             sock.close()
         else:
             with self._lock:
-                self._hung.append(sock)  # a socket that nothing refers to would be closed
+                self._hung.append(sock)  # a socket without a reference would be closed
         return False
 
     def _begin_session(self, environ: WSGIEnvironment, record: ConnectionRecord) -> None:
         self._admit(record.headers)
-        # Before `accept`, which puts a stand-in in place of the request's descriptor.
+        # Duplicate before `accept`, which replaces the request's descriptor by a closed one.
         duplicate: socket.socket = environ["werkzeug.socket"].dup()
         try:
             connection = accept(environ, subprotocols=self.subprotocols, limits=self._limits)
@@ -237,7 +238,7 @@ class Simulator:
         )
 
     def _admit(self, headers: dict[str, str]) -> None:
-        """Accept every client, because a refusal follows as an event of the session."""
+        """Accept every client, because the session itself sends a refusal, as an event."""
 
     def _refusal(self, record: ConnectionRecord) -> Refusal | None:
         return refusal_of(record.headers, record.query, self.config)
@@ -269,7 +270,7 @@ class Simulator:
     # On the dispatcher's thread.
 
     def _on_connection(self, _mask: int) -> None:
-        if self._server is not None:  # `close` may have come first
+        if self._server is not None:  # `close` may have run first
             self._server.handle_request()
 
     # The end.

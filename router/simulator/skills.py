@@ -26,7 +26,7 @@ _ANOTHER: Final = re.compile(
     r"^\W*(?:(?:please|and|now|yes|tell me)\W+)*(?:another(?: one)?|one more|(?:once )?again)(?:\W+please)?\W*$",
     re.IGNORECASE,
 )
-"""A pattern of `another one`: the last request again."""
+"""A pattern of `another one`, which repeats the last request."""
 
 
 def answer(context: Context) -> str | None:
@@ -110,7 +110,7 @@ _BACKWARDS: Final = re.compile(r"\s+backwards?$", re.IGNORECASE)
 
 
 def known_name(context: Context) -> str | None:
-    """Return the user's name, or None where the conversation has none."""
+    """Return the user's name, or None if the conversation has none."""
     return memory.facts(context.before_question).get("name")
 
 
@@ -148,7 +148,7 @@ def _repeat(match: re.Match[str], _context: Context) -> str:
 def _next_of(texts: tuple[str, ...]) -> Skill:
     """Make a skill that returns the next text that the assistant has not said yet.
 
-    After the last text it begins anew.
+    After the last text it starts again with the first.
     """
 
     def tell(_match: re.Match[str], context: Context) -> str:
@@ -170,7 +170,8 @@ def _begins(text: str, said: str) -> bool:
 
 
 _MIN_BEGINNING: Final = 30
-"""The number of characters that identify a text. A story that was interrupted earlier begins anew."""
+"""The number of characters that identify a text. If a story was interrupted earlier than this, it counts as not told.
+"""
 
 
 def _pattern(text: str) -> re.Pattern[str]:

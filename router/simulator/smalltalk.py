@@ -15,7 +15,7 @@ _GREETINGS: Final = frozenset({"hello", "hi", "hey", "greetings", "good morning"
 _LONGEST_INTRODUCTION: Final = 7
 """The greatest number of words of an introduction.
 
-A longer sentence contains more than a name, and the brain restates it.
+A longer sentence contains more than a name, so the brain repeats it instead.
 """
 
 ABILITIES: Final = (
@@ -38,7 +38,8 @@ def _greet(question: str) -> str | None:
 def _answer_phrase(question: str, context: Context) -> str | None:
     for pattern, answers in PHRASES:
         if pattern.search(question):
-            # By the length of the conversation: the same question twice has two answers, and needs no chance.
+            # The phrase depends on the length of the conversation. So the same question gets two answers in turn,
+            # without chance.
             asked = sum(1 for message in context.before_question if message.role == "user")
             return answers[asked % len(answers)]
     return None

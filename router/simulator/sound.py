@@ -1,7 +1,7 @@
 """The sound of an answer, piece by piece: the voice without words, or words from a speech process. Pure.
 
-In both, `pieces` yields the audio of a text in order. It yields `Pending` while it waits for more text or for the
-process.
+For both voices, `pieces` yields the audio of a text in order. It yields `Pending` while it waits for more text or for
+the speech process.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Babble:
 class Words:
     """The voice with words.
 
-    A speech process makes its sentences, which are yielded in pieces that end between two words.
+    A speech process makes the sound of each sentence. The sound is yielded in pieces that end between two words.
     """
 
     def __init__(self, text: Text, audio_format: str, *, chunk_ms: int) -> None:
@@ -84,15 +84,15 @@ class Words:
         self._waiting: deque[str] = deque()
         self._ready: deque[Speech | None] = deque()
         self._begin = 0
-        """The index in the text at which the streamed sentence begins."""
+        """The index in the text at which the sentence that is being streamed begins."""
         self._position_ms = 0
 
     def supply(self, speech: Speech | None) -> None:
-        """Take the sound of the oldest request, or None where it failed."""
+        """Take the sound of the oldest request, or None if it failed."""
         self._ready.append(speech)
 
     def pieces(self) -> Iterator[Piece | Pending | SpeechRequest]:
-        """Yield the requests to the speech process, the audio, and `Pending` where the sound is not there yet."""
+        """Yield the requests to the speech process, the audio, and `Pending` if the sound is not there yet."""
         while True:
             yield from self._requests()
             if self._ready:
@@ -114,7 +114,7 @@ class Words:
     def _next_sentence(self) -> str:
         rest = self._text.text[self._requested :]
         match = _SENTENCE.match(rest)
-        # The end of a text that grows may still become a decimal point, or a longer sentence.
+        # While a text grows, the full stop at its end may still become a decimal point, or the sentence may continue.
         found = match.group() if match is not None else rest if self._text.is_complete else ""
         if len(found or rest) > _LONGEST:
             border = rest.rfind(" ", 0, _LONGEST) + 1
@@ -122,7 +122,7 @@ class Words:
         return found
 
     def _sentence(self, sentence: str, speech: Speech | None) -> Iterator[Piece]:
-        # A sentence that is spoken faster than the pace is followed by a pause.
+        # If a sentence is spoken faster than the pace, a pause follows it.
         early_ms = pace.whole_ms(self._text.text[: self._begin]) - self._position_ms
         if early_ms > 0:
             yield self._piece(self._silence(early_ms), early_ms)

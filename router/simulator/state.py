@@ -36,7 +36,7 @@ Answer = str | Output | list[str | Output]
 """A scripted answer: a text, a function call, or several of both in one response."""
 
 _KEPT_ANSWERS: Final = 16
-"""The number of used scripted answers that are kept, because a later session may have to continue one."""
+"""The number of used scripted answers that are kept, because a later session may have to continue one of them."""
 
 
 class Ids:
@@ -64,18 +64,18 @@ class Script:
         self._recent_answers: deque[list[Output]] = deque(maxlen=_KEPT_ANSWERS)
 
     def add(self, transcripts: Iterable[str] = (), answers: Iterable[Answer] = ()) -> None:
-        """Script the transcripts of the next spoken turns, and the next answers, one each."""
+        """Script the transcripts of the next spoken turns, and the answers of the next responses."""
         with self._lock:
             self._transcripts.extend(transcripts)
             self._answers.extend(_outputs(answer) for answer in answers)
 
     def next_transcript(self) -> str | None:
-        """Return the transcript of the next spoken turn, or None where none is scripted."""
+        """Return the transcript of the next spoken turn, or None if none is scripted."""
         with self._lock:
             return self._transcripts.popleft() if self._transcripts else None
 
     def next_answer(self) -> list[Output] | None:
-        """Return the next scripted answer, or None where none is left."""
+        """Return the next scripted answer, or None if none is left."""
         with self._lock:
             if not self._answers:
                 return None
@@ -101,7 +101,7 @@ class Outbox:
         self.is_ended = False
         """Whether the connection is closing, reset or hanging, so that no command may follow."""
         self.event_id: str | None = None
-        """The `event_id` of the client event that is being handled, which errors repeat."""
+        """The `event_id` of the client event that is being handled. Errors repeat this id."""
         self.on_response_fault: Callable[[Fault], None] | None = None
         """The function that is called with a fault that ends a response."""
         self._ids = ids
@@ -115,7 +115,7 @@ class Outbox:
         return commands
 
     def send(self, kind: str, **fields: Any) -> None:
-        """Append the command that sends a server event; no effect after the end."""
+        """Append the command that sends a server event. After the end do nothing."""
         if not self.is_ended:
             self._commands.append(Send({"type": kind, "event_id": self._ids.next("event"), **fields}))
 
@@ -153,7 +153,7 @@ class Outbox:
         return fault is None or self.inject(fault)
 
     def take_fault(self, point: FaultPoint) -> Fault | None:
-        """Take the fault that is due at a point from the plan and return it, for a caller that injects it itself."""
+        """Take the fault that is due at a point from the plan, and return it. The caller injects it."""
         return None if self.is_ended else self._plan.take(point, self._connection)
 
     def inject(self, fault: Fault) -> bool:
@@ -186,7 +186,7 @@ class Outbox:
             self.on_response_fault(fault)
 
     def _nothing(self, _fault: Fault) -> None:
-        """Do nothing, because `inject` itself makes the pause or the refusal."""
+        """Do nothing, because `inject` already makes the pause or the refusal."""
 
     def _end(self, command: Command) -> None:
         if not self.is_ended:  # the first end counts
@@ -211,7 +211,7 @@ _INJECTIONS: Final[dict[FaultAction, Callable[[Outbox, Fault], None]]] = {
 
 
 class Abilities(msgspec.Struct, frozen=True):
-    """The services that a session may ask.
+    """The services that a session may use.
 
     Without them the session describes speech, answers by rules, and uses the wordless voice.
     """

@@ -37,7 +37,7 @@ def fitting_calls(context: Context) -> Iterator[Call]:
 
 
 def forced_call(context: Context) -> list[Call]:
-    """Return the call that `tool_choice` demands, whatever the question is; empty where it demands none."""
+    """Return the call that `tool_choice` demands, whatever the question is; none if it demands none."""
     tools = _functions(context)
     choice = context.tool_choice
     question = context.question or ""
@@ -78,7 +78,7 @@ def build_arguments(schema: dict[str, Any], question: str, known: set[str] | Non
     Args:
         schema: the function's `parameters`.
         question: the user's message.
-        known: stems of the words that name the function, which may not become arguments.
+        known: stems of the words in the function's name, which must not become arguments.
     """
     words = _Phrases(question, known or set())
     return _object(schema, words)
@@ -93,7 +93,7 @@ class _Phrases:
         self._numbers = [float(number) for number in _NUMBER.findall(question)]
 
     def next(self) -> str:
-        # The last phrase serves all further arguments.
+        # All further arguments get the last phrase.
         return self._phrases.pop(0) if len(self._phrases) > 1 else self._phrases[0]
 
     def next_number(self) -> float | None:
@@ -120,7 +120,7 @@ def _value(schema: dict[str, Any], words: _Phrases) -> Any:
         if key in schema:
             return schema[key]
     if schema.get("enum"):
-        # The first choice where the question has none of them.
+        # If the question names none of the choices, take the first one.
         lower = words.question.lower()
         return next((choice for choice in schema["enum"] if str(choice).lower() in lower), schema["enum"][0])
     kind = schema.get("type", "string")

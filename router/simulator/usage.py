@@ -1,4 +1,4 @@
-"""Token counts, by the service's published rules of thumb where they exist (upstream 11.2). Pure."""
+"""Token counts, by the service's published rules of thumb if they exist (upstream 11.2). Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def response_usage(*, text_in: int, audio_in: int, text_out: int, audio_out: int
         audio_in: audio tokens of the conversation.
         text_out: text tokens of the answer.
         audio_out: audio tokens of the answer.
-        cached: text input tokens of the response before; whole blocks of 64 count as cached.
+        cached: text input tokens of the previous response; only whole blocks of 64 count as cached.
     """
     cached = min(cached, text_in) // _CACHE_BLOCK * _CACHE_BLOCK
     total_in, total_out = text_in + audio_in, text_out + audio_out

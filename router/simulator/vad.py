@@ -1,7 +1,7 @@
 """Server VAD by energy: the start and the end of speech. Pure: appended audio is the only clock.
 
-A 20 ms window is speech when its level is above the threshold. The level is mapped onto 0..1: -60 dBFS is 0, -20 dBFS
-is 1. The default threshold of 0.5 lies at -40 dBFS, between a room's noise and a voice.
+A 20 ms window is speech if its level is above the threshold. Levels are mapped to 0..1: -60 dBFS is 0, -20 dBFS is 1.
+The default threshold of 0.5 lies at -40 dBFS, between a room's noise and a voice.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FLOOR_DB: Final = -60.0
 _SPAN_DB: Final = 40.0
 _DEFAULT_THRESHOLD: Final = 0.5
 _STARTING_WINDOWS: Final = 2
-"""The number of consecutive speech windows that begin speech, so that a single click does not."""
+"""Speech begins after this number of consecutive speech windows, so a single click does not begin it."""
 
 EAGERNESS_SILENCE_MS: Final = {"low": 1600, "medium": 800, "auto": 800, "high": 400}
 """The silence that ends a turn under semantic_vad, by eagerness. No model judges the end of a sentence here."""
@@ -30,13 +30,13 @@ _SEMANTIC_PADDING_MS: Final = 300
 
 
 class SpeechStarted(msgspec.Struct, frozen=True):
-    """The start of speech. `audio_start_ms` lies earlier than the first loud window by the prefix padding."""
+    """The start of speech. `audio_start_ms` is earlier than the first loud window, by the prefix padding."""
 
     audio_start_ms: int
 
 
 class SpeechStopped(msgspec.Struct, frozen=True):
-    """The end of speech. `audio_end_ms` includes the silence that proved it."""
+    """The end of speech. `audio_end_ms` includes the silence by which the end was detected."""
 
     audio_end_ms: int
 
@@ -64,7 +64,7 @@ def vad_settings(turn_detection: dict[str, Any]) -> VadSettings:
 
 
 class Vad:
-    """One session's detector. It takes samples in any portions, and judges whole windows only."""
+    """One session's detector. It takes samples in portions of any size, but judges only whole windows."""
 
     def __init__(self) -> None:
         self.is_speaking = False
@@ -75,7 +75,7 @@ class Vad:
         self._rest = np.empty(0, dtype=np.int16)
 
     def reset(self, position_ms: int) -> None:
-        """Begin anew in silence, at `position_ms`."""
+        """Start again in silence, at `position_ms`."""
         self.is_speaking = False
         self.position_ms = position_ms
         self._opposite_windows = 0
@@ -116,7 +116,7 @@ class Vad:
         if len(self._rest):
             samples = np.concatenate((self._rest, samples))
         whole = len(samples) // window * window
-        # A copy: the rest of a large append must not keep all of it alive.
+        # Copy the rest, because otherwise it would keep all of a large append in memory.
         self._rest = samples[whole:].copy()
         floats = samples[:whole].astype(np.float32)
         parts = [floats[at : at + window] for at in range(0, whole, window)]

@@ -1,7 +1,7 @@
 """The voice: speech-like sound for a text. Pure, and the same text always sounds the same.
 
 Each character sounds for a fixed time: vowels have a pitch that falls over eight letters, consonants hiss, and spaces
-are silent. A process computes each sound once, so that an answer only joins bytes.
+are silent. Each sound is computed once in a process, so an answer only joins bytes.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _sound(kind: str, position: int, audio_format: str, duration: int) -> bytes:
     rate = RATES[audio_format]
     count = rate * duration // 1000
     times = np.arange(count) / rate
-    # Fades of 8 ms at both ends: no click between two characters.
+    # Each sound fades for 8 ms at both ends, so that no click is heard between two characters.
     fade = np.minimum(1.0, np.minimum(times, times[::-1]) / 0.008)
     samples = _wave(kind, position, times) * fade * _LOUDNESS
     return _ENCODERS[audio_format](samples.astype(np.int16))
@@ -83,7 +83,7 @@ def _wave(kind: str, position: int, times: Samples) -> Samples:
     if kind == "silence":
         return np.zeros(len(times))
     if kind == "consonant":
-        # Noise without chance, for the same sound every time: a sine whose phase accelerates.
+        # The noise is not random, so that it always sounds the same: a sine whose phase accelerates.
         noise: Samples = np.sin(np.cumsum(np.sin(np.arange(len(times)) ** 2 * (0.37 + position / 50)) * 3.0))
         return noise * 0.25
     pitch = 2 * np.pi * (150 - 5 * position) * times

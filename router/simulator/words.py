@@ -41,9 +41,9 @@ def is_stop_word(word: str) -> bool:
 def stem(word: str) -> str:
     """Return the stem of a word: `order` for `orders` and `ordered`.
 
-    The rule is crude, but both sides of a comparison use it.
+    The rule is crude. That is enough, because it is applied to both texts of a comparison.
     """
-    # Without a final e: `prices` and `price` have one stem.
+    # Remove a final e, so that `prices` and `price` have one stem.
     for ending in ("ies", "ing", "ed", "es", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:  # noqa: PLR2004 - what is left must be a word
             return word[: -len(ending)].rstrip("e")
@@ -54,7 +54,7 @@ _QUOTES: Final = {'"': '"', "'": "'", "\u201c": "\u201d", "\u00ab": "\u00bb"}
 
 
 def unquoted(text: str) -> str:
-    """Return the text between the first quotation mark and the last closing one, or all of an unquoted text."""
+    """Return the text between the first quotation mark and the last closing one. Return an unquoted text unchanged."""
     closing = _QUOTES.get(text[:1])
     if closing is None:
         return text

@@ -1,4 +1,4 @@
-"""The provider of spans: the host's own, or one that sends to a collector."""
+"""The provider of spans: that of the host application, or one that sends to a collector."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from router.errors import ConfigError
-from router.logs.setup import CREDENTIALS
-from router.secrets import Redactor
+from router.secrets import CREDENTIALS, Redactor
 from router.version import VERSION
 
 if TYPE_CHECKING:
@@ -30,8 +29,8 @@ _NEEDED: Final = {APPLICATION: "opentelemetry", "": "opentelemetry.exporter.otlp
 class ProcessTracing:
     """The tracing of one process, made at its first use.
 
-    A router makes one in the child of a fork, too, where OpenTelemetry's code must not run before the fork is complete:
-    that code takes locks which other modules release in hooks of their own.
+    A router also makes this object in the child of a fork. There OpenTelemetry's code must not run before the fork is
+    complete, because it takes locks that other modules release in their own fork hooks.
 
     Raises:
         ConfigError: the extra is not installed.
@@ -46,7 +45,7 @@ class ProcessTracing:
             raise ConfigError(source="the configuration", name="otel", problem=f"needs OpenTelemetry: {INSTALL}")
 
     def get(self) -> Tracing | None:
-        """Return the tracing that the configuration asks for, or None without the setting `otel`. From any thread."""
+        """Return the tracing of the configuration, or None without the setting `otel`. Any thread may call this."""
         if self._otel is None:
             return None
         with self._lock:
@@ -64,7 +63,7 @@ class ProcessTracing:
 def _tracing_of(otel: str, redact: Redactor) -> Tracing:
     if otel != APPLICATION:
         return _sending(otel, redact)
-    from opentelemetry import trace  # noqa: PLC0415 - only where it is wanted
+    from opentelemetry import trace  # noqa: PLC0415 - only if it is wanted
 
     from router.telemetry.spans import Tracing  # noqa: PLC0415
 
@@ -89,6 +88,6 @@ def _sending(url: str, redact: Redactor) -> Tracing:
     name = os.environ.get("OTEL_SERVICE_NAME", "switchboard")
     provider = TracerProvider(resource=Resource.create({"service.name": name, "service.version": VERSION}))
     where = url if url.endswith(TRACES_PATH) else url.rstrip("/") + TRACES_PATH
-    # A thread of the processor sends: no span waits for the collector.
+    # A thread of the processor sends the spans, so no span waits for the collector.
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=where)))
     return Tracing(provider.get_tracer("switchboard", VERSION), provider.shutdown, redact)

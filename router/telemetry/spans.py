@@ -68,7 +68,7 @@ class Tracing:
         self._redact = redact
 
     def session(self, session_id: str, request: Request) -> SessionSpans:
-        """Return the spans of a session. Their texts pass the redactor, and have no credential of the client."""
+        """Return the spans of a session. Credentials, including the client's own, are redacted in their texts."""
         credential, redact = request.credential, self._redact
         if credential is None or len(credential) < MIN_SECRET_CHARS:
             return SessionSpans(self.tracer, session_id, request, redact)
@@ -76,7 +76,7 @@ class Tracing:
 
     @contextlib.contextmanager
     def authenticating(self, session_id: str, request: Request) -> Iterator[None]:
-        """Authenticate a request within the block, in a span of its own: the session's span does not exist yet."""
+        """Run the block, which authenticates a request, in a separate span. The session's span does not exist yet."""
         facts = {"gen_ai.conversation.id": session_id, "url.path": self._redact(request.path)}
         with self.tracer.start_as_current_span(
             "authenticate",
@@ -126,7 +126,7 @@ class SessionSpans:
         self._turn_tokens: dict[str, int] = {}
         self._model = ""
         self._dial: Span | None = None
-        """The span of the newest dial, to which the next dial of a restart links."""
+        """The span of the newest dial. The next dial of a restart links to it."""
         self._lost = ""
         """The cause of the newest loss of an upstream; empty after the next dial."""
 
@@ -186,7 +186,7 @@ class SessionSpans:
             self._set(self._turn, {"gen_ai.response.id": event.id})
 
     def _turn_ended(self, _event: reports.TurnEnded) -> None:
-        self._turn_ended_ns = time.time_ns()  # its latencies follow
+        self._turn_ended_ns = time.time_ns()  # the latencies of the turn follow
 
     def _turn_latency(self, event: reports.TurnLatency) -> None:
         for name, value in (("first_audio", event.first_audio_s), ("first_text", event.first_text_s)):
@@ -195,7 +195,7 @@ class SessionSpans:
         self._end_turn()
 
     def _function_answered(self, event: reports.FunctionAnswered) -> None:
-        # One of the router's has a span of the thread that runs it.
+        # A function of the router has a span that its own thread makes.
         if event.client_tool is None:
             return
         parent = self._turn if self._turn is not None else self._session
@@ -238,7 +238,10 @@ class SessionSpans:
     # Texts of spans.
 
     def _begun(self, name: str, parent: Context, kind: SpanKind, facts: Mapping[str, Any], *, ago_s: float = 0) -> Span:
-        """Return a span that began some seconds ago. A model or a function may have any name, even a credential."""
+        """Return a span that began `ago_s` seconds ago.
+
+        Its name is redacted, because a model or a function may have any name.
+        """
         start_ns = time.time_ns() - int(ago_s * _NS)
         name = self._redact(name.rstrip())
         return self._tracer.start_span(name, parent, kind, attributes=self._clean(facts), start_time=start_ns)
@@ -305,7 +308,10 @@ class SessionSpans:
         kind: SpanKind = SpanKind.INTERNAL,
         links: list[Link] | None = None,
     ) -> Iterator[Span]:
-        """Run a `with` block in a new span, the current one of this thread. An exception becomes the span's error."""
+        """Run a `with` block in a new span, which becomes this thread's current span.
+
+        An exception becomes the span's error.
+        """
         inside = trace.set_span_in_context(parent if parent is not None else self._session)
         with self._tracer.start_as_current_span(
             self._redact(name),
@@ -322,7 +328,7 @@ class SessionSpans:
             try:
                 yield span
             except Exception as error:
-                # The text of an exception may quote what the caller said.
+                # The text of an exception may quote the caller's words.
                 span.set_attribute("error.type", type(error).__name__)
                 span.set_status(Status(StatusCode.ERROR))
                 raise

@@ -5,7 +5,7 @@
 
 `pytest_plugins = ["router.testing"]` in a `conftest.py` gives the fixtures:
 
-- `switchboard`: calls in memory through a router of the test's own; `CallHarness(router)` is one for another router
+- `switchboard`: calls in memory through a router of its own; for another router use `CallHarness(router)`
 - `simulator`: an OpenAI Realtime server that does not listen and answers at once
 - `probe`: an actor that records messages
 
@@ -65,7 +65,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def probe() -> Iterator[ProbeRef]:
-    """Yield an actor that records messages, on a dispatcher of its own."""
+    """Yield an actor that records messages, on a separate dispatcher."""
     dispatcher = Dispatcher("probes").start()
     ref = Probe.begin(dispatcher)
     yield ref

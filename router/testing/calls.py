@@ -36,9 +36,9 @@ SETTINGS: Final[dict[str, Any]] = {
 """The default Settings that `ScriptedClient` sends."""
 
 NOWHERE: Final = "ws://nowhere.invalid/v1/realtime"
-"""The configured upstream, so that the router starts no simulator.
+"""The configured upstream. With it the router starts no simulator.
 
-The harness replaces each dial, so nothing connects to it.
+The harness replaces each dial, so the router never connects to this address.
 """
 
 
@@ -71,7 +71,9 @@ class CallHarness:
         query: Mapping[str, str] | None = None,
         path: str = "",
     ) -> Call:
-        """Start a session. Its upstream is `simulator`, or else the test plays it through `Call.upstream`.
+        """Start a session. Its upstream is `simulator`.
+
+        Without one, the test plays the upstream through `Call.upstream`.
 
         A `path` selects the settings of that route in the configuration (`[[routes]]`).
 
@@ -122,14 +124,14 @@ class Call:
 
     @property
     def translator(self) -> Ref:
-        """The actor that feeds the session machine. A test may ask it to `Describe`, or tell it any input."""
+        """The actor that feeds the session machine. A test may `ask` it `Describe`, or `tell` it any input."""
         actors = self.actors
         if "translator" not in actors:
             raise AssertionError("the session has ended")
         return actors["translator"]
 
     def upstream(self) -> ScriptedUpstream:
-        """Wait for the session's next dial, and return the upstream to script.
+        """Wait for the session's next dial, and return the dialled upstream, which the test scripts.
 
         The first call returns the first upstream.
         """
@@ -183,8 +185,8 @@ class _Scripted:
         """Wait for the next message, or the next audio, and return it.
 
         Raises:
-            AssertionError: the other side closed; the text has its code and reason.
-            TimeoutError: nothing came in time.
+            AssertionError: the router closed the connection; the text has its code and reason.
+            TimeoutError: no message came in time.
         """
         frame = self.peer.receive(TIMEOUT_S)
         if isinstance(frame, ConnectionClosed):
@@ -201,13 +203,16 @@ class _Scripted:
                 return message
 
     def wait_for_close(self) -> ConnectionClosed:
-        """Wait until the other side closes, and return its close. The messages before it are in `received`."""
+        """Wait until the router closes the connection, and return its close.
+
+        The messages before it are in `received`.
+        """
         while not isinstance(frame := self.peer.receive(TIMEOUT_S), ConnectionClosed):
             self.received.append(frame if isinstance(frame, bytes) else orjson.loads(frame))
         return frame
 
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
-        """Begin the close handshake; no effect on a closed connection."""
+        """Begin the close handshake. On a closed connection do nothing."""
         self.peer.close(code, reason)
 
 
@@ -215,7 +220,10 @@ class ScriptedClient(_Scripted):
     """A client of the voice agent."""
 
     def send_settings(self, settings: Mapping[str, Any] = SETTINGS) -> None:
-        """Send Settings. The session applies them when the upstream accepts: a scripted one in `open_session`."""
+        """Send Settings.
+
+        The session applies them when the upstream accepts them, as a scripted one does in `open_session`.
+        """
         self.peer.send_text(orjson.dumps(settings).decode())
 
     def start(self, settings: Mapping[str, Any] = SETTINGS) -> None:

@@ -90,7 +90,7 @@ class ProbeRef:
         """Return the first message of a type that the probe has received, or receives within `timeout_s`.
 
         Raises:
-            AssertionError: none came in time; the text has the other messages.
+            AssertionError: no such message came in time; the text has the other messages.
         """
         return self._recording.wait_for(kind, timeout_s)
 

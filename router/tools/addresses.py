@@ -42,7 +42,7 @@ _NOT_PUBLIC: Final = tuple(
 """Networks that are not public, although some versions of Python treat them as public."""
 
 MAX_ADDRESSES: Final = 4
-"""The greatest number of a name's addresses that are tried, one after the other, within one deadline."""
+"""The most addresses of a name that are tried, one after the other, within one deadline."""
 
 
 class Addresses:
@@ -53,7 +53,7 @@ class Addresses:
         self._resolve = resolve
 
     def of(self, host: str, port: int) -> list[str]:
-        """Return the host's addresses that may be called, at least one. The call blocks as long as DNS does.
+        """Return the host's addresses that may be called. There is at least one. Blocks for the time of DNS.
 
         Raises:
             EndpointError: the host has no address, or none that may be called.
@@ -69,7 +69,7 @@ class Addresses:
         return allowed[:MAX_ADDRESSES]
 
     def is_allowed(self, written: str) -> bool:
-        """Whether an address may be called: it, and every IPv4 address in it, is public or in a configured network."""
+        """Whether an address may be called: it and each IPv4 address in it are public or in a configured network."""
         return all(self._is_allowed(address) for address in _unwrapped(ipaddress.ip_address(written)))
 
     def _is_allowed(self, address: Address) -> bool:
@@ -81,7 +81,8 @@ class Addresses:
 
 
 def _unwrapped(address: Address) -> Iterator[Address]:
-    # IPv6 carries IPv4 in several ways, which the kernel or a router unwraps: each address in it must be allowed.
+    # An IPv6 address can carry an IPv4 address in several ways, which the kernel or a router unwraps. Each carried
+    # address must be allowed.
     if isinstance(address, ipaddress.IPv4Address):
         yield address
     elif address.ipv4_mapped is not None:

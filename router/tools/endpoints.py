@@ -1,8 +1,8 @@
-"""HTTP endpoints of functions: one request for each call, bounded in time and size, to an address that was checked.
+"""HTTP endpoints of functions: one request for each call, bounded in time and size, to a checked address.
 
 A connection serves one request. Redirects are not followed, proxies are not used, and compressed responses are refused.
-Each of the three could bypass the check of the address or the bounds (docs/decisions/0013). Certificates are verified
-against the name in the URL. An error repeats neither a header nor the query of a URL.
+A redirect, a proxy or a compressed response could bypass the check of the address or the bounds (docs/decisions/0013).
+Certificates are verified against the name in the URL. An error repeats neither a header nor the query of a URL.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from router.tools.addresses import Addresses
 
 IN_QUERY: Final = frozenset({"GET", "DELETE"})
-"""Methods without a body, whose arguments go into the query."""
+"""Methods without a body. The arguments are sent in the query."""
 
 SAFE_TO_REPEAT: Final = frozenset({"GET", "PUT", "DELETE"})
 """Idempotent methods: a second request has no further effect (RFC 9110, 9.2.2)."""
@@ -40,7 +40,7 @@ _FAILURES: Final = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPE
 
 
 class _NoResponseError(EndpointError):
-    """A failure before any response, although the request may have been sent."""
+    """A failure before any response. The request may have been sent."""
 
 
 class Endpoints:
@@ -72,7 +72,7 @@ class Endpoints:
             error = EndpointError("its response broke off")
         except EndpointError as its_own:
             error = its_own
-        # A shutdown at the deadline looks like any failure of the connection.
+        # The shutdown at the deadline causes the same exceptions as a failure of the connection.
         raise EndpointError("it did not respond in time") if time.monotonic() >= deadline_s else error
 
     def _call(self, work: CallEndpoint, deadline_s: float) -> str:
@@ -89,7 +89,7 @@ class Endpoints:
         connection = self._connect(origin, addresses, deadline_s)
         with contextlib.closing(connection), shut_down_at(connection.sock, deadline_s):
             try:
-                # urllib3 would read the body at once, whatever its length, and decompress it.
+                # Otherwise urllib3 would read the body at once, whatever its length, and decompress it.
                 connection.request(**request, preload_content=False, decode_content=False)
                 response = connection.getresponse()
             except _FAILURES:
@@ -99,7 +99,7 @@ class Endpoints:
 
     def _connect(self, origin: Origin, addresses: list[str], deadline_s: float) -> HTTPConnection:
         for address in addresses:
-            # At least 1 ms: with a time-out of 0 the socket would be non-blocking.
+            # At least 1 ms, because a time-out of 0 would make the socket non-blocking.
             connection = self._connection(origin, address, max(0.001, deadline_s - time.monotonic()))
             try:
                 connection.connect()
@@ -113,7 +113,7 @@ class Endpoints:
         raise EndpointError("it cannot be reached")
 
     def _connection(self, origin: Origin, address: str, timeout_s: float) -> HTTPConnection:
-        # Connected to the checked address; the certificate is verified against the name in the URL.
+        # The connection goes to the checked address, but the certificate is verified against the name in the URL.
         if origin.scheme == "http":
             return HTTPConnection(address, origin.port, timeout=timeout_s)
         return HTTPSConnection(
@@ -135,10 +135,10 @@ class Endpoints:
             raise EndpointError("its response is compressed, which the request did not accept")
         body = b""
         while len(body) <= self._max_bytes and (piece := response.read(self._max_bytes + 1 - len(body))):
-            body += piece  # up to the empty piece: a read beyond the end raises where the response broke off
+            body += piece  # read up to the empty piece, because a read beyond the end raises if the response broke off
         if len(body) > self._max_bytes:
             raise EndpointError(f"its response is longer than {self._max_bytes} bytes")
-        if time.monotonic() >= deadline_s:  # a shutdown looks like the end of a response without a length
+        if time.monotonic() >= deadline_s:  # the shutdown looks like the end of a response without a length
             raise TimeoutError
         return body.decode(errors="replace") or "null"
 
@@ -180,7 +180,7 @@ def _in_query(arguments: dict[str, Any]) -> dict[str, str]:
 def _headers(work: CallEndpoint, host: str, body: bytes | None) -> dict[str, str]:
     given = work.endpoint.headers or {}
     names = {name.lower() for name in given}
-    # The client's own headers win: an endpoint may need another content type.
+    # The client's own headers take precedence, because an endpoint may need another content type.
     ours = {"Accept": "application/json, */*", "User-Agent": "switchboard"}
     if body is not None:
         ours["Content-Type"] = "application/json"

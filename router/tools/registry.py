@@ -1,4 +1,4 @@
-"""The functions of an embedding application: registered once, offered to every session that starts later."""
+"""The functions that an embedding application registers. Each session that starts later offers them to the model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 MAX_OUTPUT_BYTES: Final = 128 * 1024
 """The longest output of a function, in bytes.
 
-It equals some 32,000 tokens, more than a new upstream gets as its history.
+That is some 32,000 tokens, which is more than a new upstream gets as its history.
 """
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -35,11 +35,14 @@ _MISPLACED: Final = {
     "properties": "belongs into `parameters`, or beside `type: object`",
     "function": "is Chat Completions': pass its value instead",
 }
-"""Misplaced fields of a schema, and their advice. The model would not see them, nor the function's parameters."""
+"""Misplaced fields of a schema, each with advice.
+
+The model would see neither such a field nor the function's parameters.
+"""
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
-    """The facts of a call that its handler receives beside the arguments."""
+    """The facts of a call that its handler receives in addition to the arguments."""
 
     session_id: str
     call_id: str
@@ -52,8 +55,8 @@ Handler = Callable[[dict[str, Any], ToolCall], Any]
 """A function that takes a call's arguments and the call, and returns text or any value that `orjson` can write.
 
 The router calls it on threads of the tools pool, several calls at a time. It may block for `deadlines.tool_call_s`.
-After that time the model gets a time-out, and the result is dropped. An exception is logged, and the model learns that
-the call failed, without the reason.
+After that time the model gets a time-out, and the result is dropped. An exception is logged. The model is informed that
+the call failed, but not of the reason.
 """
 
 
@@ -70,7 +73,7 @@ class FunctionRegistry:
     def __init__(self, *, max_bytes: int = MAX_OUTPUT_BYTES) -> None:
         self._max_bytes = max_bytes
         self._tools: dict[str, Tool] = {}
-        """No lock guards the dict, because a fork could copy a held lock.
+        """The functions, by name. No lock guards the dict, because a fork could copy a held lock.
 
         Each access is one step of the interpreter.
         """
@@ -79,7 +82,7 @@ class FunctionRegistry:
         """Register a function, and return its handler.
 
         Args:
-            name: the name, or None where the schema has it.
+            name: the name, or None if the schema has it.
             schema: OpenAI's and Deepgram's shape, `{name, description, parameters}`; or the JSON Schema of the
                 parameters alone, `{"type": "object", …}`.
             handler: see `Handler`.
@@ -124,7 +127,7 @@ class FunctionRegistry:
             written = answer if isinstance(answer, str) else orjson.dumps(answer).decode()
         except TypeError:
             raise HandlerError("its handler returned a value that JSON cannot express") from None
-        sent = written.encode(errors="replace")  # a lone surrogate may be in a text, and UTF-8 cannot carry it
+        sent = written.encode(errors="replace")  # a text may have a lone surrogate, which UTF-8 cannot carry
         if len(sent) > self._max_bytes:
             raise HandlerError(f"its result is longer than {self._max_bytes} bytes")
         return sent.decode()
@@ -148,6 +151,6 @@ def _function(name: str | None, schema: Mapping[str, Any]) -> blocks.Function:
         "parameters": dict(parameters) if isinstance(parameters, Mapping) else parameters,
     }
     try:
-        return msgspec.json.decode(orjson.dumps(given), type=blocks.Function)  # a copy, which is known to be JSON
+        return msgspec.json.decode(orjson.dumps(given), type=blocks.Function)  # a copy, which is certainly valid JSON
     except (TypeError, msgspec.ValidationError) as error:
         raise ValueError(f"the schema of {named} is invalid: {error}") from None

@@ -1,4 +1,4 @@
-"""The dispatch of a session's work: the class of the work selects the function that does it, on the calling thread."""
+"""The dispatch of a session's work. The class of the work selects the function that does it, on the calling thread."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class WorkRunner:
         }
 
     def __call__(self, work: Any, principal: Principal | None = None) -> Any:
-        """Do a piece of work and return its result. Raises a `ToolError` where a function returned no output."""
+        """Do a piece of work and return its result. Raises a `ToolError` if a function returned no output."""
         return self._perform[type(work)](work, principal)
 
     @functools.cached_property

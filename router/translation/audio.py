@@ -1,4 +1,4 @@
-"""Audio: microphone frames to appends, deltas to audio frames."""
+"""Audio: microphone frames to `input_audio_buffer.append` (called appends here), and deltas to audio frames."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ if TYPE_CHECKING:
     from router.audio.formats import Format
 
 BRIEF_MS: Final = 100
-"""The audio of a silent user that a brief snapshot has."""
+"""The audio that a brief snapshot keeps of a silent user, in milliseconds."""
 
 COMMIT_MINIMUM_MS: Final = 100
-"""The least audio in a commit, in milliseconds: the upstream refuses a shorter one (upstream 4.1)."""
+"""The least audio in a commit, in milliseconds. The upstream refuses a shorter commit (upstream 4.1)."""
 
 APPEND_BYTES: Final = 360 * 1024
 """The most bytes of audio in one append.
 
-Base64 makes 480 kB of them, and one frame to the upstream has at most 512 kB.
+In base64 they are 480 kB, and one frame to the upstream has at most 512 kB.
 """
 
 LONGEST_FRAME_S: Final = 60.0
 """The longest audio in one frame of the client.
 
-The dispatcher converts a frame whole, which takes up to 35 ms for 60 s of audio (docs/decisions/0009).
+The dispatcher converts a frame in one step. That takes up to 35 ms for 60 s of audio (docs/decisions/0009).
 """
 
 LONGEST_COSTLY_FRAME_S: Final = 10.0
-"""The same limit for a conversion that costs several times as much (`Converter.is_costly`)."""
+"""The limit for a conversion that costs several times as much (`Converter.is_costly`)."""
 
 
 class Microphone:
     """The audio of a client's microphone. `Microphone` converts it for the upstream, and keeps the uncommitted part.
 
-    The next upstream needs the kept audio when an upstream is lost. While the user is silent, `Microphone` keeps the
-    last `preroll_s`, because the upstream's detector looks back no further. During speech it keeps up to `max_s`. The
-    audio is kept in the smaller of the two formats, the client's or the upstream's: the pre-roll is a third of a
+    If the upstream is lost, the next one needs the kept audio. While the user is silent, `Microphone` keeps the last
+    `preroll_s`, because the upstream's detector looks back no further. During speech it keeps up to `max_s`. The audio
+    is kept in the client's or the upstream's format, whichever is smaller, because the pre-roll is a third of a
     session's memory.
 
     `Microphone` converts nothing until `use` sets the upstream's format.
@@ -72,22 +72,25 @@ class Microphone:
         self._max_s = max_s
         self._kept = bytearray()
         self._start = 0
-        """Where the kept audio begins in `_kept`. Once the pre-roll is full, each frame replaces the oldest one there.
+        """The index in `_kept` of the oldest audio.
 
-        A bytearray that loses its beginning is copied at every third frame, and has room for more than the pre-roll.
+        Once the pre-roll is full, each frame replaces the oldest audio there.
+
+        The alternative costs more: a bytearray that loses its beginning is copied at every third frame, and reserves
+        memory.
         """
         self._uncommitted_bytes = 0
-        """The bytes that were appended since the last commit, in the upstream's format."""
+        """The number of bytes that were appended since the last commit, in the upstream's format."""
         self._committing_bytes: int | None = None
-        """The uncommitted bytes before a commit that is on its way. None where no commit is on its way."""
+        """The number of uncommitted bytes when the commit in progress was sent. None if no commit is in progress."""
         self.is_speech = False
-        """Whether the user speaks, or may be speaking. If so, more than the pre-roll is kept."""
+        """Whether the user speaks, or may be speaking. Then more than the pre-roll is kept."""
         self.forgotten_bytes = 0
-        """The bytes of speech that were dropped, because more than `max_s` of it was not committed."""
+        """The number of bytes of speech that were dropped, because more than `max_s` was uncommitted."""
         self._choose_kept_format()
 
     def _choose_kept_format(self) -> None:
-        # A restart converts up to `max_s` of audio in one step, which must cost little.
+        # A restart converts up to `max_s` of audio in one step, so this conversion must cost little.
         self._keeps_source = self.source.bytes_per_s <= self.target.bytes_per_s and not self._converter.is_costly
         self._longest_bytes = self.source.bytes_per_s * self.longest_frame_s
         self._kept_in = self.source if self._keeps_source else self.target
@@ -106,26 +109,26 @@ class Microphone:
         return self._converter.target
 
     def use(self, target: Format) -> None:
-        """Continue for an upstream that takes `target`, and convert the kept audio where its format changes."""
+        """Continue for an upstream that takes `target`, and convert the kept audio if its format changes."""
         if target == self.target:
             return
-        # The filter of the old converter holds samples back: the kept audio lacks them until they are flushed.
+        # The filter of the old converter holds samples back. The kept audio lacks them until the filter is flushed.
         self._flush()
         kept = self._recording()
         uncommitted_ms = self.target.duration_ms(self._uncommitted_bytes)
         self._converter = self._converter.successor(target)
         self._uncommitted_bytes = target.size_bytes(uncommitted_ms)
-        self._committing_bytes = None  # `resend` is next, and the commit is repeated behind it
+        self._committing_bytes = None  # `resend` follows, and then the commit is repeated
         self._choose_kept_format()
         if self._kept_in != kept.format:
             self._kept[:] = converted(kept, self._kept_in)
             if self._keeps_source:
-                # The client's next frame completes the sample that its last one cut in two.
+                # The client's last frame may end within a sample. Its next frame completes that sample.
                 self._kept += self._converter.part
 
     @property
     def longest_frame_s(self) -> float:
-        """The longest audio that one frame may hold."""
+        """The longest audio that one frame may hold, in seconds."""
         return LONGEST_COSTLY_FRAME_S if self._converter.is_costly else LONGEST_FRAME_S
 
     def is_too_long(self, data: bytes) -> bool:
@@ -135,7 +138,7 @@ class Microphone:
     def append(self, data: bytes) -> list[bytes]:
         """Convert a frame, and return its `input_audio_buffer.append` frames.
 
-        The list is empty where the filter holds all audio.
+        The list is empty if the filter holds all audio.
         """
         audio = self._converter.push(data)
         self._keep(data if self._keeps_source else audio)
@@ -150,15 +153,15 @@ class Microphone:
         return frames
 
     def note_commit(self) -> None:
-        """Record that a commit is on its way. Audio that is appended behind it belongs to the next turn."""
+        """Record that a commit was sent. Audio that is appended after it belongs to the next turn."""
         self._committing_bytes = self._uncommitted_bytes
 
     def withdraw_commit(self) -> None:
-        """Record that the commit failed: its audio is not committed."""
+        """Record that the commit failed, so its audio stays uncommitted."""
         self._committing_bytes = None
 
     def commit(self) -> Recording:
-        """Forget the committed audio, and return it. Audio that was appended behind the commit stays."""
+        """Forget the committed audio, and return it. Audio that was appended after the commit stays."""
         audio, behind_bytes = self._recording(), 0
         if self._committing_bytes is not None:
             behind_bytes = self._uncommitted_bytes - self._committing_bytes
@@ -175,28 +178,31 @@ class Microphone:
         self._uncommitted_bytes, self._committing_bytes = 0, None
 
     def silence(self, duration_ms: float) -> list[bytes]:
-        """Return appends of silence for a microphone that stopped: the upstream's detector counts appended audio."""
+        """Return appends of silence for a microphone that stopped.
+
+        The upstream's detector measures time by appended audio.
+        """
         self._straighten()
         whole_bytes = len(self._kept) - len(self._kept) % self._sample_bytes
-        # Not at the end: the rest of a sample that is cut in two is still to come.
+        # The silence does not go to the very end: the last sample may be incomplete, and its rest is still to come.
         self._kept[whole_bytes:whole_bytes] = self._kept_in.silence(duration_ms)
         self._keep(b"")
         return self._appends(self.target.silence(duration_ms))
 
     def resend(self) -> list[bytes]:
         """Return appends of all uncommitted audio, for another upstream."""
-        self._flush()  # the kept audio has what the filter holds back: appended twice otherwise
+        self._flush()  # the kept audio also has the samples in the filter, and they would be appended twice
         self._uncommitted_bytes, self._committing_bytes = 0, None
         return self._appends(converted(self._recording(), self.target))
 
     @property
     def has_uncommitted(self) -> bool:
-        """Whether anything was appended since the last commit, or behind a commit that is on its way."""
+        """Whether audio was appended since the last commit, or since the commit in progress was sent."""
         return self._uncommitted_bytes > (self._committing_bytes or 0)
 
     @contextlib.contextmanager
     def shortened(self) -> Iterator[None]:
-        """Keep only the newest audio for a while, where the user does not speak."""
+        """Hide all but the newest audio during the block, unless the user speaks."""
         whole, brief_bytes = self._kept, self._kept_in.size_bytes(BRIEF_MS)
         if not self.is_speech and len(whole) > brief_bytes:
             begin = len(whole) - brief_bytes
@@ -222,7 +228,7 @@ class Microphone:
 
     def _keep(self, audio: bytes) -> None:
         kept, size_bytes = self._kept, len(audio)
-        # Nearly every frame comes while the user is silent.
+        # This is the fast path, because the user is silent in nearly every frame.
         is_full = len(kept) == self._preroll_bytes >= size_bytes and not self.is_speech
         if is_full and not size_bytes % self._sample_bytes:
             self._replace_oldest(kept, audio, self._start + size_bytes - len(kept))
@@ -236,21 +242,24 @@ class Microphone:
             if self.is_speech:
                 del self._kept[:excess]
             else:
-                self._kept = self._kept[excess:]  # without the room that it had
+                self._kept = self._kept[excess:]  # a copy, without the reserved memory
 
     def _replace_oldest(self, kept: bytearray, audio: bytes, around_bytes: int) -> None:
-        """Put audio in the place of the oldest. `around_bytes` of it go around the end of `kept`, unless negative."""
+        """Replace the oldest audio.
+
+        If `around_bytes` is positive, this many bytes are beyond the end of `kept`, and go to its beginning.
+        """
         if around_bytes < 0:
             kept[self._start : around_bytes] = audio
             self._start += len(audio)
             return
         kept[self._start :] = audio[: len(audio) - around_bytes]
         kept[:around_bytes] = audio[len(audio) - around_bytes :]
-        self._kept = kept[:]  # without the room that it was given while it grew
+        self._kept = kept[:]  # a copy, without the memory that was reserved while it grew
         self._start = around_bytes
 
     def _straighten(self) -> None:
-        """Let `_kept` begin with the oldest audio."""
+        """Rotate `_kept`, so that it begins with the oldest audio."""
         if self._start:
             self._kept = self._kept[self._start :] + self._kept[: self._start]
             self._start = 0
@@ -263,10 +272,14 @@ class Microphone:
 
 
 class Speaker:
-    """The agent's audio: converts it for the client to whole samples, without a seam between two deltas.
+    """The agent's audio.
+
+    `Speaker` converts it to the client's format, in whole samples, and continuously from one delta to the next.
 
     `Speaker` converts nothing until `use` sets the upstream's format.
     """
+
+    __slots__ = ("_converter", "_response_id")
 
     def __init__(self, target: Format = LINEAR16_24K) -> None:
         self._converter = Converter(target, target)
@@ -285,7 +298,7 @@ class Speaker:
     def convert(self, delta: str, response_id: str | None) -> bytes:
         """Decode and convert a delta.
 
-        A new response begins a new stream, without the remaining samples of the response before.
+        A new response begins a new stream, and the samples that remain of the previous response are dropped.
 
         Raises:
             ValueError: the delta is not base64.
@@ -310,5 +323,5 @@ class Speaker:
         self._converter.restart()
 
     def duration_s(self, data: bytes) -> float:
-        """Return for how many seconds the client plays `data`."""
+        """Return the number of seconds for which the client plays `data`."""
         return len(data) / self._converter.target_bytes_per_s

@@ -1,8 +1,8 @@
-"""Errors for the client: the upstream's own, and the last one of a session.
+"""Errors for the client: those of the upstream, and the last error of a session.
 
-An upstream's error keeps its code. Deepgram's codes stand for the client's mistakes. Codes of the router's own stand
-for failures that neither vendor has a code for. docs/protocol-map.md lists all codes. `router.closes`
-has the close code of each.
+An upstream's error keeps its code. For a client's mistakes the router uses Deepgram's codes. For failures for which
+neither vendor has a code, it has its own codes. docs/protocol-map.md lists all codes. `router.closes` has the close
+code of each.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ BENIGN: Final = frozenset(
         "item_retrieve_invalid_item_id",
     }
 )
-"""Codes of races between the router and the upstream, which the client need not know (upstream 8.2)."""
+"""Codes of races between the router and the upstream, which are not reported to the client (upstream 8.2)."""
 
 FATAL: Final = closes.FATAL
-"""The codes that another try would meet again. The table of closes has a row for each."""
+"""The codes of errors that another try would meet again. The table of closes has a row for each of them."""
 
 EXPIRED: Final = frozenset({"session_expired"})
-"""The codes of an upstream session that has reached its end. A new session may begin."""
+"""The codes that say that the upstream's session has reached its longest duration. A new session may begin."""
 
 UNAUTHORIZED: Final = (401, 403)
 
@@ -60,14 +60,17 @@ class FinalError(msgspec.Struct, frozen=True):
 
 
 def code_of(error: openai.ErrorDetail) -> str:
-    """Return the upstream's own code. Some compatible services put it into `type`, and older errors have none."""
+    """Return the upstream's own code.
+
+    Some compatible services put the code into `type`, and older errors have no code.
+    """
     return error.code or error.type or "server_error"
 
 
 def explained(event: openai.Error) -> openai.Error:
-    """Return an error event with a message where it has none: which event it was, and what to do.
+    """Return an error event with a message. If it has none, the message names the refused event and a remedy.
 
-    A code that has a meaning of its own needs no message.
+    A code with a known meaning needs no message.
     """
     error = event.error
     has_meaning = error.param or error.code in BENIGN | FATAL | EXPIRED
@@ -93,16 +96,16 @@ def _unexplained(event: openai.Error) -> str:
 
 
 def client_error(error: openai.ErrorDetail, redact: Callable[[str], str]) -> deepgram.Error:
-    """Translate an upstream's error, its code unchanged."""
+    """Translate an upstream's error. Its code stays unchanged."""
     description = error.message or code_of(error)
     if error.param:
         description = f"{description} ({error.param})"
-    # Redacted before it is cut: a credential that is cut in two would not be recognised.
+    # Redact before the cut, because a credential that is cut in two would not be recognized.
     return deepgram.Error(description=redact(description)[:_DESCRIPTION_CHARACTERS], code=redact(code_of(error)))
 
 
 def final_error(code: str, description: str) -> FinalError:
-    """Make a final error. The table of closes has its close code, and the close reason is the error's code."""
+    """Make a final error. Its close code comes from the table of closes, and its close reason is the error's code."""
     return FinalError(deepgram.Error(description=description, code=code), closes.of_error(code).code, code)
 
 
@@ -112,7 +115,7 @@ def dial_error(cause: str) -> FinalError:
 
 
 def upgrade_error(status: int) -> FinalError:
-    """Make the final error of an upstream that answered the upgrade with another status than 101."""
+    """Make the final error of an upstream that answered the upgrade with a status other than 101."""
     if status in UNAUTHORIZED:
         description = f"the upstream refused the router's credential (HTTP {status})"
         return final_error("UPSTREAM_UNAUTHORIZED", description)

@@ -1,4 +1,4 @@
-"""Audio formats of both sides: `audio` of Settings, and `audio` of the upstream's session."""
+"""The audio formats of the client (`audio` of Settings) and of the upstream (`audio` of its session)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ _INPUT: Final[dict[str, tuple[Encoding, int]]] = {
     "mulaw": ("mulaw", 8_000),
     "alaw": ("alaw", 8_000),
 }
-"""Encodings that a client may send, each with its default rate. Compressed audio is not decoded: see
-docs/decisions/0009."""
+"""Encodings that a client may send, each with its default rate.
+
+The router does not decode compressed audio: see docs/decisions/0009.
+"""
 
 _OUTPUT: Final[dict[str, tuple[Encoding, int]]] = {name: _INPUT[name] for name in ("linear16", "mulaw", "alaw")}
 
@@ -37,7 +39,7 @@ _OUTPUT_RATES: Final[dict[str, tuple[int, ...]]] = {
 _CONTAINERS: Final = ("none", "wav")
 """The containers that a client may name.
 
-Frames are raw in both, because clients that ask for wav write its header themselves (client 8.3).
+Frames are raw audio for both, because clients that ask for wav write its header themselves (client 8.3).
 """
 
 
@@ -53,11 +55,11 @@ def output_format(audio: deepgram.Audio) -> Format:
 
 def _format(given: deepgram.AudioFormat, table: dict[str, tuple[Encoding, int]]) -> Format:
     encoding, default_rate = table[given.encoding]
-    return Format(encoding, default_rate if given.sample_rate is None else int(given.sample_rate))
+    return Format.of(encoding, default_rate if given.sample_rate is None else int(given.sample_rate))
 
 
 def with_rate(audio: deepgram.Audio, linear16_rate: int) -> deepgram.Audio:
-    """Return `audio` with a rate for a microphone of linear16 that names none."""
+    """Return `audio`. If the microphone's format is linear16 without a rate, set `linear16_rate`."""
     given = audio.input
     if given.encoding != "linear16" or given.sample_rate is not None:
         return audio
@@ -65,11 +67,11 @@ def with_rate(audio: deepgram.Audio, linear16_rate: int) -> deepgram.Audio:
 
 
 def validate_formats(audio: deepgram.Audio) -> str | None:
-    """Return a sentence about the first field that cannot be obeyed, or None."""
+    """Return a sentence about the first field that the router cannot obey, or None."""
     heard, spoken = audio.input, audio.output
     any_rate = f"from {RATES[0]} to {RATES[-1]}"
     rates = _OUTPUT_RATES.get(spoken.encoding, ())
-    # In order: an unknown encoding is named before its rate, for which there is no list.
+    # The order matters: an unknown encoding is reported before its rate, because it has no list of rates.
     checks: tuple[tuple[str, Any, Container[Any], str], ...] = (
         ("input.encoding", heard.encoding, _INPUT, _join(_INPUT)),
         ("input.sample_rate", heard.sample_rate, RATES, any_rate),
@@ -109,7 +111,7 @@ _WIRE: Final[dict[Format, dict[str, Any]]] = {
 
 
 def wire_format(audio_format: Format) -> dict[str, Any]:
-    """Return the `format` object that stands for an audio format on the wire."""
+    """Return the `format` object on the wire for an audio format."""
     return _WIRE[audio_format]
 
 
@@ -119,13 +121,13 @@ _G711: Final = {"audio/pcmu": MULAW_8K, "audio/pcma": ALAW_8K}
 def native_formats(heard: Format, spoken: Format) -> Formats:
     """Choose the formats for an upstream that knows G.711.
 
-    In each direction it is the client's format where the API has that format, and linear16 otherwise.
+    For each direction choose the client's format if the API has that format, and otherwise linear16.
     """
     return Formats(*(own if own in _WIRE else LINEAR16_24K for own in (heard, spoken)))
 
 
 def reported_formats(audio: Any) -> tuple[Format | None, Format | None]:
-    """Read an upstream's formats from `session.audio`: input and output, each None where it is absent or unclear."""
+    """Read an upstream's formats from `session.audio`: input and output, each None if it is absent or unclear."""
     audio = audio if isinstance(audio, dict) else {}
     return _reported_format(audio.get("input")), _reported_format(audio.get("output"))
 
@@ -136,7 +138,7 @@ def _reported_format(direction: Any) -> Format | None:
         return None
     kind = given.get("type")
     if kind == "audio/pcm":
-        # OpenAI has 24 kHz alone; a compatible server may report a rate of its own, which holds then.
+        # OpenAI has only 24 kHz. A compatible server may report another rate, which then applies.
         rate = given.get("rate") or LINEAR16_24K.rate
-        return Format("linear16", int(rate)) if rate in RATES else None
+        return Format.of("linear16", int(rate)) if rate in RATES else None
     return _G711.get(kind) if isinstance(kind, str) else None

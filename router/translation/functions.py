@@ -13,12 +13,12 @@ from router.openai import events as openai
 
 
 def call_of(call_id: str, name: str, arguments: str, *, client_side: bool) -> deepgram.RequestedFunction:
-    """Make the call of a FunctionCallRequest. The client runs it only where `client_side` is true."""
+    """Make the call of a FunctionCallRequest. The client runs it only if `client_side` is true."""
     return deepgram.RequestedFunction(id=call_id, name=name, arguments=arguments, client_side=client_side)
 
 
 def history_of(call: deepgram.RequestedFunction, response: str) -> deepgram.HistoryCalls:
-    """Make the History of an answered call."""
+    """Make the History message about an answered call."""
     called = deepgram.CalledFunction(**msgspec.structs.asdict(call), response=response)
     return deepgram.HistoryCalls(function_calls=[called])
 
@@ -29,7 +29,7 @@ def call_text(name: str, arguments: str) -> deepgram.CallText:
 
 
 def is_call_text(content: str) -> bool:
-    """Whether a text is one that `call_text` makes. The React component sends it back as context."""
+    """Whether `call_text` made a text. The React component sends such texts back as context."""
     return _CALL_TEXT.fullmatch(content.strip()) is not None
 
 
@@ -50,12 +50,12 @@ def output_of(response: deepgram.FunctionCallResponse) -> str:
 
 
 def failed_output(name: str, problem: str) -> str:
-    """Return the output for the model of a call that failed or was not answered."""
+    """Return the output that tells the model that a call failed or was not answered."""
     return _as_text({"error": f"{name} {problem}"})
 
 
 def cancelled_output(name: str) -> str:
-    """Return the output for the model of a call that the user interrupted."""
+    """Return the output that tells the model that the user interrupted a call."""
     return _as_text({"error": f"{name} was cancelled: the user interrupted before it answered"})
 
 

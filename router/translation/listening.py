@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 DEFAULT_TUNING: Final = Tuning()
 
 TurnDetection = Literal["server_vad", "semantic_vad", "manual", "listen"]
-"""`listen` is `server_vad` without answers, for a session that only transcribes. No client and no operator names it."""
+"""`listen` is `server_vad` without answers, for a session that only transcribes.
+
+A client or an operator cannot choose it.
+"""
 
 
 class Detection(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,14 +29,14 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     detector: str | None = "server_vad"
     """The type of the upstream's detector.
 
-    Without a detector the client commits, or the session where `is_manual` is true.
+    Without a detector the session commits if `is_manual` is true, otherwise the client.
     """
     creates_response: bool = True
-    """The upstream answers each detected turn by itself."""
+    """Whether the upstream answers each detected turn by itself."""
     interrupts_response: bool = True
-    """The upstream cancels its active response when it detects speech."""
+    """Whether the upstream cancels its active response when it detects speech."""
     is_manual: bool = False
-    """The session commits after a pause of the microphone, and requests the response."""
+    """Whether the session commits after a pause of the microphone, and requests the response."""
 
     @property
     def is_on(self) -> bool:
@@ -42,19 +45,20 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def owes_answers(self) -> bool:
-        """Whether the upstream owes an answer to each detected turn."""
+        """Whether each detected turn must get an answer from the upstream."""
         return self.is_on and self.creates_response
 
     @property
     def interrupts(self) -> bool:
-        """Whether detected speech cuts off the agent."""
+        """Whether detected speech interrupts the agent."""
         return self.is_on and self.interrupts_response
 
 
 _EAGERNESS: Final = (("low", 8000), ("auto", 4000), ("high", 2000))
-"""The values of eagerness, the most patient first, each with its longest wait in ms (upstream 4.6)."""
+"""The values of eagerness, each with its longest wait in ms (upstream 4.6). The most patient value is first."""
 
-# Deepgram's threshold is a confidence and OpenAI's eagerness one of three words: docs/decisions/0006 draws the lines.
+# Deepgram's threshold is a confidence, and OpenAI's eagerness is one of three words. docs/decisions/0006 explains the
+# borders.
 _PATIENT_THRESHOLD: Final = 0.85
 _HASTY_THRESHOLD: Final = 0.6
 
@@ -62,8 +66,9 @@ _HASTY_THRESHOLD: Final = 0.6
 def detection_mode(agent: blocks.Agent, default: TurnDetection) -> TurnDetection:
     """Return how a turn ends.
 
-    The client's `turn_detection` comes first. A threshold or a time-out for the end of a turn turns the default
-    `server_vad` into `semantic_vad`. Like Deepgram's detector, `semantic_vad` judges whether the user has finished.
+    The client's `turn_detection` comes first. If the client gives a threshold or a time-out for the end of a turn,
+    `semantic_vad` replaces the default `server_vad`. Like Deepgram's detector, `semantic_vad` judges whether the user
+    has finished.
     """
     if agent.turn_detection is not None:
         return agent.turn_detection
@@ -73,7 +78,7 @@ def detection_mode(agent: blocks.Agent, default: TurnDetection) -> TurnDetection
 
 
 def detection_of(mode: TurnDetection) -> Detection:
-    """Return the detection of a mode of the session's own."""
+    """Return the detection for a mode that the session chooses."""
     if mode == "listen":
         return Detection(creates_response=False, interrupts_response=False)
     return Detection(detector=None, is_manual=True) if mode == "manual" else Detection(detector=mode)
@@ -88,7 +93,7 @@ def detection_after(session: Any, before: Detection) -> Detection:
     if not isinstance(given, dict):
         return Detection(detector=None)
     detector = given.get("type", before.detector)
-    # An update of another `type` replaces all fields, and of the same one merges (upstream 2.1).
+    # An update with another `type` replaces all fields. One with the same `type` is merged (upstream 2.1).
     kept = before if detector == before.detector else Detection()
     return Detection(
         detector=detector if isinstance(detector, str) else Detection().detector,
@@ -116,10 +121,13 @@ def turn_detection(
     *,
     idle_ms: float | None = None,
 ) -> dict[str, Any] | None:
-    """Return the `turn_detection` of a mode. After `idle_ms` of silence the upstream asks its user a question."""
+    """Return the `turn_detection` of a mode.
+
+    After `idle_ms` of silence the upstream's agent asks the user a question.
+    """
     if mode == "manual":
         return None
-    # Every field is explicit: the defaults differ between models (upstream 4.5).
+    # Every field is explicit, because the defaults differ between models (upstream 4.5).
     responses = {"create_response": mode != "listen", "interrupt_response": mode != "listen"}
     if mode == "semantic_vad":
         return {"type": mode, "eagerness": _eagerness(provider, tuning.vad_eagerness), **responses}
@@ -138,7 +146,7 @@ _IDLE_TIMEOUT_MS: Final = (5000, 30_000)
 
 
 def _idle_timeout(given_ms: float | None) -> dict[str, int]:
-    """Return the field that makes the upstream ask a silent user. 0 switches the question off."""
+    """Return the field that makes the upstream's agent address a silent user. For 0 return no field."""
     if given_ms is None or not given_ms > 0:
         return {}
     shortest, longest = _IDLE_TIMEOUT_MS
@@ -146,9 +154,9 @@ def _idle_timeout(given_ms: float | None) -> dict[str, int]:
 
 
 def _eagerness(provider: blocks.ListenProvider, default: str) -> str:
-    """Return the eagerness of the client's threshold, or `default` without one.
+    """Return the eagerness for the client's threshold, or `default` without a threshold.
 
-    If that eagerness waits longer than the client's time-out, return the next one that does not.
+    If that eagerness waits longer than the client's time-out, return the next one that waits short enough.
     """
     threshold, max_ms = provider.eot_threshold, provider.eot_timeout_ms
     names = [name for name, _ in _EAGERNESS]
@@ -159,11 +167,11 @@ def _eagerness(provider: blocks.ListenProvider, default: str) -> str:
     return next(fitting, "high")
 
 
-# Transcription. Models take different fields (upstream 4.8); one that we do not know gets its language alone.
+# Transcription. Models take different fields (upstream 4.8). An unknown model gets only the language.
 
 
 def transcription(agent: blocks.Agent, model: str) -> dict[str, Any]:
-    """Return the `transcription` that the listen block asks for."""
+    """Return the `transcription` that the listen block requests."""
     provider = agent.listen.provider
     hints = [code for code in map(language_code, provider.hints or []) if code]
     code = language_code(provider.language or agent.language)
@@ -171,7 +179,7 @@ def transcription(agent: blocks.Agent, model: str) -> dict[str, Any]:
     if provider.hints is not None and model.startswith(_SEVERAL_LANGUAGES):
         fields["languages"] = hints
     elif provider.language is None and len(hints) == 1:
-        # The other models take one language: a single hint is as good as that, several are not.
+        # The other models take only one language, so a single hint serves as the language, and several hints do not.
         fields["language"] = hints[0]
     elif code is not None:
         fields["language"] = code
@@ -181,7 +189,7 @@ def transcription(agent: blocks.Agent, model: str) -> dict[str, Any]:
 
 
 def untaken(provider: blocks.ListenProvider, model: str) -> str | None:
-    """Return a sentence about the words and hints of a listen block that the model does not take, or None."""
+    """Return a sentence about the key terms and language hints that the model does not take, or None."""
     takes_terms = any(fields_of and model.startswith(prefix) for prefix, fields_of in _KEY_TERMS)
     found = []
     if provider.keyterms and (not takes_terms or not _with_key_terms(model, provider.keyterms)):
@@ -192,7 +200,7 @@ def untaken(provider: blocks.ListenProvider, model: str) -> str | None:
 
 
 def language_code(language: str | None) -> str | None:
-    """Return the ISO 639-1 code of a language tag, or None for a tag without such a code, as `multi`."""
+    """Return the ISO 639-1 code of a language tag, or None for a tag without such a code, such as `multi`."""
     code = re.match(r"([a-z]{2})(?:-|$)", language or "")
     return code[1] if code else None
 
@@ -206,7 +214,7 @@ def _with_key_terms(model: str, terms: list[str]) -> dict[str, Any]:
 
 
 _KEY_TERMS: Final[tuple[tuple[str, Callable[[list[str]], dict[str, Any]] | None], ...]] = (
-    # By the beginning of the model's name, the longer before the shorter.
+    # The keys are beginnings of model names. A longer one precedes a shorter one.
     ("gpt-4o-transcribe-diarize", None),
     ("gpt-4o-transcribe", lambda terms: {"prompt": f"Expect these words: {', '.join(terms)}." if terms else ""}),
     ("gpt-4o-mini-transcribe", lambda terms: {"prompt": f"Expect these words: {', '.join(terms)}." if terms else ""}),
@@ -218,9 +226,9 @@ _KEY_TERMS: Final[tuple[tuple[str, Callable[[list[str]], dict[str, Any]] | None]
 
 
 def updated(before: blocks.ListenProvider, given: blocks.ListenProvider) -> blocks.ListenProvider:
-    """Return `before` after an UpdateListen: omitted fields stay, but for `language_hints` (client 3.2)."""
+    """Return `before` after an UpdateListen. Omitted fields stay, except `language_hints` (client 3.2)."""
     changes = {name: value for name, value in msgspec.structs.asdict(given).items() if value is not None}
     if before.hints or given.hints is not None:
-        # Under the newer name alone: an older `language_hint` of `before` would count again otherwise.
+        # Use only the newer name. Otherwise an older `language_hint` of `before` would apply again.
         changes |= {"language_hints": given.hints or [], "language_hint": None}
     return msgspec.structs.replace(before, **changes)

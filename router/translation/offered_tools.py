@@ -1,4 +1,4 @@
-"""The functions that the model may call: the server's own, and those of the client's that it accepts."""
+"""The functions that the model may call: the server's own, and the accepted ones of the client."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 
 class FilteredFunctions(NamedTuple):
-    """A think block with the accepted functions, and the names of the functions that were left out."""
+    """A think block with only the accepted functions, and the names of the functions that were left out."""
 
     think: blocks.Think
     not_allowed: tuple[str, ...] = ()
     """The functions whose endpoints the router may not call."""
     taken: tuple[str, ...] = ()
-    """The names that the server has functions of. A client cannot answer in place of the server."""
+    """The names that functions of the server have. A client cannot answer in place of the server."""
 
 
 def filter_functions(
     think: blocks.Think, allowed_origins: tuple[str, ...], server_names: Collection[str]
 ) -> FilteredFunctions:
-    """Return the think block without the functions that the client may not declare, and their names."""
+    """Return the think block without the functions that the client may not declare, and the names of those."""
     functions = think.functions or []
     taken = tuple(it.name for it in functions if it.name in server_names)
     not_allowed = tuple(
@@ -57,7 +57,7 @@ def tool(function: blocks.Function) -> dict[str, Any]:
 def add_server_functions(text: str, functions: Sequence[blocks.Function], *, is_first: bool) -> str:
     """Return a client's own `session.update` with the server's functions among its tools.
 
-    A later update without `tools` stays as it is, because the upstream keeps the tools that it has.
+    A later update without `tools` stays unchanged, because the upstream keeps its tools.
     """
     fields = orjson.loads(text)
     session = fields.get("session")

@@ -1,7 +1,7 @@
 """The sentences of a text that still grows.
 
-The price of a call grows with the new text alone. The text before it was searched already, and a call looks for an
-abbreviation in the last word alone. One call returns at most `MAX_SENTENCES`.
+The price of a call grows only with the new text. Earlier text was already searched, and a call looks for an
+abbreviation only in the last word. One call returns at most `MAX_SENTENCES`.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from typing import Final, NamedTuple
 MAX_SENTENCES: Final = 64
 """The most sentences that one event completes. The next event completes further ones.
 
-The last event sends the rest as one text: 1 MB of short sentences would be 250,000 messages.
+The last event sends the rest as one text, because 1 MB of short sentences would be 250,000 messages.
 """
 
 _MAX_CANDIDATES: Final = 1024
-"""The most ends of sentences that one call examines. A list of initials has thousands of marks that end no sentence."""
+"""The most marks that one call examines. A list of initials has thousands of marks that end no sentence."""
 
 _MAX_SEARCHED: Final = 256 * 1024
-"""The most characters that one call searches, at some 30 ns each."""
+"""The most characters that one call searches. Each costs some 30 ns."""
 
 _CLOSERS: Final = "\"'”’)]"  # noqa: RUF001 - a closing quote
 _MAX_CLOSERS: Final = 64
-"""The most quotes and brackets behind a mark. Behind more of them the mark ends no sentence."""
+"""The most quotes and brackets after a mark. After more of them the mark ends no sentence."""
 
 _END: Final = re.compile(
-    # White space behind a mark, or behind what may close after it; a full-width mark; a line break.
+    # White space after a mark, or after characters that may close after the mark; a full-width mark; a line break.
     r"(?<=[.!?…\"'”’)\]])(?=\s)|[。！？]+[」』”）]*|\n"  # noqa: RUF001 - full-width marks
 )
 _LAST_END: Final = re.compile(r"[.!?…][\"'”’)\]]*$")  # noqa: RUF001 - a closing quote
@@ -38,7 +38,7 @@ _NO_END: Final = re.compile(
 """Text with a full stop that ends no sentence: titles, abbreviations, initials, the number of an item in a list."""
 
 _LAST_WORD_CHARS: Final = 16
-"""More characters than the longest abbreviation has, with the character before it."""
+"""More characters than the longest abbreviation and the character before it have together."""
 
 
 class Split(NamedTuple):
@@ -54,14 +54,14 @@ class Split(NamedTuple):
 def sentences_of(text: str, start: int = 0, searched: int = 0, *, is_final: bool = False) -> Split:
     """Return the complete sentences of `text` from `start` on, trimmed. The search begins at `searched`.
 
-    A full stop at the very end may still become a decimal point: it completes a sentence only where `is_final` is true.
+    A full stop at the very end may still become a decimal point, so it completes a sentence only if `is_final` is true.
     """
     found: list[str] = []
     at = start
     searched = max(start, searched)
     stop = min(len(text), searched + _MAX_SEARCHED)
     for count, match in enumerate(_END.finditer(text, searched, stop), 1):
-        # White space that follows is not part of the match, and is looked at by the next call again.
+        # White space after the match is not part of it, so the next call examines that white space again.
         searched = match.end()
         if _is_marked(text, at, match) and _is_end(text, at, match.end()):
             found.append(text[at : match.end()].strip())
@@ -83,7 +83,7 @@ def ends_here(text: str, start: int) -> bool:
 
 
 def _is_marked(text: str, start: int, match: re.Match[str]) -> bool:
-    """Whether a match is an end by itself, or follows a mark with nothing but closing characters between them."""
+    """Whether a match is an end by itself, or follows a mark with only closing characters between the two."""
     if match[0]:
         return True
     before = text[max(start, match.start() - _MAX_CLOSERS) : match.start()].rstrip(_CLOSERS)

@@ -32,33 +32,33 @@ class InvalidSettings(msgspec.Struct, frozen=True):
 
 
 def first_think(agent: blocks.Agent) -> blocks.Think:
-    """Return the think block that is in use: the first of several, which are fallbacks."""
+    """Return the think block that is in use. Of several it is the first; the others are fallbacks."""
     if isinstance(agent.think, list):
         return agent.think[0] if agent.think else blocks.Think()
     return agent.think
 
 
 def first_speak(agent: blocks.Agent) -> blocks.Speak:
-    """Return the speak block that is in use: the first of several, which are fallbacks."""
+    """Return the speak block that is in use. Of several it is the first; the others are fallbacks."""
     if isinstance(agent.speak, list):
         return agent.speak[0] if agent.speak else blocks.Speak()
     return agent.speak
 
 
 def validate_settings(settings: deepgram.Settings) -> InvalidSettings | None:
-    """Return why these Settings cannot be obeyed, or None."""
+    """Return the reason why the router cannot obey these Settings, or None."""
     if isinstance(settings.agent, str):
         return InvalidSettings("AGENT_ID_NOT_SUPPORTED", "`agent` is an id: this server stores no agents")
     return invalid_settings(validate_formats(settings.audio) or validation.validate_agent(settings.agent))
 
 
 def invalid_settings(problem: str | None) -> InvalidSettings | None:
-    """Return the problem of a field with its code, or None where there is none."""
+    """Return `problem` with its code, or None if there is no problem."""
     return InvalidSettings("INVALID_SETTINGS", problem) if problem is not None else None
 
 
 def choose_think(agent: blocks.Agent, is_available: Callable[[str], bool]) -> blocks.Agent:
-    """Return `agent` with one think block: the first whose model is available, or else the first."""
+    """Return `agent` with one think block: the first block whose model is available, or else the first block."""
     if not isinstance(agent.think, list):
         return agent
     fitting = (think for think in agent.think if think.provider.model is None or is_available(think.provider.model))
@@ -68,7 +68,7 @@ def choose_think(agent: blocks.Agent, is_available: Callable[[str], bool]) -> bl
 def passthrough_agent(session: Any) -> blocks.Agent:
     """Return the agent of a client's own `session.update`.
 
-    A later message of the client may add to its instructions.
+    A later message of the client may add to the instructions of this agent.
     """
     given = session if isinstance(session, dict) else {}
     instructions, modalities = given.get("instructions"), given.get("output_modalities")
@@ -87,7 +87,7 @@ def session_of(
     server_functions: Sequence[blocks.Function] = (),
     tuning: Tuning = DEFAULT_TUNING,
 ) -> dict[str, Any]:
-    """Return the `session` of the one `session.update` that these Settings become.
+    """Return the `session` of the `session.update` that these Settings become.
 
     The Settings must have passed `validate_settings`.
     """
@@ -98,7 +98,8 @@ def session_of(
         "audio": {
             "input": {
                 "format": wire_format(formats.input),
-                # Both explicit: by default the service detects turns, and transcribes nothing (upstream 1.4).
+                # Both are explicit, because by default the service detects turns, and transcribes nothing (upstream
+                # 1.4).
                 "transcription": listening.transcription(agent, transcription_model),
                 "turn_detection": turn_detection_of(agent, turn_detection, tuning),
                 **_noise_reduction(tuning),
@@ -110,12 +111,12 @@ def session_of(
 
 
 def turn_detection_of(agent: blocks.Agent, mode: TurnDetection, tuning: Tuning) -> dict[str, Any] | None:
-    """Return the `turn_detection` of an agent, in this mode."""
+    """Return the `turn_detection` for an agent in a mode."""
     return listening.turn_detection(agent.listen.provider, mode, tuning, idle_ms=agent.idleTimeoutMs)
 
 
 def _noise_reduction(tuning: Tuning) -> dict[str, Any]:
-    # Only where the operator chooses one: a compatible service may not know the field.
+    # Sent only if the operator chooses a filter, because a compatible service may not know the field.
     return {"noise_reduction": {"type": tuning.noise_reduction}} if tuning.noise_reduction != "off" else {}
 
 
@@ -125,7 +126,7 @@ def thinking_of(
     server_functions: Sequence[blocks.Function] = (),
     tuning: Tuning = DEFAULT_TUNING,
 ) -> dict[str, Any]:
-    """Return the fields of `session` that a think block decides."""
+    """Return the fields of `session` that follow from a think block."""
     fields = {
         "output_modalities": think.outputModalities if _is_modality(think.outputModalities) else ["audio"],
         "instructions": think.prompt,
@@ -139,12 +140,12 @@ def thinking_of(
 
 
 def _is_modality(modalities: list[str] | None) -> bool:
-    # Exactly one: both together are refused (upstream 2.5).
+    # Exactly one modality, because the API refuses both together (upstream 2.5).
     return modalities in (["audio"], ["text"])
 
 
 def _reasoning(mode: str | None, model: str) -> dict[str, Any] | None:
-    # Other families refuse the whole update (upstream 2.6), and none of them reasons.
+    # Other model families refuse an update with this field (upstream 2.6), and none of them reasons.
     if mode is None or not _REASONING.match(model):
         return None
     # Deepgram's `none` has no counterpart: the API's least effort is `minimal`.
@@ -154,7 +155,7 @@ def _reasoning(mode: str | None, model: str) -> dict[str, Any] | None:
 _REASONING: Final = re.compile(r"gpt-realtime-2(?!\d)")
 """The names of the gpt-realtime-2 family.
 
-Dated models of the first one do not match, such as gpt-realtime-2025-08-28.
+Dated models of the first family do not match, such as gpt-realtime-2025-08-28.
 """
 
 
@@ -167,17 +168,17 @@ def _truncation(context_length: float | str | None, ratio: float) -> dict[str, A
 
 
 CHARACTERS_PER_TOKEN: Final = 4
-"""The characters of a token, roughly, in English."""
+"""The number of characters in a token, roughly, in English."""
 
 _RETENTION_RATIO: Final = 0.8
 """The fraction of a full context that the upstream keeps.
 
-A large cut is rare, and a small one would come at every turn.
+With this fraction a cut is large and rare. A small cut would come at every turn.
 """
 
 
 def speech_of(agent: blocks.Agent, voices: Voices, tuning: Tuning = DEFAULT_TUNING) -> dict[str, Any]:
-    """Return the fields of `audio.output`: the React component's `sessionAudioOutput`, or else the speak block's."""
+    """Return the fields of `audio.output`: those of the client's `sessionAudioOutput`, or else of the speak block."""
     given = agent.sessionAudioOutput or {}
     fields = {
         "voice": given.get("voice") or voice_of(agent.speak, voices),
@@ -193,7 +194,8 @@ def _chosen_speed(tuning: Tuning) -> float | None:
 def context_items(agent: blocks.Agent, new_id: text.NewId, *, shows_calls: bool) -> list[openai.NewItem]:
     """Return one item per message of the context, and two per function call: the call, and its output.
 
-    With `shows_calls`, the client may have been shown calls as texts of the assistant's, which the model never said.
+    With `shows_calls`, leave out texts of the assistant that only showed a call to the client. The model never said
+    them.
     """
     items: list[openai.NewItem] = []
     for message in _context_of(agent):
@@ -228,7 +230,7 @@ def _call_items(call: blocks.FunctionCallRecord, new_id: text.NewId) -> list[ope
 
 
 _UNSET: Final = {
-    # The service takes its default prompt for an empty one (upstream 2.7).
+    # The service replaces an empty prompt by its default prompt (upstream 2.7).
     "instructions": "",
     "tool_choice": "auto",
     "max_output_tokens": "inf",
@@ -242,16 +244,19 @@ A field that is not listed cannot be unset.
 
 
 def replaced(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """Return the update that replaces `before` by `after`: a field that is in `before` alone is unset."""
+    """Return the update that replaces `before` by `after`. A field that is only in `before` is unset."""
     return {**{name: value for name, value in _UNSET.items() if name in before}, **after}
 
 
 def merged(session: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return `session` after a partial update: nested objects merge, lists are replaced whole (upstream 2.1)."""
+    """Return `session` after a partial update.
+
+    Nested objects are merged, and lists are replaced as a whole (upstream 2.1).
+    """
     result = dict(session)
     for key, value in changes.items():
         before = result.get(key)
-        # An object of another `type`, such as turn detection, replaces the old one: their fields differ.
+        # An object of another `type`, such as turn detection, replaces the old one, because their fields differ.
         is_nested = isinstance(before, dict) and isinstance(value, dict) and _is_same_kind(before, value)
         result[key] = merged(before, value) if is_nested else value  # type: ignore[arg-type] # both are, then
     return result

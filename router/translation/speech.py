@@ -1,17 +1,20 @@
-"""The heard part of an answer that was interrupted, and instructions to speak a text or the rest of one."""
+"""The part of an interrupted answer that the user heard, and instructions to speak a text or the rest of an answer."""
 
 from __future__ import annotations
 
 from typing import Final
 
 CHARACTERS_PER_S: Final = 15.0
-"""The usual pace of the upstream's voices, roughly. Transcripts run ahead of the audio and carry no timing."""
+"""The usual pace of the upstream's voices, roughly.
+
+It is needed because transcripts precede the audio and carry no times.
+"""
 
 
 def heard(transcript: str, played_s: float, whole_s: float | None = None) -> str:
     """Estimate the words of `transcript` that were spoken in `played_s`: whole words, and at least the first.
 
-    If the duration `whole_s` of the whole audio is known, the pace follows from it. Otherwise the usual pace counts.
+    If `whole_s`, the duration of the whole audio, is known, the pace follows from it. Otherwise assume the usual pace.
     """
     spoken = transcript.strip()
     per_s = len(spoken) / whole_s if whole_s else CHARACTERS_PER_S
@@ -25,7 +28,10 @@ def heard(transcript: str, played_s: float, whole_s: float | None = None) -> str
 
 
 def verbatim(words: str) -> str:
-    """Return instructions for a response that speaks a verbatim text: the API has no request for it (upstream 3.3)."""
+    """Return instructions for a response that speaks a verbatim text.
+
+    The API has no other request for this (upstream 3.3).
+    """
     return f'Say exactly this text, word for word, in its own language, and nothing before or after it: "{words}"'
 
 

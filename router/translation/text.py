@@ -15,14 +15,17 @@ NewId = Callable[[], str]
 
 
 MAX_TEXT_BYTES: Final = 512 * 1024
-"""The longest text in one message to a client. The Python clients close the connection at a message over 1 MiB."""
+"""The longest text in one message to a client.
+
+Deepgram's Python clients close the connection at a message of more than 1 MiB.
+"""
 
 _MAX_ESCAPED: Final = 6
 """The most bytes of one character in JSON, as in `\\u0001`."""
 
 
 def parts_of(content: str) -> list[str]:
-    """Return a text in parts that fit into one message each, cut between words where that is possible."""
+    """Return a text in parts that fit into one message each, cut between words if that is possible."""
     if len(content) * _MAX_ESCAPED <= MAX_TEXT_BYTES:
         return [content]
     if len(content) <= MAX_TEXT_BYTES and len(orjson.dumps(content)) <= MAX_TEXT_BYTES:
@@ -34,11 +37,14 @@ def parts_of(content: str) -> list[str]:
 
 
 MAX_WORD_CHARS: Final = 1000
-"""The most characters in which a cut of a long text looks for the end of a word."""
+"""If a long text is cut, the end of a word is searched in this many characters."""
 
 
 def message_item(item_id: str, role: Literal["user", "assistant"], content: str) -> openai.MessageItem:
-    """Make a message of either side, as text. The part's type follows from the role (upstream 3.2)."""
+    """Make a message item with a text of the user or the assistant.
+
+    The role decides the type of its part (upstream 3.2).
+    """
     part = openai.InputText(text=content) if role == "user" else openai.OutputText(text=content)
     return openai.MessageItem(id=item_id, role=role, content=[part])
 
@@ -50,19 +56,19 @@ def item_text(item: openai.Item) -> str:
 
 
 def is_assistant_message(item: openai.Item) -> bool:
-    """Whether an item is a message of the assistant's. An item without a `type` counts as one."""
+    """Whether an item is a message of the assistant. An item without a `type` counts as a message."""
     return item.role == "assistant" and item.type in ("message", None)
 
 
 def history_of(message: deepgram.ConversationText) -> deepgram.HistoryText:
-    """Make the History that follows a ConversationText."""
+    """Make the History message that follows a ConversationText."""
     return deepgram.HistoryText(role=message.role, content=message.content)
 
 
 def transcript(content: str, *, is_final: bool, words: Any = None) -> deepgram.Transcript:
-    """Make a Transcript of the `/openai` profile: interim before the user's ConversationText, final after it.
+    """Make a Transcript of the `/openai` profile. It is interim before the user's ConversationText, and final after it.
 
-    `words` are those of the upstream's event, with their times.
+    `words` is the list of the upstream's event, with the times of the words.
     """
     alternative = deepgram.Alternative(transcript=content, confidence=_CONFIDENCE, words=_timed(words))
     channel = deepgram.Channel(alternatives=[alternative])
@@ -70,7 +76,7 @@ def transcript(content: str, *, is_final: bool, words: Any = None) -> deepgram.T
 
 
 _CONFIDENCE: Final = 1.0
-"""The upstream reports no confidence unless it is asked for logprobs, and the message requires one."""
+"""The message requires a confidence, but the upstream reports one only if it is asked for logprobs."""
 
 
 def _timed(words: Any) -> list[deepgram.Word]:
@@ -94,5 +100,5 @@ def _number(value: Any) -> float | None:
 
 
 def utterance_end(audio_end_ms: float | None) -> deepgram.UtteranceEnd:
-    """Make the UtteranceEnd of a `speech_stopped`."""
+    """Make the UtteranceEnd that follows a `speech_stopped`."""
     return deepgram.UtteranceEnd(channel=[0, 1], last_word_end=(audio_end_ms or 0.0) / 1000)

@@ -1,4 +1,7 @@
-"""The fields of `agent` that may be well formed and yet cannot be obeyed: a table of rules, by field."""
+"""A table of rules, by field, for `agent`.
+
+A field may be well formed, and the router may still be unable to obey it.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +21,19 @@ if TYPE_CHECKING:
 MAX_OUTPUT_TOKENS: Final = 4096
 
 MAX_CONTEXT_CHARACTERS: Final = 1_000_000_000
-"""More than any model takes, and a number that every JSON parser reads exactly."""
+"""The largest `context_length`: more than any model takes, and a number that every JSON parser reads exactly."""
 
 MAX_FUNCTIONS: Final = 128
 """The number of tools that OpenAI's models take."""
 
 MAX_FALLBACKS: Final = 16
-"""The most think or speak blocks in a list. The session uses one, and the others are its fallbacks."""
+"""The most think or speak blocks in a list. The session uses one of them; the others are fallbacks."""
 
 MAX_CONTEXT_MESSAGES: Final = 2000
-"""The most messages and function calls of `context`. The ledger keeps fewer (`ledger_tokens`)."""
+"""The most messages and function calls of `context`. The ledger keeps fewer of them (`ledger_tokens`)."""
 
 MAX_TERMS: Final = 100
-"""The most key terms, and the most language hints."""
+"""The largest number of key terms, and of language hints."""
 
 MAX_NAME_CHARACTERS: Final = 128
 MAX_URL_CHARACTERS: Final = 2048
@@ -141,7 +144,7 @@ _AGENT: Final[tuple[Rule, ...]] = (
 
 
 def validate_agent(agent: blocks.Agent, path: str = "agent") -> str | None:
-    """Return a sentence about the first field that cannot be obeyed, or None."""
+    """Return a sentence about the first field that the router cannot obey, or None."""
     return (
         _validate(agent, _AGENT, path)
         or validate_think(agent.think, f"{path}.think")
@@ -205,7 +208,7 @@ def _validate_function(function: blocks.Function, path: str) -> str | None:
 
 
 def _validate_endpoint(endpoint: blocks.Endpoint, path: str) -> str | None:
-    # No sentence repeats the URL or a header's value: either may hold a credential.
+    # No error sentence repeats the URL or a header's value, because either may hold a credential.
     try:
         origin_of(endpoint.url)
     except ValueError as error:
@@ -232,7 +235,7 @@ def _validate_size(endpoint: blocks.Endpoint, path: str) -> str | None:
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
-# No line break: with one, a value could add headers, or a request, of its own.
+# Line breaks are refused, because with one a value could add headers or a request.
 _HEADER_VALUE: Final = re.compile(r"[\x20-\x7e\t]*")
 _RESERVED_HEADERS: Final = frozenset({"host", "connection", "content-length", "transfer-encoding", "upgrade", "te"})
 """The headers that describe the request and its connection. The router writes them itself."""

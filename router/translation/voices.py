@@ -1,4 +1,4 @@
-"""`agent.speak` to one of the upstream's voices: by the configuration's table, or else by the built-in one."""
+"""`agent.speak` to one of the upstream's voices, by the configuration's table, or else by the built-in table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MASCULINE: Final = "cedar"
 """The two voices that OpenAI recommends, `FEMININE` and `MASCULINE`."""
 
 _REALTIME: Final = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
-"""OpenAI's voices that the Realtime API knows, too (upstream 2.4)."""
+"""OpenAI's voices that the Realtime API knows (upstream 2.4)."""
 
 _SPEECH_ONLY: Final = {"fable": "ballad", "nova": "coral", "onyx": "ash"}
 """OpenAI's voices that only its speech API knows, each with the nearest voice of the Realtime API."""
@@ -52,7 +52,7 @@ BUILT_IN: Final[dict[str, str]] = {
     **{f"aura-{name}-*": voice for voice, names in _AURA.items() for name in names.split()},
     **{f"aura-2-{name}-*": voice for voice, names in _AURA.items() for name in names.split()},
 }
-"""The upstream's voices, by the names of OpenAI's voices and by patterns of the names of Deepgram's."""
+"""The upstream's voices, by names of OpenAI's voices and by patterns for names of Deepgram's voices."""
 
 
 class Voices(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,14 +61,13 @@ class Voices(msgspec.Struct, frozen=True, kw_only=True):
     default: str
     """The voice for a name that no table has."""
     table: dict[str, str] = {}
-    """More entries like those of `BUILT_IN`. They are looked up before it."""
+    """More entries like those of `BUILT_IN`. They are looked up first."""
 
 
 def voice_of(speak: blocks.Speak | list[blocks.Speak], voices: Voices) -> str:
     """Return the upstream's voice for a speak block.
 
-    For several blocks, return the voice of the first that a table has. Without an entry in any table, return
-    `voices.default`.
+    Of several blocks, take the first whose voice is in a table. If no table has one, return `voices.default`.
     """
     for block in speak if isinstance(speak, list) else [speak]:
         for table in (voices.table, BUILT_IN):
@@ -103,7 +102,8 @@ def _entry(name: str, table: Mapping[str, str]) -> str | None:
 
 
 def _fits(name: str, pattern: str) -> bool:
-    # By hand: compiling 230 regular expressions would stop every call on the dispatcher for 8 ms, at the first lookup.
+    # Patterns are compared by hand: compiling 230 regular expressions at the first look-up would stop all calls of the
+    # dispatcher for 8 ms.
     first, *between, last = pattern.split("*")
     at = len(first)
     for part in between:

@@ -1,14 +1,15 @@
 """The health of the upstreams and their keys, which all sessions of a process share.
 
 Each key of an upstream has a breaker. It opens after failures, and new calls then go to another key or upstream. After
-a cool-down one call tries again. With all breakers open the least bad one is tried, so that no caller waits in vain.
+a cool-down one call tries again. If all breakers are open, the one that closes first is tried, so that a caller always
+gets a dial.
 
-`table`      the breaker's state machine: state × event → next state, effect; pure
+`table`      the state machine of a breaker: state × event → next state, effect; pure
 `breaker`    one breaker: the table, the failures in a row, the cool-down; pure
 `evidence`   the event that a loss or a report of rate limits means, as a table; pure
-`choice`     the order in which upstreams and keys are dialled: rank, share of the calls, list; pure
+`choice`     the order in which upstreams and keys are dialled, by rank, share of the calls and list; pure
 `pool`       all breakers of one process, with their sessions; writes log lines and metrics
 `session`    one session's use of the pool: its keys, its losses, its end
-`backends`   the upstreams of one session that either of two backends may serve
+`backends`   the upstreams of a session that either of two backends may serve
 `shared`     the open breakers of several machines, through Redis
 """

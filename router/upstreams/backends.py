@@ -1,6 +1,6 @@
-"""The upstreams of a session that two backends may serve: the listed upstreams, and Deepgram's Voice Agent behind them.
+"""The upstreams of a session that two backends may serve: the listed upstreams, and Deepgram's Voice Agent after them.
 
-The engine sees one list. The position behind the listed upstreams is Deepgram's.
+The engine sees one list. The position after the listed upstreams is Deepgram's.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ class Backends:
 
     Args:
         listed: the session's use of the listed upstreams.
-        deepgram: the session's use of Deepgram, which has the position 0 there.
-        position: the position of Deepgram here: the number of the listed upstreams.
-        prefers_deepgram: whether the session's route is one of Deepgram's. The other backend is the fallback.
+        deepgram: the session's use of Deepgram's pool, in which Deepgram has the position 0.
+        position: the position of Deepgram in this object, which is the number of the listed upstreams.
+        prefers_deepgram: whether the session's route is one of Deepgram's. Then the listed upstreams are the fallback,
+            otherwise Deepgram is.
         relay_route: the route by which the relay of Deepgram asks for an upstream.
-        model: the model of the listed upstreams, for a dial that the relay asked for.
+        model: the model for the listed upstreams if the relay asked for the dial.
     """
 
     def __init__(
@@ -49,11 +50,11 @@ class Backends:
         self._relay_route = relay_route
         self._model = model
         self._is_standby = False
-        """Whether the upstream to dial is a standby, which has to be of the same backend as the one in use."""
+        """Whether the next dial is for a standby, which must belong to the backend in use."""
         self._is_relayed = prefers_deepgram
-        """Whether Deepgram serves the session, or was dialled last."""
+        """Whether the latest dial was to Deepgram."""
         self._failed: set[int] = set()
-        """The positions that failed since an upstream last served the session. They come last."""
+        """The positions that failed since an upstream last served the session. They are dialled last."""
 
     def choose(self, positions: Sequence[int], leaving: int | None) -> int:
         """Return the position to dial; see `SessionSpec.choose`. The session's own backend comes before the other."""
@@ -80,7 +81,7 @@ class Backends:
         return self._listed.target(self._model if model == self._relay_route else model, position)
 
     def dialling(self, dial: Callable[[DialTarget], Connection]) -> Callable[[DialTarget], Connection]:
-        """Return `dial` wrapped, so that both pools learn of each dial that succeeds."""
+        """Wrap `dial`, so that both pools are notified of each dial that succeeds."""
         return self._listed.dialling(self._deepgram.dialling(dial))
 
     def note_loss(self, generation: int, loss: Loss) -> bool:
@@ -99,5 +100,5 @@ class Backends:
             case reports.UpstreamTookOver():
                 self._failed.clear()
         self._listed.observe(event)
-        if not isinstance(event, reports.RateLimitsLeft):  # its positions are those of the list
+        if not isinstance(event, reports.RateLimitsLeft):  # the positions in this event are those of the list
             self._deepgram.observe(event)

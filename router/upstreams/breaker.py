@@ -10,17 +10,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 FAILURES_TO_OPEN: Final = 2
-"""The failures in a row that open a breaker. A single one may be chance, and costs its caller little."""
+"""The failures in a row that open a breaker. A single failure may be chance, and costs its caller little time."""
 COOL_DOWN_S: Final = 5.0
-"""The first cool-down, in seconds. Each trial that fails doubles the next one."""
+"""The first cool-down, in seconds. Each failed trial doubles the length of the next cool-down."""
 LONGEST_S: Final = 60.0
 """The longest cool-down that the router chooses, in seconds."""
 REFUSED_S: Final = 60.0
-"""The cool-down in seconds of a refused credential or an empty account, which an operator has to mend."""
+"""The cool-down in seconds after a refused credential or an empty account. An operator has to correct these."""
 LONGEST_TOLD_S: Final = 3600.0
 """The longest cool-down in seconds that an upstream may demand."""
 TRIAL_S: Final = 15.0
-"""The time in seconds for a trial's result. Then another call may try, because the first one may have no result."""
+"""The time in seconds for a trial's result. After it another call may try, because a trial may end without a result."""
 
 _COOL_DOWNS: Final = (Effect.BACK_OFF, Effect.REFUSE, Effect.OBEY)
 
@@ -33,7 +33,7 @@ class Breaker:
         self.failures = 0
         """The failures in a row."""
         self.opened = 0
-        """The cool-downs in a row without a served session between them."""
+        """The number of cool-downs since the upstream last served a session."""
         self.until_s = 0.0
         """The end of the cool-down, or of the trial."""
         self.cause = ""
@@ -43,13 +43,13 @@ class Breaker:
         """Take an event, and return the states before and after it.
 
         Args:
-            event: the event. `FAILED` becomes `FAILED_AGAIN` where the failures in a row are reached.
+            event: the event. With the last of `FAILURES_TO_OPEN` failures in a row, `FAILED` becomes `FAILED_AGAIN`.
             now_s: the time.
             told_s: the length of the cool-down that the upstream, or another machine, demands.
         """
         if event is Event.FAILED and self.failures + 1 >= FAILURES_TO_OPEN:
             event = Event.FAILED_AGAIN
-        # A later demand may be about another limit: the longest time counts.
+        # A later demand may concern another limit, so the longest time applies.
         told_s = max(self.left_s(now_s), min(told_s, LONGEST_TOLD_S))
         before = self.state
         row = TABLE[before, event]
@@ -64,7 +64,7 @@ class Breaker:
         return before, self.state
 
     def is_due(self, now_s: float) -> bool:
-        """Whether the cool-down, or the time of the trial, is over, so that the next call may try."""
+        """Whether the cool-down or the time of the trial has passed, so that the next call may try."""
         return self.state is not BreakerState.CLOSED and now_s >= self.until_s
 
     def left_s(self, now_s: float) -> float:
@@ -72,7 +72,7 @@ class Breaker:
         return max(0.0, self.until_s - now_s) if self.state is BreakerState.OPEN else 0.0
 
     def shown(self, now_s: float) -> BreakerState:
-        """Return the state for an operator: an open breaker whose cool-down is over counts as half-open."""
+        """Return the state for an operator. An open breaker whose cool-down has passed counts as half-open."""
         return BreakerState.HALF_OPEN if self.is_due(now_s) else self.state
 
     def _none(self, _now_s: float, _told_s: float) -> None:

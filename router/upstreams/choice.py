@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from router.upstreams.breaker import Breaker
 
 SLOW_S: Final = 2.0
-"""The age in seconds of an unfinished dial from which new calls prefer another upstream."""
+"""If a dial is unfinished for this many seconds, new calls prefer another upstream."""
 
 USABLE: Final = 0
 SLOW: Final = 1
@@ -21,12 +21,12 @@ IN_COOL_DOWN: Final = 3
 
 
 class Rank(NamedTuple):
-    """The place of a key in the order; the smallest comes first."""
+    """The place of a key in the order. The smallest rank comes first."""
 
     tier: int
-    """`USABLE` to `IN_COOL_DOWN`."""
+    """The class of the key, from `USABLE` to `IN_COOL_DOWN`."""
     until_s: float = 0.0
-    """The end of the cool-down: of several open keys the one that recovers first is the least bad."""
+    """The end of the cool-down. Of several open keys, the one whose cool-down ends first comes first."""
 
 
 class Candidate(NamedTuple):
@@ -45,7 +45,7 @@ def rank(breaker: Breaker, slow_since_s: float | None, now_s: float) -> Rank:
 
     Args:
         breaker: the breaker of the key.
-        slow_since_s: the time at which the oldest unfinished dial with this key began; None without one.
+        slow_since_s: the time at which the oldest unfinished dial with this key began; None if none is unfinished.
         now_s: the time.
     """
     if breaker.state is BreakerState.CLOSED:
@@ -61,12 +61,12 @@ def rank(breaker: Breaker, slow_since_s: float | None, now_s: float) -> Rank:
 def choose(candidates: Sequence[Candidate], leaving: int | None) -> int:
     """Return the position to dial.
 
-    An upstream with a better rank wins, then any upstream but the one that the call leaves. Of the others those with a
-    weight come first, the least loaded for its weight before all; then the fallbacks, in the order of `candidates`.
+    The best rank wins. Among equals, an upstream other than the one that the call leaves wins. Then upstreams with a
+    weight come first, with the least load for the weight. Then come the fallbacks, in the order of `candidates`.
 
     Args:
         candidates: at least one upstream, in the order of preference.
-        leaving: the position of the upstream that the call leaves; None where it may stay.
+        leaving: the position of the upstream that the call leaves; None if it may stay.
     """
 
     def key(candidate: Candidate) -> tuple[Rank, bool, bool, float]:

@@ -1,4 +1,4 @@
-"""The event of a key that a loss of its upstream, or a report of its rate limits, means. Pure."""
+"""The meaning of a loss of an upstream, or of a report of its rate limits, as an event of its key. Pure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 LIMITED_S: Final = 10.0
-"""The cool-down in seconds after HTTP 429 without a time."""
+"""The cool-down in seconds after an HTTP 429 that names no time."""
 LITTLE: Final = 0.01
-"""The remaining fraction of a rate limit below which a new call would meet the limit."""
+"""If less than this fraction of a rate limit remains, a new call would reach the limit."""
 LEAST_S: Final = 1.0
-"""The shortest reset of a rate limit, in seconds, for which new calls go elsewhere."""
+"""If a rate limit resets sooner than this, in seconds, new calls do not avoid the upstream."""
 
 ACCOUNT_CODES: Final = frozenset(
     {
@@ -31,7 +31,7 @@ ACCOUNT_CODES: Final = frozenset(
 )
 """The upstream's codes about the credential and its account.
 
-Its other fatal codes are about the model, which a client may choose: such a client must not close the upstream to the
+The other fatal codes are about the model, which a client may choose. Such a client must not close the upstream for
 others.
 """
 
@@ -40,9 +40,9 @@ class Evidence(NamedTuple):
     """The meaning of a loss."""
 
     event: Event | None
-    """The event of the key; None where the loss says nothing about the key."""
+    """The event of the key; None if the loss says nothing about the key."""
     told_s: float = 0.0
-    """The seconds that the upstream demands."""
+    """The seconds for which the upstream demands no new call."""
 
 
 class RateLimit(Protocol):
@@ -117,14 +117,14 @@ ROWS: Final = (
 
 
 def of_loss(loss: Loss, *, has_served: bool) -> Evidence:
-    """Return the meaning of a loss. `has_served` tells whether the upstream had acknowledged the configuration."""
+    """Return the meaning of a loss. `has_served` says whether the upstream had acknowledged the configuration."""
     event = next(row.event for row in ROWS if row.applies(loss, has_served))
     told_s = loss.retry_after_s if loss.retry_after_s is not None else LIMITED_S
     return Evidence(event, told_s if event is Event.TOLD else 0.0)
 
 
 def of_limits(limits: Iterable[RateLimit]) -> float:
-    """Return the seconds until a new call may have its share of all rate limits; 0 for now."""
+    """Return the seconds until the rate limits allow a new call; 0 if they allow it now."""
     waits = (it.reset_s or 0.0 for it in limits if it.limit and it.left is not None and it.left < it.limit * LITTLE)
     longest_s = max(waits, default=0.0)
     return longest_s if longest_s >= LEAST_S else 0.0

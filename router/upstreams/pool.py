@@ -36,10 +36,12 @@ class Lease(msgspec.Struct, eq=False):
     key: int
     began_s: float
     is_trial: bool = False
-    """Whether the dial tries a key that failed, while another upstream or key would serve."""
+    """Whether the dial tries a key that failed although another upstream or key could serve."""
     is_dialling: bool = True
     has_served: bool = False
     is_over: bool = False
+    generation: int = 0
+    """The generation of the session's upstream."""
 
 
 class Changed(NamedTuple):
@@ -72,7 +74,7 @@ class UpstreamPool:
         upstreams: the configured list.
         labels: the printable names of the upstreams, in the order of the list.
         metrics: the counters of this process.
-        publish: called with the position, the index of the key and the seconds of the cool-down where a breaker of
+        publish: called with the position, the index of the key and the seconds of the cool-down if a breaker of
             this process opens or, with 0 seconds, closes. Must not block.
         clock: the monotonic clock.
     """
@@ -98,19 +100,19 @@ class UpstreamPool:
     # The choice of a call.
 
     def choose(self, positions: Sequence[int], leaving: int | None) -> int:
-        """Return the position that a call dials, of those that it may dial; see `SessionSpec.choose`."""
+        """Return the position that a call dials. `positions` are those that it may dial; see `SessionSpec.choose`."""
         now_s = self._clock()
         with self._lock:
             return choice.choose([self._candidate(it, now_s) for it in positions], leaving)
 
     def rank(self, position: int) -> choice.Rank:
-        """Return the rank of an upstream: that of its best key."""
+        """Return the rank of an upstream, which is the rank of its best key."""
         now_s = self._clock()
         with self._lock:
             return self._candidate(position, now_s).rank
 
     def take(self, position: int, alternatives: Iterable[int] = ()) -> Lease:
-        """Record the dial of an upstream, and return its lease with the key to dial with.
+        """Record the dial of an upstream, and return its lease, which names the key for the dial.
 
         `alternatives` are the other positions that the call may dial.
         """
@@ -121,7 +123,7 @@ class UpstreamPool:
             chosen = keys[index]
             was_closed = chosen.breaker.state is BreakerState.CLOSED
             others = [it for it in keys if it is not chosen] + [key for it in alternatives for key in self._keys[it]]
-            # Another call on trial is no alternative: it may wait as long.
+            # Another key on trial is no alternative, because the call may wait there as long.
             is_trial = not was_closed and any(
                 it.breaker.state is BreakerState.CLOSED and it.rank(now_s).tier == choice.USABLE for it in others
             )
@@ -147,7 +149,7 @@ class UpstreamPool:
         """Record a loss. Return whether another key of the same upstream may serve the session."""
         self._end(lease)
         event, told_s = evidence.of_loss(loss, has_served=lease.has_served)
-        # A loss that says nothing about the key leaves a trial without a result.
+        # A loss that says nothing about the key leaves the trial without a result.
         self._take(lease.position, lease.key, event or Event.ABANDONED, told_s)
         now_s = self._clock()
         with self._lock:
@@ -171,7 +173,7 @@ class UpstreamPool:
     # From other machines.
 
     def warn(self, position: int, key: int, left_s: float) -> None:
-        """Record that the breaker of a key is open on another machine, for so many seconds."""
+        """Record that the breaker of a key is open on another machine, for another `left_s` seconds."""
         self._take(position, key, Event.WARNED, left_s)
 
     def clear(self, position: int, key: int) -> None:
@@ -190,7 +192,7 @@ class UpstreamPool:
             ]
 
     def sample(self) -> None:
-        """Set the gauges of the breakers. That of an upstream is the state of its best key."""
+        """Set the gauges of the breakers. The gauge of an upstream shows the state of its best key."""
         now_s = self._clock()
         with self._lock:
             states = [min(_NUMBERS[it.breaker.shown(now_s)] for it in keys) for keys in self._keys]
@@ -252,6 +254,6 @@ def _row(index: int, key: _Key, now_s: float) -> dict[str, Any]:
 
 
 def _metric_labels(labels: Sequence[str]) -> list[str]:
-    """Return the hosts of the upstreams. A host that is there twice has the position behind it."""
+    """Return the hosts of the upstreams. If a host occurs twice, the position of the upstream is added to it."""
     hosts = [urlsplit(it).netloc or it for it in labels]
     return [it if hosts.count(it) == 1 else f"{it} {position}" for position, it in enumerate(hosts)]

@@ -1,4 +1,4 @@
-"""One session's use of the pool. All methods but `dialling` run on the supervisor's thread."""
+"""One session's use of the pool. All methods except `dialling` run on the supervisor's thread."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import msgspec
 
 from actors import lifecycle
 from router.session import reports
+from router.session.state.queues import without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from router.upstreams.pool import Lease, UpstreamPool
 
 TRIAL_DIAL_S: Final = 2.0
-"""The longest dial of a key on trial, in seconds, where another upstream or key would serve the caller."""
+"""The longest dial with a key on trial, in seconds. Afterwards another upstream or key serves the caller."""
 
 
 class SessionUpstreams:
@@ -31,6 +32,8 @@ class SessionUpstreams:
         is_paused: whether a position is closed to this session.
         count: the number of upstreams in the list.
     """
+
+    __slots__ = ("_count", "_generation", "_is_paused", "_leases", "_make_target", "_pool")
 
     def __init__(
         self,
@@ -44,11 +47,9 @@ class SessionUpstreams:
         self._is_paused = is_paused
         self._count = count
         self._generation = 0
-        """The generation that was asked for last."""
-        self._leases: dict[int, Lease] = {}
-        """The lease of each generation."""
-        self._dialling: dict[tuple[int | None, int], Lease] = {}
-        """The leases whose dial may be under way, by position and key of the target."""
+        """The generation that the session requested last."""
+        self._leases: tuple[Lease, ...] = ()
+        """The lease of each generation, in order. It is a tuple, because the connector's threads read it, too."""
 
     def choose(self, positions: Sequence[int], leaving: int | None) -> int:
         """Return the position to dial; see `SessionSpec.choose`."""
@@ -59,42 +60,43 @@ class SessionUpstreams:
         return self._pool.rank(position)
 
     def position_of(self, generation: int) -> int | None:
-        """Return the position of a generation; None for one that is not among these upstreams."""
-        lease = self._leases.get(generation)
+        """Return the position of a generation; None if it is not one of these upstreams."""
+        lease = self._of(generation)
         return lease.position if lease is not None else None
 
     def has_served(self, generation: int) -> bool:
         """Whether the upstream of a generation has served the session."""
-        lease = self._leases.get(generation)
+        lease = self._of(generation)
         return lease is not None and lease.has_served
 
     def target(self, model: str, position: int) -> DialTarget:
         """Take a key of an upstream, and return the target of the dial."""
         others = (it for it in range(self._count) if it != position and not self._is_paused(it))
         lease = self._pool.take(position, others)
-        self._leases[self._generation] = lease
+        lease.generation = self._generation
+        self._leases = (*(it for it in self._leases if it.generation != lease.generation), lease)
         target = self._make_target(model, position, lease.key)
-        self._dialling[target.position, target.key] = lease
         if lease.is_trial:
             target = msgspec.structs.replace(target, timeout_s=min(target.timeout_s, TRIAL_DIAL_S))
         return target
 
     def dialling(self, dial: Callable[[DialTarget], Connection]) -> Callable[[DialTarget], Connection]:
-        """Return `dial` wrapped, so that the pool learns of each dial that succeeds. On the connector's threads."""
+        """Wrap `dial`, so that the pool is notified of each dial that succeeds. For the connector's threads."""
+        return _Dialler(dial, self._connected)
 
-        def run(target: DialTarget) -> Connection:
-            connection = dial(target)
-            lease = self._dialling.get((target.position, target.key))
-            if lease is not None:
-                self._pool.connected(lease)
-            return connection
-
-        return run
+    def _connected(self, target: DialTarget) -> None:
+        place = target.position, target.key
+        lease = next((it for it in reversed(self._leases) if (it.position, it.key) == place), None)
+        if lease is not None:
+            self._pool.connected(lease)
 
     def note_loss(self, generation: int, loss: Loss) -> bool:
         """Report a loss to the pool; see `SessionSpec.note_loss`."""
-        lease = self._leases.pop(generation, None)
-        return lease is not None and self._pool.lost(lease, loss)
+        lease = self._of(generation)
+        if lease is None:
+            return False
+        self._leases = without(self._leases, lease)
+        return self._pool.lost(lease, loss)
 
     def observe(self, event: Any) -> None:
         """Take an event of the supervisor, or a notification of the session."""
@@ -106,23 +108,27 @@ class SessionUpstreams:
         self._generation = event.generation
 
     def _took_over(self, event: reports.UpstreamTookOver) -> None:
-        lease = self._leases.get(event.generation)
+        lease = self._of(event.generation)
         if lease is not None:
             self._pool.served(lease)
         # A rollover closes the former upstream, and no loss is reported for it.
-        self._release([it for it in self._leases if it < event.generation])
+        self._release([it for it in self._leases if it.generation < event.generation])
 
     def _limits_left(self, event: reports.RateLimitsLeft) -> None:
-        newest = max((it for it, lease in self._leases.items() if lease.position == event.position), default=None)
+        newest = next((it for it in reversed(self._leases) if it.position == event.position), None)
         if newest is not None:
-            self._pool.limited(self._leases[newest], event.limits)
+            self._pool.limited(newest, event.limits)
 
     def _ended(self, _event: lifecycle.SessionEnded) -> None:
-        self._release(list(self._leases))
+        self._release(self._leases)
 
-    def _release(self, generations: Sequence[int]) -> None:
-        for generation in generations:
-            self._pool.release(self._leases.pop(generation))
+    def _of(self, generation: int) -> Lease | None:
+        return next((it for it in self._leases if it.generation == generation), None)
+
+    def _release(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            self._leases = without(self._leases, lease)
+            self._pool.release(lease)
 
     _handlers: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
         lifecycle.UpstreamRequested: _requested,
@@ -130,3 +136,18 @@ class SessionUpstreams:
         reports.RateLimitsLeft: _limits_left,
         lifecycle.SessionEnded: _ended,
     }
+
+
+class _Dialler:
+    """A function that dials, and reports each dial that succeeds. A closure would take twice the memory."""
+
+    __slots__ = ("_connected", "_dial")
+
+    def __init__(self, dial: Callable[[DialTarget], Connection], connected: Callable[[DialTarget], None]) -> None:
+        self._dial = dial
+        self._connected = connected
+
+    def __call__(self, target: DialTarget) -> Connection:
+        connection = self._dial(target)
+        self._connected(target)
+        return connection

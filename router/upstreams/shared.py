@@ -1,7 +1,7 @@
 """The open breakers of several machines, shared through Redis.
 
-Redis has one key for each open breaker, which ends with the cool-down. Each process writes those that it opens, and
-reads all of them every second. While Redis does not answer, each process uses its own knowledge.
+Redis has one key for each open breaker. The key expires with the cool-down. Each process writes the breakers that it
+opens, and reads all of them every second. While Redis does not answer, each process uses its own knowledge.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 READ_S: Final = 1.0
-"""The interval in seconds at which a process reads the breakers of the others."""
+"""The interval in seconds at which a process reads the breakers of other processes."""
 CLOSE_S: Final = 1.0
 PREFIX: Final = "switchboard:upstream:"
 
 _SHORTEST_MS: Final = 100
-"""A rest of a cool-down that is not worth reading, in milliseconds."""
+"""If at most this time of a cool-down remains, in milliseconds, the cool-down is ignored."""
 
 
 class SharedBreakers:
     """The link between a process's pool and Redis.
 
     Args:
-        pool: the pool, which learns of the breakers that other machines opened.
+        pool: the pool, which is notified of the breakers that other machines opened.
         upstreams: the configured list. An upstream with the same URL and key is the same one on every machine.
         connect: makes the client of Redis, on the thread that uses it.
         metrics: the counters of this process.
@@ -54,9 +54,9 @@ class SharedBreakers:
         self._metrics = metrics
         self._lock = threading.Lock()
         self._unsent: dict[tuple[int, int], float] = {}
-        """The seconds of each cool-down that Redis does not have yet; 0 for a breaker that closed."""
+        """The length in seconds of each cool-down that was not written to Redis yet; 0 for a breaker that closed."""
         self._open: set[tuple[int, int]] = set()
-        """The breakers that Redis had at the latest look."""
+        """The breakers that Redis had at the latest reading."""
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._is_closing = False
@@ -70,13 +70,13 @@ class SharedBreakers:
                 self._thread.start()
 
     def publish(self, position: int, key: int, left_s: float) -> None:
-        """Publish a breaker that opened, or, with 0 seconds, that closed. Does not block."""
+        """Publish a breaker that opened. With 0 seconds publish one that closed. Does not block."""
         with self._lock:
             self._unsent[position, key] = left_s
         self._wake.set()
 
     def close(self) -> None:
-        """End the thread. Wait at most `CLOSE_S` seconds for it."""
+        """End the thread. Wait at most `CLOSE_S` seconds for its end."""
         self._is_closing = True
         self._wake.set()
         if self._thread is not None:
@@ -101,7 +101,7 @@ class SharedBreakers:
             store.close()
 
     def exchange(self, store: Any) -> None:
-        """Write the changes of this process to Redis, and read those of the others."""
+        """Write the changes of this process to Redis, and read the open breakers of all processes."""
         with self._lock:
             unsent, self._unsent = self._unsent, {}
         try:
@@ -114,7 +114,8 @@ class SharedBreakers:
         for position, key in self._open - found:
             self._pool.clear(position, key)
         with self._lock:
-            # What this process knows better than the answer: its own changes, before and during the exchange.
+            # Skip keys about which this process knows more than the answer: it changed them before or during the
+            # exchange.
             own = unsent.keys() | self._unsent.keys()
         for place in found - own:
             self._pool.warn(*place, left_ms[place] / 1000)
@@ -143,7 +144,7 @@ class SharedBreakers:
 
 
 def _name(upstream: Upstream, key: int) -> str:
-    # A hash, because the URL and the key may be secrets.
+    # Use a hash, because the URL and the key may be secrets.
     credential = repr(upstream.dial_headers(key)) if upstream.url != "simulator" else ""
     text = f"{upstream.url}\0{upstream.model}\0{credential}"
     return PREFIX + hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()

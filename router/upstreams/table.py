@@ -15,9 +15,9 @@ class BreakerState(enum.Enum):
     CLOSED = "closed"
     """New calls dial with this key."""
     OPEN = "open"
-    """New calls dial elsewhere, until the cool-down is over."""
+    """Until the cool-down is over, new calls dial with other keys or upstreams."""
     HALF_OPEN = "half-open"
-    """One call tries, and its result decides."""
+    """One call tries the key, and its result decides the next state."""
 
 
 class Event(enum.Enum):
@@ -28,17 +28,17 @@ class Event(enum.Enum):
     CONNECTED = "connected"
     """A dial succeeded, up to the WebSocket handshake."""
     SERVED = "served"
-    """The upstream serves a session: it has acknowledged the session's configuration."""
+    """The upstream serves a session, because it has acknowledged the session's configuration."""
     FAILED = "failed"
-    """The upstream failed, and `FAILURES_TO_OPEN` failures in a row are not reached."""
+    """The upstream failed, but fewer than `FAILURES_TO_OPEN` times in a row."""
     FAILED_AGAIN = "failed again"
-    """The upstream failed, and `FAILURES_TO_OPEN` failures in a row are reached."""
+    """The upstream failed at least `FAILURES_TO_OPEN` times in a row."""
     TIMED_OUT = "timed out"
-    """A caller waited for the upstream until a deadline. A second caller need not wait."""
+    """A caller waited for the upstream until a deadline. A second caller should not have to wait, too."""
     REFUSED = "refused"
     """The upstream refused the credential, or the account has no quota left."""
     TOLD = "told"
-    """The upstream named a time before which it takes no new call."""
+    """The upstream named a time until which it takes no new call."""
     ABANDONED = "abandoned"
     """A call left before its dial had a result."""
     WARNED = "warned"
@@ -54,17 +54,17 @@ class Effect(enum.Enum):
     COUNT = "count"
     """Count one more failure in a row."""
     RESET = "reset"
-    """Forget failures and earlier cool-downs."""
+    """Set the numbers of failures and cool-downs to zero."""
     BACK_OFF = "back off"
-    """Begin a cool-down, which is longer after each trial that failed."""
+    """Begin a cool-down. Each trial that failed makes it longer."""
     REFUSE = "refuse"
     """Begin the cool-down of a refused credential."""
     OBEY = "obey"
-    """Begin a cool-down of the told length."""
+    """Begin a cool-down of the length that the upstream or another machine demands."""
     TRIAL = "trial"
-    """The next failure opens the breaker again."""
+    """Begin a trial, in which the next failure opens the breaker again."""
     RELEASE = "release"
-    """End the cool-down now: the next call tries."""
+    """End the cool-down now, so that the next call tries the key."""
 
 
 class Row(NamedTuple):
@@ -80,7 +80,7 @@ _CLOSED, _OPEN, _HALF_OPEN = BreakerState
 
 ROWS: Final = (
     Row(_CLOSED, Event.DIALLED, _CLOSED, Effect.NONE),
-    # A handshake proves little: an upstream may take each call and then close it.
+    # A handshake proves little, because an upstream may accept each call and then close it.
     Row(_CLOSED, Event.CONNECTED, _CLOSED, Effect.NONE),
     Row(_CLOSED, Event.SERVED, _CLOSED, Effect.RESET),
     Row(_CLOSED, Event.FAILED, _CLOSED, Effect.COUNT),
@@ -91,9 +91,9 @@ ROWS: Final = (
     Row(_CLOSED, Event.ABANDONED, _CLOSED, Effect.NONE),
     Row(_CLOSED, Event.WARNED, _OPEN, Effect.OBEY),
     Row(_CLOSED, Event.CLEARED, _CLOSED, Effect.NONE),
-    # The pool dials with an open key only after the cool-down, or where each key is open.
+    # The pool dials with an open key only if the cool-down is over, or if every key is open.
     Row(_OPEN, Event.DIALLED, _HALF_OPEN, Effect.NONE),
-    # The results of calls that began before the breaker opened.
+    # These are results of calls that began before the breaker opened.
     Row(_OPEN, Event.CONNECTED, _OPEN, Effect.NONE),
     Row(_OPEN, Event.SERVED, _OPEN, Effect.NONE),
     Row(_OPEN, Event.FAILED, _OPEN, Effect.NONE),
@@ -113,7 +113,7 @@ ROWS: Final = (
     Row(_HALF_OPEN, Event.REFUSED, _OPEN, Effect.REFUSE),
     Row(_HALF_OPEN, Event.TOLD, _OPEN, Effect.OBEY),
     Row(_HALF_OPEN, Event.ABANDONED, _OPEN, Effect.RELEASE),
-    # The trial of this machine decides, and its result is newer.
+    # The trial of this machine decides, because its result will be newer.
     Row(_HALF_OPEN, Event.WARNED, _HALF_OPEN, Effect.NONE),
     Row(_HALF_OPEN, Event.CLEARED, _HALF_OPEN, Effect.NONE),
 )

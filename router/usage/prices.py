@@ -21,7 +21,7 @@ MINUTE_S: Final = 60.0
 
 _SNAPSHOT: Final = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 _PROVIDER: Final = re.compile(r"^(?:azure|openai)/")
-"""The prefix that some gateways put before a model's name."""
+"""Prefixes that some gateways put before a model's name."""
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -41,10 +41,10 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     audio_minute: float | None = None
     """Dollars for a minute of transcribed audio."""
     same_as: str | None = None
-    """The model whose prices hold, where the table's key is the name of a deployment."""
+    """The model whose prices apply, if the table's key is the name of a deployment."""
 
     def of(self, kind: TokenKind) -> float | None:
-        """Return the price of a million tokens of a kind, or None where it is unknown."""
+        """Return the price of a million tokens of a kind, or None if it is unknown."""
         name = f"{kind.modality}_{kind.direction}"
         found: float | None = getattr(self, f"{name}_cached", None) if kind.cached else None
         return found if found is not None else getattr(self, name, None)
@@ -77,7 +77,7 @@ class PriceTable:
     def over(self, overrides: Mapping[str, Price]) -> PriceTable:
         """Return a table in which each price of `overrides` replaces the same price of the same model."""
         models = dict(self._models)
-        # Those with `same_as` last: it may name a model of the same table.
+        # Prices with `same_as` come last, because they may refer to a model of the same table.
         for name, price in sorted(overrides.items(), key=lambda it: it[1].same_as is not None):
             base = PriceTable(models).find(price.same_as or name) or Price()
             given = {field: value for field in FIELDS if (value := getattr(price, field)) is not None}
@@ -85,7 +85,7 @@ class PriceTable:
         return PriceTable(models)
 
     def find(self, model: str) -> Price | None:
-        """Return the prices of a model, or of the model that it is a snapshot of; None where they are unknown."""
+        """Return the prices of a model. For a dated snapshot, return those of its model. None means unknown."""
         plain = _PROVIDER.sub("", model)
         names = (model, plain, _SNAPSHOT.sub("", plain))
         return next((self._models[name] for name in names if name in self._models), None)

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 NO_PRINCIPAL = "-"
 
 MAX_NAMED = 5
-"""The most torn lines of a file that are named: a file of another kind may have millions."""
+"""The most torn lines of a file that are listed, because a file of another kind may have millions of them."""
 
 
 class Key(NamedTuple):
     """The group of a sum."""
 
     day: str
-    """The date of the session's end, in UTC, so that a day's sums are final when the day is over."""
+    """The date of the session's end, in UTC. So the sums of a day are final when the day is over."""
     principal: str | None
     model: str
 
@@ -46,7 +46,7 @@ class Added(NamedTuple):
 
     @property
     def is_foreign(self) -> bool:
-        """Whether the file is no usage log, because it has lines, and no line is whole."""
+        """Whether the file is no usage log: it has lines, but none of them is whole."""
         return bool(self.torn) and not self.whole
 
     def problems(self) -> list[str]:
@@ -65,7 +65,7 @@ class Sums:
         self._sums: dict[Key, Sum] = {}
 
     def add_lines(self, lines: Iterable[bytes]) -> Added:
-        """Add the lines of a file, and leave out each one that is torn."""
+        """Add the lines of a file, but leave out torn lines."""
         whole, torn = 0, []
         for number, line in enumerate(lines, 1):
             if not line.strip():
@@ -95,7 +95,10 @@ class Sums:
                 group.tokens[kind] = group.tokens.get(kind, 0) + count
 
     def _costs(self, line: Mapping[str, Any], by_model: dict[str, dict[TokenKind, int]]) -> dict[str, float]:
-        """Return the cost of each model. If a line has one sum and no `costs`, today's prices split the sum."""
+        """Return the cost of each model.
+
+        If a line has only one sum and no `costs`, divide the sum by the present prices.
+        """
         costs, total_usd = line.get("costs"), float(line.get("cost_usd") or 0.0)
         if isinstance(costs, dict):
             return {str(model): float(cost_usd) for model, cost_usd in costs.items()}
@@ -125,7 +128,7 @@ class Sums:
         return orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode()
 
     def as_text(self) -> str:
-        """Return a table with a line for each group, and the sum of all."""
+        """Return a table with a line for each group, and with the sum of all groups."""
         rows = [_HEAD, *(_row(key, group) for key, group in self._sorted())]
         total_usd = math.fsum(group.cost_usd for group in self._sums.values())
         rows.append(("total", "", "", "", "", "", f"{total_usd:.4f}"))

@@ -1,6 +1,6 @@
 """The tokens in an upstream's usage object, by modality, direction and cache state.
 
-An upstream counts cached tokens within the input tokens, so they are subtracted from the uncached ones (upstream 11.3).
+An upstream includes cached tokens in the input tokens, so they are subtracted to get the uncached ones (upstream 11.3).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def measure(details: Any) -> Measured:
 
 
 def _by_modality(parts: Any, total: int) -> dict[Modality, int]:
-    """Return the tokens of each modality. Tokens that no part of the details names count as text."""
+    """Return the tokens of each modality. Tokens that the details do not mention count as text."""
     counts = _parts(parts)
     counts["text"] += max(0, total - sum(counts.values()))
     return counts
@@ -62,7 +62,7 @@ def _cached(parts: Any, read: dict[Modality, int]) -> dict[Modality, int]:
         return dict.fromkeys(MODALITIES, 0)
     counts = _parts(parts.get("cached_tokens_details"))
     cached = {modality: min(counts[modality], read[modality]) for modality in MODALITIES}
-    # A service may give the sum alone. A cache holds the beginning of a prompt, which is text.
+    # A service may give only the sum. A cache holds the beginning of a prompt, which is text.
     rest = _whole(parts.get("cached_tokens")) - sum(counts.values())
     for modality in MODALITIES:
         more = min(max(0, rest), read[modality] - cached[modality])
@@ -87,4 +87,4 @@ def _number(value: Any) -> float:
 
 
 _IMPLAUSIBLE: Final = 1e12
-"""Numbers from this one on count as zero. Such a count is an error of the upstream, and would spoil every sum."""
+"""Numbers from this one on count as zero. They are errors of the upstream, and would spoil every sum."""

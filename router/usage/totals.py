@@ -28,6 +28,8 @@ class Entry(msgspec.Struct, frozen=True):
 class Totals:
     """The sums of one session."""
 
+    __slots__ = ("_seconds", "_tokens")
+
     def __init__(self) -> None:
         self._tokens: dict[str, dict[TokenKind, int]] = {}
         self._seconds: dict[str, float] = {}
@@ -45,7 +47,7 @@ class Totals:
             yield model, Measured(dict(tokens), self._seconds[model])
 
     def count(self, direction: Direction) -> int:
-        """Return the number of tokens of all models in one direction, cached tokens included."""
+        """Return the number of tokens of all models in one direction, including cached tokens."""
         return sum(
             count for tokens in self._tokens.values() for kind, count in tokens.items() if kind.direction == direction
         )
@@ -71,5 +73,5 @@ class Totals:
         ]
 
     def seconds(self) -> dict[str, Any]:
-        """Return the seconds of transcribed audio by model, at models that are charged by duration."""
+        """Return the seconds of transcribed audio, by model, for models that are charged by duration."""
         return {model: seconds for model, seconds in self._seconds.items() if seconds}

@@ -1,9 +1,9 @@
-"""The web server: HTTP and WebSocket requests to the router, which is an argument.
+"""The web server: it passes HTTP and WebSocket requests on to a router, which it gets as an argument.
 
 `app`            the WSGI app: WebSocket routes, health, readiness, front page
 `upgrade`        the upgrade of a request to a session
 `pages`          the console: the page at `/` and its files
-`metrics_page`   what Prometheus scrapes
+`metrics_page`   the page that Prometheus scrapes
 `sessions_page`  the sessions of all workers, and the end of one
 `admin_api`      the other verbs of an operator, and the facts of the page
 `admin_page`     the page `/admin` and its files
@@ -11,21 +11,23 @@
 `grants`         the routes that give short-lived tokens
 `admin`          the pages for administrators on an address of their own
 `activation`     listening sockets that systemd has opened
+`listeners`      the sockets on which the server listens, and the limit of open files
 `response`       the response to a request, as data
 `server`         gunicorn, driven in this process: the application, and its shared memory
 `arbiter`        gunicorn's arbiter, changed: the parent of the workers
 `reloads`        the steps of a reload, and its failure
 `reload_board`   the state of reloads, in memory that the workers share
-`successor`      the arbiter's end of a template
-`template`       a process with the code of now, which forks workers
+`successor`      a template, as the arbiter sees it
+`template`       the process that forks the workers after a reload
 `keeper`         the sockets and the memory of all sessions, in the arbiter
-`custody`        a worker's end of the channel to the keeper
+`custody`        the channel to the keeper, as a worker sees it
 `moves`          sessions that move from a worker that is replaced to a newer one
 `replacement`    a main process that replaces another: a deploy of another version
+`orphans`        the workers of a main process that was killed, and the main process in its place
 `handoff`        the messages between the arbiter and a template
 `tls`            TLS in the server: its certificate, and sockets that a call can take
 `worker`         gunicorn's worker and logger, changed
-`intake`         requests that have not arrived: their heads are read without a thread
+`intake`         requests that have not arrived whole: their heads are read without a thread
 `scoreboard`     the workers of one server, in memory that they share
 `host`           the gunicorn of a host application, in which a router is embedded
 `internals`      the undocumented parts of gunicorn that these modules use

@@ -17,15 +17,15 @@ FIRST: Final = 3
 """The descriptor of the first socket."""
 
 ADMIN: Final = "admin"
-"""The name (`FileDescriptorName=`) of the socket for the pages for administrators. Any other name is the main one."""
+"""The name (`FileDescriptorName=`) of the administrators' socket. A socket of any other name is the main one."""
 
 PAGES: Final = "main"
 
 
 def take(environ: MutableMapping[str, str] = os.environ) -> dict[str, socket.socket]:
-    """Take the sockets over, and return them by their use: `PAGES` or `ADMIN`. Empty where systemd passed none.
+    """Take the sockets over, and return them by their use: `PAGES` or `ADMIN`. If systemd passed none, return none.
 
-    The variables are removed, because a child process has no such sockets.
+    Remove systemd's environment variables, because a child process would not have these sockets.
 
     Raises:
         StartError: a descriptor is no listening TCP socket, or two of them have the same use.
@@ -62,10 +62,12 @@ def _check_kind(found: socket.socket) -> None:
 
 
 def check_address(listener: socket.socket, host: str) -> None:
-    """Check that a socket of systemd is no wider than the configured host, which the check of credentials judges.
+    """Check that a socket of systemd does not listen beyond the configured host.
+
+    The check that demands authentication trusts `host`, so a wider socket would evade it.
 
     Raises:
-        StartError: the socket listens beyond this machine, and the configuration says that it does not.
+        StartError: the socket listens beyond this machine, and `host` is an address of this machine alone.
     """
     address = listener.getsockname()[0]
     if is_loopback(host) and not is_loopback(address):

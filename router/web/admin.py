@@ -1,7 +1,7 @@
 """The pages for administrators on a separate address, with separate threads.
 
-The pages answer while every thread of the web server is busy. A supervisor whose probe got no answer would end the
-process, and with it every call. All workers accept from one listener.
+The pages answer even while every thread of the web server is busy. Otherwise a probe would get no answer, and the
+prober would end the process with all its calls. All workers accept from one listener.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REQUEST_S: Final = 5.0
 class AdminServer(socketserver.ThreadingMixIn, WSGIServer):
     """A server of one WSGI app on a listener that other processes may accept from, too.
 
-    The server runs until its process ends. Its threads are daemons, so the end of a worker waits for no probe.
+    The server runs until its process ends. Its threads are daemons, so a worker ends without waiting for a probe.
     """
 
     daemon_threads = True
@@ -39,7 +39,7 @@ class AdminServer(socketserver.ThreadingMixIn, WSGIServer):
         super().__init__(listener.getsockname()[:2], _Handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
-        # All workers wake for a connection, and one gets it.
+        # A connection wakes all workers, and only one of them gets it. The others must not block.
         listener.setblocking(False)
         self.server_name, self.server_port = listener.getsockname()[:2]
         self.setup_environ()
@@ -61,19 +61,19 @@ class AdminServer(socketserver.ThreadingMixIn, WSGIServer):
         return self._free.acquire(blocking=False)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve a connection. Runs on a thread for this connection alone."""
+        """Serve a connection, on a thread that serves only this connection."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._free.release()
 
     def handle_error(self, _request: Any, client_address: Any) -> None:
-        """Log a failure at debug level: its cause is a client that fell silent or is gone."""
+        """Log a failure at debug level, because its cause is a client that fell silent or is gone."""
         logger.debug("a request for the administrators' pages failed, from %s", client_address[0])
 
 
 class _Response(ServerHandler):
-    """The response of one request. A failure of the app is logged, and not printed."""
+    """The response to one request. It logs a failure of the app, and does not print it."""
 
     server_software = "switchboard"
 

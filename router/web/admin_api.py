@@ -1,4 +1,7 @@
-"""The verbs of an operator beyond single sessions, as JSON: upstreams, workers, drain, log level; and the overview."""
+"""The verbs of an operator that concern no single session: upstreams, workers, drain, log level; and the overview.
+
+All as JSON.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,7 @@ class Reload(NamedTuple):
 
 
 class Server(NamedTuple):
-    """The server around the router; its parts are None in an application that embeds the router."""
+    """The server around the router. In an application that embeds the router, its parts are None."""
 
     scoreboard: Scoreboard | None = None
     segments: Iterable[Segment] | None = None
@@ -73,7 +76,7 @@ class Server(NamedTuple):
     drain: Callable[[], None] | None = None
     """A function that begins the drain of the whole server."""
     reload: Reload | None = None
-    """None also where the system cannot start other code beside the present workers."""
+    """None without a server, and on a system that cannot start newer code beside the present workers."""
 
 
 Serve = Callable[[Environ], Response]
@@ -171,7 +174,7 @@ class _Api:
         if environ["REQUEST_METHOD"] != "POST":
             return _json(answer)
         ask()
-        # A reload that runs already began with older files.
+        # A reload that already runs may have read older files, so this request counts as the reload after it.
         return _json({**answer, "reload": state.finished + 1 + state.is_running}, HTTPStatus.ACCEPTED)
 
     def log_level(self, environ: Environ) -> Response:

@@ -1,4 +1,4 @@
-"""`/admin`: the page of an operator, and its files. The page has no data in itself: it reads `/admin/overview`.
+"""`/admin`: the page of an operator, and its files. The page itself contains no data: it reads `/admin/overview`.
 
 Its files are public, because a browser sends no credential for a script. A browser without a credential gets the page
 with status 401. The page then asks for a token.

@@ -1,4 +1,4 @@
-"""The WSGI app: WebSocket routes, health, readiness, pages. This module must not know what a message means."""
+"""The WSGI app: WebSocket routes, health, readiness, pages. This module must not know the meaning of a message."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from router.web.scoreboard import Scoreboard
 
 VERBOSE: Final = "verbose"
-"""The parameter of a health check that asks for the version, and for the code that resamples."""
+"""The parameter of a health check that asks for the version, and for the implementation of resampling."""
 
 
 class Router(upgrade.Router, wire.Router, grants.Router, metrics_page.Router, admin_api.Router, Protocol):
@@ -34,7 +34,7 @@ class Router(upgrade.Router, wire.Router, grants.Router, metrics_page.Router, ad
 
     @property
     def is_alive(self) -> bool:
-        """Whether the router can carry sessions at all."""
+        """Whether the router can carry sessions (now or after a pause)."""
 
     @property
     def front_routes(self) -> Iterable[FrontRoute]:
@@ -81,7 +81,8 @@ class Route(NamedTuple):
 
 
 EMBEDDED: Final = admin_api.Server()
-"""The server around an embedded router: none of ours, so the app reports on this process alone."""
+"""The server around an embedded router. It belongs to the host application, so the app reports on this process alone.
+"""
 
 
 def make_app(router: Router, server: admin_api.Server = EMBEDDED) -> WSGIApp:
@@ -100,7 +101,8 @@ def make_app(router: Router, server: admin_api.Server = EMBEDDED) -> WSGIApp:
     if config.admin_bind is None:
         routes |= _admin_routes(router, server)
     routes |= {route.path: Route(route.serve, route.methods) for route in router.front_routes}
-    # Its own server is reached under names of its own; a host application checks the names itself.
+    # Clients reach the router's own server under its configured names, so the gate checks them. A host application
+    # checks the names itself.
     return _app(routes, Gate(config, is_server=scoreboard is not None))
 
 
@@ -172,13 +174,13 @@ def _respond(routes: dict[str, Route], environ: Environ) -> Response:
 
 
 def _below(routes: dict[str, Route], path: str) -> Route | None:
-    """Return the route whose path ends with a slash and is a prefix of `path`; None where there is none."""
+    """Return the route whose path ends with a slash and is a prefix of `path`; None if there is none."""
     below = {prefix: route for prefix, route in routes.items() if prefix != "/" and prefix.endswith("/")}
     return next((route for prefix, route in below.items() if path.startswith(prefix)), None)
 
 
 def _may_see_details(router: Router, environ: Environ) -> bool:
-    """Whether a probe may learn more than a load balancer has to: pids, numbers of calls, problems."""
+    """Whether a probe may get facts that a load balancer does not need: pids, numbers of calls, problems."""
     if not router.is_authenticating:
         return True
     # A probe without a credential is no attempt to guess one.
@@ -211,7 +213,7 @@ def _readiness(router: Router, scoreboard: Scoreboard | None, environ: Environ) 
     except ProbeError as error:
         return Response(HTTPStatus.BAD_REQUEST, f"{error}\n")
     is_ready, reason = router.readiness()
-    # Whichever worker answers: another one that is ready would take the call.
+    # Any ready worker is enough, whichever worker answers this request, because that one would take the call.
     if not is_ready and scoreboard is not None and scoreboard.is_any_ready(time.monotonic()):
         is_ready, reason = True, "ready"
     if is_ready and most is not None and _least_load(router, scoreboard) > most:
@@ -226,7 +228,7 @@ def _readiness(router: Router, scoreboard: Scoreboard | None, environ: Environ) 
 
 
 def _least_load(router: Router, scoreboard: Scoreboard | None) -> float:
-    """Return the load of the worker that has the least: the server gives a new call to that one."""
+    """Return the smallest load of a worker, because the server gives new calls to the worker with that load."""
     least = scoreboard.least_used(time.monotonic()) if scoreboard is not None else None
     return router.load() if least is None else least
 

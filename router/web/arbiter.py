@@ -1,4 +1,4 @@
-"""gunicorn's arbiter, changed: it ends its workers by a drain, replaces them by newer code, and shoots a stopped one.
+"""gunicorn's arbiter, changed: it drains workers before they end, replaces them by newer code, kills a stopped one.
 
 The arbiter overrides methods that gunicorn does not document; `router.web.internals` lists them.
 """
@@ -46,18 +46,25 @@ REPEAT_S: Final = 0.25
 """Seconds until the arbiter repeats a signal to its workers, because a worker that was just forked may miss it."""
 
 STOPPED_S: Final = 2.0
-"""The seconds after which a stopped worker (SIGSTOP) is shot. A debugger stops a worker for less, or not at all."""
+"""The seconds after which a stopped worker (SIGSTOP) is killed. A debugger stops a worker for less, or not at all."""
 
 SILENT_S: Final = 30.0
-"""The seconds after which a worker that runs and writes no row is aborted, and later shot. The machine may be
-overloaded: such a worker is late, and its calls are better late than gone."""
+"""The seconds after which a worker that runs but writes no row is aborted, and later killed.
+
+The time is long because an overloaded machine delays a worker, and a delayed call is better than a lost one.
+"""
 
 LATE_S: Final = 3.0
-"""The seconds without a look after which the arbiter begins to watch its workers anew, because it stood still, too."""
+"""If the arbiter has not checked its workers for this many seconds, it stood still itself, and measures their silence
+anew.
+"""
 
+
+SPAWN_PAUSE_S: Final = 1.0
+"""After a worker that could not start, the arbiter waits this many seconds before it starts another."""
 
 REPLACES_NOTHING: Final = 1
-"""The exit status of a process that was to replace another, and could not."""
+"""The exit status of a process that was started to replace another one, and could not."""
 
 
 class Server(Protocol):
@@ -78,10 +85,19 @@ class Server(Protocol):
 
     @property
     def can_keep(self) -> bool:
-        """Whether a keeper runs, although a reload may bring the second worker."""
+        """Whether a keeper can run. It runs with a single worker, too, because a reload may add a second one."""
 
     def count_lost(self) -> None:
-        """Count a session of a dead worker that no other one continues."""
+        """Count a session of a dead worker that no other worker continues."""
+
+    def count_unkept(self) -> None:
+        """Count a session that continues, but that no other worker could continue."""
+
+    def begin_spawn(self) -> None:
+        """Forget the slot of the worker before."""
+
+    def undo_spawn(self) -> None:
+        """Give the slot of a worker back that was not forked."""
 
     @property
     def can_reload(self) -> bool:
@@ -98,7 +114,7 @@ class Server(Protocol):
 
 
 class Arbiter(GunicornArbiter):  # type: ignore[misc]
-    """The parent of the workers. Its process stays the same over all reloads, and so does its own code."""
+    """The parent of the workers. Its process and its own code stay the same over all reloads."""
 
     app: Server
     LISTENERS: list[Any]
@@ -108,34 +124,40 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         self._end_signals = 0
         self._ended_by = "a failure"
         self._template: Successor | None = None
-        """The template that `spawn_worker` forks, in place of this process."""
+        """The template whose fork becomes the next worker; None if `spawn_worker` forks this process."""
         self._looked_s = math.inf
         self._keeper: Keeper | None = None
         self.is_replaced = False
-        """Whether another main process serves, and this one ends with its last worker."""
+        """Whether another main process serves, so that this one ends with its last worker."""
         self._stopped_s: dict[int, float] = {}
         """The time at which each stopped worker was first seen as stopped."""
+        self._spawns_from_s = -math.inf
+        """The time at which the next worker may be started, after a worker could not start."""
         self._reloads = Reloads(self, app.launch, app.reload_board)
         super().__init__(app)
 
     def start(self) -> None:
-        """Start as gunicorn does, with the keeper where the sessions of a dead worker are continued."""
+        """Start as gunicorn does.
+
+        If the configuration wants the sessions of a dead worker continued, also start the keeper.
+        """
         super().start()
         if self.app.predecessor is None:
             self.app.await_replacement()
         if self.app.can_keep:
-            self._keeper = Keeper(self.app.peers.folder / custody.name_of(os.getpid()), self._fit, self.app.count_lost)
+            path = self.app.peers.folder / custody.name_of(os.getpid())
+            self._keeper = Keeper(path, self._fit, self.app.count_lost, self.app.count_unkept)
             self._wake, wakes = os.pipe()
             for end in (self._wake, wakes):
                 os.set_blocking(end, False)
             signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
 
     def _fit(self) -> list[int]:
-        """Return the workers that may continue the sessions of another."""
+        """Return the workers that may continue the sessions of another worker that has died."""
         return [pid for pid, serves in self._serving(lambda it: not it.is_retired).items() if serves]
 
     def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
-        """Wait for a signal, or for a word of a worker to the keeper."""
+        """Wait for a signal, or for a message of a worker to the keeper."""
         if self._keeper is None:
             return list(super().wait_for_signals(timeout))
         if self.SIG_QUEUE.empty():
@@ -158,14 +180,14 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         super().signal(sig, frame)
 
     def stop(self, graceful: bool = True) -> None:
-        """End the workers, which drain first. A second signal cuts the drain short, and a late worker is killed.
+        """Drain the workers, and end them. A second signal cuts the drain short, and a late worker is killed.
 
         gunicorn's own method ignores a second SIGTERM. It also signals a worker only once, perhaps before the worker
         has set its handlers.
         """
         drain_s = self.app.drain_s if graceful else 0.0
         logger.info("%s: %d workers drain for up to %g s", self._ended_by, len(self.WORKERS), drain_s)
-        # The scoreboard is also that of the main process that replaces this one, or that this one was to replace.
+        # While one main process replaces another, both use this scoreboard.
         if not self.is_replaced and self.app.predecessor is None:
             self.app.scoreboard.is_ending = True
         if self.app.replaceable is not None:
@@ -203,7 +225,10 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         super().kill_worker(pid, sig)
 
     def manage_workers(self) -> None:
-        """Keep the number of serving workers. gunicorn also counts draining workers, and would not replace them."""
+        """Keep the number of serving workers as configured.
+
+        gunicorn would count draining workers, too, and not replace them.
+        """
         self.app.follow_log_level()  # gunicorn calls this every second
         self._replace()
         if self.is_replaced or (self.app.replaceable is not None and self.app.replaceable.is_asked):
@@ -211,7 +236,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         self._reloads.advance()
         present = (it for it in self.WORKERS.values() if not it.is_retired and not it.is_on_trial)
         serving = sorted(present, key=lambda it: it.age)
-        for _ in range(self.num_workers - len(serving)):
+        for _ in range(self.num_workers - len(serving) if time.monotonic() >= self._spawns_from_s else 0):
             self._replace_worker()
         for worker in serving[: max(0, len(serving) - self.num_workers)]:
             self.kill_worker(worker.pid, signal.SIGTERM)
@@ -222,15 +247,23 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
             self.spawn_worker()
         except SuccessorError as error:
             logger.error("no worker is started: %s", error)  # noqa: TRY400 - `Reloads` starts another template
+        except OSError as error:  # no memory, process or descriptor is left: the next call tries again
+            logger.error("no worker is started: %s", error)  # noqa: TRY400 - the reason says all
 
     def spawn_worker(self) -> int:
-        """Fork a worker, from the template where there is one. Return its process id.
+        """Fork a worker, from the template if there is one. Return its process id.
 
         Raises:
+            OSError: no room, process or descriptor is left.
             SuccessorError: the template is gone.
         """
         if self._template is None:
-            return int(super().spawn_worker())
+            self.app.begin_spawn()
+            try:
+                return int(super().spawn_worker())
+            except OSError:
+                self.app.undo_spawn()
+                raise
         self.worker_age += 1
         worker = self.worker_class(
             self.worker_age, self.pid, self.LISTENERS, self.app, self.timeout / 2.0, self.cfg, self.log
@@ -249,7 +282,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
     def reap_workers(self) -> None:
         """Record the workers that have ended.
 
-        gunicorn's own method ends the server after a worker that could not start, although the worker was on trial.
+        gunicorn's own method ends the server if a worker cannot start. A worker on trial must not have that effect.
         """
         while True:
             try:
@@ -269,7 +302,11 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
             log("worker %d was sent %s", worker.pid, signal.Signals(-code).name)
         elif code:
             logger.error("worker %d exited with code %d", worker.pid, code)
-        if code in (self.WORKER_BOOT_ERROR, self.APP_LOAD_ERROR) and not worker.is_on_trial:
+        is_boot = code in (self.WORKER_BOOT_ERROR, self.APP_LOAD_ERROR)
+        # If a later worker fails, for example because of a full disk, the calls of the other workers must not end.
+        if is_boot and not worker.is_on_trial:
+            self._spawns_from_s = time.monotonic() + SPAWN_PAUSE_S
+        if is_boot and not (worker.is_on_trial or any(self._serving(lambda it: not it.is_retired).values())):
             raise HaltServer("a worker failed to start", code)
         worker.tmp.close()
         self.cfg.child_exit(self, worker)
@@ -277,9 +314,10 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
             self._keeper.note_end(worker.pid, has_died=code != 0)
 
     def murder_workers(self) -> None:
-        """Kill workers that stand still, that say nothing for long, or that are late with their end."""
+        """Kill workers that stand still, that have written no row for long, or that end too late."""
         now_s = time.monotonic()
-        # After a pause of this process, say of the whole machine, no worker had the time to say anything.
+        # If this process stood still, perhaps with the whole machine, the workers had no time to write their rows
+        # either.
         if now_s - self._looked_s > LATE_S:
             self._stopped_s.clear()
         stood_still = now_s - self._looked_s > LATE_S
@@ -305,7 +343,10 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
     # Reloads.
 
     def handle_hup(self) -> None:
-        """Reload after SIGHUP. With TLS only renew the certificate, which cuts no call, unless an operator asks."""
+        """Reload after SIGHUP.
+
+        With TLS only renew the certificate, which ends no call, unless an operator asked for a reload.
+        """
         board = self.app.reload_board
         if self.is_replaced:
             logger.warning("SIGHUP: another main process serves")
@@ -329,7 +370,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         return pid
 
     def trial(self) -> dict[int, bool]:
-        """Return the living workers on trial, each with whether it serves."""
+        """Return the workers on trial that live, by process id. The value says whether the worker serves."""
         return self._serving(lambda it: it.is_on_trial and not it.is_retired)
 
     def _serving(self, is_meant: Callable[[Any], bool]) -> dict[int, bool]:
@@ -337,7 +378,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         return {pid: pid in serving for pid, it in self.WORKERS.items() if is_meant(it)}
 
     def adopt_trial(self, ready: Ready) -> None:
-        """Count the workers on trial as the present ones, and retire all others."""
+        """Make the workers on trial the present ones, and retire all others."""
         tried = [it.age for it in self.WORKERS.values() if it.is_on_trial and not it.is_retired]
         self.app.reload_board.least_age = min(tried, default=0)
         for pid, worker in list(self.WORKERS.items()):
@@ -356,10 +397,12 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
     # Another main process.
 
     def _replace(self) -> None:
-        """Take the next step of a replacement, of this main process or by it.
+        """Take the next step of a replacement: this process replaces another main process, or another one replaces it.
 
         Raises:
-            HaltServer: this process has been replaced, and its last worker has ended; or it cannot replace another.
+            HaltServer: another process has replaced this one, and the last worker here has ended; or this process
+                cannot
+                replace the other.
         """
         if self.app.predecessor is not None:
             self._take_over(self.app.predecessor)
@@ -405,7 +448,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a process is stopped by a signal or a debugger. False where the system does not tell."""
+    """Whether a process is stopped by a signal or a debugger. False if the system does not report it."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:

@@ -1,4 +1,4 @@
-"""The banner at the start: the addresses, the upstream, and a frame around it when that is the simulator."""
+"""The banner at the start: the addresses, the upstream, in a frame if it is the simulator."""
 
 from __future__ import annotations
 
@@ -71,19 +71,19 @@ def simulator_lines(config: RouterConfig) -> tuple[str, ...]:
 
 
 def voice_advice(config: RouterConfig) -> str | None:
-    """Return what to install so that the embedded simulator understands speech, or None where nothing is missing."""
+    """Return what to install so that the embedded simulator understands speech, or None if nothing is missing."""
     if config.upstream != "simulator":
         return None
     if not config.simulator_voice:
         return "The simulator's voice is switched off: it understands no speech."
-    # Here, because a router with an upstream needs none of it.
+    # Imported here, because only a router with a simulator needs the module.
     from router.simulator.speech.installed import voice_support  # noqa: PLC0415
 
     return voice_support().advice
 
 
 def describe_upstreams(config: RouterConfig) -> str:
-    """Return the upstreams in a line: URLs without any secret, models, and whether each has a key."""
+    """Return the upstreams in one line: URLs without any secret, models, and whether each upstream has a key."""
     if config.upstream == "simulator":
         return "simulator, embedded"
     return "; else ".join(_describe(config, it) for it in config.all_upstreams())

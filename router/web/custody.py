@@ -1,4 +1,4 @@
-"""A worker's end of the channel to the keeper: the sockets and the memory of its sessions, and sessions of the dead."""
+"""A worker's channel to the keeper: the worker hands sockets and memory over, and gets the sessions of dead workers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from actors.messages import ClientAdopted
 from router.keeping import Recovered, recovered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from actors.connections.base import Connection, ConnectionLimits
     from actors.connections.shelf import Shelf
@@ -34,13 +34,17 @@ DROP: Final = b"d"
 ADOPT: Final = b"a"
 PASS: Final = b"p"
 LOSE: Final = b"l"
-"""The first bytes of packets. `ARENA` brings the memory of a worker, and `HOLD` a session in it.
+"""The first byte of a packet is its kind.
 
-`PASS` says that a worker does not adopt a session, and `LOSE` that a worker shall end one.
+`ARENA` brings the memory of a worker, and `HOLD` a session in it. `PASS` says that a worker does not adopt a session.
+`LOSE` says that a worker has to end a session.
 """
 
 LAST_WORD_S: Final = 2.0
-"""The longest time in seconds in which the client of a lost session reads its last words and hangs up."""
+"""The longest time in seconds in which the client of a lost session reads its last messages and closes."""
+
+PAUSE_S: Final = 0.25
+"""A worker without a free descriptor waits this many seconds, before the keeper asks it again."""
 
 _RECEIVE_BYTES: Final = 64 * 1024
 
@@ -49,8 +53,15 @@ BOTH: Final = 2
 
 
 def name_of(arbiter: int) -> str:
-    """Return the name of a keeper's socket: one main process may replace another, and both have a keeper."""
+    """Return the name of a keeper's socket.
+
+    It contains the arbiter's id, because two main processes may have a keeper each.
+    """
     return f"keeper-{arbiter}"
+
+
+class ExhaustedError(Exception):
+    """This worker has no free descriptor for a session."""
 
 
 class Place(NamedTuple):
@@ -61,7 +72,7 @@ class Place(NamedTuple):
 
 
 class Router(Protocol):
-    """The part of a router that continues the sessions of the dead."""
+    """The part of a router that continues the sessions of dead workers."""
 
     def adopt(
         self, data: bytes, connection: Connection, adopted: ClientAdopted, *, journal: Iterable[str | bytes]
@@ -69,7 +80,7 @@ class Router(Protocol):
         """Continue a session that another process carried, and return its id."""
 
     def count_adoption(self, data: bytes, *, is_suspect: bool) -> bytes:
-        """Return the value of such a session, which counts this adoption."""
+        """Return the value of a session that a dead worker carried, with this adoption counted in it."""
 
     def give_up(self, data: bytes, connection: Connection) -> None:
         """Close the connection of a client whose session no process continues, with an `Error`. Count the session."""
@@ -77,8 +88,11 @@ class Router(Protocol):
     def count_lost(self) -> None:
         """Count a session that no process continues."""
 
+    def count_unkept(self) -> None:
+        """Count a session that continues here, but that no other process could continue."""
+
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
-        """Return the limits of the client's connection of such a session."""
+        """Return the limits of the client's connection of a session that another process carried."""
 
 
 class Custody:
@@ -92,6 +106,7 @@ class Custody:
         self._orders: queue.SimpleQueue[tuple[bytes, tuple[int, ...]] | None] = queue.SimpleQueue()
         self._orders.put((ARENA, (os.dup(self.arena.descriptor),)))
         self._pool = ThreadPoolExecutor(8, "adoption")
+        self._is_ending = threading.Event()
         targets = (self._send_orders, self._receive)
         self._threads = [threading.Thread(target=it, name="custody", daemon=True) for it in targets]
         for thread in self._threads:
@@ -103,6 +118,7 @@ class Custody:
             descriptor = os.dup(connection.duplicate())
         except OSError as error:
             logger.warning("session %s does not outlive this process: %s", session_id, error)
+            self._router.count_unkept()
             return
         self._orders.put((HOLD + f"{session_id} {shelf.at} {shelf.serial}".encode(), (descriptor,)))
 
@@ -112,10 +128,11 @@ class Custody:
 
     def close(self) -> None:
         """Adopt no session any more."""
+        self._is_ending.set()
         self._pool.shutdown(wait=True)
 
     def end(self) -> None:
-        """Send the last orders, and end the channel."""
+        """Send the orders that wait, and close the channel."""
         self._orders.put(None)
         self._threads[0].join()
         with contextlib.suppress(OSError):
@@ -143,11 +160,13 @@ class Custody:
             session_id, at, serial = packet[1:].decode().split()
             if len(descriptors) != BOTH:
                 logger.error("session %s is left to another worker: this one has no descriptor left", session_id)
+                # Wait, because a keeper without another worker asks this one again at once.
+                self._is_ending.wait(PAUSE_S)
                 self._refuse(session_id, descriptors)
                 continue
             try:
                 self._pool.submit(handle, session_id, Place(int(at), int(serial)), *descriptors)
-            except RuntimeError:  # this worker is on its way out, and another one is fitter
+            except RuntimeError:  # this worker is ending, and another one can adopt the session
                 self._refuse(session_id, descriptors)
 
     def _refuse(self, session_id: str, descriptors: list[int]) -> None:
@@ -159,38 +178,52 @@ class Custody:
         self._orders.put((PASS + session_id.encode(), ()))
 
     def _adopt(self, session_id: str, place: Place, sock_fd: int, arena_fd: int) -> None:
-        with socket.socket(fileno=sock_fd) as sock, contextlib.closing(Arena(arena_fd)) as arena:
+        with socket.socket(fileno=sock_fd) as sock:
             found = None
             try:
-                found = recovered(arena, *place, *counted(sock))
+                with _mapped(arena_fd) as arena:
+                    found = recovered(arena, *place, *counted(sock))
                 self._continue(sock, found)
                 logger.info("session %s was taken over from a dead worker", session_id)
             except GoneError:
                 logger.info("session %s had ended before its worker died", session_id)
                 self.drop(session_id)
-            except HandshakeRefused:  # this worker has begun to go away meanwhile
+            except HandshakeRefused:  # meanwhile this worker has begun to end
+                self._pass_on(session_id)
+            except ExhaustedError as error:
+                logger.error("session %s is left to another worker: %s", session_id, error)  # noqa: TRY400 - no bug
+                self._is_ending.wait(PAUSE_S)
                 self._pass_on(session_id)
             except Exception:
                 logger.exception("session %s ends: it cannot be continued", session_id)
                 self._end(session_id, sock, found)
 
     def _lose(self, session_id: str, place: Place, sock_fd: int, arena_fd: int) -> None:
-        """End a session that has killed several workers, without a look into its value that another adoption takes."""
-        with socket.socket(fileno=sock_fd) as sock, contextlib.closing(Arena(arena_fd)) as arena:
+        """End a session that has killed several workers.
+
+        Do not read its value as an adoption does, because that may kill again.
+        """
+        with socket.socket(fileno=sock_fd) as sock:
             found = None
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, ExhaustedError), _mapped(arena_fd) as arena:
                 found = recovered(arena, *place, *counted(sock))
             self._end(session_id, sock, found)
 
     def _end(self, session_id: str, sock: socket.socket, found: Recovered | None) -> None:
-        """End a session typed, where it is known which bytes its client has got. Without that only the stream ends."""
-        if found is not None:
-            self._router.give_up(found.value, KeptConnection.continued(sock.dup(), b"", found.unsent))
+        """End a session with an `Error` if it is known which bytes its client has got.
+
+        Otherwise only end the stream.
+        """
+        own = None
+        with contextlib.suppress(OSError):  # without a free descriptor only the stream ends
+            own = sock.dup() if found is not None else None
+        if found is not None and own is not None:
+            self._router.give_up(found.value, KeptConnection.continued(own, b"", found.unsent))
         else:
             self._router.count_lost()
         with contextlib.suppress(OSError):
             sock.shutdown(socket.SHUT_WR)
-            # To close a socket with unread input would reset it, and the client would not receive its last words.
+            # Closing a socket with unread input resets it, and the client would not receive its last messages.
             sock.settimeout(LAST_WORD_S)
             until_s = time.monotonic() + LAST_WORD_S
             while sock.recv(_RECEIVE_BYTES) and time.monotonic() < until_s:
@@ -202,6 +235,26 @@ class Custody:
     def _continue(self, sock: socket.socket, found: Recovered) -> None:
         value = self._router.count_adoption(found.value, is_suspect=found.died_in_step)
         limits = self._router.limits_of_value(found.value)
-        connection = KeptConnection.continued(sock.dup(), found.unread, found.unsent, limits)
+        try:
+            ours = sock.dup()
+        except OSError as error:
+            raise ExhaustedError(str(error)) from error
+        connection = KeptConnection.continued(ours, found.unread, found.unsent, limits)
         adopted = ClientAdopted(is_planned=False, sent_bytes=found.sent_bytes, words=found.words)
         self._router.adopt(value, connection, adopted, journal=found.journal)
+
+
+@contextlib.contextmanager
+def _mapped(descriptor: int) -> Iterator[Arena]:
+    """Map the memory of a dead worker.
+
+    Raises:
+        ExhaustedError: no descriptor is left.
+    """
+    try:
+        arena = Arena(descriptor)
+    except OSError as error:
+        os.close(descriptor)
+        raise ExhaustedError(str(error)) from error
+    with contextlib.closing(arena):
+        yield arena

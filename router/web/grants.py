@@ -1,6 +1,7 @@
 """The routes that give short-lived tokens: Deepgram's `/v1/auth/grant`, and OpenAI's `/v1/realtime/client_secrets`.
 
-An application's server calls a route with its lasting credential, by the vendor's SDK. It gives the token to a browser.
+The server of an application calls a route through the vendor's SDK, with its lasting credential. It gives the token to
+a browser.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def routes(router: Router) -> dict[str, Callable[[Environ], Response]]:
 
 
 def _grant(router: Router, environ: Environ) -> Response:
-    # The credential first: a stranger's body holds no thread.
+    # Check the credential first, so that the body of an unknown client holds no thread.
     principal = router.identify(environ)
     body = _body(environ)
     token, ttl_s = router.grant(principal, _seconds(body, "ttl_seconds", GRANT_S), is_single_use=_is_single_use(body))
@@ -95,7 +96,7 @@ _OF_THE_SERVER: Final = frozenset({"type", "object", "id", "expires_at", "client
 
 
 def _session(body: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the configuration that a secret is bound to, or None."""
+    """Return the configuration to which a secret is bound, or None."""
     session = body.get("session")
     if session is None:
         return None
@@ -112,7 +113,7 @@ def _is_single_use(body: dict[str, Any]) -> bool:
 
 
 def _check_session(policy: Policy, session: object) -> None:
-    """Refuse a session that the policy would deny in a later `session.update`, so that a mistake shows at once."""
+    """Refuse a session that the policy would deny in a `session.update`. So a mistake shows now and not in the call."""
     judged = policy.client_event({"type": "session.update", "session": session}) if session is not None else None
     if isinstance(judged, Denied):
         raise HandshakeRefused(HTTPStatus.FORBIDDEN, judged.sentence)
@@ -132,7 +133,7 @@ def _body(environ: Environ) -> dict[str, Any]:
 
 
 def _has_body(environ: Environ) -> bool:
-    # A server without a length would wait for the end of the connection.
+    # Without a length, some servers would read until the connection ends.
     return environ.get("CONTENT_LENGTH") not in (None, "", "0") or environ.get("wsgi.input_terminated", False)
 
 

@@ -13,21 +13,21 @@ from typing import Final
 import msgspec
 
 VARIABLE: Final = "SWITCHBOARD_TEMPLATE"
-"""The variable of the environment with the descriptor of a template's channel."""
+"""The environment variable with the descriptor of a template's channel."""
 
 MAX_PACKET_BYTES: Final = 65536
 
 
 class Handoff(msgspec.Struct, kw_only=True, tag="handoff"):
-    """The parts of a running server, as numbers of descriptors and as paths. The template's first message."""
+    """The parts of a running server, as numbers of descriptors and as paths. It is the first message to a template."""
 
     arbiter: int
     """The process id of the arbiter."""
     listener: int
     admin: int | None = None
-    """The listener of the pages for administrators, on an address of their own."""
+    """The listener of the pages for administrators, if they have a separate address."""
     stderr: int
-    """The error stream of the server. The template's own is a file until it has started."""
+    """The error stream of the server. Until the template has started, its own error stream is a file."""
     slots: int
     """The number of slots for workers."""
     peers: str
@@ -37,7 +37,7 @@ class Handoff(msgspec.Struct, kw_only=True, tag="handoff"):
 
 
 class Ready(msgspec.Struct, kw_only=True, tag="ready"):
-    """The template has imported and checked everything, and can be forked."""
+    """The report that the template has imported and checked everything, and can be forked."""
 
     workers: int
     """The configured number of workers."""
@@ -69,13 +69,13 @@ def send(channel: socket.socket, message: Message) -> None:
 
 
 def receive(channel: socket.socket) -> Message | None:
-    """Receive a message; return None where the other process has gone."""
+    """Receive a message; return None if the other process has gone."""
     packet = channel.recv(MAX_PACKET_BYTES)
     return _decoder.decode(packet) if packet else None
 
 
 def inherited() -> tuple[socket.socket, Handoff] | None:
-    """Return a template's channel and its handoff; None in a process that an operator started."""
+    """Return a template's channel and its handoff; None in a process that is no template."""
     descriptor = os.environ.pop(VARIABLE, None)
     if descriptor is None:
         return None

@@ -1,7 +1,7 @@
-"""The gunicorn of a host application, in which a router is embedded: the end of its worker, and the time until then.
+"""The gunicorn of a host application that embeds a router: whether its worker ends, and how much time remains then.
 
-gunicorn notifies an application of neither fact, and does not wait for sockets that were handed over. The router reads
-both facts from the worker object, which it finds as the owner of the process's signal handlers.
+gunicorn does not report these two facts to an application, and does not wait for sockets that were handed over. The
+router reads both from the worker object. It finds that object as the owner of the process's signal handlers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ logger = logging.getLogger(__name__)
 POLL_S: Final = 0.25
 
 WORKER_SIGNALS: Final = (signal.SIGTERM, signal.SIGQUIT, signal.SIGABRT, signal.SIGUSR1)
-"""Signals that a worker handles. One of them suffices, because an application may have replaced some handlers."""
+"""Signals that a worker handles.
+
+One handler is enough to find the worker, because an application may have replaced others.
+"""
 
 RESERVE_S: Final = 3.0
 """The seconds of a worker's time-out that remain for close handshakes, and for the interval of `watch`."""
@@ -40,9 +43,10 @@ class Host:
         return not self._worker.alive
 
     def drain_s(self, configured_s: float) -> float:
-        """Return the seconds for a drain: `configured_s`, or less where gunicorn kills the worker earlier.
+        """Return the seconds for a drain: `configured_s`, or less if gunicorn kills the worker earlier.
 
-        `--graceful-timeout` counts from the signal; `--timeout` from the worker's last sign of life, which is later.
+        `--graceful-timeout` counts from the signal, and `--timeout` from the worker's last sign of life, which is
+        later.
         """
         cfg = self._worker.cfg
         # 0 switches a time-out off.

@@ -29,26 +29,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 REQUEST_S: Final = 10.0
-"""Seconds for a whole request, head and body, from its first byte. The time of a TLS handshake counts."""
+"""Seconds for a whole request, head and body, from its first byte. The time of a TLS handshake counts, too."""
 
 DRAIN_S: Final = 0.05
-"""Seconds for the rest of a body that the response did not need. If the rest is later, the connection closes."""
+"""Seconds for the rest of a body that the response did not need.
+
+If the rest takes longer, the router closes the connection.
+"""
 
 LINGER_S: Final = 2.0
-"""Seconds in which a client may close after the last response. An earlier close on this side may cut that response."""
+"""Seconds in which a client may close after the last response.
+
+If the router closed earlier, the client might not receive the whole response.
+"""
 
 SEND_S: Final = 10
-"""The longest time in seconds for which one write of a response may make no progress."""
+"""The longest time in seconds in which a write of a response may make no progress."""
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_WAITING: Final = 2048
-"""The most connections without a whole head. Beyond it the oldest connection of the address with the most is closed."""
+"""The most connections without a whole head.
+
+Beyond it, the address with the most such connections loses its oldest one.
+"""
 MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
 """The most bytes of all unfinished heads. Beyond it a connection is closed as for `MAX_WAITING`."""
 
 _READ_BYTES: Final = 16 * 1024
 _END: Final = b"\r\n\r\n"
-"""The end of a head for gunicorn's parser, too. For a head that it found unfinished, the parser would hold a thread."""
+"""The end of a head. It is an end for gunicorn's parser, too: otherwise the parser would wait, and hold a thread."""
 _PROXY_V2: Final = b"\r\n\r\n\x00\r\nQUIT\n"
 _PROXY_V2_HEAD: Final = 16
 _HEALTH: Final = re.compile(rb"(?m)^(?:GET|HEAD) (?:%s|%s)[ ?]" % (HEALTH_PATH.encode(), READY_PATH.encode()))
@@ -61,7 +70,7 @@ class Kind(enum.Enum):
     """The kinds of requests, each with separate threads."""
 
     HEALTH = enum.auto()
-    """A probe without a credential. The probe waits for no hook, and its response fits into every buffer."""
+    """A health check without a credential. It waits for no hook, and its response fits into every buffer."""
     UPGRADE = enum.auto()
     """The beginning of a call."""
     OTHER = enum.auto()
@@ -76,9 +85,10 @@ def kind_of(head: bytes) -> Kind:
 
 
 def end_of_head(received: bytes | bytearray, known: int = 0) -> int:
-    """Return the number of bytes up to the end of a head; 0 while it is not whole.
+    """Return the number of bytes up to the end of a head; 0 while the head is incomplete.
 
-    The caller knows that the first `known` bytes contain no end, so a head that arrives byte by byte is searched once.
+    The first `known` bytes contain no end, as the caller knows. So a head that arrives byte by byte is searched only
+    once.
     """
     start = 0
     if received[:12] == _PROXY_V2[: len(received[:12])] and len(received) > 1:
@@ -129,7 +139,7 @@ class _Arriving:
 
 
 class Intake:
-    """The connections of one worker that wait for a head. The thread of the worker's loop calls every method.
+    """The connections of one worker that wait for a head. Only the thread of the worker's loop may call its methods.
 
     Args:
         poller: the worker's selector.
@@ -141,7 +151,7 @@ class Intake:
         self._poller = poller
         self._on_whole = on_whole
         self._on_lost = on_lost
-        # Dictionaries as ordered sets: in each the first is the first to be late.
+        # Dictionaries serve as ordered sets: the first entry of each has the earliest deadline.
         self._silent: dict[_Arriving, None] = {}
         self._started: dict[_Arriving, None] = {}
         self._closing: dict[_Arriving, None] = {}
@@ -167,10 +177,10 @@ class Intake:
         self._make_room()
 
     def linger(self, conn: Any) -> None:
-        """Close a connection once its client has closed, or after `LINGER_S`.
+        """Close a connection when its client has closed it, and at the latest after `LINGER_S`.
 
-        gunicorn's own method would make the loop wait for the client. A connection whose socket was handed
-        over holds a dead socket, and is closed at once.
+        gunicorn's own method would make the loop wait for the client. A connection whose socket was handed over holds a
+        dead socket, and is closed at once.
         """
         arriving = _Arriving(conn, time.monotonic() + LINGER_S)
         self._closing[arriving] = None
@@ -226,7 +236,8 @@ class Intake:
         except (BlockingIOError, ssl.SSLWantReadError):
             pass
         except ssl.SSLWantWriteError:
-            # A handshake is smaller than the buffer of a socket: a client that leaves no room for it is no client.
+            # A handshake is smaller than the send buffer of a socket, so a client whose buffer is full follows no
+            # protocol.
             self._lose(arriving)
         except (OSError, ValueError):
             self._lose(arriving)
@@ -254,7 +265,7 @@ class Intake:
                     conn.sock.send(_TOO_LARGE)
                 self._lose(arriving)
                 return
-            # A plain socket keeps the bytes behind the head: they may be the first frames of a session.
+            # A plain socket keeps the bytes after the head: they may be the first frames of a session.
             data = conn.sock.recv(_READ_BYTES, 0 if conn.cfg.is_ssl else socket.MSG_PEEK)
             if not data:
                 self._lose(arriving)

@@ -1,7 +1,7 @@
 """The undocumented parts of gunicorn that the router uses: one list, and a check that the installed version has them.
 
-gunicorn documents its settings, its server hooks and the class of a worker, and not the parts below. A version without
-one of them would fail in the middle of a call, or never call a method that `worker` overrides.
+gunicorn documents its settings, its server hooks and the class of a worker, but not the parts below. Without one of
+them the router would fail during a call, or gunicorn would never call a method of `worker`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ WORKER: Final = Parts(
     place="ThreadWorker",
     names=(
         "_cap_keepalive _keepalive_after accept enqueue_req finish_request handle handle_exit handle_quit handle_usr1 "
-        "init_process init_signals murder_pending notify run wait_for_and_dispatch_events"
+        "init_process init_signals is_parent_alive murder_pending notify run set_accept_enabled "
+        "wait_for_and_dispatch_events"
     ),
 )
 WORKER_SETS: Final = Parts(
@@ -54,7 +55,9 @@ WORKER_SETS: Final = Parts(
     names="keepalived_conns max_keepalived method_queue nr_conns poller tpool worker_connections",
 )
 ANY_WORKER_SETS: Final = Parts(
-    module="gunicorn.workers.base", place="Worker.__init__", names="aborted age alive app booted cfg pid tmp"
+    module="gunicorn.workers.base",
+    place="Worker.__init__",
+    names="aborted age alive app booted cfg pid ppid sockets tmp",
 )
 CONNECTION: Final = Parts(module="gunicorn.workers.gthread", place="TConn", names="close init")
 CONNECTION_SETS: Final = Parts(
@@ -98,7 +101,7 @@ HOST: Final = (ANY_WORKER_SETS,)
 
 
 def problem(parts: Iterable[Parts]) -> str:
-    """Return a sentence that names the missing parts and the remedy; empty where the installed gunicorn has all."""
+    """Return a sentence that names the missing parts and the remedy; empty if the installed gunicorn has all."""
     missing = [name for each in parts for name in _missing(each)]
     if not missing:
         return ""

@@ -1,6 +1,6 @@
 """The keeper, in the arbiter: duplicates of the sockets of all clients, and the memory of their sessions.
 
-It reads no session. When a worker dies, each of its sessions goes to a living one.
+The keeper does not read the sessions. When a worker dies, it gives each session of that worker to a living one.
 """
 
 from __future__ import annotations
@@ -28,16 +28,24 @@ MOST_HANDED: Final = 2
 """The most workers that a session may kill, one after the other."""
 
 MOST_ROUNDS: Final = 1000
-"""The most looks of one poll: a worker that speaks without end must not stop the arbiter."""
+"""The most turns of the loop in one poll, so that a worker that sends without end cannot stop the arbiter."""
 
 TRIAL_S: Final = 3.0
-"""The longest time in seconds in which a worker tries a single session, before it gets the next one."""
+"""The longest time in seconds for which the keeper waits for a worker with a suspect session, before it gives the
+worker another one.
+"""
+
+DEAF_S: Final = 0.5
+"""If no descriptor is left, the keeper accepts no worker for this many seconds."""
 
 _CREDENTIALS: Final = struct.Struct("3i")
 
 
 class Memory:
-    """The memory of a worker, by its descriptor. It is there as long as the worker lives, or one of its sessions."""
+    """The memory of a worker, by its descriptor.
+
+    It exists while the worker lives, or while one of its sessions does.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -54,13 +62,15 @@ class Held(NamedTuple):
     """The client's socket."""
     memory: Memory
     place: bytes
-    """The place in the memory, as the worker says it."""
+    """The place of the session in that memory, as the worker sent it."""
     handed: int = 0
-    """The workers that got the session, and died before they stored a record of it."""
+    """The number of workers that got the session, and died before they stored a record of it."""
+    passed_by: int = 0
+    """The last worker that did not take the session. The next attempt is with another worker, if there is one."""
 
 
 class Trial(NamedTuple):
-    """A session that may kill its worker."""
+    """A session that is suspected of killing its worker."""
 
     session_id: str
     until_s: float
@@ -70,11 +80,20 @@ NO_TRIAL: Final = Trial("", -math.inf)
 
 
 class Keeper:
-    """The channels to all workers. On the arbiter's thread."""
+    """The channels to all workers. Only the arbiter's thread may call its methods."""
 
-    def __init__(self, path: Path, fit: Callable[[], Iterable[int]], note_lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        fit: Callable[[], Iterable[int]],
+        note_lost: Callable[[], None],
+        note_unkept: Callable[[], None],
+    ) -> None:
         self._fit = fit
         self._note_lost = note_lost
+        self._note_unkept = note_unkept
+        self._deaf_until_s = -math.inf
+        """The time until which no worker is accepted, because this process has no descriptor left."""
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(str(path))
         self._listener.listen(64)
@@ -84,16 +103,19 @@ class Keeper:
         self._held: dict[str, Held] = {}
         self._orphans: list[str] = []
         self._trials: dict[int, Trial] = {}
-        """The session that each worker tries, because a worker died before with sessions on their way."""
+        """The session that each worker tries alone, because a worker died while it adopted several sessions."""
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
 
     def fileno(self) -> int:
-        """Return the descriptor that is readable when a worker says something."""
+        """Return the descriptor that is readable when a worker has sent a message."""
         return self._selector.fileno()
 
     def poll(self) -> None:
-        """Handle what the workers have said."""
+        """Handle the messages that the workers have sent."""
+        if self._deaf_until_s > 0 and time.monotonic() > self._deaf_until_s:
+            self._deaf_until_s = -math.inf
+            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         for _ in range(MOST_ROUNDS):
             events = self._selector.select(0)
             for key, _ in events:
@@ -104,8 +126,11 @@ class Keeper:
             self._give_away()
 
     def note_end(self, pid: int, *, has_died: bool) -> None:
-        """Give the sessions of a worker that has died to others, and forget those of a worker that ended by itself."""
-        self.poll()  # the last words of the dead are still in its channel
+        """Give the sessions of a worker that has died to other workers.
+
+        Forget those of a worker that ended in order.
+        """
+        self.poll()  # the channel may still hold messages of the dead worker
         channel = self._channels.pop(pid, None)
         if channel is not None:
             self._selector.unregister(channel)
@@ -143,10 +168,13 @@ class Keeper:
                 logger.error("session %s is shut: its end has killed a worker, too", session_id)
                 self._give_up(session_id)
             elif not held.handed:
-                self._hand(session_id, held, next(turns))
+                chosen = next(turns)
+                self._hand(session_id, held, next(turns) if chosen == held.passed_by else chosen)
             else:
-                # One after the other, because it may have killed a worker: that one had others on their way, too.
-                free = [pid for pid in fit if now_s > self._trials.get(pid, NO_TRIAL).until_s]
+                # Give out such sessions one after the other, because any of those that the dead worker was adopting may
+                # have killed it.
+                others_first = sorted(fit, key=held.passed_by.__eq__)
+                free = [pid for pid in others_first if now_s > self._trials.get(pid, NO_TRIAL).until_s]
                 if free:
                     self._trials[free[0]] = Trial(session_id, now_s + TRIAL_S)
                     self._hand(session_id, held, free[0])
@@ -176,6 +204,9 @@ class Keeper:
             channel, _ = self._listener.accept()
         except OSError as error:  # no descriptor is left
             logger.error("the keeper cannot hear a worker: %s", error)  # noqa: TRY400 - the reason says all
+            # Stop listening, because the waiting worker would wake this process again and again.
+            self._selector.unregister(self._listener)
+            self._deaf_until_s = time.monotonic() + DEAF_S
             return
         channel.setblocking(False)
         pid = _CREDENTIALS.unpack(channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[0]
@@ -190,7 +221,7 @@ class Keeper:
         except OSError:
             packet, descriptors = b"", []
         if not packet:
-            # Its sessions wait for the arbiter, which knows when the process is dead.
+            # The sessions of this worker wait until the arbiter knows that its process is dead.
             self._selector.unregister(channel)
             channel.close()
             self._channels.pop(pid, None)
@@ -199,21 +230,30 @@ class Keeper:
         session_id = name.decode()
         self._end_trial(pid, session_id)
         if packet[:1] == ARENA:
-            self._memories[pid] = Memory(descriptors[0])
-        elif packet[:1] == HOLD and not descriptors:
-            # This process has no descriptor left.
+            self._note_memory(pid, descriptors)
+        elif packet[:1] == HOLD and not (descriptors and pid in self._memories):
+            # This process has no descriptor left, or had no descriptor for the memory of the worker.
             logger.error("session %s does not outlive its worker: its socket did not arrive", session_id)
+            for descriptor in descriptors:
+                os.close(descriptor)
             self._forget(session_id)
+            self._note_unkept()
         elif packet[:1] == HOLD:
             self._forget(session_id)
             self._held[session_id] = Held(pid, descriptors[0], self._memories[pid], place)
         elif packet[:1] == PASS and session_id in self._held and self._held[session_id].pid == pid:
-            # The worker did not touch it.
+            # That worker has not begun with the session, so the session did not kill it.
             held = self._held[session_id]
-            self._held[session_id] = held._replace(pid=0, handed=held.handed - 1)
+            self._held[session_id] = held._replace(pid=0, handed=held.handed - 1, passed_by=pid)
             self._orphans.append(session_id)
         elif packet[:1] == DROP and session_id in self._held and self._held[session_id].pid == pid:
             self._forget(session_id)
+
+    def _note_memory(self, pid: int, descriptors: list[int]) -> None:
+        if descriptors:
+            self._memories[pid] = Memory(descriptors[0])
+        else:
+            logger.error("no session outlives worker %d: its memory did not arrive", pid)
 
     def _give_up(self, session_id: str) -> None:
         self._note_lost()

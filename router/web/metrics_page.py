@@ -29,7 +29,7 @@ class Router(Protocol):
 
 
 def metrics_route(router: Router, segments: Iterable[Segment] | None) -> Callable[[Environ], Response]:
-    """Return the function that serves the page. Without shared segments the page shows this process alone."""
+    """Return the function that serves the page. Without shared segments the page shows only this process."""
 
     def serve(environ: Environ) -> Response:
         router.sample_metrics()

@@ -2,8 +2,8 @@
 
 Each worker listens on a Unix socket in the folder of the workers, which only this user can enter. A connection carries
 one session, in two steps. The announcement lets the newer worker dial the session's next upstream, while the older one
-serves the client. Then the session itself follows: its value, the bytes of its client's stream that are on the way, and
-the client's socket. Each step has an answer. Where no worker takes the session over, the client gets close code 1012.
+serves the client. Then the session itself follows: its value, the unread and unsent bytes of its client's stream, and
+the client's socket. Each step has an answer. If no worker takes the session over, the client gets close code 1012.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SUFFIX: Final = ".moves-2"
-"""The number is that of the messages between the workers: of another number no worker is a target."""
+"""The end of a socket's name. Its number is the version of the messages:
+
+a worker sends only to sockets with its own number.
+"""
 
 ANSWER_S: Final = 5.0
 """The longest time in seconds in which a worker takes a session over."""
@@ -47,13 +50,13 @@ DIALLED_S: Final = 15.0
 """The seconds for which a worker keeps an upstream that it has dialled in advance."""
 
 LAST_WORD_S: Final = 1.0
-"""The longest time in seconds for the close frame of a session that no worker takes over."""
+"""The longest time in seconds in which the close frame of a session leaves if no worker takes the session over."""
 
 THREADS: Final = 4
-"""The threads that move sessions in a worker, and those that take them over."""
+"""The number of threads of a worker that move sessions, and of threads that take sessions over."""
 
 LOOK_S: Final = 1.0
-"""The seconds between two looks for upstreams that nobody has asked for in time."""
+"""The seconds between two checks for dialled upstreams whose session has not come in time."""
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 
@@ -76,16 +79,16 @@ class Router(Protocol):
 
     @property
     def value_layout(self) -> str:
-        """The form of the values of sessions that this version reads."""
+        """The layout of session values that this version reads."""
 
     def dial_ahead(self, facts: bytes, route: str) -> Any:
-        """Dial the next upstream of an announced session, and return it; None where that is not possible. Blocks."""
+        """Dial the next upstream of an announced session, and return it; None if that is not possible. Blocks."""
 
     def adopt(self, data: bytes, connection: Connection, adopted: ClientAdopted, *, ahead: Any = None) -> str:
         """Continue a session that another process carried, and return its id."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
-        """Return the limits of the client's connection of such a session."""
+        """Return the limits of the client's connection of a session that another process carried."""
 
 
 class Announced(msgspec.Struct, array_like=True, tag="announced"):
@@ -107,7 +110,7 @@ _decoder: Final = msgspec.msgpack.Decoder(Announced | Parcel)
 
 
 class _Parked:
-    """A connection over which a session follows, with the upstream that was dialled for it."""
+    """A connection over which an announced session will come, with the upstream that was dialled for it."""
 
     def __init__(self, channel: socket.socket, ahead: Ahead | None) -> None:
         self.channel = channel
@@ -145,7 +148,7 @@ class Arrivals:
         self._selector.register(self._wakes, selectors.EVENT_READ)
         self._lock = threading.Lock()
         self._dialled: list[_Parked] = []
-        """The connections whose dial is over, for the thread of the listener."""
+        """The connections whose dial has ended. The thread of the listener takes them."""
         self._is_closing = False
         self._thread = threading.Thread(target=self._listen, name="moves-listener", daemon=True)
         self._thread.start()
@@ -207,7 +210,7 @@ class Arrivals:
                 return
             take_over(self._router, *message, ahead)
         except Exception as error:  # noqa: BLE001 - the sender keeps the session, whatever the reason
-            if ahead is None or not isinstance(error, ConnectionError):  # a client may have gone meanwhile
+            if ahead is None or not isinstance(error, ConnectionError):  # only the client may have gone meanwhile
                 logger.warning("a session is not taken over: %s", error)
             _Parked(channel, ahead).close()
         else:
@@ -221,7 +224,7 @@ class Arrivals:
         parked = _Parked(channel, result)
         try:
             channel.sendall(_DIALLED)
-        except OSError:  # the sender has sent the session elsewhere
+        except OSError:  # the sender has sent the session to another worker
             parked.close()
             return
         with self._lock:
@@ -235,7 +238,7 @@ class Arrivals:
 
 
 class Departures:
-    """The way out of one worker that is replaced.
+    """The moves of sessions out of a worker that is replaced.
 
     Args:
         folder: the folder of the workers.
@@ -250,12 +253,12 @@ class Departures:
         self._pool = ThreadPoolExecutor(THREADS, "departures")
         self._lock = threading.Lock()
         self._announced: dict[str, socket.socket] = {}
-        """The connections over which announced sessions go, by the sessions' ids."""
+        """The connections over which the announced sessions will leave, by the sessions' ids."""
         self._answers = selectors.DefaultSelector()
         self._wakes, self._wake = socket.socketpair()
         self._answers.register(self._wakes, selectors.EVENT_READ)
         self._waiting: list[tuple[socket.socket, Callable[[], None]]] = []
-        """The connections whose answer is awaited, for the thread."""
+        """The connections whose answer the thread awaits, each with the function to call then."""
         self._is_closing = False
         self._thread = threading.Thread(target=self._await_answers, name="departures-answers", daemon=True)
         self._thread.start()
@@ -266,7 +269,7 @@ class Departures:
 
     @property
     def targets(self) -> list[Path]:
-        """The sockets of the workers of the newer version that read the values of this one; the fittest are unknown."""
+        """The sockets of newer workers that can read the values of this version. Nothing says which worker is best."""
         wanted = f"{self._router.value_layout}{SUFFIX}"
         return [path for path in self._folder.glob(f"*{SUFFIX}") if self._is_target(path.name, wanted)]
 
@@ -275,7 +278,7 @@ class Departures:
         return int(age) >= self._least_age and int(pid) != os.getpid() and layout == wanted
 
     def announce(self, announcement: Announcement) -> None:
-        """Let another worker dial the next upstream of a session, on a thread. Called on a dispatcher."""
+        """Let another worker dial the next upstream of a session. A dispatcher calls this; a thread does the work."""
         self._pool.submit(self._announce, announcement)
 
     def deliver(self, departure: Departure) -> None:
@@ -300,14 +303,15 @@ class Departures:
         with self._lock:
             former = self._announced.pop(announcement.session_id, None)
             self._announced[announcement.session_id] = channel
-            # The thread has a duplicate, because the session may leave before the answer.
+            # The thread gets a duplicate, because the session may leave, and close the channel, before the answer
+            # comes.
             self._waiting.append((channel.dup(), announcement.on_ready))
         if former is not None:
             former.close()
         self._wake.send(b"x")
 
     def _sent(self, announced: Announced) -> socket.socket | None:
-        """Send an announcement to any worker. Return the connection, or None where no worker takes it."""
+        """Send an announcement to any worker. Return the connection, or None if no worker takes it."""
         targets = self.targets
         random.shuffle(targets)
         for target in targets:
@@ -383,10 +387,10 @@ def _ask(target: Path, parcel: Parcel, sock: socket.socket) -> bool:
 
 
 def _ask_again(announced: socket.socket, parcel: Parcel, sock: socket.socket) -> bool:
-    """Send a session to the worker that it was announced to. Return whether the worker continues it."""
+    """Send a session to the worker to which it was announced. Return whether the worker continues it."""
     with announced:
         try:
-            # A worker that has not dialled yet would read the session too late.
+            # If the worker has not dialled yet, it would be slow to read the session.
             announced.setblocking(False)
             if announced.recv(1) != _DIALLED:
                 return False
@@ -441,7 +445,9 @@ def _read(channel: socket.socket, length: int) -> bytearray:
 
 
 def take_over(router: Router, parcel: Parcel, sock: socket.socket, ahead: Ahead | None = None) -> None:
-    """Continue a session in this process. Close the socket here where that fails, which leaves the stream open.
+    """Continue a session in this process.
+
+    If that fails, close only this process's copy of the socket; the stream stays open.
 
     The session owns `ahead` from then on.
     """

@@ -1,4 +1,4 @@
-"""The console: the page at `/` and its files. No function here knows what a message means.
+"""The console: the page at `/` and its files. No function here knows the meaning of a message.
 
 A browser revalidates every file by its ETag, the hash of the text, so files of two versions never mix. The content
 security policy admits nothing from another host except WebSockets, because the console connects to any endpoint.
@@ -52,14 +52,14 @@ reports it as an error in the console."""
 
 
 class File(Response, frozen=True):
-    """A text that a browser may cache and has to revalidate."""
+    """A file that a browser may cache, but has to revalidate."""
 
     etag: str = ""
     page_headers: Headers = HEADERS
 
     @property
     def all_headers(self) -> Headers:
-        """The headers. A 304 has none that describe the body (RFC 9110, 15.4.5)."""
+        """The headers. A response 304 has no headers about the body (RFC 9110, 15.4.5)."""
         body = (("Content-Type", self.content_type), ("Content-Length", str(len(self.encoded))))
         about = () if self.status == HTTPStatus.NOT_MODIFIED else body
         return (*about, ("ETag", self.etag), ("Cache-Control", "no-cache"), *self.page_headers, *self.headers)
@@ -77,11 +77,11 @@ def routes(config: RouterConfig) -> dict[str, Callable[[Environ], Response]]:
 
 
 def _facts(config: RouterConfig) -> dict[str, object]:
-    # The paths are relative to the page: an application may mount the router below any path.
+    # The paths are relative to the page, because an application may mount the router below any path.
     return {
         "openai": config.path.removeprefix("/"),
         "deepgram": CONVERSE_PATH.removeprefix("/"),
-        # Only where its key is set.
+        # Listed only if Deepgram's key is set.
         **({"agent": DEEPGRAM_BASE.removeprefix("/")} if config.deepgram_api_key is not None else {}),
         "ready": READY_PATH.removeprefix("/"),
         "isSimulator": config.upstream == "simulator",
@@ -112,7 +112,7 @@ def file(name: str, text: str, headers: Headers = HEADERS) -> File:
 def _serve_page(page: File, environ: Environ) -> Response:
     mount = environ.get("SCRIPT_NAME", "")
     if mount and not environ.get("PATH_INFO"):
-        # Relative addresses of a page at /voice would start at the root.
+        # Without the slash, the relative addresses of a page at /voice would start at the root.
         query = environ.get("QUERY_STRING", "")
         location = f"{quote(mount)}/{'?' if query else ''}{query}"
         return Response(HTTPStatus.TEMPORARY_REDIRECT, headers=(("Location", location),))
@@ -120,8 +120,8 @@ def _serve_page(page: File, environ: Environ) -> Response:
 
 
 def serve(file: File, environ: Environ) -> Response:
-    """Serve a file, or 304 to a browser that has it."""
-    # A proxy that compresses the body makes the tag a weak one.
+    """Return a file, or 304 if the browser already has it."""
+    # A proxy that compresses the body turns the tag into a weak one.
     known = [tag.strip().removeprefix("W/") for tag in environ.get("HTTP_IF_NONE_MATCH", "").split(",")]
     if file.etag in known:
         return File(HTTPStatus.NOT_MODIFIED, etag=file.etag, page_headers=file.page_headers)

@@ -1,4 +1,4 @@
-"""The state of reloads, in memory that all workers share: an operator asks any worker."""
+"""The state of reloads, in memory that all workers share: an operator may ask any worker."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 
 _MAX_BYTES: Final = 512
 _ROW: Final = struct.Struct(f"<BBHI{_MAX_BYTES}s")
-"""The layout: whether a reload is asked for, whether one runs, the length of the problem, the number of reloads that
-are over, and the problem of the last one."""
+"""The layout:
+
+whether a reload is requested, whether one runs, the length of the problem, the number of finished reloads, and the
+problem of the last one.
+"""
 _AGE: Final = struct.Struct("<Q")
 
 
@@ -24,11 +27,11 @@ class ReloadState(msgspec.Struct, frozen=True, kw_only=True):
     """The number of reloads that are over."""
     is_running: bool
     problem: str
-    """The reason why the last reload changed nothing; empty where it succeeded."""
+    """The reason why the last reload failed, and so changed nothing; empty if it succeeded."""
 
 
 class ReloadBoard:
-    """The memory. A worker writes the request, and the arbiter everything else."""
+    """The shared memory. A worker writes the request for a reload, and the arbiter writes everything else."""
 
     def __init__(self, areas: Areas) -> None:
         self._memory = areas.memory("reload", _ROW.size + _AGE.size)
@@ -44,7 +47,7 @@ class ReloadBoard:
 
     @property
     def least_age(self) -> int:
-        """The age of the oldest worker that no reload has retired: workers are numbered since the start."""
+        """The age of the oldest worker that no reload has retired. An age is the number of a worker since the start."""
         return int(_AGE.unpack_from(self._memory, _ROW.size)[0])
 
     @least_age.setter

@@ -1,4 +1,6 @@
-"""A reload: a template starts, its workers serve, and the old workers are retired. A failure leaves the old ones.
+"""A reload: a template starts, its workers serve, and the old workers are retired.
+
+After a failure the old workers serve on.
 
 The arbiter calls `advance` every second, and after each signal. No method blocks.
 """
@@ -34,10 +36,13 @@ class Workers(Protocol):
         """Fork a worker on trial, and return its process id. Raises `SuccessorError`."""
 
     def trial(self) -> dict[int, bool]:
-        """Return the living workers on trial, each with whether it serves."""
+        """Return the living workers that a reload has started and not yet put in use, by process id.
+
+        The value says whether the worker serves.
+        """
 
     def adopt_trial(self, ready: Ready) -> None:
-        """Count the workers on trial as the present ones, and retire all others."""
+        """Make the workers on trial the present ones, and retire all others."""
 
     def end_trial(self) -> None:
         """End the workers on trial."""
@@ -57,10 +62,10 @@ class Reloads:
         self._is_asked = False
         self._retry_s = 0.0
         self.template: Successor | None = None
-        """The template of the present workers; None where the arbiter forks them itself."""
+        """The template of the present workers; None if the arbiter forks them itself."""
 
     def ask(self) -> None:
-        """Ask for a reload. A reload that is asked for during another one begins after it."""
+        """Ask for a reload. If another reload runs, this one begins after it."""
         self._is_asked = True
         self.advance()
 

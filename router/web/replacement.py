@@ -1,25 +1,26 @@
-"""A main process that replaces another, over a socket that only their owner can open: a deploy of another version.
+"""A main process that replaces another, over a socket that only their user can open: a deploy of another version.
 
-The process that serves hands its listeners and its shared memory on, and goes on until the workers of the other one
-serve. Then its own workers are retired: their sessions move, and it ends with the last of them. A replacement that
-does not serve in time changes nothing. See docs/decisions/0054-take-over.md.
+The process that serves hands on its listeners and its shared memory. It continues until the workers of the replacement
+serve. Then it retires its own workers: their sessions move, and the process ends with its last worker. A replacement
+that does not serve in time changes nothing. See docs/decisions/0054-take-over.md.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 import socket
 import stat
 import struct
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from router.admin.peers import MOST_PATH_BYTES, socket_folder
 from router.web.handoff import MAX_PACKET_BYTES, Handoff
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ SERVE_S: Final = 60.0
 """The longest time in seconds from the offer until the workers of the replacement serve."""
 
 ANSWER_S: Final = 10.0
-"""The longest wait in seconds of a replacement for an answer. The other main process looks every second."""
+"""The longest wait in seconds of a replacement for an answer. The other main process checks its socket every second."""
 
 MOST_DESCRIPTORS: Final = 64
 
@@ -39,11 +40,11 @@ _CREDENTIALS: Final = struct.Struct("3i")
 
 
 class ReplacementError(Exception):
-    """A main process that is not replaced. The text has the reason."""
+    """The main process was not replaced. The text has the reason."""
 
 
 class Offer(msgspec.Struct, kw_only=True, tag="offer"):
-    """A running server. Its descriptors come along: of the listener, of the admin listener, of each area.
+    """A running server. The message carries descriptors: of the listener, of the admin listener, and of each area.
 
     The two processes may run different versions of this module: unknown fields are ignored, and a new field needs a
     default.
@@ -56,18 +57,18 @@ class Offer(msgspec.Struct, kw_only=True, tag="offer"):
     areas: list[tuple[str, int]]
     """The name and the size of each area of the shared memory."""
     age: int
-    """The number of workers so far."""
+    """The number of workers that were started so far."""
 
 
 class Served(msgspec.Struct, kw_only=True, tag="served"):
     """The workers of the replacement serve."""
 
     least_age: int
-    """The age of the oldest of them."""
+    """The age of the oldest worker of the replacement."""
 
 
 class Released(msgspec.Struct, kw_only=True, tag="released"):
-    """The other main process has closed its listeners, and its sessions move."""
+    """The report that the other main process has closed its listeners, and that its sessions move."""
 
 
 _decoder: Final = msgspec.json.Decoder(Offer | Served | Released)
@@ -75,11 +76,15 @@ _decoder: Final = msgspec.json.Decoder(Offer | Served | Released)
 
 def path_of(host: str, port: int) -> Path:
     """Return the path of the socket of the server on an address."""
-    return Path(tempfile.gettempdir()) / f"switchboard-{os.geteuid()}" / f"{host.replace(':', '_')}-{port}.sock"
+    folder = Path(socket_folder()) / f"switchboard-{os.geteuid()}"
+    path = folder / f"{host.replace(':', '_')}-{port}.sock"
+    if len(os.fsencode(path)) <= MOST_PATH_BYTES:
+        return path
+    return folder / f"{hashlib.sha256(host.encode()).hexdigest()[:16]}-{port}.sock"
 
 
 class Replaceable:
-    """The end of the main process that serves. On the arbiter's thread; no method blocks.
+    """The connection to a replacement, in the main process that serves. For the arbiter's thread; no method blocks.
 
     Args:
         path: the path of the socket.
@@ -131,7 +136,7 @@ class Replaceable:
         return message
 
     def release(self) -> None:
-        """Let the replacement have the path of the socket, and its workers the new callers."""
+        """Leave the path of the socket to the replacement, and new callers to its workers."""
         self._close_listener()
         if self._channel is not None:
             with contextlib.suppress(OSError):
@@ -152,7 +157,8 @@ class Replaceable:
 
     def _close_listener(self) -> None:
         if self._listener.fileno() >= 0:
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a read-only disk must not end the server
+                self._path.unlink()
             self._listener.close()
 
     def _accept(self) -> None:
@@ -172,7 +178,7 @@ class Replaceable:
         """Make the offer to a process that asks.
 
         Raises:
-            OSError: it is gone, or runs as another user.
+            OSError: the process is gone, or runs as another user.
         """
         if not _is_of_owner(channel):
             raise PermissionError(0, "a process of another user asked")
@@ -196,7 +202,7 @@ class Predecessor:
         self._until_s = time.monotonic() + SERVE_S
         self.pid = offer.pid
         self.age = offer.age
-        """The number of its workers so far, so that the workers here count as newer."""
+        """The number of workers that it has started. The workers here count on from it, so they count as newer."""
         listener, *others = descriptors
         admin = others.pop(0) if offer.has_admin else None
         self.handoff = Handoff(
@@ -213,7 +219,7 @@ class Predecessor:
         """Check that the other process still waits.
 
         Raises:
-            ReplacementError: it is gone, or the workers here start too late.
+            ReplacementError: the other process is gone, or the workers here start too late.
         """
         self._channel.setblocking(False)
         try:
@@ -230,7 +236,7 @@ class Predecessor:
         """Report that the workers serve, and wait until the other process lets its sessions move. Blocks.
 
         Raises:
-            ReplacementError: it does not answer.
+            ReplacementError: the other process does not answer.
         """
         self._channel.settimeout(ANSWER_S)
         try:
@@ -249,7 +255,7 @@ class Predecessor:
 
 
 def find(path: Path) -> Predecessor | None:
-    """Ask the main process behind a socket for its server. Return None where no process listens. Blocks.
+    """Ask the main process that listens on a socket for its offer. Return None if no process listens. Blocks.
 
     Raises:
         ReplacementError: the process belongs to another user, or does not answer.
@@ -283,7 +289,7 @@ def _own_folder(folder: Path) -> None:
     """Make the folder of the sockets, and check that no other user can enter it.
 
     Raises:
-        OSError: another user can.
+        OSError: another user can enter it.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
@@ -295,14 +301,14 @@ def _clear(path: Path) -> None:
     """Remove the socket of a process that was killed.
 
     Raises:
-        OSError: a process listens there.
+        OSError: a process listens on it.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as trying:
         trying.setblocking(False)
         try:
             trying.connect(str(path))
         except BlockingIOError:
-            pass  # its queue is full, so it lives
+            pass  # its queue is full, so the process lives
         except OSError:
             path.unlink(missing_ok=True)
             return

@@ -1,4 +1,4 @@
-"""The response to a request, as data: a server, Flask or Django sends it."""
+"""The response to a request, as data, which a server, Flask or Django sends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECURITY: Final[Headers] = (
 """The headers of every response, whatever it contains."""
 
 NO_PAGE: Final[Headers] = (("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),)
-"""The content security policy of a response that is no page: a browser loads nothing for it and frames it nowhere."""
+"""The content security policy of a response that is no page. It lets a browser load nothing, and frame it nowhere."""
 
 PLAIN: Final = "text/plain; charset=utf-8"
 JSON: Final = "application/json"
@@ -37,8 +37,8 @@ class BodyLateError(TimeoutError):
 class Response(msgspec.Struct, frozen=True):
     """An HTTP response, which is also a WSGI application that sends it.
 
-    The response to an upgrade is thrown away: the server needs a response, but the bytes that it writes are discarded.
-    Its status, 101, appears in the access log of the server (docs/decisions/0015).
+    After an upgrade the socket belongs to the session, and the server's response reaches no client. The status 101
+    appears in the access log of the server (docs/decisions/0015).
     """
 
     status: HTTPStatus
@@ -46,7 +46,7 @@ class Response(msgspec.Struct, frozen=True):
     content_type: str = PLAIN
     headers: Headers = ()
     session_id: str | None = None
-    """The id of the new session; None where the request was answered in plain HTTP."""
+    """The id of the new session; None if the request was answered in plain HTTP."""
 
     @property
     def is_upgraded(self) -> bool:
@@ -55,7 +55,7 @@ class Response(msgspec.Struct, frozen=True):
 
     @property
     def all_headers(self) -> Headers:
-        """The headers of the response, with those that describe its body."""
+        """All headers of the response, including those about its body."""
         if self.is_upgraded:
             return self.headers
         length = str(len(self.encoded))

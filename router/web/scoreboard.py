@@ -1,7 +1,7 @@
 """The workers of one server, in a page of memory that they share, with a row for each worker.
 
-A worker writes its own row; the arbiter writes the rows of workers that start and end. No lock is needed: a reader may
-see a row that is a second old, and nothing depends on a newer row.
+A worker writes its own row; the arbiter writes the rows of workers that start and end. No lock is needed, because no
+reader depends on a row that is newer than a second.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from router.shared_areas import Areas
 
 SILENT_S: Final = 5.0
-"""The age in seconds of a row, which a worker writes every second, from which on its worker counts as silent."""
+"""If a row is older than this many seconds, its worker counts as silent. A worker writes its row every second."""
 
 _ROW: Final = struct.Struct("<BBHIIId")
 """The layout of a row: stage, `is_ready`, `used` in thousandths, pid, sessions, load, `seen_s`."""
 _FULL: Final = 1000
 _MOST: Final = 0xFFFF
 _HEAD_BYTES: Final = 8
-"""The size of the head: `is_ending` is its first byte, `log_steps` its second; the others align the rows."""
+"""The size of the head: `is_ending` is its first byte, `log_steps` its second; the rest aligns the rows."""
 
 
 class Stage(enum.IntEnum):
@@ -40,7 +40,7 @@ class Stage(enum.IntEnum):
     UNHEALTHY = 4
     """The worker runs and cannot carry calls."""
     DEAD = 5
-    """The worker ended without an order of the arbiter. Its successor takes the slot."""
+    """The worker ended without an order of the arbiter. The worker that replaces it takes the slot."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +59,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """The time at which the row was written, on the clock that all processes of a machine share (`time.monotonic`)."""
 
     def problem(self, now_s: float) -> str:
-        """Return the worker's problem in a few words; empty where there is none."""
+        """Return the worker's problem in a few words; empty if there is none."""
         if self.stage in (Stage.UNHEALTHY, Stage.DEAD):
             return f"worker {self.pid} is {self.stage.name.lower()}"
         silent_s = now_s - self.seen_s
@@ -75,7 +75,7 @@ class Scoreboard:
 
     @property
     def is_ending(self) -> bool:
-        """Whether all workers end, and none is replaced."""
+        """Whether the server ends, so that no worker is replaced."""
         return bool(self._memory[0])
 
     @is_ending.setter
@@ -94,12 +94,12 @@ class Scoreboard:
     # Called by the arbiter.
 
     def take_slot(self, now_s: float) -> int | None:
-        """Take a slot for a worker that is forked next, and return its index; None where every slot is taken.
+        """Take a slot for a worker that is forked next, and return its index; None if every slot is taken.
 
         A dead worker's slot goes first. The new worker counts as booting from now on.
         """
         stages = [self._stage(slot) for slot in range(self._slots)]
-        # A dead worker's slot first: its replacement ends the problem that the row reports.
+        # A dead worker's slot goes first, because its new row removes the problem that the old one reports.
         for stage in (Stage.DEAD, Stage.NONE):
             if stage in stages:
                 slot = stages.index(stage)
@@ -132,11 +132,11 @@ class Scoreboard:
     # Called by any process.
 
     def rows(self) -> list[Row]:
-        """Return the row of every worker that exists, or should."""
+        """Return the row of every worker that runs, and of every dead one that is not replaced yet."""
         return list(self._read())
 
     def least_load(self, now_s: float, *, except_pid: int) -> int | None:
-        """Return the smallest load of the other workers that serve; None where no other does."""
+        """Return the smallest load of the other workers that serve; None if no other does."""
         return min((row.load for row in self._serving(now_s) if row.pid != except_pid), default=None)
 
     def is_any_ready(self, now_s: float) -> bool:
@@ -144,7 +144,7 @@ class Scoreboard:
         return not self.is_ending and any(row.is_ready for row in self._serving(now_s))
 
     def least_used(self, now_s: float) -> float | None:
-        """Return the smallest `used` of the workers that would start a new session; None where no worker would."""
+        """Return the smallest `used` of the workers that would start a new session; None if no worker would."""
         return min((row.used for row in self._serving(now_s) if row.is_ready), default=None)
 
     def problems(self, now_s: float) -> list[str]:

@@ -1,18 +1,16 @@
 """gunicorn, driven in this process: the threaded server that most WSGI applications run under.
 
 The arbiter (gunicorn's word for the parent process) listens and supervises the workers. Each worker makes a router
-after the fork, because threads do not survive a fork. After a reload a template forks the workers, which has the code
-of now (`router.web.template`). This module must not know what a router does.
+after the fork, because threads do not survive a fork. After a reload, a template with the newer code forks the workers
+(`router.web.template`). This module must not know what a router does.
 """
 
 from __future__ import annotations
 
-import errno
 import functools
 import gc
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
@@ -29,19 +27,18 @@ from router.access.signing import share_random_secret
 from router.admin import verbs
 from router.admin.peers import Peers
 from router.admin.switches import Switches
-from router.config.parsers import host_and_port
 from router.errors import RouterError, StartError
 from router.logs import levels
 from router.logs.once import Once
 from router.logs.usage_log import UsageLog
-from router.metrics.catalog import RECOVERIES, WORKER_DEATHS
+from router.metrics.catalog import RECOVERIES, UNKEPT, WORKER_DEATHS
 from router.metrics.history import History
 from router.metrics.memory import Segments
 from router.metrics.metrics import Metrics, clear_gauges
 from router.resume.area import SharedSnapshots
 from router.shared_areas import CAN_LAST, Areas, LastingAreas
 from router.version import VERSION
-from router.web import activation, admin_api, app, banner, custody, handoff, internals, replacement, template
+from router.web import admin_api, app, banner, custody, handoff, internals, listeners, orphans, replacement, template
 from router.web.admin import AdminServer
 from router.web.arbiter import Arbiter
 from router.web.custody import Custody
@@ -55,6 +52,8 @@ from router.web.tls import Tls
 from router.web.worker import CONNECTIONS, GunicornLogger, Worker, ignore_signals
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from actors.connections.base import Connection, ConnectionLimits
     from actors.messages import ClientAdopted
     from router import keeping
@@ -63,27 +62,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BACKLOG: Final = 2048
-"""The most connections that wait in the kernel. 500 callers may come within 2 s."""
-
 KEEP_ALIVE_S: Final = 15
 """The longest silence of an HTTP connection between requests, and before the first request, in seconds."""
 
 SLOTS_EACH: Final = 8
-"""Slots of the scoreboard for each serving worker, because several of its predecessors may drain at a time."""
+"""The scoreboard has this many slots for each serving worker, because several of its predecessors may drain at once."""
 
 LEAST_WORKERS: Final = 4
-"""The least number of workers for which there are slots, because a reload may raise the number."""
-
-OPEN_FILES: Final = 65536
-"""The soft limit of open files. A session holds two sockets, so the usual limit of 1024 would end at 500 sessions."""
+"""The scoreboard has slots for at least this many serving workers, because a reload may raise their number."""
 
 
 class Router(app.Router, Protocol):
     """The part of a router that the server needs."""
 
     ask_workers: Callable[[dict[str, Any]], list[Any]]
-    """A function that returns the answers of all workers to a verb of an operator."""
+    """A function that returns the answers of all workers to an operator's verb."""
 
     @property
     def session_count(self) -> int:
@@ -93,7 +86,7 @@ class Router(app.Router, Protocol):
 
     @property
     def value_layout(self) -> str:
-        """The form of the values of sessions that this version reads."""
+        """The layout of session values that this version reads."""
 
     def adopt(
         self,
@@ -110,7 +103,7 @@ class Router(app.Router, Protocol):
         """Dial the next upstream of a session that another process announces."""
 
     def count_adoption(self, data: bytes, *, is_suspect: bool) -> bytes:
-        """Return the value of a session that another process takes over after the death of one."""
+        """Return the value of a session that a dead worker carried, with this adoption counted in it."""
 
     def give_up(self, data: bytes, connection: Connection) -> None:
         """Close the connection of a client whose session no process continues, with an `Error`."""
@@ -118,23 +111,26 @@ class Router(app.Router, Protocol):
     def count_lost(self) -> None:
         """Count a session that no process continues."""
 
+    def count_unkept(self) -> None:
+        """Count a session that continues here, but that no other process could continue."""
+
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
-        """Return the limits of the client's connection of such a session."""
+        """Return the limits of the client's connection of a session that another process carried."""
 
     def let_depart(self, by: Exit) -> None:
-        """Let the sessions depart during the next drain."""
+        """Let the next drain move the sessions to other workers through `by`."""
 
     def count_in(self, shared: SharedLimits, slot: int) -> None:
-        """Count sessions together with the other workers, in a slot of this worker alone."""
+        """Count sessions together with the other workers. The counts of this worker are in the slot."""
 
     def keep_in(self, shared: SharedSnapshots) -> None:
-        """Keep lost calls in memory that all workers share."""
+        """Keep the snapshots of calls whose client was lost in memory that all workers share."""
 
     def share(self, switches: Switches, unpriced: Once) -> None:
-        """Use switches of the operator, and a set of models whose missing price was logged, that all workers share."""
+        """Use the operator's switches, and the set of models whose missing price was logged. All workers share both."""
 
     def start(self) -> object:
-        """Start the router's threads; raises `RouterError` where no thread can be started."""
+        """Start the router's threads; raises `RouterError` if no thread can be started."""
 
     def close(self, drain_s: float) -> None:
         """End all sessions with a close frame, and stop. A turn in progress may continue for `drain_s`.
@@ -166,30 +162,13 @@ def serve(
     if found is not None:
         channel, given = found
         template.run(_inherit(config, make_router, say, given), channel, given)
-    _raise_open_files_limit()
+    listeners.raise_open_files_limit()
     predecessor = _predecessor(config) if take_over else None
     if predecessor is not None:
         logger.info("the process %d is replaced: its calls move here once the workers serve", predecessor.pid)
         _inherit(config, make_router, say, predecessor.handoff, predecessor).run()
-    sockets = activation.take()
-    listener = _given(sockets.get(activation.PAGES), config.host) or _listen(config.host, config.port)
-    admin = _admin_listener(sockets.get(activation.ADMIN), config.admin_bind)
+    listener, admin = listeners.sockets(config)
     _Server(config, make_router, listener, say, admin).run()
-
-
-def _given(listener: socket.socket | None, host: str) -> socket.socket | None:
-    if listener is not None:
-        activation.check_address(listener, host)
-    return listener
-
-
-def _admin_listener(given: socket.socket | None, admin_bind: str | None) -> socket.socket | None:
-    if admin_bind is not None:
-        host, port = host_and_port(admin_bind)
-        return _given(given, host) or _listen(host, port)
-    if given is not None:
-        raise StartError(f"systemd passed the socket {activation.ADMIN!r}: set --admin-bind, too")
-    return None
 
 
 def _predecessor(config: RouterConfig) -> Predecessor | None:
@@ -224,49 +203,13 @@ def _check_usage_log(config: RouterConfig) -> None:
             raise StartError(f"cannot write the usage log {config.usage_log}: {error.strerror}") from error
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    # gunicorn would try for 5 s, and log ten lines about it.
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
-    except (OSError, UnicodeError) as error:
-        raise StartError(f"cannot listen on {host}, port {port}: {_reason(error)}") from error
-
-
-def _reason(error: OSError | UnicodeError) -> str:
-    if isinstance(error, UnicodeError):
-        return "the host name is invalid"
-    # A failed resolution has an error number that `os.strerror` does not know.
-    if isinstance(error, socket.gaierror):
-        return f"{error.strerror}; correct --host"
-    return os.strerror(error.errno or 0) + _REMEDIES.get(error.errno or 0, "")
-
-
-_REMEDIES: Final = {
-    errno.EADDRINUSE: "; end the program that has the port, or choose another with --port (0 takes a free one)",
-    errno.EACCES: "; choose a port from 1024 on with --port",
-    errno.EADDRNOTAVAIL: "; --host must be an address of this machine",
-}
-
-
-def _raise_open_files_limit() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    raised = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    if soft == resource.RLIM_INFINITY or soft >= raised:
-        return
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
-    except (OSError, ValueError) as error:  # macOS grants less than its hard limit says
-        logger.warning("at most %d files can be open, and each call needs two: %s", soft, error)
-
-
 # gunicorn ships no types, so its classes are Any to mypy.
 
 
 def _end_server(arbiter: int) -> None:
     """Begin the drain of the whole server, by a signal from a worker to the arbiter."""
     logger.warning("an operator drains the server")
-    # The parent of an orphan is another process.
+    # If the arbiter has died, the parent is another process, which must get no signal.
     if os.getppid() == arbiter:
         os.kill(arbiter, signal.SIGTERM)
 
@@ -287,9 +230,9 @@ class _Server(BaseApplication):  # type: ignore[misc]
     ) -> None:
         self._config = config
         self.predecessor = predecessor
-        """The main process that this one is about to replace."""
+        """The main process that this process replaces as soon as the workers here serve."""
         self.replaceable: Replaceable | None = None
-        """The way of another main process that replaces this one."""
+        """The socket on which another main process can ask to replace this one."""
         self._make_router = make_router
         self._listener = listener
         self._say = say
@@ -304,7 +247,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self._shared_limits = SharedLimits(config.limits, self._slots, self._areas)
         self._kept_calls = SharedSnapshots(self._areas)
         self.segments = Segments(self._slots + 1, self._areas)
-        """The metrics of each slot, and after them the arbiter's own."""
+        """The metrics of each slot, followed by the arbiter's own metrics."""
         self.metrics = Metrics()
         if self._arbiter_pid == os.getpid():
             self.metrics.attach(self.segments[self._slots])
@@ -318,16 +261,19 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self._arbiter: Arbiter
         self._arrivals: Arrivals | None = None
         self._custody: Custody | None = None
+        self._admin_server: AdminServer | None = None
+        self._heir: Path | None = None
+        """The folder of the workers of another main process, to which the sessions of this worker move."""
         self.peers = Peers(given.peers if given is not None else None)
         self._end_server = functools.partial(_end_server, self._arbiter_pid)
         self._log_step: tuple[int, str | None] = (0, None)
-        """The number of SIGUSR2 signals, and the level that an operator set, which this process applied last."""
+        """The number of SIGUSR2 signals and the operator's level, as this process last applied them."""
         self._slot: int | None = None
         self._age = 0
         super().__init__()
 
     def load_config(self) -> None:
-        """Apply the settings that differ from gunicorn's defaults, except settings that the installed version lacks."""
+        """Apply the settings that differ from gunicorn's defaults, if the installed version knows them."""
         for name, value in self._settings().items():
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
@@ -337,15 +283,16 @@ class _Server(BaseApplication):  # type: ignore[misc]
         proxies = ",".join(self._config.trusted_proxies)
         return {
             "bind": f"{host}:{self._port}",
-            "backlog": BACKLOG,
+            "backlog": listeners.BACKLOG,
             "workers": self._config.workers,
             "worker_class": Worker,
             "threads": self._config.limits.web_threads,
             "worker_connections": CONNECTIONS,
             "keepalive": KEEP_ALIVE_S,
-            "graceful_timeout": 0,  # at a reload the arbiter would wait for old workers, deaf to signals
+            "graceful_timeout": 0,  # the arbiter would wait for old workers at a reload, and handle no signal meanwhile
             "limit_request_line": 8190,  # the query may carry a long token
-            # The address of a trusted proxy's client: by PROXY protocol here, by headers in `router.access.proxies`.
+            # A trusted proxy gives its client's address by the PROXY protocol, which is read here, or by headers, which
+            # `router.access.proxies` reads.
             "proxy_protocol": "auto" if proxies else "off",
             "proxy_allow_ips": proxies,
             "forwarded_allow_ips": proxies,
@@ -364,7 +311,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def _tls_settings(self) -> dict[str, Any]:
         if self.tls is None:
             return {}
-        # gunicorn calls `wrap_socket` of what the hook returns: here of an object that lets a call take the socket.
+        # gunicorn calls `wrap_socket` of the hook's result. This object makes a socket that a call can take over.
         tls = self.tls
         return {
             "certfile": self._config.tls_cert,
@@ -373,7 +320,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         }
 
     def load(self) -> WSGIApp:
-        """Make the router of this worker, and the app in front of it."""
+        """Make the router of this worker, and the WSGI app that serves it."""
         slot = self._slot
         try:
             self.router = self._make_router(self._config)
@@ -388,31 +335,44 @@ class _Server(BaseApplication):  # type: ignore[misc]
         except RouterError as error:
             logger.critical("the router cannot start: %s", error)
             sys.exit(Arbiter.APP_LOAD_ERROR)
-        # Objects of the start live as long as the worker. A full collection over them would stop every call for 12 ms.
+        # The objects of the start live as long as the worker. Without `freeze` each full collection would scan them,
+        # and stop every call for 12 ms.
         gc.collect()
         gc.freeze()
         self.follow_log_level()
         if isinstance(self._areas, LastingAreas):
-            self._areas.close()  # a worker hands nothing on
+            self._areas.close()  # a worker hands no memory on
         if self.replaceable is not None:
             self.replaceable.forget()
         if self.predecessor is not None:
             self.predecessor.forget()
         router = self.router
-        self.peers.serve(f"{os.getpid()}.sock", lambda verb: verbs.perform(router, verb))
-        if self._config.keeper:
-            self._arrivals = Arrivals(self.peers.folder, self._age, router, self._config.limits.dial_threads)
-        keeper = self.peers.folder / custody.name_of(self._arbiter_pid)
-        # A server that was started without a keeper has none after a reload, either.
-        if self.is_recovering and keeper.exists():
-            router.custody = self._custody = Custody(str(keeper), router)
+        try:
+            self._join(router)
+        except OSError as error:  # the disk or the descriptors are exhausted: calls matter more than the channels
+            logger.error("worker %d: no way to the other workers: %s", os.getpid(), error)  # noqa: TRY400 - no bug
         reload = admin_api.Reload(self.reload_board, self._ask_reload) if self.can_reload else None
         served = admin_api.Server(self.scoreboard, self.segments, self.peers, self.history, self._end_server, reload)
         router.ask_workers = lambda verb: self.peers.ask(verb).given
         if self._admin is not None:
-            AdminServer(self._admin, app.make_admin_app(router, served)).start()
+            self._admin_server = AdminServer(self._admin, app.make_admin_app(router, served))
+            self._admin_server.start()
         logger.info("worker %d serves", os.getpid())
         return app.make_app(router, served)
+
+    def _join(self, router: Router) -> None:
+        """Open the channels to the keeper and to the other workers.
+
+        Raises:
+            OSError: no space or descriptor is left.
+        """
+        keeper = self.peers.folder / custody.name_of(self._arbiter_pid)
+        # A server that was started without a keeper has none after a reload, either.
+        if self.is_recovering and keeper.exists():
+            router.custody = self._custody = Custody(str(keeper), router)
+        self.peers.serve(f"{os.getpid()}.sock", lambda verb: verbs.perform(router, verb))
+        if self._config.keeper:
+            self._arrivals = Arrivals(self.peers.folder, self._age, router, self._config.limits.dial_threads)
 
     def run(self) -> None:
         """Run the arbiter, which leaves by `SystemExit`."""
@@ -424,7 +384,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         try:
             arbiter.run()
         finally:
-            # The folder belongs to the main process that serves.
+            # After a replacement the folder belongs to the main process that serves.
             if os.getpid() == arbiter.pid and self.predecessor is None and not arbiter.is_replaced:
                 self.peers.remove()
 
@@ -436,17 +396,21 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
     @property
     def is_recovering(self) -> bool:
-        """Whether the sessions of a worker that dies are continued by another."""
+        """Whether another worker continues the sessions of a worker that dies."""
         return self.can_keep and (self._config.recovery or self._config.workers > 1)
 
     @property
     def can_keep(self) -> bool:
-        """Whether a keeper runs, although a reload may bring the second worker."""
+        """Whether a keeper can run. It runs with a single worker, too, because a reload may add a second one."""
         return self._config.keeper and CAN_LAST
 
     def count_lost(self) -> None:
-        """Count a session of a dead worker that no other one continues. In the arbiter."""
+        """Count a session of a dead worker that no other worker continues. Only the arbiter calls this."""
         self.metrics.add(RECOVERIES, ("lost",))
+
+    def count_unkept(self) -> None:
+        """Count a session that continues, but that no other worker could continue. Only the arbiter calls this."""
+        self.metrics.add(RECOVERIES, UNKEPT)
 
     # Reloads: in the arbiter.
 
@@ -477,7 +441,9 @@ class _Server(BaseApplication):  # type: ignore[misc]
         if not isinstance(self._areas, LastingAreas):
             return
         try:
-            self.replaceable = Replaceable(replacement.path_of(self._config.host, self._port), self._offer)
+            path = replacement.path_of(self._config.host, self._port)
+            self.replaceable = Replaceable(path, self._offer)
+            orphans.announce(path, self.peers.folder)
         except OSError as error:
             logger.warning("no other main process can take over: %s", error)
 
@@ -551,17 +517,38 @@ class _Server(BaseApplication):  # type: ignore[misc]
             )
 
     def note_history(self) -> None:
-        """Write a point of the last hour if one is due. Each worker calls this every second."""
+        """Write the next point of the history if it is due. Each worker calls this every second."""
         self.history.note(self.segments)
 
     @property
     def _admin_port(self) -> int | None:
         return self._admin.getsockname()[1] if self._admin is not None else None
 
+    # In a worker whose main process was killed.
+
+    def close_listeners(self) -> None:
+        """Close the listener of the administrators' pages in this worker."""
+        if self._admin_server is not None:
+            self._admin_server.shutdown()
+            self._admin_server.server_close()
+
+    def find_heir(self) -> bool:
+        """Find another main process whose workers can continue the sessions here. Return whether there is one."""
+        folder = orphans.find(replacement.path_of(self._config.host, self._port), self.peers.folder)
+        if folder is None or self.router is None or not self._config.keeper:
+            return False
+        if any(folder.glob(f"*-{self.router.value_layout}{SUFFIX}")):
+            self._heir = folder
+        return self._heir is not None
+
+    def tidy(self) -> None:
+        """Remove the files that the dead main process would have removed."""
+        orphans.tidy(self.peers.folder)
+
     def close_router(self, drain_s: float, *, is_replaced: bool = False) -> None:
         """End the sessions of this worker, whose turns in progress may continue for `drain_s`.
 
-        The sessions of a worker that is replaced move to the workers of the newer version, where those can read them.
+        The sessions of a worker that is replaced move to the workers of the newer version, if those can read them.
         """
         if self.router is None:
             return
@@ -570,10 +557,13 @@ class _Server(BaseApplication):  # type: ignore[misc]
         if self._custody is not None:
             self._custody.close()
         departures = None
-        least_age = self.reload_board.least_age
-        # Another reason of a replacement, such as the end of the arbiter, has no newer workers.
-        if is_replaced and drain_s and self._config.keeper and self._age < least_age:
-            departures = Departures(self.peers.folder, least_age, self.router)
+        folder, least_age = self.peers.folder, self.reload_board.least_age
+        has_newer = self._age < least_age
+        if self._heir is not None:
+            folder, least_age, has_newer = self._heir, orphans.LEAST_AGE, True
+        # Otherwise, for example after the end of the arbiter, no newer workers exist.
+        if is_replaced and drain_s and self._config.keeper and has_newer:
+            departures = Departures(folder, least_age, self.router)
             if departures.targets:
                 self.router.let_depart(Exit(departures.deliver, departures.announce))
         self.router.close(drain_s)
@@ -584,12 +574,23 @@ class _Server(BaseApplication):  # type: ignore[misc]
             logger.info("worker %d: %d sessions moved, %d were lost", os.getpid(), departures.moved, departures.lost)
 
     def _give_slot(self, _arbiter: Arbiter, worker: Worker) -> None:
-        # A collection in the worker would write into every object of this process, and so copy all their memory.
+        # Without `freeze`, a collection in the worker would write into every object of this process, and so copy all
+        # their memory.
         gc.collect()
         gc.freeze()
         # The worker is forked next, and finds its slot in its copy of this object.
         worker.slot = self._slot = self.scoreboard.take_slot(time.monotonic())
         self._age = worker.age
+
+    def begin_spawn(self) -> None:
+        """Forget the slot of the worker before."""
+        self._slot = None
+
+    def undo_spawn(self) -> None:
+        """Give the slot of a worker back that was not forked."""
+        if self._slot is not None:
+            self.scoreboard.free_slot(self._slot, 0, time.monotonic(), was_stopped=True)
+            self._slot = None
 
     def _free_slot(self, _arbiter: Arbiter, worker: Worker) -> None:
         was_stopped = worker.is_retired or worker.is_on_trial or self.scoreboard.is_ending

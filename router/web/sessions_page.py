@@ -1,4 +1,4 @@
-"""`/admin/sessions`: JSON for an operator, who lists the sessions of all workers, shows one, ends it or drains it."""
+"""`/admin/sessions`: an operator lists the sessions of all workers, shows one, ends it or drains it. In JSON."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Serve = Callable[[Environ], Response]
 def session_routes(router: Router, peers: Peers | None, check: Callable[[Environ], None]) -> dict[str, Serve]:
     """Return the routes, by path. A path that ends with a slash stands for every path below it.
 
-    Without peers the routes show this process alone. `check` raises `HandshakeRefused` for a client that is no
+    Without peers the routes show only this process. `check` raises `HandshakeRefused` for a client that is no
     operator.
     """
 
@@ -74,17 +74,17 @@ def session_routes(router: Router, peers: Peers | None, check: Callable[[Environ
 
 
 def ask(router: Router, peers: Peers | None, verb: dict[str, Any]) -> Answers:
-    """Ask every worker of the server a verb, or this process alone without peers, and return the answers."""
+    """Ask every worker of the server a verb, and return the answers. Without peers ask this process alone."""
     return peers.ask(verb) if peers is not None else Answers([verbs.perform(router, verb)])
 
 
 def check_local(environ: Environ) -> None:
-    """Refuse a client of another machine, and a page of another site. Used where no authentication is configured.
+    """Refuse a client of another machine, and a page of another site. Called if no authentication is configured.
 
     Raises:
         HandshakeRefused: 403.
     """
-    # A proxy of this machine has a loopback address, too, and its clients have not.
+    # A proxy on this machine has a loopback address, too, but its clients are elsewhere.
     if not _is_loopback(environ.get("REMOTE_ADDR", "")) or any(name in environ for name in FORWARDED):
         raise HandshakeRefused(HTTPStatus.FORBIDDEN, "without authentication this is for the machine itself")
     host, origin = environ.get("HTTP_HOST", ""), environ.get("HTTP_ORIGIN")
@@ -95,7 +95,10 @@ def check_local(environ: Environ) -> None:
 
 
 def _is_own_name(host: str) -> bool:
-    """Whether a `Host` is `localhost` or an address: a foreign page may resolve its own name to this machine."""
+    """Whether a `Host` is `localhost` or an address.
+
+    Any other name may be that of a foreign page, resolved to this machine.
+    """
     try:
         name = urlsplit(f"//{host}").hostname or "localhost"
         return name == "localhost" or bool(ipaddress.ip_address(name))

@@ -1,4 +1,4 @@
-"""The arbiter's end of a template: a process with the code and the configuration of now, which forks workers.
+"""A template, as the arbiter sees it: a process with the present code and configuration, which forks workers.
 
 The template is started from the command line of this process. It becomes the parent of no worker: it forks twice, and
 the kernel gives the worker to the arbiter, which is a subreaper. See docs/decisions/0046-reload.md.
@@ -27,11 +27,11 @@ FORK_S: Final = 5.0
 MAX_REASON_CHARS: Final = 300
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
-"""The option of prctl(2)."""
+"""The option of prctl(2) that makes a process a subreaper."""
 
 
 class SuccessorError(Exception):
-    """A template that did not start, or is gone. The text has the reason."""
+    """The template did not start, or is gone. The text has the reason."""
 
 
 class Successor:
@@ -84,7 +84,10 @@ class Successor:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the template still listens. It sends nothing between its answers, so a readable channel has ended."""
+        """Whether the template lives.
+
+        It sends nothing without an order, so a readable channel means that it has ended.
+        """
         return not self._is_readable(0.0)
 
     def fork(self, slot: int | None, age: int) -> int:
@@ -99,7 +102,7 @@ class Successor:
             raise SuccessorError(f"the template {self.pid} is gone") from error
         answer = self._receive() if self._is_readable(FORK_S) else None
         if not isinstance(answer, Forked):
-            self._process.kill()  # so that `is_alive` is false, and another template is started
+            self._process.kill()  # then `is_alive` is false, and another template is started
             raise SuccessorError(f"the template {self.pid} forks no worker")
         return answer.pid
 

@@ -1,7 +1,7 @@
-"""A template: a process that has imported the code of now and read its configuration, and forks workers.
+"""A template: a process that has imported the present code and read the configuration, and that forks workers.
 
-The arbiter starts it at a reload. Its workers share the memory of its imports, and a worker that dies is replaced by
-the same version, whatever is on the disk by then.
+The arbiter starts a template at a reload. The workers share the memory of the template's imports. If a worker dies, the
+template forks another one of the same version, even if the code on the disk has changed since.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     import socket
 
 LOOK_S: Final = 1.0
-"""The seconds between two looks at the arbiter, which may have been killed."""
+"""The seconds between two checks whether the arbiter still runs."""
 
 ADOPTION_S: Final = 5.0
 """The longest wait in seconds until the arbiter is a new worker's parent."""
 
 _IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-"""Signals that reach the whole process group, and that the arbiter acts on."""
+"""Signals that reach the whole process group. The arbiter handles them, so a template ignores them."""
 
 
 class Server(Protocol):
@@ -43,7 +43,7 @@ class Server(Protocol):
 
 
 def run(server: Server, channel: socket.socket, given: Handoff) -> None:
-    """Fork workers until the arbiter ends this process. Returns only in a worker, and there by `SystemExit`."""
+    """Fork workers until the arbiter ends this process. In a worker, serve; a worker leaves by `SystemExit`."""
     for signum in _IGNORED:
         signal.signal(signum, signal.SIG_IGN)
     ready = server.ready()
@@ -63,14 +63,16 @@ def run(server: Server, channel: socket.socket, given: Handoff) -> None:
         if not worker:
             channel.close()
             server.work(order.slot, order.age)
-        with contextlib.suppress(OSError):  # the next look finds the arbiter gone
+        with contextlib.suppress(OSError):  # the next check finds that the arbiter is gone
             handoff.send(channel, Forked(pid=worker))
     sys.stderr.flush()
     os._exit(0)
 
 
 def _fork(arbiter: int) -> int:
-    """Fork a worker. Return its process id in this process, and 0 in the worker, once the arbiter is its parent.
+    """Fork a worker. Return its process id in this process.
+
+    In the worker return 0, as soon as the arbiter is its parent.
 
     Raises:
         OSError: the system has no room for another process.
@@ -88,7 +90,7 @@ def _fork(arbiter: int) -> int:
     try:
         worker = os.fork()
     except OSError:
-        os._exit(1)  # this process is no second template
+        os._exit(1)  # the process between must not continue as a second template
     if worker:
         os.write(write, str(worker).encode())
         os._exit(0)
@@ -101,7 +103,7 @@ def _fork(arbiter: int) -> int:
 
 
 def _join_error_stream(stderr: int) -> None:
-    """Copy the lines so far to the error stream of the server, and use that stream from now on."""
+    """Copy this process's error lines so far to the error stream of the server, and use that stream from now on."""
     sys.stderr.flush()
     written = os.dup(2)
     os.dup2(stderr, 2)

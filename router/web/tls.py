@@ -1,7 +1,7 @@
-"""TLS in the router's own server: its certificate, which is read again on a signal, and sockets that a call can take.
+"""TLS in the router's own server: its certificate, which a signal renews, and sockets that a call can take over.
 
 gunicorn makes a context for each connection, from files that it reads each time, and keeps the socket. A worker of this
-server has one context, and a session takes the socket over, so that a call holds no thread.
+server has one context, and a session takes the socket over, so a call holds no thread.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Tls:
 
     @classmethod
     def of(cls, config: RouterConfig, areas: Areas = OWN) -> Tls | None:
-        """Make the certificate's object from the configuration; return None where the server has no TLS.
+        """Make the certificate's object from the configuration; return None if the server has no TLS.
 
         Raises:
             ConfigError: a file is missing, or cannot be used.
@@ -72,7 +72,7 @@ class Tls:
             self._loaded = generation
             try:
                 self._context = self._load()
-            except ConfigError as error:  # changed since the arbiter looked
+            except ConfigError as error:  # the files have changed since the arbiter checked them
                 logger.error("the certificate is kept: %s", error)  # noqa: TRY400 - the operator's files, no bug
         return TlsSocket(self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False))
 
@@ -97,5 +97,5 @@ class Tls:
 
 
 def _no_password() -> str:
-    # OpenSSL would ask on the terminal, and the server would wait for it.
+    # OpenSSL would ask for the password on the terminal, and the server would wait.
     raise ValueError("the key has a password, which nobody can type here")

@@ -1,6 +1,6 @@
 """The upgrade of a WSGI request to a session: the parameters of its query, and the response.
 
-The server's thread is free as soon as the session has the socket. Where the server's own TLS keeps its socket
+The server's thread is free as soon as the session has the socket. If the server's own TLS keeps its socket
 (`actors.connections.handover`), the thread is held until the session ends. This module must not know what a message
 means.
 """
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RETRY_HELD_S: Final = 10
-"""The `Retry-After` in seconds while all threads are held. A thread is free after a call, which lasts for minutes."""
+"""The `Retry-After` in seconds while all threads are held.
+
+A thread becomes free when a call ends, and a call lasts for minutes.
+"""
 
 
 class Router(Protocol):
@@ -58,19 +61,19 @@ class Router(Protocol):
 
 
 def upgrade(router: Router, profile: str, environ: Environ) -> Response:
-    """Upgrade a request to a session of a profile. A failure becomes the response and is never raised."""
+    """Upgrade a request to a session of a profile. Return a failure as the response, and raise nothing."""
     return guarded(functools.partial(accept, router, profile), environ)
 
 
 def accept(router: Router, profile: str, environ: Environ, *, service: str = "agent") -> Response:
-    """Upgrade a request for one `service` of the React component; raises `HandshakeRefused`."""
+    """Upgrade a request, whose parameter `service` must be absent or as given here; raises `HandshakeRefused`."""
     with counting(router):
         return _accept(router, profile, environ, service)
 
 
 @contextlib.contextmanager
 def counting(router: Router) -> Iterator[None]:
-    """Count a refusal that leaves the block."""
+    """Count the refusal if the block raises `HandshakeRefused`."""
     try:
         yield
     except HandshakeRefused as refused:
@@ -81,7 +84,7 @@ def counting(router: Router) -> Iterator[None]:
 def _accept(router: Router, profile: str, environ: Environ, service: str) -> Response:
     query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
     if query.get("service", service) != service:
-        # The React component opens a second socket for transcription alone, with another service.
+        # The React component opens a second socket, only for transcription, with another service.
         raise refusal(router, environ, f"the parameter service must be {service} here, or be left out")
     requested = query.get("turn_detection")
     if requested is not None and requested not in TURN_DETECTIONS:
@@ -94,7 +97,8 @@ def refusal(router: Router, environ: Environ, problem: str) -> HandshakeRefused:
     """Return the refusal (400) of a request with a wrong parameter.
 
     Raises:
-        HandshakeRefused: 401 or 403 for a client that may not come in, which learns nothing of its parameters.
+        HandshakeRefused: 401 or 403 if the client may not come in. Such a client must not learn which parameters are
+            valid.
     """
     if is_upgrade(environ):
         router.identify(environ)
@@ -102,7 +106,7 @@ def refusal(router: Router, environ: Environ, problem: str) -> HandshakeRefused:
 
 
 def guarded(route: Callable[[Environ], Response], environ: Environ) -> Response:
-    """Return the response of `route`. A refusal or a failure becomes a response, too.
+    """Return the response of `route`. Turn a refusal or a failure into a response, too.
 
     Its log line leaves out the query, which may hold a token.
     """
@@ -116,20 +120,23 @@ def guarded(route: Callable[[Environ], Response], environ: Environ) -> Response:
     except BodyLateError as late:
         return Response(HTTPStatus.REQUEST_TIMEOUT, f"{late}\n", headers=(("Connection", "close"),))
     except Exception:
-        # Logged here: the server would log the whole query.
+        # The failure is logged here, because the server's own line would contain the whole query.
         logger.exception("failure in %s %s", environ.get("REQUEST_METHOD"), path)
         return Response(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error; the server logged it.\n")
 
 
 def _upgrade_headers(status: int, environ: Environ) -> Headers:
-    # RFC 9110, 15.5.22 requires them. PEP 3333 forbids hop-by-hop headers to applications: gunicorn accepts these two,
+    # RFC 9110, 15.5.22 requires these headers. PEP 3333 forbids hop-by-hop headers to applications: gunicorn accepts
+    # these two, but other servers (wsgiref) fail the request.
     # and other servers (wsgiref) fail the request.
     is_due = status == HTTPStatus.UPGRADE_REQUIRED and "gunicorn.socket" in environ
     return (("Connection", "Upgrade"), ("Upgrade", "websocket")) if is_due else ()
 
 
 class HeldServerThreads:
-    """The server's threads that wait for the end of a session: at most `limit`, so that the server can serve others.
+    """The server's threads that wait for the end of a session.
+
+    They are at most `limit`, so that the server can serve other requests.
 
     Methods may be called from any thread.
     """
@@ -140,15 +147,15 @@ class HeldServerThreads:
 
     @contextlib.contextmanager
     def hold(self, environ: Environ) -> Iterator[None]:
-        """Count this thread as held while the server only lends the socket. Skip the count if the socket can leave it.
+        """Count this thread as held until the block ends. Do not count it if the socket can leave the server.
 
         Raises:
-            HandshakeRefused: 501, where there is no socket at all; 503, where `limit` threads are held.
+            HandshakeRefused: 501 if there is no socket at all; 503 if `limit` threads are held.
         """
         if has_own_handshake(environ) or not is_lent(served_socket(environ)):
             yield
             return
-        # Without waiting: a thread that waits for its turn is as lost to the server as one that is held.
+        # Do not wait: a thread that waits for its turn is as lost to the server as a held one.
         if not self._free.acquire(blocking=False):
             problem = f"all {self._limit} threads for TLS in this server are held: terminate TLS in front of it"
             raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, problem, (("Retry-After", str(RETRY_HELD_S)),))

@@ -26,7 +26,7 @@ class Router(Protocol):
 
     @property
     def wire_view(self) -> WireView | None:
-        """The messages of recent sessions; None where none are kept."""
+        """The messages of recent sessions; None if the wire view is off."""
 
     def identify(self, environ: Environ) -> Principal | None:
         """Authenticate a request that begins no session; raises `HandshakeRefused`."""
@@ -38,9 +38,11 @@ def routes(router: Router) -> dict[str, Callable[[Environ], Response]]:
 
 
 def _serve(router: Router, environ: Environ) -> Response:
-    """Answer with the rows of `?session=` after the number `&after=`, or without `?session=` with the list of sessions.
+    """Answer with the rows of `?session=` after the number `&after=`.
 
-    An administrator sees the sessions of all clients, and every other client its own.
+    Without `?session=` answer with the list of sessions.
+
+    An administrator sees the sessions of all clients, and every other client only its own.
     """
     principal = router.identify(environ)
     owner = None if principal is None or principal.is_admin else principal.id

@@ -25,14 +25,14 @@ from router.web.scoreboard import Row, Stage
 
 logger = logging.getLogger(__name__)
 
-# A worker ends within `drain_s` and 5 s of SIGTERM, whatever the other deadlines are. Its sessions are drained first,
-# then HTTP requests may end, then threads. The arbiter kills a worker that takes longer.
+# A worker ends within `drain_s` and 5 s after SIGTERM, whatever the other deadlines are. First its sessions drain, then
+# HTTP requests may finish, then threads. The arbiter kills a worker that takes longer.
 CLOSE_S: Final = 3.0
-"""Seconds for the router to close, after the drain."""
+"""The time in seconds in which the router closes after the drain."""
 HTTP_GRACE_S: Final = 2
 THREADS_GRACE_S: Final = 0.5
 ARBITER_GRACE_S: Final = 6.0
-"""Seconds for a worker to end, after the drain: a little more than the steps above take together."""
+"""Seconds for a worker to end, after the drain: a little more than the sum of the three times above."""
 
 CONNECTIONS: Final = 4096
 """The most HTTP connections of a worker. gunicorn does not count a WebSocket after its hand-over."""
@@ -40,25 +40,27 @@ CONNECTIONS: Final = 4096
 KEPT_ALIVE: Final = 1024
 """The most HTTP connections that wait for another request.
 
-Beyond it a response closes its connection, so that strangers cannot hold all of `CONNECTIONS`.
+Beyond it each response closes its connection, so that idle clients cannot hold all of `CONNECTIONS`.
 """
 
 HEALTH_THREADS: Final = 2
 OTHER_THREADS: Final = 8
-"""The number of threads for pages, and for the routes that give tokens, whose requests have a body."""
+"""The number of threads for pages, and for the routes that give tokens. Requests to these routes have a body."""
 
 LEAVE_ACCEPTED_S: Final = 1.0
-"""The longest time in seconds in which a worker that is replaced answers the requests of connections that it has
-accepted. Only then does it drain, so that no caller gets 503 from it."""
+"""The longest time in seconds in which a worker that is replaced answers the requests on its connections.
+
+It drains only then, so that no caller gets 503 from it.
+"""
 
 ACCEPT_PAUSE_S: Final = 0.5
 """The pause in seconds after a failed `accept`. An immediate retry would fail again for lack of file descriptors."""
 
 LEAVE_S: Final = 0.005
-"""Seconds in which another worker may take a connection. The kernel wakes all workers for each connection."""
+"""Seconds for which a worker leaves a new connection to a less loaded one. The kernel wakes all workers for it."""
 
 LOAD_MARGIN: Final = 1
-"""The excess over the least loaded worker's load up to which a worker still accepts connections."""
+"""A worker accepts a connection if its load exceeds that of the least loaded worker by at most this number."""
 
 # gunicorn ships no types, so its classes are Any to mypy.
 
@@ -79,13 +81,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     alive: bool
     pid: int
     nr_conns: int
+    ppid: int
+    sockets: list[Any]
     slot: int | None = None
     """The slot of this worker on the scoreboard."""
-    # Only the arbiter's copy of this object has the true values of the next three.
+    # Of the next three, only the arbiter's copy of this object has the true values.
     is_retired = False
     """Whether the arbiter has ended this worker."""
     is_on_trial = False
-    """Whether this worker is the first of its version, and another worker still serves in its place."""
+    """Whether a reload has started this worker, and the old workers still serve in its place."""
     end_s = math.inf
     """The time at which the arbiter kills this worker, once it is retired."""
     max_keepalived: int
@@ -96,21 +100,22 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     _other_threads: futures.ThreadPoolExecutor
     _drain_until_s = math.inf
     _is_replaced = False
+    _is_orphan = False
+    """Whether the main process was killed."""
     _has_left_one = False
     _pause_until_s = 0.0
 
     def run(self) -> None:
-        """Serve until a drain has ended, which a signal begins; then end this process in time."""
+        """Serve until a signal begins a drain, and the drain has ended. Then end this process in time."""
         self._drains = []
         self.max_keepalived = min(self.max_keepalived, KEPT_ALIVE)
         self._intake = Intake(self.poller, self._serve, self._lose)
-        # This is the worker's own copy: the arbiter's is 0, so that a reload does not wait for old workers.
+        # This changes only the worker's copy. The arbiter's value is 0, so that a reload does not wait for old workers.
         self.cfg.set("graceful_timeout", HTTP_GRACE_S)
         try:
             super().run()
         finally:
             if not self._drains:
-                logger.warning("the parent process is gone: draining the calls of this worker, then ending")
                 self._begin_drain(self.app.drain_s)
             for thread in self._drains:
                 thread.join(max(0.0, self._drain_until_s - time.monotonic()))
@@ -118,7 +123,24 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._intake.close()
             for threads in (self._health_threads, self._other_threads):
                 threads.shutdown(wait=False)
+            if self._is_orphan:
+                self.app.tidy()
             self._end_in_time()
+
+    def is_parent_alive(self) -> bool:
+        """Whether the loop continues. gunicorn's own method would end all calls when the main process dies."""
+        if os.getppid() == self.ppid:
+            return True
+        if not self._is_orphan:
+            self._is_orphan = self._is_replaced = True
+            # A service manager starts another main process, which needs the port.
+            self.set_accept_enabled(False)
+            for listener in self.sockets:
+                listener.close()
+            self.app.close_listeners()
+            count = self.app.router.session_count
+            logger.error("worker %d: the main process is gone; %d calls go on, no new ones", self.pid, count)
+        return bool(self.app.router.session_count or self._has_requests())
 
     def init_signals(self) -> None:
         """Ignore SIGINT, because a terminal also sends it to the arbiter, which signals its workers."""
@@ -132,10 +154,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.app.follow_log_level()
         self.app.router.sample_metrics()
         self.app.note_history()
+        if self._is_orphan and not self._drains and self.app.find_heir():
+            logger.info("worker %d: another main process serves, and the calls move there", self.pid)
+            self._begin_drain(self.app.drain_s)
         if not self.app.router.is_alive and not self._drains:
             logger.critical("worker unhealthy, exiting; the arbiter starts a replacement")
             self._begin_drain(self.app.drain_s)
-        # The drain's thread may hang: then neither it nor an HTTP request is waited for any longer.
+        # If the drain's thread hangs, wait no longer for it or for an HTTP request.
         if time.monotonic() > self._drain_until_s:
             self.cfg.set("graceful_timeout", 0)
             self.alive = False
@@ -158,13 +183,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.app.scoreboard.write(self.slot, row)
 
     def _load(self) -> int:
-        """Return the number of sessions and of connections that may become sessions, without those kept alive."""
+        """Return the number of sessions, and of connections that may become sessions.
+
+        Idle kept-alive connections do not count.
+        """
         return int(self.app.router.session_count + self.nr_conns - len(self.keepalived_conns))
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Wait as gunicorn does, but only until the pause in accepting or the drain is over."""
         now_s = time.monotonic()
-        # gunicorn waits for a second, in which neither a pause of 5 ms nor the end of a drain would be noticed.
+        # gunicorn waits for a second, which is too long for a pause of 5 ms or for the end of a drain.
         ahead_s = [due_s - now_s for due_s in (self._pause_until_s, self._drain_until_s) if due_s > now_s]
         super().wait_for_and_dispatch_events(min(timeout, *ahead_s) if ahead_s else timeout)
 
@@ -178,7 +206,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         """Ignore the value that gunicorn's constructor sets."""
 
     def accept(self, listener: Any) -> None:
-        """Accept a connection. If another worker has less load, first leave the connection to it for `LEAVE_S`, once.
+        """Accept a connection. If another worker has less load, wait once for `LEAVE_S`, so that it can accept first.
 
         So a less loaded worker that hangs costs a new caller only this time (docs/decisions/0014).
         """
@@ -200,13 +228,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return least is not None and self._load() > least + LOAD_MARGIN
 
     def init_process(self) -> None:
-        """Make the threads and the intake of this process, before gunicorn's loop runs."""
+        """Make the threads and the intake of this process, then run gunicorn's loop."""
         self._health_threads = futures.ThreadPoolExecutor(HEALTH_THREADS, "health")
         self._other_threads = futures.ThreadPoolExecutor(OTHER_THREADS, "pages")
         super().init_process()
 
     def enqueue_req(self, conn: Any) -> None:
-        """Let the loop read the next head of a connection, which gets a thread when the head is whole."""
+        """Let the loop read the next head of a connection. The connection gets a thread when the head is whole."""
         self._intake.add(conn)
 
     def _serve(self, conn: Any, kind: Kind) -> None:
@@ -249,14 +277,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.method_queue.defer(self._begin_drain, 0.0)
 
     def handle_usr1(self, _sig: int, _frame: Any) -> None:
-        """Log the stack of every thread after SIGUSR1, a little later: the interrupted code may hold the log's lock."""
+        """Log the stack of every thread after SIGUSR1.
+
+        Log it a little later, because the interrupted code may hold the log's lock.
+        """
         self.method_queue.defer(_log_stacks)
 
     def _begin_drain(self, drain_s: float) -> None:
-        # On a thread of its own: this one serves HTTP during the drain, and /readyz answers 503.
+        # The drain has a separate thread, because this one serves HTTP meanwhile: /readyz answers 503.
         is_replaced = not self.app.scoreboard.is_ending
         until_s = time.monotonic() + drain_s + CLOSE_S + (LEAVE_ACCEPTED_S if is_replaced else 0.0)
-        # The arbiter repeats its signal: only a clearly earlier end (SIGQUIT during a drain) begins another.
+        # The arbiter repeats its signal, so only a clearly earlier end (SIGQUIT during a drain) begins another drain.
         if until_s > self._drain_until_s - CLOSE_S / 2:
             return
         logger.info("worker %d drains %d sessions for up to %g s", self.pid, self.app.router.session_count, drain_s)
@@ -286,7 +317,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.alive = False
 
     def _end_in_time(self) -> None:
-        # The interpreter would wait for a thread that still reads from a slow client, without end.
+        # The interpreter would wait without end for a thread that still reads from a slow client.
         deadline_s = time.monotonic() + THREADS_GRACE_S
         others = [it for it in threading.enumerate() if not it.daemon and it is not threading.current_thread()]
         for thread in others:
@@ -299,7 +330,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
 
 class GunicornLogger(Logger):  # type: ignore[misc]
-    """gunicorn's logger, whose lines go to the router's pipeline. Lines about workers and signals are at debug."""
+    """gunicorn's logger, whose lines go to the router's pipeline.
+
+    Lines about workers and signals have the level debug.
+    """
 
     def setup(self, cfg: Any) -> None:
         """Leave handlers and levels to `router.logs.setup`."""

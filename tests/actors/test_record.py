@@ -41,6 +41,6 @@ def test_a_message_to_an_actor_that_is_not_there_yet_is_dropped(session):
 
 def test_an_actor_is_known_by_its_role_and_generation(session):
     stopped = lifecycle.ActorStopped("s1", lifecycle.Role.UPSTREAM, 2)
-    session.running.add((lifecycle.Role.UPSTREAM, 2))
-    session.running.discard(stopped.key)
-    assert session.running == set()
+    session.running += ((lifecycle.Role.UPSTREAM, 2),)
+    session.note_stopped(stopped.key)
+    assert session.running == ()

@@ -140,6 +140,20 @@ def test_a_named_timer_may_set_itself_and_others_when_it_fires(dispatcher):
     on(dispatcher, timers.discard)
 
 
+def test_times_that_are_brought_forward_leave_the_heap(dispatcher):
+    def forward():
+        timers = [dispatcher.timer(lambda: None) for _ in range(2 * MAX_DISCARDED)]
+        for delay_s in (300.0, 200.0, 100.0):
+            for timer in timers:
+                timer.restart(delay_s)
+        left = len(dispatcher._timers.heap)
+        for timer in timers:
+            timer.discard()
+        return left
+
+    assert on(dispatcher, forward) < 4 * MAX_DISCARDED
+
+
 def test_discarded_named_timers_release_their_callback_and_never_fire(dispatcher):
     class Owner:
         def fire(self, _name):

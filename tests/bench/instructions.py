@@ -100,10 +100,18 @@ def reference():
 def compare(checkout, options):
     """Count with and without the options of `turner`, print both, and return the exit code."""
     with_them, without = count(checkout, options), count(checkout)
-    print(
-        f"{with_them:,.0f} instructions a message: {with_them / without - 1:+.1%} of {without:,.0f} without protection"
-    )
+    print(f"{with_them:,.0f} instructions a message: {with_them / without - 1:+.1%} of {without:,.0f} without")
     return 0
+
+
+def compare_fronts(checkout, relayed, translated):
+    """Count with the options of a relayed and of a translated client, print both, and return the exit code."""
+    relaying, translating = count(checkout, relayed), count(checkout, translated)
+    print(
+        f"{relaying:,.0f} instructions a message that is relayed: {relaying / translating:.2f} × the"
+        f" {translating:,.0f} of one that is translated"
+    )
+    return int(relaying > translating)
 
 
 def main(checkout, *, is_checked, is_written):

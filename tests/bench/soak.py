@@ -1,8 +1,8 @@
 """For a long time: some talk on and on, others come and go. Whatever grows is a fault.
 
-Everything that observes is on: the usage log, JSON lines, recordings, metrics and the operator's facts,
-and traces where the extra is installed. At the end of each lap those who came are gone, and memory, threads,
-descriptors and processor time are read.
+Everything that observes is on: the usage log, JSON lines, recordings, metrics, the operator's facts, the wire view, and
+traces where the extra is installed. At the end of each lap those who came are gone, and memory, threads, descriptors
+and processor time are read.
 """
 
 import contextlib
@@ -31,6 +31,8 @@ SCRAPE_S = 1.0
 
 RECORDED_BYTES = 50 * MB
 """The bound of the folder of recordings: it is reached within a soak."""
+WATCHED_BYTES = 2 * MB
+"""The bound of the wire view: it is reached within a minute."""
 
 HEADINGS = "minute   memory MB   threads   descriptors   p99 ms   µs/message   calls so far"
 
@@ -87,6 +89,7 @@ def _observed():
         flags = ("--log-level", "info", "--log-format", "json", "--usage-log", str(Path(folder, "usage.jsonl")))
         recordings = ("--record", str(Path(folder, "recordings")), "--record-max-bytes", str(RECORDED_BYTES))
         flags = (*flags, *recordings, "--record-content")
+        flags = (*flags, "--wire-view", "--wire-view-max-bytes", str(WATCHED_BYTES))
         if all(importlib.util.find_spec(name) for name in ("opentelemetry", "opentelemetry.sdk")):
             flags = (*flags, "--otel", collector)
         yield dataclasses.replace(ROUTER, flags=flags, log=str(Path(folder, "log.jsonl")))

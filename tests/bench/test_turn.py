@@ -55,6 +55,13 @@ def test_two_checkouts_with_and_without_a_keeper_are_measured_by_turns():
 
 
 @pytest.mark.slow
+def test_relaying_and_translating_are_measured_by_turns():
+    relayed, translated = turn.measure([(ROOT, turn.RELAYED), (ROOT, turn.TRANSLATED)], 1, starts=1, laps=1, rounds=3)
+
+    assert all(lap.frame > 0 and lap.delta > 0 for lap in (*relayed[0], *translated[0]))
+
+
+@pytest.mark.slow
 def test_a_process_that_has_ended_is_an_error_and_no_figure(tmp_path):
     with pytest.raises(RuntimeError, match="has ended"):
         turn.measure([(tmp_path, ())], 1, starts=1, laps=1, rounds=1)

@@ -2,8 +2,9 @@
 
 With --against it compares this checkout with another one: both take turns alternately, so that whatever else the
 machine does meets both alike. With --safe it compares a router that has authentication, a policy and limits with one
-that has none. With --instructions it counts instructions in place of time, and with --check it fails where they are
-more than tests/bench/instructions.json allows.
+that has none, with --kept one whose sessions have a keeper, and with --fronts relaying (`/v1/realtime`) with
+translating (`/v1/agent/converse`). With --instructions it counts instructions in place of time, and with --check it
+fails where they are more than tests/bench/instructions.json allows.
 """
 
 import argparse
@@ -20,6 +21,8 @@ import orjson
 from tests.bench import instructions, report, safe
 from tests.bench.turner import FRAMES
 
+RELAYED = ("--front", "realtime")
+TRANSLATED = ("--front", "converse")
 ROOT = Path(__file__).resolve().parents[2]
 TURNER = Path(__file__).with_name("turner.py")
 SESSIONS = (1, 4)
@@ -149,13 +152,17 @@ def main():
     options = parse()
     with contextlib.ExitStack() as stack:
         safely = stack.enter_context(safe.settings()) if options.safe else None
-        if options.safe and options.instructions:
-            return instructions.compare(ROOT, safely)
+        if (options.safe or options.kept) and options.instructions:
+            return instructions.compare(ROOT, safely or ("--kept",))
+        if options.fronts and options.instructions:
+            return instructions.compare_fronts(ROOT, RELAYED, TRANSLATED)
         if options.instructions or options.check or options.write:
             return instructions.main(ROOT, is_checked=options.check, is_written=options.write)
         candidates = {ROOT.name: (ROOT, ())}
         if safely:
             candidates = {"safe": (ROOT, safely), "open": (ROOT, ())}
+        elif options.fronts:
+            candidates = {"relayed": (ROOT, RELAYED), "translated": (ROOT, TRANSLATED)}
         elif options.kept:
             candidates = {"kept": (ROOT, ("--kept",)), "not kept": (ROOT, ())}
         elif options.against is not None:
@@ -183,6 +190,7 @@ def parse():
     parser = argparse.ArgumentParser(prog="python -m tests.bench.turn", description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--against", type=Path, metavar="PATH", help="another checkout, measured alternately")
     parser.add_argument("--safe", action="store_true", help="authentication, a policy and limits, beside none")
+    parser.add_argument("--fronts", action="store_true", help="/v1/realtime, beside /v1/agent/converse")
     parser.add_argument("--kept", action="store_true", help="with the keeper, beside the same without")
     parser.add_argument("--sessions", type=int, nargs="+", default=SESSIONS, metavar="N", help="in a turn (1 4)")
     parser.add_argument("--starts", type=int, default=8, metavar="N", help="of each checkout's process (8)")

@@ -28,6 +28,16 @@ FRAMES = 5
 """Microphone frames to one piece of agent audio."""
 FRAME_S = 0.02
 RATE = 16_000
+REALTIME = "realtime"
+RELAYED_RATE = 24_000
+"""The rate of a client of OpenAI Realtime, whose audio is not converted."""
+PATHS = {"openai": "/openai", "converse": "/v1/agent/converse", REALTIME: "/v1/realtime"}
+SPEAKS = {
+    "openai": "AgentStartedSpeaking",
+    "converse": "ConversationText",
+    REALTIME: "response.output_audio_transcript.delta",
+}
+"""The message with which the agent begins to speak, by front."""
 DELTA_BYTES = 4_800
 """100 ms at 24 kHz."""
 TURNS_AT_MOST = 8
@@ -139,16 +149,22 @@ class Peer:
 class Session:
     """A session that is ready, whose agent speaks."""
 
-    def __init__(self, router, listener, number, token):
+    def __init__(self, router, listener, number, token, front):
         self._deltas = 0
-        self.client = _call(router, token)
-        self.client.send(SETTINGS)
+        self._front = front
+        self.client = _call(router, token, front)
+        if front != REALTIME:
+            self.client.send(SETTINGS)
         self.upstream = _answer(listener)
         self._begin(number)
         chance = random.Random(number)  # noqa: S311
         noise = chance.randbytes(DELTA_BYTES)
-        audio = [round(chance.gauss(0, 3000)) for _ in range(round(RATE * FRAME_S))]
-        self.frame = self.client.frame(BINARY, struct.pack(f"<{len(audio)}h", *audio))
+        rate = RELAYED_RATE if front == REALTIME else RATE
+        audio = [round(chance.gauss(0, 3000)) for _ in range(round(rate * FRAME_S))]
+        samples = struct.pack(f"<{len(audio)}h", *audio)
+        self.frame = (
+            self.client.frame(TEXT, append(samples)) if front == REALTIME else self.client.frame(BINARY, samples)
+        )
         self._delta = (
             (
                 f'{{"type":"response.output_audio.delta","event_id":"event_%013d","response_id":"resp_{number:021d}",'
@@ -167,9 +183,13 @@ class Session:
 
     def _begin(self, number):
         self.upstream.send({"type": "session.created", "session": SESSION})
+        is_relayed = self._front == REALTIME
+        if is_relayed:
+            self.client.read_until("session.created")
+            self.client.send({"type": "session.update", "session": {"type": "realtime", "instructions": "Be brief."}})
         update = self.upstream.read_until("session.update")
         self.upstream.send({"type": "session.updated", "session": {**SESSION, **update["session"]}})
-        self.client.read_until("SettingsApplied")
+        self.client.read_until("session.updated" if is_relayed else "SettingsApplied")
         response, item = f"resp_{number:021d}", f"item_{number:021d}"
         message = {"id": item, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
         part = {"response_id": response, "item_id": item, "output_index": 0, "content_index": 0}
@@ -177,13 +197,18 @@ class Session:
             {"type": "response.created", "response": {"id": response, "status": "in_progress", "output": []}},
             {"type": "response.output_item.added", "response_id": response, "output_index": 0, "item": message},
             {"type": "response.content_part.added", **part, "part": {"type": "audio", "transcript": ""}},
-            {"type": "response.output_audio_transcript.delta", **part, "delta": "Noise."},
+            {"type": "response.output_audio_transcript.delta", **part, "delta": "Noise. "},
         ):
             self.upstream.send(event)
-        self.client.read_until("AgentStartedSpeaking")
+        self.client.read_until(SPEAKS[self._front])
 
 
-def _call(router, token):
+def append(audio):
+    """Return microphone audio as an event of OpenAI's."""
+    return b'{"type":"input_audio_buffer.append","audio":"%s"}' % base64.b64encode(audio)
+
+
+def _call(router, token, front):
     """Call the router as a WSGI server does, and return the client's end."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = Peer(socket.create_connection(listener.getsockname()), masks=True)
@@ -191,7 +216,7 @@ def _call(router, token):
     environ = {
         "REQUEST_METHOD": "GET",
         "SERVER_PROTOCOL": "HTTP/1.1",
-        "PATH_INFO": "/openai",
+        "PATH_INFO": PATHS[front],
         "QUERY_STRING": "",
         "REMOTE_ADDR": "127.0.0.1",
         "HTTP_HOST": "localhost",
@@ -203,7 +228,9 @@ def _call(router, token):
     }
     if token:
         environ["HTTP_AUTHORIZATION"] = f"Token {token}"
-    list(router.handle(environ, profile="openai")(environ, lambda *_: None))
+    # The public entry of one front knows the two profiles alone.
+    serve = router.wsgi_app if front == REALTIME else router.handle(environ, profile=front)
+    list(serve(environ, lambda *_: None))
     served.close()
     client.head()
     return client
@@ -242,7 +269,7 @@ class Custody:
 class Turner:
     """The sessions, and the turns of their dispatcher."""
 
-    def __init__(self, sessions, settings, token, *, are_kept=False):
+    def __init__(self, sessions, settings, token, *, front="openai", are_kept=False):
         from router.config.command_line import load  # noqa: PLC0415 - after the clock has stopped
         from router.core import Router  # noqa: PLC0415
 
@@ -254,7 +281,7 @@ class Turner:
         if are_kept:
             self._router.custody = Custody()
         self._dispatcher = self._router._parts.runtime.dispatchers[0]
-        self._sessions = [Session(self._router, self._listener, number, token) for number in range(sessions)]
+        self._sessions = [Session(self._router, self._listener, number, token, front) for number in range(sessions)]
 
     def measure(self, rounds, meter):
         """Take the turns of some rounds on the dispatcher's thread.
@@ -320,6 +347,7 @@ def main():
     parser.add_argument("--library", help="counts instructions; see `instructions`")
     parser.add_argument("--settings", help="a file of settings for the router")
     parser.add_argument("--token", help="the credential of each client")
+    parser.add_argument("--front", choices=PATHS, default="openai", help="of the clients")
     parser.add_argument("--kept", action="store_true", help="the sessions outlive their process")
     given = parser.parse_args()
     checkout = given.checkout
@@ -328,7 +356,7 @@ def main():
     stop_the_clock()
     if Path(find_spec("router").origin).parents[1] != Path(checkout):
         raise SystemExit(f"{checkout} is no checkout of the router")
-    turner = Turner(given.sessions, given.settings, given.token, are_kept=given.kept)
+    turner = Turner(given.sessions, given.settings, given.token, front=given.front, are_kept=given.kept)
     gc.collect()
     gc.disable()  # a talking session makes no garbage, and a collection belongs to no turn
     turner.measure(WARM_ROUNDS, contextlib.nullcontext)

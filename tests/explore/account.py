@@ -21,9 +21,7 @@ def judge_tables(world: World) -> None:
     _judge_microphone(world, facts)
     if world.judge.is_replayed and not world.judge.unanswered_commits:
         shown = facts["user_turn"]
-        require(
-            shown == UserTurnState.SPEAKING.value, f"xii replayed speech is not detected, and the session is {shown}"
-        )
+        require(shown == UserTurnState.SPEAKING.value, f"xii replayed speech is not heard, and the session is {shown}")
     _judge_commits(world, str(facts["user_turn"]))
     if world.faults or not world.is_sound:
         return

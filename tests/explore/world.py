@@ -7,6 +7,7 @@ in a world depends on the real time or on chance, so the same actions lead to th
 import copyreg
 import io
 import pickle
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -733,6 +734,9 @@ NATIVE = ("response.create", "input_audio_buffer.commit", "input_audio_buffer.cl
 
 # Copies.
 
+_UNCHANGED = (SessionOptions, Profile, Row, Settings, MappingProxyType)
+"""The types whose objects never change. The only mapping proxy of a session is the empty one."""
+
 _SHARED: dict[int, Any] = {}
 
 
@@ -748,7 +752,7 @@ def _shared(number: int) -> Any:
 class _Pickler(pickle.Pickler):
     """A pickler that shares the parts of a session that never change."""
 
-    dispatch_table = copyreg.dispatch_table | dict.fromkeys((SessionOptions, Profile, Row, Settings), _share)
+    dispatch_table = copyreg.dispatch_table | dict.fromkeys(_UNCHANGED, _share)
 
 
 def frozen(world: World) -> bytes:

@@ -15,7 +15,7 @@ from tests.support.faults.virtual_world import virtual_world
 from tests.support.faults.world import DEADLINES
 from tests.support.processes.further import further
 
-EVERY = 47
+EVERY = 83
 """One step of so many, in a plain `pytest`."""
 
 TALKS = [

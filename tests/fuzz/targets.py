@@ -14,8 +14,8 @@ from actors import messages
 from actors.connections import frames
 from actors.connections.base import ConnectionLimits
 from actors.connections.memory import memory_pair
-from actors.dispatcher import Traffic
 from actors.timers import Timer, Timers
+from actors.traffic import Traffic
 from router.deepgram import codec as deepgram_codec
 from router.openai import codec as openai_codec
 from router.openai import events as openai

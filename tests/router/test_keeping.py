@@ -8,6 +8,7 @@ import pytest
 from actors import messages
 from actors.connections.arena import Arena
 from actors.connections.frames import Ping, apply_mask
+from actors.connections.kept import Unhandled
 from actors.connections.shelf import Shelf, ShelfError
 from router import keeping
 from router.keeping import ShelvedMachine
@@ -66,8 +67,8 @@ class Connection:
 
     def __init__(self, arena):
         self.shelf = Shelf(arena, 0, 0)
-        self.emitted, self.delivered = [], []
-        self.texts = self.journal_from = 0
+        self.emitted, self.unhandled = [], Unhandled()
+        self.journal_from = 0
         self.due = None
 
     def unwritten(self, current):
@@ -111,7 +112,7 @@ def read(process, data):
 
 def ask(process, text, *, is_written=True):
     read(process, masked(text.encode()))
-    process.connection.delivered.append(text)
+    process.connection.unhandled.note_read([text])
     process.connection.journal_from = process.shelf.read
     commands = process.machine.handle(messages.ClientTextReceived(text), 0.0)
     if is_written:
@@ -124,7 +125,7 @@ def test_a_record_has_the_bytes_of_its_step_before_they_are_written(process):
     found = recovered(process, 0)
     assert (found.value, found.unsent, found.sent_bytes, found.journal) == (b"after 1", b"hello!", 0, [])
     assert recovered(process, 4).unsent == b"o!"
-    assert list(process.connection.delivered) == []
+    assert process.connection.unhandled.messages() == []
 
 
 def test_the_keeper_gets_the_memory_with_its_first_record(process):
@@ -142,7 +143,7 @@ def test_audio_behind_the_record_counts_and_its_torn_write_is_completed(process)
 
 
 def test_messages_behind_the_record_are_the_journal_and_half_a_frame_is_unread(process):
-    process.connection.delivered += [Ping(b""), "hello", "not handled", Ping(b""), b"pcm"]
+    process.connection.unhandled.note_read([Ping(b""), "hello", "not handled", Ping(b""), b"pcm"])
     process.machine.handle(messages.ClientTextReceived("hello"), 0.0)
     process.connection.write()
     read(process, masked(b"later") + masked(b"cut")[:3])
@@ -152,11 +153,11 @@ def test_messages_behind_the_record_are_the_journal_and_half_a_frame_is_unread(p
 
 
 def test_binary_messages_that_come_in_pieces_are_handled_once(process):
-    process.connection.delivered += [b"0123456789", "text"]
+    process.connection.unhandled.note_read([b"0123456789", "text"])
     process.machine.handle(messages.ClientBinaryReceived(b"01234"), 0.0)
-    assert list(process.connection.delivered) == [b"56789", "text"]
+    assert process.connection.unhandled.messages() == [b"56789", "text"]
     process.machine.handle(messages.ClientBinaryReceived(b"56789"), 0.0)
-    assert list(process.connection.delivered) == ["text"]
+    assert process.connection.unhandled.messages() == ["text"]
 
 
 def test_no_record_is_stored_without_a_call_for_one(process):

@@ -11,6 +11,7 @@ from actors.client import ClientActor
 from actors.dispatcher import Dispatcher
 from router.session.machine import Session
 from router.session.profile import PROFILES
+from router.session.state import user_turn
 from tests.actors.test_neighbours import starts
 from tests.support.engine.sessions import WAIT_S, EngineHarness, only
 from tests.support.machine.options import session_options
@@ -25,7 +26,10 @@ FRAMES = 120
 WAITING = 20
 """The frames that wait in the client's socket meanwhile."""
 
-PAUSE_S = 5.0
+STOPPED_S = 1.0
+"""The silence after which a microphone counts as stopped, in place of 3 s."""
+
+PAUSE_S = 1.7
 
 
 @pytest.fixture
@@ -50,7 +54,8 @@ def heard(upstream, count):
     return audio
 
 
-def test_no_silence_is_put_in_front_of_speech_that_waits_in_the_client_s_socket(house):
+def test_no_silence_is_put_in_front_of_speech_that_waits_in_the_client_s_socket(house, monkeypatch):
+    monkeypatch.setattr(user_turn, "STOPPED_S", STOPPED_S)
     machine = Session(SESSION_ID, PROFILES["converse"], session_options())
     client = starts(house, machine, expect=None)
     client.send_text(orjson.dumps(SETTINGS).decode())

@@ -6,8 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from router.logs.setup import CREDENTIALS, MASK
-from router.secrets import Redactor, Secret, query_secrets, shown_url
+from router.secrets import CREDENTIALS, MASK, Redactor, Secret, query_secrets, shown_url
 
 KEY = 'sk"proj\\0123456789'
 """With characters that JSON, `repr` and URLs write in another way."""

@@ -2,6 +2,7 @@
 
 import base64
 import logging
+import tracemalloc
 
 import pytest
 
@@ -155,16 +156,101 @@ def test_long_audio_inside_a_message_is_left_out(observed):
     assert len(text) < 200
 
 
-def test_the_oldest_rows_are_dropped_beyond_the_bounds(observed, monkeypatch):
+def test_the_oldest_rows_are_dropped_beyond_the_bound_of_rows(observed, monkeypatch):
     monkeypatch.setattr(wire_view, "MAX_ROWS", 3)
-    monkeypatch.setattr(wire_view, "MAX_TEXT_CHARS", 10)
     for n in range(5):
         observed.take(messages.ClientTextReceived(str(n)))
-    assert [row.text for row in observed.rows()] == ["2", "3", "4"]
-    observed.take(messages.ClientTextReceived("a" * 9))
     page = observed.view.rows("one", 0)
-    assert ([row.text for row in page.rows], page.first) == (["4", "a" * 9], 5)
-    assert [row.n for row in observed.rows(after=5)] == [6]
+    assert ([row.text for row in page.rows], page.first) == (["2", "3", "4"], 3)
+    assert [(row.n, row.text) for row in observed.rows(after=4)] == [(5, "4")]
+
+
+def test_the_session_that_holds_the_most_loses_its_oldest_rows_beyond_the_bound_of_bytes():
+    view = WireView(lambda text: text, max_bytes=10_000)
+    long, short = (view.observe(name, "openai", Machine(), WELCOME) for name in ("long", "short"))
+    for n in range(100):
+        long.handle(messages.ClientTextReceived(f"{n} " + "x" * 100), 1.0)
+        if n % 10 == 0:
+            short.handle(messages.ClientTextReceived(f"{n} " + "x" * 100), 1.0)
+        assert view.held_bytes <= 10_000
+    assert [row.text.split()[0] for row in view.rows("short", 0).rows] == [str(n) for n in range(0, 100, 10)]
+    kept = [int(row.text.split()[0]) for row in view.rows("long", 0).rows]
+    assert kept == list(range(kept[0], 100))
+    assert view.rows("long", 0).first == kept[0] + 1 > 10
+
+
+def test_a_text_larger_than_the_bound_is_not_kept():
+    view = WireView(lambda text: text, max_bytes=10_000)
+    machine = view.observe("one", "openai", Machine(), WELCOME)
+    machine.handle(messages.ClientTextReceived("x" * 20_000), 1.0)
+    assert (view.rows("one", 0).rows, view.held_bytes) == ([], 0)
+    machine.handle(messages.ClientTextReceived("after"), 1.0)
+    assert [(row.n, row.text) for row in view.rows("one", 0).rows] == [(2, "after")]
+
+
+def test_a_flood_of_small_frames_is_many_rows_so_that_the_oldest_can_go():
+    view = WireView(lambda text: text, max_bytes=10_000)
+    machine = view.observe("one", "openai", Machine(), WELCOME)
+    for _ in range(20_000):
+        machine.handle(messages.ClientBinaryReceived(b"x"), 1.0)
+        assert view.held_bytes <= 10_000
+
+
+def test_a_live_session_that_made_room_for_new_ones_holds_nothing_and_records_nothing(monkeypatch):
+    monkeypatch.setattr(wire_view, "MAX_SESSIONS", 2)
+    view = WireView(lambda text: text)
+    machines = [view.observe(name, "openai", Machine(), WELCOME) for name in "abc"]
+    machines[1].handle(messages.ClientTextReceived("held"), 1.0)
+    held_bytes = view.held_bytes
+    for at_s in range(100):
+        machines[0].handle(messages.ClientTextReceived("not held"), float(at_s))
+        machines[0].handle(messages.ClientBinaryReceived(LOUD), float(at_s))
+    assert (view.held_bytes, [session.id for session in view.sessions()]) == (held_bytes, ["c", "b"])
+    view.observe("d", "openai", Machine(), WELCOME)
+    assert view.held_bytes == 0
+
+
+def talk(talkers, frames):
+    """Have sessions talk: microphone frames of 20 ms, the agent's audio, and its transcript word by word."""
+    frame, event, sound, piece = bytes(640), append(bytes(960)).encode(), bytes(4800), delta(bytes(4800))
+    for number in frames:
+        now_s = number * 0.02
+        for inner, machine in talkers:
+            inner.commands = [messages.SendToUpstream(event, 1)]
+            machine.handle(messages.ClientBinaryReceived(frame), now_s)
+            if number % 5 == 0:
+                inner.commands = [messages.SendToClient(sound)]
+                machine.handle(messages.UpstreamTextReceived(1, piece), now_s)
+            if number % 10 == 0:
+                inner.commands = [messages.SendToClient(f'{{"type":"ConversationText","content":"{number}"}}')]
+                machine.handle(messages.UpstreamTextReceived(1, f'{{"type":"delta","delta":"{number}"}}'), now_s)
+
+
+def test_the_bound_is_that_of_the_memory_taken():
+    bound = 80_000
+    view = WireView(lambda text: text, max_bytes=bound)
+    talkers = [(inner, view.observe(str(n), "openai", inner, WELCOME)) for n in range(8) if (inner := Machine())]
+    tracemalloc.start()
+    try:
+        talk(talkers, range(250))
+        full, _ = tracemalloc.get_traced_memory()
+        talk(talkers, range(250, 375))
+        later, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert bound * 0.9 < view.held_bytes <= bound
+    assert bound * 0.9 < full < bound * 1.2
+    assert later < full * 1.05
+
+
+def test_a_session_that_talks_on_and_on_takes_little_memory_for_its_audio():
+    view = WireView(lambda text: text)
+    inner = Machine()
+    machine = view.observe("one", "openai", inner, WELCOME)
+    for number in range(3000):
+        inner.commands = [messages.SendToUpstream(append(LOUD).encode(), 1)]
+        machine.handle(messages.ClientBinaryReceived(LOUD), number * 0.02)
+    assert view.held_bytes < 60 * 1500
 
 
 def test_ended_sessions_make_room_for_new_ones_before_live_ones_do(monkeypatch):

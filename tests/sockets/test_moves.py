@@ -1,13 +1,17 @@
 """A reload under calls: they move to the new workers, and their clients notice nothing."""
 
+import json
 import os
 import re
 import signal
 from contextlib import ExitStack
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from router.simulator import Simulator, SimulatorConfig
+from router.simulator.deepgram.simulator import DeepgramSimulator
 from tests.support.clients.returning import apply, ask, call, cut
 from tests.support.clients.telephone import Telephone, dialled
 from tests.support.clients.voice_agent import hold_text_turn, voice_agent
@@ -15,11 +19,30 @@ from tests.support.processes.children import router
 from tests.support.processes.further import further
 
 CALLS = 6
+SERVICE_RESTART = 1012
+LAST_WORDS = {
+    "/deepgram": "SERVER_GOING_AWAY",
+    "/v1/realtime": "the server restarts",
+    "/v1/listen": "SERVER_GOING_AWAY",
+}
+"""The reason of the close on each relay."""
+WAIT_S = 20.0
 
 
 def warnings_of(agents):
     told = [message for agent in agents for message in agent.received.messages]
     return {it["code"] for it in told if it["type"] in ("Warning", "Error")} - {"MODEL_NOT_AVAILABLE"}
+
+
+def last_words_of(client):
+    """Return all that a client is told until its connection is closed, the reason included, and the close code."""
+    told = ""
+    try:
+        while True:
+            message = client.recv(timeout=WAIT_S)
+            told += message if isinstance(message, str) else ""
+    except ConnectionClosed as closed:
+        return told + closed.rcvd.reason, closed.rcvd.code
 
 
 def test_calls_between_turns_and_within_an_answer_move_at_a_reload():
@@ -145,3 +168,27 @@ def test_calls_of_a_worker_that_is_shot_continue_in_another_one(signum):
         for agent in agents:
             hold_text_turn(agent, "are you still there")
         assert warnings_of(agents) == {"SESSION_RECOVERED"}
+
+
+def test_calls_on_the_relays_drain_at_a_reload_and_say_so(tmp_path):
+    config = tmp_path / "router.toml"
+    with Simulator(SimulatorConfig(pace=20)) as simulator, ExitStack() as stack:
+        backend = stack.enter_context(DeepgramSimulator(SimulatorConfig(pace=20)))
+        config.write_text(
+            f'upstream = "{simulator.url}"\ndeepgram_api_key = "dg-0123456789"\n'
+            f'deepgram_agent_url = "{backend.url}"\ndeepgram_listen_url = "{backend.url}"\ndrain_s = 6\n'
+        )
+        process = stack.enter_context(router("--config", str(config), "--workers", "2"))
+        clients = {path: stack.enter_context(connect(f"ws://{process.address}{path}")) for path in LAST_WORDS}
+        beside = stack.enter_context(voice_agent(process.address, "/openai"))
+        beside.start()
+        os.kill(process.child.pid, signal.SIGHUP)
+        for path, client in clients.items():
+            told, code = last_words_of(client)
+            assert code == SERVICE_RESTART, (path, told[-300:])
+            assert told.endswith(LAST_WORDS[path]), (path, told[-300:])
+        process.child.wait_for_lines(r"sessions moved, 0 were lost", 2)
+        hold_text_turn(beside, "are you still there")
+        # A client that calls again is served by the new workers.
+        with connect(f"ws://{process.address}/deepgram") as client:
+            assert json.loads(client.recv(timeout=WAIT_S))["type"] == "Welcome"

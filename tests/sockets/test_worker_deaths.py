@@ -106,5 +106,6 @@ def test_a_session_that_kills_its_workers_is_given_up_and_the_others_go_on(tmp_p
         assert len(process.wait_for_lines(r"worker \d+ died", 3)) == 3
         for agent in others:
             hold_text_turn(agent, "are you still there")
-        assert recordings_of(session_id, tmp_path)
+        (kept,) = recordings_of(session_id, tmp_path)
+        assert kept.name == f"{session_id}.kept.jsonl"
         assert process.stop() == 0

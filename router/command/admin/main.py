@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
 
     Raises:
         ConfigError: an argument is wrong.
-        VerbError: the server refuses, or does not answer.
+        VerbError: the server refuses the request, or does not answer.
     """
     given = _parser().parse_args(list(arguments))
     verb, argument = _checked(given.verb, given.argument)

@@ -16,7 +16,7 @@ from router.errors import VerbError
 TIMEOUT_S: Final = 10.0
 """The longest wait, in seconds.
 
-The server asks its workers one after the other, and a worker that hangs takes up to 2 s.
+The server asks its workers one after the other, and waits up to 2 s for a worker that hangs.
 """
 
 MAX_PROBLEM_CHARS: Final = 300

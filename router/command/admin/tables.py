@@ -15,7 +15,7 @@ _HOUR_S: Final = 3600
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return rows below their heads, in columns as wide as their content."""
+    """Return the heads, and the rows below them, in columns as wide as their content."""
     lines = [tuple(heads), *(tuple(row) for row in rows)]
     widths = [max(len(line[at]) for line in lines) for at in range(len(heads))]
     return "\n".join(

@@ -17,7 +17,7 @@ class Verb(NamedTuple):
     """A row of the table of verbs."""
 
     argument: str
-    """The name of the verb's argument, in brackets where it is optional; empty without an argument."""
+    """The name of the verb's argument, in brackets if it is optional; empty without an argument."""
     summary: str
     method: str
     path: Callable[[str], str]

@@ -1,6 +1,6 @@
-"""The claims that the steps check: what a transcript, a reply or a count must contain. Pure.
+"""The claims that the steps check: the required content of a transcript, a reply or a count. Pure.
 
-Each function returns a sentence about the broken claim, or an empty text where the claim holds.
+Each function returns a sentence about the broken claim, or an empty text if the claim holds.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import Final
 from router.simulator.numerals import in_words
 
 _MEASURED: Final = re.compile(r"\(speech, ([\d.]+) seconds\)")
-"""The transcript from a simulator without the extra `voice`, which measures speech and recognizes no word."""
+"""The transcript from a simulator without the extra `voice`. It gives only the duration of the speech."""
 
 _RECOGNIZED: Final = 2 / 3
-"""The fraction of the spoken words that a transcript must contain, because recognizers differ in small words."""
+"""The fraction of the spoken words that a transcript must contain, because a recognizer may get small words wrong."""
 
 _TOLERANCE_S: Final = 1.5
-"""The tolerance, in seconds, of a measured duration, because a detector counts some silence with the speech."""
+"""The tolerance, in seconds, of a measured duration, because a detector counts some silence as speech."""
 
 
 def transcript_fault(transcript: str, spoken: str, spoken_s: float) -> str:
-    """Check that a transcript has two thirds of the spoken words, or that a measured duration fits `spoken_s`."""
+    """Check that a transcript has two thirds of the spoken words, or that its measured duration fits `spoken_s`."""
     measured = _MEASURED.fullmatch(transcript.strip())
     if measured:
         is_right = abs(float(measured[1]) - spoken_s) <= _TOLERANCE_S
@@ -45,7 +45,7 @@ def call_fault(name: str, arguments: object, *, function: str, city: str) -> str
 def forecast_fault(reply: str, forecast: str) -> str:
     """Check that a reply has the numbers of a forecast.
 
-    The words of the forecast do not count, because a model may guess them.
+    The words of the forecast are not checked, because a model may guess them.
     """
     numbers = [int(digits) for digits in re.findall(r"\d+", forecast)]
     if all(_has_number(reply, number) for number in numbers):

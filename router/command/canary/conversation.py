@@ -1,4 +1,4 @@
-"""The canary's end of a call: the messages that a step waits for, each within the step's time."""
+"""The canary's side of a call: it waits for the messages of a step, within the time of that step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def is_text_of(role: str, frame: Frame) -> bool:
 
 
 def is_reply(frame: Frame) -> bool:
-    """Whether a frame has words of the agent, other than the line that shows a function call."""
+    """Whether a frame is a text of the agent, but not the line that shows a function call."""
     return is_text_of("assistant", frame) and not frame["content"].startswith("Function call: ")  # type: ignore[call-overload]
 
 
@@ -46,7 +46,7 @@ class Conversation:
         self._frames: list[Frame] = []
 
     def begin_step(self) -> None:
-        """Start the deadline of the next step, and drop the frames of the step before."""
+        """Start the deadline of the next step, and drop the frames of the previous step."""
         self._deadline_s = self.now_s() + self._timeout_s
         self.begin_turn()
 
@@ -59,7 +59,7 @@ class Conversation:
         self.client.send("InjectUserMessage", content=text)
 
     def wait_for(self, expected: str, *, is_it: Callable[[Frame], bool] | None = None) -> Frame:
-        """Return the next frame of the type `expected`, or the next one that `is_it` accepts.
+        """Return the next frame of the type `expected`. With `is_it`, return the next frame that `is_it` accepts.
 
         Raises:
             StepFailed: the frame did not come in time, an `Error` came, or the call ended.
@@ -70,7 +70,7 @@ class Conversation:
                 return frame
 
     def receive(self, expected: str) -> Frame:
-        """Keep and return the next frame; raises as `wait_for` does."""
+        """Receive the next frame, keep it, and return it. Raises as `wait_for` does."""
         try:
             frame = self.client.receive(self.left_s)
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""The flags of `switchboard canary`, its run, and its exit status: 0 where every step succeeded, else 1."""
+"""The flags of `switchboard canary`, its run, and its exit status: 0 if every step succeeded, else 1."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from router.config.parsers import seconds
 from router.config.provenance import FLAGS, checked
 from router.errors import ConfigError, RouterError
 from router.logs import setup
-from router.secrets import Redactor
+from router.secrets import CREDENTIALS, MASK, Redactor
 from router.web.banner import describe_upstreams
 
 if TYPE_CHECKING:
@@ -32,19 +32,25 @@ if TYPE_CHECKING:
     from actors.connections.upstream import DialError
 
 STEP_S: Final = 60.0
-"""The time of a step, in seconds. The router itself reports a silent upstream after two dials, which take 20 s."""
+"""The time of a step, in seconds.
+
+It is longer than two dials (20 s), after which the router reports a silent upstream.
+"""
 
 RESTARTS: Final = 1
-"""The restart budget where no setting names it.
+"""The restart budget if no setting names it.
 
 The last step needs one restart, and more would only delay a monitor.
 """
 
 UNAVAILABLE: Final = "UPSTREAM_UNAVAILABLE"
-"""The code of an `Error` whose reason is the failure of the latest dial."""
+"""The code of an `Error` that the failure of the latest dial caused."""
 
 LOG_LEVEL: Final = "error"
-"""The log level without `--log-level`. A restart belongs to the canary's steps, so its warning must not appear."""
+"""The log level without `--log-level`.
+
+The steps of the canary include a restart, so the warning about it must not appear.
+"""
 
 EPILOG: Final = """\
 Every flag of `switchboard serve` that configures the upstream is accepted, too: --upstream, --model, --config, and
@@ -58,7 +64,7 @@ examples:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the steps, print each, and return the exit status: 0 where every step succeeded."""
+    """Run the steps, print each, and return the exit status: 0 if every step succeeded."""
     begun_s = time.monotonic()
     is_json = "--json" in arguments
     try:
@@ -67,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
         if not is_json:
             raise
         problem = str(error)
-    except Exception as error:  # a monitor reads one object, whatever happens
+    except Exception as error:  # a monitor must get one object in every case
         if not is_json:
             raise
         problem = f"the canary failed itself: {type(error).__name__}"
@@ -92,7 +98,7 @@ def _run(command_line: CommandLine, steps: Sequence[Step], step_s: float, *, is_
         config = msgspec.structs.replace(config, restarts=RESTARTS)
     level = config.log_level if "log_level" in command_line.sourced else LOG_LEVEL
     setup.configure(level, config.log_format, config.secrets)
-    redact = Redactor(config.secrets, setup.MASK, setup.CREDENTIALS)
+    redact = Redactor(config.secrets, MASK, CREDENTIALS)
     report = Report(describe_upstreams(config), say, redact, is_json=is_json)
     report.open()
     begun_s, problem = time.monotonic(), ""
@@ -128,7 +134,7 @@ def _run_steps(steps: Sequence[Step], call: Call, report: Report) -> None:
 
 
 def _sentence(failure: StepFailed, dial_error: DialError | None) -> str:
-    """Return the failure as a sentence, with the reason of the latest failed dial where it applies, and with advice."""
+    """Return the failure as a sentence, with advice. If the latest failed dial explains it, add that reason."""
     cause = str(failure)
     if dial_error is not None and failure.code in {"", UNAVAILABLE}:
         cause = f"the upstream cannot be reached: {dial_error}" if failure.code else f"{cause}, and {dial_error}"
@@ -170,5 +176,5 @@ def _chosen(names: str | None) -> tuple[Step, ...]:
     if unknown:
         problem = f"names no step {unknown[0]!r}; the steps are {', '.join(rows)}"
         raise ConfigError(source=FLAGS, name="--steps", problem=problem)
-    # Without Settings there is no call.
+    # A call needs Settings, so this step always runs.
     return tuple(step for step in STEPS if step.name in {"settings", *chosen})

@@ -41,7 +41,7 @@ BY_STATUS: Final = {
 
 
 def remedy(code: str, dial_error: DialError | None) -> str:
-    """Return advice by the code, or else by the HTTP status, or else by the dial's step; empty where none fits."""
+    """Return advice for the code, else for the HTTP status, else for the step of the dial; empty if none fits."""
     if code in BY_CODE:
         return BY_CODE[code]
     if dial_error is None:

@@ -48,7 +48,7 @@ class Report:
         self._line(f"switchboard {VERSION} canary: {self._upstream}")
 
     def add(self, outcome: Outcome, purpose: str) -> None:
-        """Keep the outcome of a step, and print its lines; nothing is printed with JSON."""
+        """Keep the outcome of a step, and print its lines. With JSON print nothing."""
         self._outcomes.append(outcome)
         mark = "ok    " if outcome.is_ok else "FAILED"
         self._line(f"  {mark}  {outcome.step:<9}{outcome.seconds:6.2f} s  {purpose}")
@@ -59,7 +59,10 @@ class Report:
                 self._line(f"          {name}: {_short(outcome.facts[name])}")
 
     def close(self, seconds: float, problem: str = "") -> bool:
-        """Print the last line or the JSON object, and return whether all succeeded. A `problem` prevented the steps."""
+        """Print the last line or the JSON object, and return whether all steps succeeded.
+
+        A `problem` means that they did not run.
+        """
         problem = problem or next((it.problem for it in self._outcomes if not it.is_ok), "")
         if self._is_json:
             self._say(self._redact(self._object(seconds, problem)))

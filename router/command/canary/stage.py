@@ -28,7 +28,7 @@ class Stage(Router):
     """A router that records its dials to upstreams."""
 
     def __init__(self, config: RouterConfig) -> None:
-        # The credentials that the configuration demands are those of other clients: the canary needs none.
+        # The configuration may demand credentials of other clients. The canary itself needs none.
         super().__init__(config, authenticate=lambda _request: Principal("canary"))
         self.dial_error: DialError | None = None
         """The latest failure of a dial, or None."""

@@ -1,4 +1,4 @@
-"""The steps of the canary, in order: each is a table row, and a function that returns the facts of its success."""
+"""The steps of the canary, in order. Each is a table row, and a function that returns facts if the step succeeds."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def survive_restart(call: Call) -> Facts:
     cut_s = talk.now_s()
     talk.wait_for("UPSTREAM_RESTARTED", is_it=_is_restart)
     facts = _finished_turn(talk)
-    # A text that was complete before the cut may be delivered before the dial has ended.
+    # A text that was complete before the cut may reach the client before the dial has ended.
     dialled_s = call.stage.wait_for_dial(dials, talk.left_s)
     if dialled_s is None:
         raise StepFailed("the upstream was cut off, and no other one was dialled")
@@ -174,9 +174,9 @@ STEPS: Final = (
 
 
 def _finished_turn(talk: Conversation) -> Facts:
-    """Wait for the end of the agent's turn, and return its facts.
+    """Wait until the agent has ended a turn with words, and return its reply and the length of its audio.
 
-    An end without words belongs to an interrupted turn. A late transcript may come after the end.
+    A turn that ended without words was interrupted, so it is skipped.
     """
     while not talk.is_answered:
         talk.receive("end of the agent's turn")
@@ -196,7 +196,7 @@ def _check_transcript(transcript: str) -> None:
 def _check_silence(talk: Conversation) -> None:
     """Wait for the `UtteranceEnd` of the user's speech.
 
-    Audio before that message fails the step, because the next answer has not begun.
+    If audio comes before that message, the step fails, because the next answer has not begun yet.
     """
     heard_s = talk.audio_s
     talk.wait_for("UtteranceEnd")

@@ -1,8 +1,8 @@
 """`switchboard talk`: a conversation in the terminal, typed or spoken.
 
-`main`      the flags, and the parts put together
+`main`      the flags, and the loop that connects the parts
 `call`      one call: events in, messages and lines out
-`screen`    the lines: who speaks, and the time that it takes
+`screen`    the printed lines: the speaker, and the time that an answer takes
 `lines`     the lines that the user types, or that a pipe holds
-`sound`     microphone and loudspeaker, where the library sounddevice is installed
+`sound`     microphone and loudspeaker, if the library sounddevice is installed
 """

@@ -1,6 +1,7 @@
-"""One call: the events of the router, of the keyboard and of the clock in; messages and lines out.
+"""One call: it takes events of the router, the keyboard and the clock, and returns messages and lines.
 
-All of it runs on the thread that calls `handle`. Other threads put events into the queue of `router.command.talk.main`.
+All methods run on the thread that calls `handle`. Other threads put events into the queue of
+`router.command.talk.main`.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ STATES: Final = {
     "AgentStartedSpeaking": "the agent is speaking …",
     "AgentAudioDone": "",
 }
-"""The line of state that the screen shows after a message, by the message's type."""
+"""The state that the screen shows after a message, by the message's type."""
 
 
 class Call:
-    """The conversation so far, as much of it as the screen needs."""
+    """The part of the conversation that the screen needs."""
 
     def __init__(self, client: VoiceClient, screen: Screen, *, recorder: Recorder | None, shows_typed: bool) -> None:
         self._client = client
@@ -41,13 +42,13 @@ class Call:
         """The loudspeaker that plays the agent's voice, or None."""
         self._recorder = recorder
         self._shows_typed = shows_typed
-        """Whether a typed message is printed: a terminal shows it already, a pipe does not."""
+        """Whether to print typed messages. A terminal already shows them, but a pipe does not."""
         self._typed: list[str] = []
         """Typed messages that the router has not sent back yet."""
         self._audio_bytes = 0
         self._has_output = False
         self._is_cut = False
-        """The user interrupted the answer, so its audio was not spoken to the end."""
+        """Whether the user interrupted the answer, so that its audio was not spoken to the end."""
         self._awaits_greeting = False
         self._handlers: dict[str, Callable[[dict[str, Any]], None]] = {
             "SettingsApplied": self._be_ready,
@@ -85,7 +86,7 @@ class Call:
 
     @property
     def has_silent_greeting(self) -> bool:
-        """Whether the greeting has come as text without audio.
+        """Whether the greeting has come only as text, without audio.
 
         The route `/openai` may send no end of such a greeting.
         """
@@ -147,9 +148,9 @@ class Call:
         self._screen.say("warning", f"{message['description']} ({message['code']})")
 
     def _show_refusal(self, message: dict[str, Any]) -> None:
-        # The router refuses at once, and in order: the message is the oldest one that has not come back.
+        # The router refuses at once, and in order. So the refused message is the oldest one that has not come back.
         text = self._typed.pop(0) if self._typed else ""
-        self.has_failed |= self._shows_typed  # at a terminal the user sees it, and may ask again
+        self.has_failed |= self._shows_typed  # at a terminal the user sees the refusal, and may ask again
         self.open_questions = max(0, self.open_questions - 1)
         reason = message.get("message") or message.get("description") or "no reason was given"
         self._screen.say("error", f"not sent: {text}: {reason}" if text else f"not sent: {reason}")
@@ -159,7 +160,7 @@ class Call:
         self._screen.say("error", f"{message['description']} ({message['code']})")
 
     def _end_turn(self, _message: dict[str, Any]) -> None:
-        # An interrupted turn ends, too. The answer to the interruption begins behind that end.
+        # An interrupted turn ends, too. The answer to the interruption begins after that end.
         if self._has_output and self.open_questions:
             self.open_questions -= 1
         self.awaits_times = self._has_output

@@ -36,13 +36,13 @@ URL: Final = "ws://127.0.0.1:8080/openai"
 TOKEN: Final = "SWITCHBOARD_TOKEN"  # noqa: S105 - the name of a variable
 PROMPT: Final = "You are a friendly voice agent. Answer briefly."
 TAIL: Final = bytes(2 * 2 * INPUT_RATE)
-"""Two seconds of silence behind each file, in which a detector finds the end of the speech.
+"""Two seconds of silence after each file, in which a detector finds the end of the speech.
 
-Endless silence would prevent the commit of the turn in a router with manual turn detection.
+With manual turn detection the router commits a turn after a pause, so the silence must end.
 """
 
 TIMES_S: Final = 1.0
-"""The wait (s) for messages that may never come: the times of the last answer, and the end of a text-only greeting."""
+"""The wait (s) for two messages that may never come: the times of the last answer, and the end of a silent greeting."""
 
 EPILOG: Final = f"""\
 Type a line to ask; a line while the agent speaks interrupts it. Ctrl-D or Ctrl-C ends the call. With the library
@@ -58,17 +58,17 @@ examples:
 
 
 WAIT_S: Final = 60.0
-"""The longest silence, in seconds, of a router that owes an answer. A router reports a silent upstream within 40 s."""
+"""The longest wait, in seconds, for an answer. It exceeds the 40 s within which a router reports a silent upstream."""
 
 HTTP_SCHEMES: Final = {"http": "ws", "https": "wss"}
 
 
 class Interrupted:
-    """The event of Ctrl-C, and of the end of the last short wait, after which the command succeeds."""
+    """The event of Ctrl-C, and of the end of the wait `TIMES_S`. After either the command succeeds."""
 
 
 class TimedOut:
-    """The event of a wait that ended without a message, although the router owes an answer."""
+    """The event of a wait that ended without a message, although the program waits for the router."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -110,7 +110,7 @@ class _Conversation:
         self._is_scripted = bool(speeches) or not sys.stdin.isatty()
         """Whether the questions come from files or a pipe.
 
-        Each question then waits for the answer to the previous question.
+        If they do, each question waits for the answer to the previous one.
         """
         self._typed: list[str] = []
         self._is_over = False
@@ -134,7 +134,7 @@ class _Conversation:
             self._lines.start()
         try:
             self._client.send("Settings", **self._settings)
-            if self._has_sound:  # behind Settings, which must be the first message
+            if self._has_sound:  # after Settings, which must be the first message
                 self._call.sound = self._open_sound()
             return self._take_events()
         except HungUp as end:
@@ -181,9 +181,10 @@ class _Conversation:
 
     @property
     def _is_owed(self) -> bool:
-        """Whether the router owes a message.
+        """Whether the program waits for the router with a time limit.
 
-        At a terminal it owes no answer, because the user decides how long to wait.
+        It does until the call is ready. Later it does so only with scripted input, while a question has no answer. At a
+        terminal the user decides how long to wait.
         """
         return not self._call.is_ready or bool(self._is_scripted and self._call.open_questions)
 
@@ -208,7 +209,7 @@ class _Conversation:
                 self._events.put(self._client.receive())
         except HungUp as end:
             self._events.put(end)
-        except ValueError:  # an endpoint of another kind
+        except ValueError:  # the endpoint speaks another protocol
             self._events.put(HungUp(CloseCode.INVALID_DATA, "it sent text that is not JSON"))
 
     def _report_end(self, end: HungUp) -> int:
@@ -245,7 +246,7 @@ def _dial(url: str) -> VoiceClient:
 
 
 def _route(path: str) -> str:
-    # An address that was copied from the browser is that of the page.
+    # An address that was copied from the browser has the path of the page.
     return path if path.strip("/") else urlsplit(URL).path
 
 

@@ -1,4 +1,4 @@
-"""The lines of a conversation: who speaks, what goes wrong, and the time that an answer takes."""
+"""The lines of a conversation: texts with their speaker, errors, and the time that an answer takes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _COLORS: Final = {"you": "1;36", "agent": "1;32", "call": "35", "warning": "33", "error": "1;31", "note": "2"}
-"""SGR parameters of the styles, which every terminal understands, so that no library is needed."""
+"""SGR parameters of the styles. Every terminal understands them, so no library is needed."""
 
 LATENCIES: Final = (
     ("stt_latency", "transcript"),
     ("ttt_text_latency", "first words"),
     ("total_latency", "first sound"),
 )
-"""Fields of `LatencyReport` (seconds from the question), and their names on the screen."""
+"""Fields of `LatencyReport` (seconds since the question), and their names on the screen."""
 
 CLEAR: Final = "\r\x1b[K"
 
@@ -30,7 +30,7 @@ class Screen:
         self._state = ""
 
     def say(self, who: str, text: str) -> None:
-        """Print a line of `you`, `agent`, `call`, `warning` or `error`."""
+        """Print a line, after the word that `who` gives: `you`, `agent`, `call`, `warning` or `error`."""
         self._line(f"{self._styled(who, f'{who:>7}')}  {text}")
 
     def note(self, text: str) -> None:

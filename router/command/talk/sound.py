@@ -1,4 +1,4 @@
-"""Microphone and loudspeaker through the library sounddevice, where it is installed."""
+"""Microphone and loudspeaker through the library sounddevice, if it is installed."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Sound:
         try:
             self._send(bytes(buffer))
         except HungUp:
-            return  # the thread that receives ends the call
+            return  # the thread that receives also finds the end, and ends the call
 
 
 def _library() -> Any:

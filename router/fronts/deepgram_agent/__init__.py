@@ -1,15 +1,16 @@
 """Deepgram's own Voice Agent as the upstream: its protocol passes through, and a lost session is restored.
 
-The client and the upstream speak the same protocol, so there is no session machine of ours. The relay remembers what
-another session of Deepgram's has to know, and keeps from the client what that one repeats.
+The client and the upstream speak the same protocol, so a relay takes the place of the session machine. The relay
+remembers the facts that another session of Deepgram's needs, and keeps from the client the messages that this session
+repeats.
 
 `fields`   text frames to their fields, and back; pure
 `waiting`  the client's frames that wait for an upstream; pure
 `agent_audio`  the duration of the agent's audio; pure
 `memory`   the conversation and the Settings, for the next session; pure
 `injected`  the client's messages that the upstream has not taken; pure
-`user_audio`  the user's speech that the upstream has not made a turn of; pure
-`conversation`  the turn in progress, and what a restored upstream repeats; pure
+`user_audio`  the user's speech of which the upstream has not made a turn; pure
+`conversation`  the turn in progress, and the messages that a restored upstream repeats; pure
 `endings`  the last messages of a session; pure
 `reporting`  the notifications of a session; pure
 `closing`  the end of a session: limits, drain, errors; pure

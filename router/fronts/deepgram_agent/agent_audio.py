@@ -10,14 +10,14 @@ from typing import Any, Final
 DEFAULT_RATE: Final = 24_000
 SAMPLE_BYTES: Final = {"linear16": 2, "mulaw": 1, "alaw": 1}
 COMPRESSED_BITS_PER_S: Final = 48_000
-"""The bit rate of a compressed encoding where the Settings name none: Deepgram's default for MP3."""
+"""The bit rate of a compressed encoding if the Settings name none: Deepgram's default for MP3."""
 
 IMPLAUSIBLE: Final = 1e9
-"""A rate that no audio reaches. The default stands for such a rate, because Deepgram refuses these Settings."""
+"""A rate that no audio reaches. The default replaces such a rate, because Deepgram refuses these Settings."""
 
 
 def bytes_per_s(settings: dict[str, Any], side: str = "output") -> float:
-    """Return the bytes of a second of the agent's audio, or of the user's where `side` is `input`.
+    """Return the bytes of a second of the agent's audio, or of the user's if `side` is `input`.
 
     The result is an estimate for compressed audio.
     """

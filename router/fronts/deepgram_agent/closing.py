@@ -40,7 +40,7 @@ class Closing:
         self._drain_until_s = math.inf
         self._stays_idle = False
         self._heard_at_s = 0.0
-        """The end of the playback that the playback timer was last started for, in seconds of the session's clock."""
+        """The time for which the playback timer was last started: the end of the playback, on the session's clock."""
         self.has_ended = False
 
     def begin(self, now_s: float) -> Commands:
@@ -55,7 +55,7 @@ class Closing:
         yield from self.limits.resume(limited, now_s)
 
     def settle(self, now_s: float) -> Commands:
-        """End a session that is between two turns, where a limit or a drain asks for the end.
+        """End a session that is between two turns, if a limit or a drain requires the end.
 
         The relay calls this after each input.
         """
@@ -79,7 +79,7 @@ class Closing:
     def drain(self, drain: engine.DrainBegan, now_s: float) -> Commands:
         """Warn the client, and limit the session's remaining time. A second drain may shorten that time.
 
-        A drain that keeps idle sessions ends this one only when a second drain follows.
+        A drain that keeps idle sessions does not end an idle one. A second drain does.
         """
         self._stays_idle = drain.keeps_idle
         if self._drain_until_s == math.inf:

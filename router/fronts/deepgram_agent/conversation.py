@@ -1,4 +1,4 @@
-"""The conversation of a relayed session: the turn in progress, and what a restored upstream repeats. Pure."""
+"""The conversation of a relayed session: the turn in progress, and the messages that an upstream repeats. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ACTIVE: Final = frozenset(
 
 
 class Awaited(enum.Enum):
-    """The message that an upstream owes next. The value names the deadline, and the cause of the loss behind it."""
+    """The message that an upstream owes next. The value names the deadline, and the cause of a loss after it."""
 
     ANSWER = "first_event"
     """The first sign of an answer to a text or to the output of a function."""
@@ -56,17 +56,17 @@ class Conversation:
         self.injected = Injected(max_texts)
         self.awaited: Awaited | None = None
         self.is_renewed = False
-        """Whether the relay has to start the wait for `awaited` anew, or to end the wait where `awaited` is None."""
+        """Whether the relay has to start the wait for `awaited` anew, or to end the wait if `awaited` is None."""
         self._is_answering = False
         """Whether the agent speaks, which lasts from its first text or audio to `AgentAudioDone`."""
         self._asked_again = ""
         """The question that a restored upstream was asked again, or empty. The client has its text already."""
         self._repeats: set[str] = set()
-        """The types of messages by which the upstream will repeat that question, once each and in any order."""
+        """The types of the messages by which the upstream will repeat the question: once each, in any order."""
         self._is_speech_repeated = False
-        """Whether a restored upstream hears speech again whose start the client knows."""
+        """Whether a restored upstream hears speech again whose start the client knows already."""
         self._is_noise = False
-        """Whether an upstream made no turn of the present speech. Where a second one makes none, it is a noise."""
+        """Whether an upstream made no turn of the present speech. If a second upstream makes none, it is a noise."""
 
     @property
     def is_in_turn(self) -> bool:
@@ -147,7 +147,7 @@ class Conversation:
         if self._is_speech_repeated:
             self._is_speech_repeated = False
             return False
-        # The answer is cut, and not asked for again.
+        # The answer is cut off, and not requested again.
         self.memory.end_answer()
         self._is_answering = False
         return True
@@ -191,7 +191,7 @@ class Conversation:
     def is_only_noise(self) -> bool:
         """Whether the present speech is a noise, because two upstreams made no text of it. Such speech then ends.
 
-        A call for the first upstream returns False, and marks the speech: that upstream may hang instead.
+        The call for the first upstream returns False, and marks the speech: that upstream may hang instead.
         """
         if self.awaited is not Awaited.SPEECH:
             return False
@@ -219,13 +219,14 @@ class Conversation:
     def lose(self) -> tuple[list[str], list[str]]:
         """Record the loss of the upstream.
 
-        Return the texts that the upstream has not taken, and frames for the client: the functions that it now runs in
-        vain, and the end of speech that answers no question, such as a greeting, and is not spoken again.
+        Return the texts that the upstream has not taken, and frames for the client. The frames cancel the functions
+        that the client now runs in vain. They also end speech of the agent that answers no question, such as a
+        greeting, and is not spoken again.
         """
         told = []
         cancelled = [{"id": identity, "name": text_of(it, "name")} for identity, it in self.memory.calls.items()]
         if cancelled:
-            # The client's outputs would answer nothing, because the question is asked again.
+            # No request would wait for the client's outputs, because the question is asked again.
             told.append(write({"type": "FunctionCallCancelled", "functions": cancelled}))
         if self._is_answering and self.memory.question is None:
             told.append(write({"type": "AgentAudioDone"}))

@@ -1,4 +1,4 @@
-"""The last messages of a relayed session, by the way in which it ends. Pure."""
+"""The last messages of a relayed session, by the way in which the session ends. Pure."""
 
 from __future__ import annotations
 

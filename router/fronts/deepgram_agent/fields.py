@@ -14,7 +14,7 @@ Fields = dict[str, Any]
 def read(text: str) -> Fields | str:
     """Return the fields of a frame.
 
-    Return the problem, as a sentence for the client, where the frame exceeds a bound or is no JSON object.
+    If the frame exceeds a bound or is no JSON object, return the problem, as a sentence for the client.
     """
     exceeded = exceeded_bound(text)
     if exceeded is not None:
@@ -31,7 +31,7 @@ def read(text: str) -> Fields | str:
 
 
 def _can_be_written(fields: Fields) -> bool:
-    # The depth of so long a text was not counted, and a part of it may have to be written again.
+    # The depth of such a long text was not counted, and a part of the text may have to be written again.
     try:
         orjson.dumps(fields)
     except orjson.JSONEncodeError:
@@ -45,12 +45,12 @@ def write(fields: Fields) -> str:
 
 
 def text_of(fields: Fields, name: str) -> str:
-    """Return the text in a field, or an empty text where the field is missing or of another type."""
+    """Return the text in a field, or an empty text if the field is missing or of another type."""
     value = fields.get(name)
     return value if isinstance(value, str) else ""
 
 
 def objects_of(fields: Fields, name: str) -> list[Fields]:
-    """Return the objects in the list of a field; an empty list where the field is missing or no list."""
+    """Return the objects in the list of a field; an empty list if the field is missing or no list."""
     value = fields.get(name)
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

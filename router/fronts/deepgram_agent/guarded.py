@@ -31,7 +31,7 @@ class DeepgramDialect:
 
     def __init__(self) -> None:
         self._turn = 0
-        """The number of the agent's turn, which names the answer: the wire names none."""
+        """The number of the agent's turn. It names the answer, because the wire has no name for an answer."""
 
     def read(self, fields: Fields | None) -> Seen:
         """Return the meaning of a message for the client, or of audio."""
@@ -64,7 +64,7 @@ class DeepgramDialect:
         return None
 
     def cancel(self, _answer: str) -> str | None:
-        """Return None: the wire has no such message."""
+        """Return None: the wire has no message that cancels an answer."""
         return None
 
     def say(self, words: str) -> str | None:
@@ -72,11 +72,11 @@ class DeepgramDialect:
         return write({"type": "InjectAgentMessage", "message": words, "behavior": "interrupt"})
 
     def told(self, description: str, _message: engine.Input | None) -> str:
-        """Return a `Warning`."""
+        """Return the guard's notice for the client, as a `Warning`."""
         return codec.encode(deepgram.Warning(description=description, code=BLOCKED))
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:
-        """Return a command of an operator's end, with the guard in the operator's place."""
+        """Return an operator's command as if the guard had ended the session. Return any other command unchanged."""
         code = ENDED_BY_OPERATOR.error.code
         match command:
             case engine.SendToClient(str(frame)) if code in frame:

@@ -34,7 +34,7 @@ class Injected:
 
     @property
     def has_room(self) -> bool:
-        """Whether another text may be sent before the upstream repeats one."""
+        """Whether another text may be sent before the upstream repeats an earlier one."""
         return len(self._texts) < self._max_texts
 
     @property
@@ -47,9 +47,9 @@ class Injected:
         self._texts.append(fields)
 
     def repeat(self, content: str, *, is_spoken: bool) -> None:
-        """Record that the upstream has repeated a text of the user's, and forget that text and the user's earlier ones.
+        """Record that the upstream has repeated a text of the user's. Forget that text and the user's earlier ones.
 
-        The upstream takes texts in order, and may change their blanks. Where `is_spoken`, the user speaks, and a text
+        The upstream takes texts in order, and may change their white space. If `is_spoken`, the user speaks, and a text
         that matches no injected one is the transcript.
         """
         found = [at for at, text in enumerate(self._texts) if _is_question(text)]
@@ -60,14 +60,14 @@ class Injected:
             self._texts = [text for at, text in enumerate(self._texts) if at > taken or not _is_question(text)]
 
     def speak(self, content: str) -> None:
-        """Record a text that the agent speaks, and forget the injected text that contains it, because it was taken."""
+        """Record a text that the agent speaks, and forget the injected text with these words, because it was taken."""
         for at, text in enumerate(self._texts):
             if not _is_question(text) and content.strip() in _content(text):
                 del self._texts[at]
                 return
 
     def refuse(self) -> None:
-        """Record that the upstream refuses an `InjectAgentMessage`, and forget the oldest one."""
+        """Record that the upstream refuses an `InjectAgentMessage`, and forget the oldest such message."""
         refused = next((at for at, text in enumerate(self._texts) if not _is_question(text)), None)
         if refused is not None:
             del self._texts[refused]

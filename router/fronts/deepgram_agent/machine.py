@@ -35,17 +35,17 @@ if TYPE_CHECKING:
 Commands = Iterator[engine.Command]
 
 ROUTE: Final = "deepgram"
-"""The route of the upstreams that a relay asks for."""
+"""The route of the upstreams that a relay requests."""
 
 STEP_TIMER: Final = "deepgram.step"
-"""The wait for the upstream's `Welcome`, then for its `SettingsApplied`, and for the close behind its `Error`."""
+"""The wait for the upstream's `Welcome`, then for its `SettingsApplied`, and for the close after its `Error`."""
 TURN_TIMER: Final = "deepgram.turn"
 """The wait for the message that the upstream owes next (`Conversation.awaited`)."""
 MAX_CAUSE_CHARS: Final = 100
 
 
 class CallSoFar(msgspec.Struct, frozen=True, kw_only=True):
-    """A call as far as another backend has to know it."""
+    """The facts about a call that another backend needs to continue it."""
 
     conversation: Conversation
     waiting: Waiting
@@ -65,7 +65,7 @@ class Stage(enum.Enum):
     DIALLING = "dialling"
     """The upstream has sent no `Welcome` yet."""
     WELCOMED = "welcomed"
-    """The upstream has sent its `Welcome`, and the client no Settings."""
+    """The upstream has sent its `Welcome`, and the client has sent no Settings yet."""
     CONFIGURING = "configuring"
     """The upstream was sent Settings, and has not applied them yet."""
     READY = "ready"
@@ -84,7 +84,7 @@ class DeepgramRelay:
         self._conversation = Conversation(options.bounds.early_messages)
         self._waiting = Waiting(options.bounds.early_messages, options.bounds.early_bytes)
         self._as_sent: Callable[[Fields], Fields] = dict
-        """Returns the Settings that an upstream gets, made of the remembered ones."""
+        """Returns the Settings that an upstream gets, made from the remembered ones."""
         self._generation = 0
         self._position = 0
         self._stage = Stage.DIALLING
@@ -95,7 +95,7 @@ class DeepgramRelay:
         self._is_applied = False
         """Whether the client has got `SettingsApplied`."""
         self._error: Fields | None = None
-        """The `Error` of the upstream in use, behind which it closes; None where it sent none."""
+        """The `Error` of the upstream in use, after which it closes; None if it sent none."""
 
     # The interface of a machine.
 
@@ -119,7 +119,8 @@ class DeepgramRelay:
 
     def describe(self) -> engine.Facts:
         """Return a few facts about the session."""
-        # The first word is that of the other sessions, whose wait for Settings is bounded (`router.access.pending`).
+        # The stage begins with the same word as that of a session, whose wait for Settings is bounded
+        # (`router.access.pending`).
         stage = "ended" if self._closing.has_ended else self._stage.value
         return {
             "profile": "deepgram",
@@ -133,7 +134,7 @@ class DeepgramRelay:
     def take_over(self, call: CallSoFar, generation: int, as_sent: Callable[[Fields], Fields]) -> Commands:
         """Continue a call of another backend at an upstream of this generation, which is about to be opened.
 
-        `as_sent` returns the Settings that the upstream gets, made of the client's.
+        `as_sent` returns the Settings that the upstream gets, made from the client's.
         """
         self._conversation, self._waiting, self._as_sent = call.conversation, call.waiting, as_sent
         self._generation, self._now_s = generation, call.now_s
@@ -146,13 +147,13 @@ class DeepgramRelay:
             self._bytes_per_s = {side: bytes_per_s(sent, side) for side in self._bytes_per_s}
         question = self._conversation.memory.question
         if question is not None:
-            # The client has seen it, and its repetition is not passed on.
+            # The client has seen the question, and does not get its repetition.
             asked = {"type": "ConversationText", "role": "user", "content": question}
             yield from self._reporter.take(asked, self._now_s)
 
     @property
     def call(self) -> CallSoFar:
-        """The call, for a session that continues it."""
+        """The facts about the call, for a session that continues it."""
         return CallSoFar(
             conversation=self._conversation,
             waiting=self._waiting,
@@ -169,7 +170,7 @@ class DeepgramRelay:
     def _turn_timer(self, awaited: Awaited | None) -> engine.Command:
         if awaited is None:
             return engine.CancelTimer(TURN_TIMER)
-        # Speech has no sign of its end but its text.
+        # The only sign for the end of speech is its text.
         length_s = SPEECH_S if awaited is Awaited.SPEECH else getattr(self._deadlines, f"{awaited.value}_s")
         return engine.StartTimer(TURN_TIMER, length_s)
 
@@ -190,7 +191,7 @@ class DeepgramRelay:
     def _client_text(self, received: engine.ClientTextReceived) -> Commands:
         fields = read(received.text)
         if isinstance(fields, str):
-            # The upstream would end the session. One bad message ends none here.
+            # The upstream would end the session. The relay does not end it for one bad message.
             yield to_client(deepgram.Error(description=self._redact(fields), code=UNPARSABLE))
             return
         kind = text_of(fields, "type")
@@ -272,7 +273,7 @@ class DeepgramRelay:
         if step is not None:
             yield from step(self, fields, received.text)
         elif self._conversation.take(fields) and not (kind == "History" and self._stage is not Stage.READY):
-            # A session that begins with a context may repeat it, before it is ready.
+            # A session that begins with a context may repeat it before the session is ready.
             yield engine.SendToClient(received.text if kind in _CONTENT else self._redact(received.text))
             yield from self._reporter.take(fields, self._now_s)
 
@@ -287,7 +288,7 @@ class DeepgramRelay:
 
     def _configure(self) -> Commands:
         self._stage = Stage.CONFIGURING
-        # The client's Settings go to the letter, until an upstream has applied them.
+        # The client's Settings are sent unchanged until an upstream has applied them.
         restored = self._conversation.memory.restored_settings
         text = write(self._as_sent(restored())) if self._is_applied else self._settings_text
         yield self._to_upstream(text)
@@ -332,8 +333,8 @@ class DeepgramRelay:
         yield from self._reporter.take(fields, self._now_s)
 
     def _upstream_error(self, fields: Fields, text: str) -> Commands:
-        # Every Error of Deepgram's is fatal, and its close follows. Another session may begin all the same, but not
-        # with Settings that were never applied.
+        # Every Error of Deepgram's is fatal, and its close follows. Another session may still begin, but not with
+        # Settings that were never applied.
         self._error = fields
         line = f"the upstream sent an error: {text_of(fields, 'code')}: {text_of(fields, 'description')}"
         yield engine.Log(logging.WARNING, self._redact(line))

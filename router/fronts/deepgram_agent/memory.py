@@ -8,13 +8,13 @@ from typing import Any, Final
 from router.fronts.deepgram_agent.fields import Fields, objects_of, text_of
 
 MAX_MESSAGES: Final = 200
-"""The number of messages that are remembered, the newest ones."""
+"""The most messages that are remembered: the newest ones."""
 
 MAX_CALLS: Final = 64
-"""The bound on the functions that the client runs at once, and on the functions whose output comes too late."""
+"""The most functions that the client runs at once, and the most functions whose late output is expected."""
 
 MAX_CHARS: Final = 100_000
-"""The characters of all messages: some 25,000 tokens, as many as the other sessions of the router keep."""
+"""The most characters of all messages: some 25,000 tokens, as many as the other sessions of the router keep."""
 
 
 class Memory:
@@ -22,17 +22,17 @@ class Memory:
 
     def __init__(self) -> None:
         self.settings: Fields | None = None
-        """The client's Settings, with the client's later changes; None before they came."""
+        """The client's Settings, with the client's later changes; None until the client has sent Settings."""
         self._messages: deque[Fields] = deque()
         self._chars = 0
         self.question: str | None = None
-        """The user's newest text, until the agent has answered it whole."""
+        """The user's newest text, until the agent has completely answered it."""
         self._answer: deque[Fields] = deque(maxlen=MAX_MESSAGES)
         """The agent's texts and functions of the turn in progress. They join the conversation when the turn is over."""
         self.calls: dict[str, Fields] = {}
-        """Functions that the client was asked for, by id."""
+        """The functions that the client has to run, by id."""
         self._late: deque[str] = deque(maxlen=MAX_CALLS)
-        """The ids of functions that a lost upstream asked for and the client had not answered."""
+        """The ids of functions that a lost upstream requested and the client had not answered."""
 
     # The conversation.
 
@@ -47,14 +47,17 @@ class Memory:
         self._answer.append({"type": "History", "role": "assistant", "content": text})
 
     def end_answer(self) -> None:
-        """Add the agent's answer to the conversation, and close the question, because the agent's turn is over."""
+        """Move the agent's finished answer into the conversation.
+
+        The user's question needs no answer any more, so `question` becomes None.
+        """
         for message in self._answer:
             self._add(message)
         self._answer.clear()
         self.question = None
 
     def call(self, function: Fields) -> None:
-        """Record a function that the client was asked for."""
+        """Record a function that the client has to run."""
         self.calls[text_of(function, "id")] = {key: text_of(function, key) for key in ("id", "name", "arguments")}
         while len(self.calls) > MAX_CALLS:
             del self.calls[next(iter(self.calls))]
@@ -129,7 +132,7 @@ class Memory:
 
 
 def _remove_question(messages: list[Fields], question: str) -> None:
-    """Remove a question from the end of a conversation, where only the outputs of functions may follow it."""
+    """Remove a question from the end of a conversation. Only outputs of functions may follow the question there."""
     for at in reversed(range(len(messages))):
         if "function_calls" not in messages[at]:
             if messages[at].get("content") == question:
@@ -142,7 +145,7 @@ def _chars(message: Fields) -> int:
 
 
 def _listening(old: Any, new: Any) -> Any:
-    """Return the `listen` block `old` as `new` changes it. Fields that `new` lacks stay, except `language_hints`."""
+    """Return the block `listen` of `old` with the changes of `new`. Missing fields stay, except `language_hints`."""
     before, after = (it.get("provider") if isinstance(it, dict) else None for it in (old, new))
     if not (isinstance(before, dict) and isinstance(after, dict)):
         return new

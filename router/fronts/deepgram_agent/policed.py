@@ -59,12 +59,12 @@ def judge(policy: Policy, text: str) -> str | Denied:
     """Return a client's message as the policy lets it pass, without any field that the router does not know."""
     fields = codec.read(text)
     if isinstance(fields, codec.Unparsable):
-        # The relay would pass it, and nobody knows how a server reads it.
+        # The relay would pass the message on, and a server might read it in an unknown way.
         return Denied(place="type", field="", problem=f"cannot be read: {fields.problem}")
     judged = policy.settings(fields, is_strict=True)
     return judged if isinstance(judged, Denied) else orjson.dumps(judged).decode()
 
 
 def _may_show(frame: str) -> bool:
-    # What the agent says is the model's own, and the upstream's other messages repeat nothing of Settings.
+    # The agent's words are the model's own, and the upstream's other messages repeat nothing of Settings.
     return '"Error"' in frame or '"Warning"' in frame or '"History"' in frame

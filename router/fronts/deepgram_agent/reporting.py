@@ -23,7 +23,7 @@ class Reporter:
         self._turns = reports.TurnLog() if options.is_reported else None
         self._is_observed = options.is_observed
         self._asked_s: float | None = None
-        """The time at which the user's newest text came, until its answer is whole."""
+        """The time at which the user's newest text came. It is reset when the answer is whole."""
         self._received_s = self._sent_s = 0.0
         """Seconds of audio from and to the client since the last report of audio."""
         self._text_s: float | None = None
@@ -64,7 +64,7 @@ class Reporter:
         yield from self._report(reports.SessionFailed(error.code, error.description))
 
     def end(self) -> Iterator[engine.Command]:
-        """Report the rest at the end of the session: the audio, and the turn in progress, as not whole."""
+        """Report the rest at the end of the session: the audio, and the turn in progress, marked as not whole."""
         yield from self._report_audio()
         turn = self._turns.take(is_whole=False) if self._turns is not None else None
         if turn is not None:

@@ -1,4 +1,4 @@
-"""The user's speech that the upstream has not made a turn of: the next upstream hears it again."""
+"""The user's speech of which the upstream has not made a turn. The next upstream hears it again."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections import deque
 from typing import Final
 
 PREROLL_BYTES: Final = 32_000
-"""Audio that is kept while the user is silent, because the start of speech is reported late. A second at 16 kHz."""
+"""The audio that is kept while the user is silent, because the start of speech is reported late: 1 s at 16 kHz."""
 
 MAX_BYTES: Final = 2 * 1024 * 1024
-"""Audio that is kept while the user speaks: a minute at 16 kHz."""
+"""The most audio that is kept while the user speaks: a minute at 16 kHz."""
 
 
 class Speech:
@@ -19,12 +19,12 @@ class Speech:
         self._frames: deque[bytes] = deque()
         self.size_bytes = 0
         self.dropped_bytes = 0
-        """The bytes of the present speech that were dropped. Audio from a silence does not count."""
+        """The bytes of the present speech that were dropped. Audio before the speech does not count."""
         self.is_on = False
         """Whether the user speaks, or has spoken and the upstream has sent no text of the speech yet."""
 
     def add(self, audio: bytes) -> None:
-        """Add microphone audio; the oldest beyond the bound is dropped."""
+        """Add microphone audio, and drop the oldest audio that exceeds the bound."""
         if audio:
             self._frames.append(audio)
         self.size_bytes += len(audio)

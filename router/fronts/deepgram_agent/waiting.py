@@ -51,7 +51,7 @@ class Waiting:
         return dropped_bytes
 
     def put_back(self, texts: list[str]) -> None:
-        """Put texts that a lost upstream did not take before all frames. Their number was bounded when they came."""
+        """Put texts in front of all other frames, because a lost upstream did not take them. No bound applies again."""
         self._frames.extendleft(reversed(texts))
         self.texts += len(texts)
         self._text_bytes += sum(len(text.encode()) for text in texts)

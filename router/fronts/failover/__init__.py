@@ -1,10 +1,10 @@
 """A call that one backend begins and another may continue: OpenAI's behind a session, Deepgram's behind a relay.
 
-Both machines speak Deepgram's protocol with the client, so a call moves between them in that protocol: its Settings
-with the conversation as `agent.context`, and the open question, which is asked again.
+Both machines speak Deepgram's protocol with the client, so a call moves between them in that protocol. The other
+machine gets the Settings with the conversation as `agent.context`, and the open question, which is asked again.
 
 `deepgram_settings`  the client's Settings as Deepgram takes them; pure
-`sides`     the two machines as one interface, each with what the other has to know; pure
+`sides`     the two machines as one interface, each with the facts that the other needs; pure
 `machine`   the machine of the call: the side of the upstream in use; pure
-`build`     the machine of a call, of its parts
+`build`     the machine of a call, made from its parts
 """

@@ -1,4 +1,4 @@
-"""The machine of a call that two backends may serve, made of the parts of one session."""
+"""The machine of a call that two backends may serve, made from the parts of one session."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from router.fronts.as_openai.machine import TwoBackendRelay
 from router.fronts.deepgram_agent.policed import PolicedMachine, judge
 from router.fronts.failover.deepgram_settings import for_deepgram
 from router.fronts.failover.machine import FailoverMachine
 from router.fronts.failover.sides import Parts
 from router.fronts.named_agents import with_agents
+from router.fronts.realtime.front import REALTIME
+from router.fronts.realtime.machine import RealtimeRelay
 from router.policy.rules import Denied
 
 if TYPE_CHECKING:
@@ -23,20 +26,29 @@ if TYPE_CHECKING:
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a route that a call of two backends needs."""
+    """The part of a route that a call with two backends needs."""
 
     deepgram_position: int
-    """The position of Deepgram among the upstreams of the call: the number of the listed upstreams."""
+    """The position of Deepgram among the upstreams of the call: after the listed upstreams."""
     blocks: Mapping[str, Any] = {}
-    """The fields of the configured agent whose `listen`, `speak` and provider of `think` Deepgram gets."""
+    """The fields of the configured agent. Deepgram gets its `listen`, `speak` and provider of `think`."""
+
+
+def has_guard(front: Front) -> bool:
+    """Whether the guard stands around a call of this front, because its client's wire is the same at both backends."""
+    return front is REALTIME
 
 
 def machine_of(front: Front, call: Call, plan: Plan) -> Machine:
     """Return the machine of a call on a route of either backend, with the policy of its client.
 
-    On a route of the session's it takes the place of the session, and the front stands around it.
+    On a route of the session's, this machine takes the place of the session, and the front stands around it. On a route
+    of OpenAI's events the relay judges the client's events by itself.
     """
     policy = call.policy
+    as_sent = functools.partial(for_deepgram, blocks=plan.blocks, input_rate=front.profile.linear16_rate)
+    if front is REALTIME:
+        return TwoBackendRelay(RealtimeRelay(call), plan.deepgram_position, as_sent)
     parts = Parts(
         session=call.session,
         options=call.session.context.options,
@@ -44,7 +56,7 @@ def machine_of(front: Front, call: Call, plan: Plan) -> Machine:
         around_session=_itself,
         around_relay=functools.partial(_policed, policy if not front.is_relay else None),
         judged=functools.partial(_judged, policy if not front.is_relay else None),
-        as_sent=functools.partial(for_deepgram, blocks=plan.blocks, input_rate=front.profile.linear16_rate),
+        as_sent=as_sent,
         deepgram_position=plan.deepgram_position,
         begins_relayed=front.is_relay,
     )

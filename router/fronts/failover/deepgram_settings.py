@@ -1,6 +1,6 @@
 """The client's Settings as Deepgram takes them. Pure.
 
-Deepgram ends a session whose Settings have an unknown field, and the router's own routes take more fields and need
+Deepgram ends a session whose Settings have an unknown field. The router's own routes take more fields, and require
 fewer.
 """
 
@@ -23,20 +23,20 @@ _FUNCTION: Final = ("name", "description", "parameters", "endpoint", "defer_unti
 _OUTPUT_RATE: Final = 24_000
 
 DEFAULT_PROVIDER: Final = {"type": "open_ai", "model": "gpt-4o-mini"}
-"""The provider of `think` where neither the client nor the configuration names one: the React component's default."""
+"""The provider of `think` if neither the client nor the configuration names one: the React component's default."""
 
 OWN_BLOCKS: Final = ("listen", "speak")
-"""The blocks of `agent` that come whole from the configured agent, where that agent has them."""
+"""The blocks of `agent` that are taken as a whole from the configured agent, if it has them."""
 
 
 def for_deepgram(settings: Fields, blocks: Mapping[str, Any], input_rate: int) -> Fields:
-    """Return Settings that Deepgram takes, made of those of a client.
+    """Return Settings that Deepgram takes, made from those of a client.
 
     Args:
         settings: the Settings of the client.
         blocks: the fields of the configured agent whose `listen`, `speak`, and provider of `think` replace the
             client's.
-        input_rate: the rate of the microphone's linear16 where the client names none.
+        input_rate: the rate of the microphone's linear16 if the client names none.
     """
     written = _chosen(settings, _TOP)
     audio = settings.get("audio")
@@ -91,7 +91,7 @@ def _think(think: Fields, own: Fields) -> Fields:
 
 
 def _with_provider(block: Any) -> Any:
-    """Return a block `listen` or `speak` whose provider has a type; None for one that Deepgram would refuse."""
+    """Return a block `listen` or `speak` whose provider has a type; None for a block that Deepgram would refuse."""
     if isinstance(block, list):
         return [it for it in block if _with_provider(it)] or None
     is_whole = isinstance(block, dict) and _object(block, "provider").get("type")

@@ -1,6 +1,7 @@
 """The machine of a call that two backends may serve: it passes everything to the side of the upstream in use. Pure.
 
-The engine chooses the upstream. The machine learns the backend when the upstream is opened, and then moves the call.
+The engine chooses the upstream. When the upstream is opened, the machine learns which backend it belongs to, and moves
+the call there.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class FailoverMachine:
         self._is_relayed = parts.begins_relayed
         self._side = self._new_side()
         self._timers: set[str] = set()
-        """The timers of the present side that may run."""
+        """The timers of the present side that may be running."""
         self._work: set[str] = set()
         """The work of the present side that has not ended."""
         self._is_warned = False

@@ -1,4 +1,4 @@
-"""The two machines of a call as one interface, each with what the other has to know to continue the call. Pure."""
+"""The two machines of a call as one interface, each with the facts that the other needs to continue the call. Pure."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from router.session.options import SessionOptions
 
 CALL_TEXT: Final = "Function call: "
-"""The beginning of a text that shows a function call to the React component, and is no text of the agent's."""
+"""The beginning of a text that shows a function call to the React component. The agent does not say this text."""
 
 NO_SETTINGS: Final = Loss(kind=LossKind.REFUSED, cause="no Settings for this backend", is_fatal=True)
-"""The loss of an upstream that cannot continue a call which a client configured with OpenAI's own events."""
+"""The loss of an upstream that cannot continue a call, because the client configured it with OpenAI's own events."""
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,9 +42,9 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     around_relay: Callable[[DeepgramRelay], Machine]
     """Returns a relay with its layers, such as the policy."""
     judged: Callable[[str], str | None]
-    """Returns a client's message as its policy lets it pass; None where the policy denies the message."""
+    """Returns a client's message as its policy lets it pass; None if the policy denies the message."""
     as_sent: Callable[[Fields], Fields]
-    """Returns the Settings for Deepgram, made of the client's."""
+    """Returns the Settings for Deepgram, made from the client's."""
     deepgram_position: int
     """The position of Deepgram among the upstreams of the call."""
     begins_relayed: bool
@@ -58,7 +58,7 @@ class Side(Protocol):
         """Take an input, and return the commands that follow."""
 
     def leave(self, now_s: float) -> tuple[list[engine.Command], CallSoFar] | None:
-        """Return the last commands of this side and the call for the other side; None where it cannot continue."""
+        """Return this side's last commands and the call for the other side, or None if it cannot be continued."""
 
     def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
         """Continue a call of the other side at an upstream that was opened."""
@@ -69,7 +69,7 @@ class Side(Protocol):
 
     @property
     def held_bytes(self) -> int:
-        """The bytes that this side keeps beside those of its machine."""
+        """The bytes that this side keeps in addition to those of its machine."""
 
 
 class RelaySide:
@@ -113,7 +113,7 @@ class SessionSide:
         self._is_applied = False
         """Whether the client has got `SettingsApplied`."""
         self._is_settling = False
-        """Whether the session takes the Settings of a call that the other side began."""
+        """Whether the session is taking the Settings of a call that the other side began."""
         self._is_served = False
         """Whether an upstream serves the session."""
         self._was_heard = False
@@ -166,7 +166,7 @@ class SessionSide:
         return False
 
     def _is_taken(self, kind: str) -> bool:
-        """Whether the session takes a message of this type now, and does not answer it with an error."""
+        """Whether the session takes a message of this type now, instead of answering it with an error."""
         is_early = self._conversation.memory.settings is None and not self._session.context.profile.early_inputs_wait
         has_room = self._conversation.injected.has_room or not kind.startswith("Inject")
         return has_room and not is_early
@@ -192,7 +192,7 @@ class SessionSide:
             yield command
 
     def _passes(self, frame: str | bytes) -> bool:
-        """Record a frame of the session's. Return whether the client gets it."""
+        """Record a frame that the session sends. Return whether the client gets the frame."""
         if isinstance(frame, bytes):
             self._conversation.take_audio()
             return True
@@ -218,12 +218,12 @@ class SessionSide:
     # From one side to the other.
 
     def leave(self, now_s: float) -> tuple[list[engine.Command], CallSoFar] | None:
-        """Return the call for a relay, as far as the client knows it."""
+        """Return the call for a relay, with the messages that the client knows."""
         conversation, state = self._conversation, self._session.state
         if self._is_passthrough:
             return None
         if not self._was_heard:
-            # A noise, whose audio no upstream would answer.
+            # This is a noise, and no upstream would answer its audio.
             conversation.speech.end()
         texts, told = conversation.lose()
         self._waiting.put_back(texts)
@@ -264,7 +264,7 @@ class SessionSide:
         if refusal is None or self._session.state.lifecycle is not Lifecycle.AWAITING_SETTINGS:
             yield from self._sent(commands)
             return
-        # The client has its SettingsApplied, and would send no others.
+        # The client has SettingsApplied already, and would send no other Settings.
         description = f"the call cannot continue at another backend: {text_of(refusal, 'description')}"
         self._session.context.end(errors.final_error(text_of(refusal, "code"), description))
         yield from self._session.context.take_commands()
@@ -282,7 +282,7 @@ def _received(frame: str | bytes) -> engine.Input:
 
 
 def _with_content(fields: Fields) -> Fields:
-    """Return a `FunctionCallResponse` with its output in `content`: `result` and `error` are older fields."""
+    """Return a `FunctionCallResponse` with its output in `content`, also if it came as `result` or `error`."""
     if text_of(fields, "type") != "FunctionCallResponse" or isinstance(fields.get("content"), str):
         return fields
     output = next((fields[name] for name in ("content", "result", "error") if fields.get(name) is not None), "")

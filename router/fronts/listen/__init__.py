@@ -1,9 +1,9 @@
 """Deepgram's Listen: transcription alone, the second socket of the React component (`service=transcription`).
 
-With a key of Deepgram's its frames pass to Deepgram. Otherwise a session of the router transcribes, which answers
-nothing.
+If a Deepgram key is configured, the frames pass to Deepgram. Otherwise a session of the router transcribes, and its
+agent answers nothing.
 
-`parameters`   the parameters of a request, and the Settings that they ask for; pure
+`parameters`   the parameters of a request, and the Settings for which they ask; pure
 `results`      Deepgram's messages about the user's words; pure
 `transcriber`  a session of the router as the transcriber; pure
 `relay`        Deepgram's own service as the transcriber; pure

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def dial_target(config: RouterConfig, limits: ConnectionLimits, query: Mapping[str, str]) -> DialTarget:
-    """Return Deepgram's address, with the client's parameters, and key as the target of a dial.
+    """Return Deepgram's address with the client's parameters, and Deepgram's key, as the target of a dial.
 
     The client never gets the key.
     """
@@ -76,10 +76,10 @@ LISTEN_RELAY: Final = Front(
 
 
 def serve(router: upgrade.Router, config: RouterConfig, environ: Environ) -> Response:
-    """Upgrade a request for transcription: to the relay where a key of Deepgram's is configured, else to a session.
+    """Upgrade a request for transcription: to the relay if a Deepgram key is configured, or else to a session.
 
     Raises:
-        HandshakeRefused: the request is refused, or a session cannot transcribe what its parameters ask for.
+        HandshakeRefused: the request is refused, or a session cannot transcribe as the parameters request.
     """
     if config.deepgram_api_key is not None:
         return upgrade.accept(router, LISTEN_RELAY.name, environ, service=SERVICE)
@@ -91,7 +91,7 @@ def serve(router: upgrade.Router, config: RouterConfig, environ: Environ) -> Res
 
 
 def serve_either(router: upgrade.Router, config: RouterConfig, agent: str, environ: Environ) -> Response:
-    """Upgrade a request for transcription where its parameter `service` asks for that, else for the front `agent`.
+    """Upgrade a request to transcription if its parameter `service` requests that, or else to the front `agent`.
 
     Raises:
         HandshakeRefused: the request is refused, or the front `agent` lacks Deepgram's key.

@@ -27,12 +27,12 @@ class ListenDialect:
         """Return the meaning of a message for the client."""
         if fields is None or fields.get("type") != "Results":
             return Seen()
-        # Different readings of the same words may be asked for: a hit in any of them counts.
+        # The client may request several readings of the same words: a hit in any of them counts.
         text = "\n".join(str(it.get("transcript") or "") for it in _alternatives(fields))
         return Seen(Kind.USER, "user", "transcript", text)
 
     def with_text(self, fields: Fields, text: str) -> Fields | None:
-        """Return `Results` with other words. Their single words have no times any more."""
+        """Return `Results` with other words. The single words and their times are left out."""
         lines = text.split("\n")
         alternatives = [
             {**it, "transcript": lines[index] if index < len(lines) else "", "words": []}
@@ -53,11 +53,11 @@ class ListenDialect:
         return None
 
     def told(self, _description: str, _message: engine.Input | None) -> str | None:
-        """Return None: the wire has no notice, and the client sees that there are no words."""
+        """Return None: the wire has no message for a notice. The client sees only that there are no words."""
         return None
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:
-        """Return a command of an operator's end, with the guard in the operator's place, and an `Error` before it."""
+        """Return an operator's end as if the guard had ended the session, with an `Error` before it."""
         if not isinstance(command, engine.EndSession):
             return (command,)
         error = results.error(ENDED, "the guard ended the session")

@@ -1,4 +1,4 @@
-"""The parameters of a transcription, and the Settings that they ask for. Pure."""
+"""The parameters of a transcription, and the Settings for which they ask. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SERVICE: Final = "transcription"
-"""The value of `service` by which the React component asks for transcription."""
+"""The value of `service` with which the React component requests transcription."""
 
 OWN: Final = frozenset({"service", "token"})
 """The router's own parameters, which do not go to Deepgram."""
@@ -24,7 +24,7 @@ _MAX_SHOWN_CHARS: Final = 40
 
 
 def problem_of(query: Mapping[str, str]) -> str | None:
-    """Return why a session of the router cannot transcribe as these parameters ask, or None where it can."""
+    """Return why a session of the router cannot transcribe as these parameters request, or None if it can."""
     if "encoding" not in query:
         return "the parameter encoding is missing: audio in a container is not decoded here"
     if query.get("channels", "1") != "1":
@@ -41,7 +41,7 @@ def problem_of(query: Mapping[str, str]) -> str | None:
 
 
 def settings_of(query: Mapping[str, str]) -> str:
-    """Return the Settings, as a message, of a session that transcribes as these parameters ask."""
+    """Return the Settings, as a message, of a session that transcribes as these parameters request."""
     provider: dict[str, Any] = {"type": "deepgram"}
     if query.get("language"):
         provider["language"] = query["language"]

@@ -1,6 +1,6 @@
 """A transcription by Deepgram: frames pass in both directions, and the relay replaces a lost upstream.
 
-Listen has no conversation. So another upstream needs only the audio for which Deepgram sent no final words.
+Listen has no conversation. So another upstream needs only the audio for which Deepgram has sent no final words.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ Commands = Iterator[engine.Command]
 DRAIN_TIMER: Final = "listen.drain"
 
 CLOSE_TIMER: Final = "listen.close"
-"""The wait from the client's `CloseStream`, or later words, to the upstream's close."""
+"""The wait from the client's `CloseStream` to the upstream's close. Words that come meanwhile start it again."""
 
 CLOSE_WAIT_S: Final = 10.0
-"""The length of that wait. The words of a minute of audio that was sent at once come sooner."""
+"""The longest wait for the upstream's close. Even the words of a minute of audio that was sent at once come sooner."""
 
 CLOSE_STREAM: Final = "CloseStream"
-"""The client's message behind its last audio. Deepgram sends the last words, and closes."""
+"""The client's message after its last audio. Deepgram then sends the last words, and closes."""
 
 CLOSED: Final = frozenset({CloseCode.NORMAL_CLOSURE, CloseCode.NO_STATUS_RCVD})
-"""The codes with which Deepgram closes behind `CloseStream`: 1000, or none."""
+"""The codes with which Deepgram closes after `CloseStream`: 1000, or none."""
 
 
 class ListenRelay:
@@ -49,7 +49,7 @@ class ListenRelay:
         self._limits = CallLimits(options, Wire(lambda: False, lambda _limit: (), self._end_at_limit))
         self._waiting = Waiting(options.bounds.early_messages, options.bounds.early_bytes)
         self._unheard = Waiting(0, 0)
-        """The newest audio for which Deepgram sent no final words."""
+        """The newest audio for which Deepgram has sent no final words."""
         self._generation = 0
         self._is_ready = False
         self._is_closing = False
@@ -101,7 +101,7 @@ class ListenRelay:
             yield engine.SendToClient(results.error("UNPARSABLE_CLIENT_MESSAGE", fields))
             return
         if text_of(fields, "type") == CLOSE_STREAM:
-            # Without an upstream, the next one gets `CloseStream` behind the audio that waits.
+            # If there is no upstream, the next one gets `CloseStream` after the audio that waits.
             self._is_closing = True
             if self._is_ready:
                 yield from self._close_stream()
@@ -151,7 +151,7 @@ class ListenRelay:
             if fields.get("is_final") is True:
                 self._unheard.take()
                 yield engine.ResetRestartBudget()
-        # A service may repeat the credential in a text of its own.
+        # A service may repeat the router's credential in its own texts.
         yield engine.SendToClient(received.text if is_content else self._redact(received.text))
 
     def _lost(self, lost: engine.UpstreamLost) -> Commands:

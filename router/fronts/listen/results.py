@@ -12,7 +12,7 @@ CHANNEL: Final = (0, 1)
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True):
-    """The user's words in one turn: the words so far, or all of them where `is_final`."""
+    """The user's words in one turn: the words so far, or all of them if `is_final`."""
 
     text: str
     confidence: float
@@ -53,7 +53,7 @@ def utterance_end(last_word_end_s: float) -> str:
 
 
 def metadata(request_id: str, duration_s: float) -> str:
-    """Return, as a frame, the `Metadata` that follows the last words. `duration_s` is that of all audio."""
+    """Return, as a frame, the `Metadata` that follows the last words. `duration_s` is the length of all audio."""
     return _written(
         "Metadata",
         transaction_key="deprecated",

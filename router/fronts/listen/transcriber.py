@@ -25,7 +25,7 @@ CLOSE_TIMER: Final = "listen.close"
 CLOSE_WAIT_S: Final = 5.0
 
 SETTLE_S: Final = 1.0
-"""The length of the wait where no speech is open. The upstream may still find speech in the last audio."""
+"""The length of the wait if no speech is open. The upstream may still find speech in the last audio."""
 
 _KEEP_ALIVE: Final = engine.ClientTextReceived('{"type":"KeepAlive"}')
 _GONE: Final = engine.ClientClosed(
@@ -43,7 +43,7 @@ class Transcriber:
         self._query = call.query
         heard = Format(call.query["encoding"], int(call.query.get("sample_rate", "16000")))  # type: ignore[arg-type] # checked before the upgrade
         self._bytes_per_s = heard.bytes_per_s
-        # The detector needs its silence, and some more.
+        # The detector needs its configured silence, and some more.
         self._silence = engine.ClientBinaryReceived(heard.silence(call.config.vad_silence_ms + 300))
         self._heard_bytes = 0
         self._start_s = 0.0
@@ -94,7 +94,7 @@ class Transcriber:
         return self._pass_on(_KEEP_ALIVE, now_s)
 
     def _finalize(self, now_s: float) -> Iterator[engine.Command]:
-        # Silence ends the user's turn: a commit would ask for an answer.
+        # Silence ends the user's turn here, because a commit would request an answer.
         return self._pass_on(self._silence, now_s)
 
     def _close_stream(self, now_s: float) -> Iterator[engine.Command]:

@@ -1,13 +1,13 @@
 """The OpenAI Realtime API towards the client: its events pass to an upstream, and a lost upstream is replaced.
 
-The client and the upstream speak the same protocol, so there is no session machine of ours. The relay remembers what
-another upstream has to know, and keeps from the client what that one repeats.
+The client and the upstream speak the same protocol, so a relay takes the place of the session machine. The relay
+remembers the facts that another upstream needs, and keeps from the client the events that this upstream repeats.
 
 `wire`            one event: read, changed, written
 `names`           ids that the client and the upstream use for the same thing
 `configuration`   the client's configuration, for another upstream
 `kept_items`      the client's conversation, for another upstream
-`kept_speech`     microphone audio that the upstream has made no turn of
+`kept_speech`     microphone audio of which the upstream has made no turn
 `responses`       responses that have not ended, and their end as a whole
 `requests`        the client's events that are not acknowledged, and those that wait
 `turn_reports`    usage, turns and latencies
@@ -16,7 +16,7 @@ another upstream has to know, and keeps from the client what that one repeats.
 `from_client`     the client's events
 `recovery`        another upstream in place of a lost one, and the end
 `second_upstream`  an upstream that takes over before another one's session ends
-`from_upstream`   the upstream's events, but those of responses
+`from_upstream`   the upstream's events, except those of responses
 `streams`         the events of responses
 `guarded`         the events as the guard reads them
 `machine`         the relay: its inputs, deadlines and drain

@@ -23,6 +23,13 @@ class Configuration:
         """The `session` of a single `session.update` that has the effect of all accepted updates."""
         self.session: Fields = {}
         """The effective session, as the last `session.created` or `session.updated` showed it."""
+        # Read for each piece of audio, so they are plain attributes.
+        self.turn_detection: Fields | None = {}
+        """The turn detection in force: None if the client commits by itself, empty if it is not known."""
+        self.input_bytes_per_ms = _PCM_BYTES_PER_MS
+        """The bytes of a millisecond of microphone audio, by the effective format."""
+        self.output_bytes_per_ms = _PCM_BYTES_PER_MS
+        """The bytes of a millisecond of the model's audio, by the effective format."""
 
     def apply(self, session: Fields) -> None:
         """Merge the `session` of an accepted update into `update`."""
@@ -31,21 +38,17 @@ class Configuration:
     def show(self, session: Fields) -> None:
         """Record the effective session that an upstream shows."""
         self.session = session
+        heard = _at(session, "audio", "input")
+        detection = heard.get("turn_detection", {})
+        self.turn_detection = detection if isinstance(detection, dict) else None
+        self.input_bytes_per_ms = _bytes_per_ms(_at(heard, "format"))
+        self.output_bytes_per_ms = _bytes_per_ms(_at(session, "audio", "output", "format"))
 
     @property
     def instructions(self) -> str | None:
-        """The instructions of the accepted updates, or None where they have none."""
+        """The instructions of the accepted updates, or None if they have none."""
         value = self.update.get("instructions")
         return value if isinstance(value, str) else None
-
-    @property
-    def turn_detection(self) -> Fields | None:
-        """The turn detection in force: None where the client commits by itself, empty where it is not known."""
-        found = _at(self.session, "audio", "input")
-        if "turn_detection" not in found:
-            return {}
-        value = found["turn_detection"]
-        return value if isinstance(value, dict) else None
 
     @property
     def answers_speech(self) -> bool:
@@ -57,16 +60,6 @@ class Configuration:
     def transcribes(self) -> bool:
         """Whether the client gets transcripts of speech."""
         return isinstance(_at(self.session, "audio", "input").get("transcription"), dict)
-
-    @property
-    def input_bytes_per_ms(self) -> int:
-        """The bytes of a millisecond of microphone audio, by the effective format."""
-        return _bytes_per_ms(_at(self.session, "audio", "input", "format"))
-
-    @property
-    def output_bytes_per_ms(self) -> int:
-        """The bytes of a millisecond of the model's audio, by the effective format."""
-        return _bytes_per_ms(_at(self.session, "audio", "output", "format"))
 
 
 def _bytes_per_ms(audio_format: Fields) -> int:

@@ -20,13 +20,13 @@ Handler = Callable[["Context", Event], None]
 
 
 def take(context: Context, event: Event) -> None:
-    """Take an event by the table of the present time: with an upstream that serves, or without one."""
+    """Take an event by the table READY if an upstream serves the client, or else by the table WAITING."""
     table = READY if context.is_ready else WAITING
     table.get(event.kind, _pass if context.is_ready else _wait)(context, event)
 
 
 def take_waiting(context: Context) -> None:
-    """Take the events that waited for an upstream, in order, now that one serves."""
+    """Take the events that waited for an upstream, in order, because one serves now."""
     for event in context.state.waiting.take_all():
         take(context, event)
 
@@ -39,7 +39,7 @@ def _pass(context: Context, event: Event) -> None:
 
 
 def _update(context: Context, event: Event) -> None:
-    # A session keeps its model (upstream 1.1), and the router may have dialled another model than the client asked for.
+    # A session keeps its model (upstream 1.1), and the router may have dialled another model than the client requested.
     session = event.child("session")
     effective = context.state.configuration.session.get("model")
     if "model" in session and session["model"] != effective:
@@ -140,7 +140,7 @@ def _cancel_waiting(context: Context, event: Event) -> None:
     if not state.is_announced or any(it.kind == requests.CREATE_RESPONSE for it in state.waiting):
         _wait(context, event)
         return
-    # The answer that would continue at the next upstream is not wanted any more.
+    # The answer that would continue at the next upstream is cancelled.
     state.resumes = [it for it in state.resumes if it.is_outside]
     message = "Cancellation failed: no active response found"
     context.refuse("response_cancel_not_active", message, event_id=event.string("event_id"))
@@ -173,7 +173,7 @@ def close_response(
 
 
 def add(context: Context, item: Item, *, is_done: bool = False) -> None:
-    """Send the client `conversation.item.added`, and `.done` where `is_done`, unless it has them already."""
+    """Send the client `conversation.item.added`, and `.done` if `is_done`, unless the client has them already."""
     if not item.is_added:
         item.is_added = True
         context.tell(new_event("conversation.item.added", previous_item_id=previous_of(item), item=item.wire))
@@ -191,12 +191,12 @@ def previous_of(item: Item) -> str | None:
 
 
 def answer_about(context: Context, event: Event, item: Item) -> None:
-    """Retrieve, truncate or delete an item as the client's event asks, and answer in place of the upstream."""
+    """Retrieve, truncate or delete an item as the client's event requests, and answer in place of the upstream."""
     _ANSWERS[event.kind](context, event, item)
 
 
 def answer_late(context: Context, sent: Sent) -> None:
-    """Answer an event about an item that the upstream left without an answer: by the item, or with an `error`."""
+    """Answer an event about an item in place of the upstream, which did not answer: by the item, or with an `error`."""
     item = context.state.items.find(sent.event.fields.get("item_id"))
     if item is not None:
         answer_about(context, sent.event, item)
@@ -235,7 +235,7 @@ def _correct(context: Context, item: Item) -> None:
 
 
 def create_again(context: Context, wire: dict[str, object], previous: str | None = None) -> None:
-    """Create an item that the client knows at another upstream, behind the item `previous` or at the end.
+    """Create an item that the client knows at another upstream, after the item `previous` or at the end.
 
     The client does not get the acknowledgements.
     """

@@ -24,7 +24,7 @@ Handler = Callable[[Context, Event], None]
 
 
 def take(context: Context, event: Event) -> None:
-    """Take an event of the upstream in use. Any other event than an `error` first releases a held error."""
+    """Take an event of the upstream in use. Any event except an `error` first releases a held error."""
     if event.kind != "error":
         deliver_error(context)
     handler = EVENTS.get(event.kind)
@@ -71,7 +71,7 @@ def _conversation_created(context: Context, event: Event) -> None:
 
 def _error(context: Context, event: Event) -> None:
     deliver_error(context)
-    context.withhold(event)  # now, because its place is not repeated where it ends the session
+    context.withhold(event)  # now: an error that ends the session does not repeat its `param`
     state, error = context.state, event.child("error")
     event_id = error.get("event_id")
     sent = state.unanswered.take_id(event_id) if isinstance(event_id, str) else None
@@ -98,7 +98,7 @@ def _error(context: Context, event: Event) -> None:
             event.set("error", {**error, "event_id": None})
         pass_on(context, event)
         return
-    # A close may follow, and another upstream then: the client need not know it.
+    # A close may follow, and then another upstream. The client need not know of the error in that case.
     state.held_error = event
     if state.is_announced:
         context.start(Timer.ERROR, ERROR_S)
@@ -113,7 +113,7 @@ def deliver_error(context: Context) -> None:
 
 
 def errors_code(error: Fields) -> str:
-    """Return the code of an error, or its `type`, where some servers put the code (upstream 12.4)."""
+    """Return the code of an error, or its `type`, in which some servers put the code (upstream 12.4)."""
     return str(error.get("code") or error.get("type") or "server_error")
 
 
@@ -132,7 +132,7 @@ def _refused(context: Context, event: Event, error: Fields, sent: Sent) -> None:
 
 
 def _own_refused(context: Context, error: Fields, sent: Sent) -> None:
-    """Give up a refused request of the router's own, and end the response that it should have continued."""
+    """Give up a refused request of the router's own, and end the response that the request should have continued."""
     code = errors_code(error)
     context.log(logging.WARNING, f"the upstream refuses to continue an answer: {code}")
     adopted = sent.request.adopts if sent.request is not None else None
@@ -141,7 +141,7 @@ def _own_refused(context: Context, error: Fields, sent: Sent) -> None:
 
 
 def _forget_request(context: Context, event_id: str) -> None:
-    """Detach a refused request from the response that was taken for its answer."""
+    """Detach a refused request from the response that the relay took for its answer."""
     for response in context.state.responses.values():
         if response.request is not None and response.request.event_id == event_id:
             response.request = None
@@ -177,7 +177,7 @@ def _item_added(context: Context, event: Event) -> None:
 
 
 def _name_repeated(context: Context, item: Fields) -> None:
-    """Match the id of a repeated item with the client's, where the upstream gives the item another id."""
+    """Match the id of a repeated item with the client's id, if the upstream gives the item another id."""
     state, name = context.state, str(item.get("id", ""))
     if name in state.unacknowledged:
         state.unacknowledged.remove(name)
@@ -257,7 +257,7 @@ def _speech_started(context: Context, event: Event) -> None:
         pass_on(context, event)
         return
     if state.speech.is_repeated and state.speech.item_id is not None:
-        # The client knows it by the id that the lost upstream gave it.
+        # The client knows the item by the id that the lost upstream gave it.
         state.speech.is_repeated = False
         state.names.match(name, state.speech.item_id)
         return
@@ -288,7 +288,10 @@ def _timeout_triggered(context: Context, event: Event) -> None:
 
 
 def _count_from_the_first_byte(context: Context, event: Event) -> None:
-    """Change the times of an event, which count from the upstream's first byte, to the client's whole session."""
+    """Change the times of an event, so that they count from the beginning of the client's session.
+
+    The upstream counts from the first byte of audio that it got.
+    """
     for name in ("audio_start_ms", "audio_end_ms"):
         value = event.fields.get(name)
         if context.state.speech.offset_ms and isinstance(value, int):

@@ -9,6 +9,7 @@ import orjson
 from actors import messages as engine
 from router.fronts.realtime.wire import Fields, error_of
 from router.guard.dialect import Kind, Seen
+from router.session.state.queues import Newest
 from router.translation.speech import verbatim
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ _ENDED_BY_OPERATOR: Final = "session_ended"
 
 _DELTAS: Final = ("response.output_text.delta", "response.output_audio_transcript.delta")
 _ENDS: Final = ("response.output_text.done", "response.output_audio_transcript.done")
+_MAX_GIVEN: Final = 64
+"""The ids of deltas that are remembered: of the texts that are open at once, and some more."""
 _AUDIO: Final = "response.output_audio.delta"
 _TRANSCRIPTION: Final = "conversation.item.input_audio_transcription."
 _TEXTS: Final = ("text", "transcript")
@@ -30,6 +33,11 @@ class RealtimeDialect:
 
     interrupts = False
 
+    def __init__(self) -> None:
+        self._count = 0
+        self._given: Newest[str] = Newest(maxlen=_MAX_GIVEN)
+        """The ids of events that the client has with a part of their text."""
+
     def read(self, fields: Fields | None) -> Seen:
         """Return the meaning of an event for the client."""
         reader = _READERS.get(str(fields.get("type"))) if fields is not None else None
@@ -38,11 +46,22 @@ class RealtimeDialect:
     def with_text(self, fields: Fields, text: str) -> Fields | None:
         """Return an event with another text; None for a part of a text that would be empty."""
         if fields.get("type") in _DELTAS:
-            return {**fields, "delta": text} if text else None
+            return {**fields, "event_id": self._event_id(fields), "delta": text} if text else None
         return {**fields, **{name: text for name in _TEXTS if name in fields}}
 
+    def _event_id(self, fields: Fields) -> object:
+        """Return the id of a delta, or another one if the client has a part of its text already."""
+        given = fields.get("event_id")
+        if not isinstance(given, str):
+            return given
+        if given in self._given:
+            self._count += 1
+            return f"{given}_w{self._count}"
+        self._given.add(given)
+        return given
+
     def rewritten(self, fields: Fields, text_of: Callable[[str], str | None]) -> Fields | None:
-        """Return an event whose repeated texts are those that the client may know; None where it repeats none."""
+        """Return an event whose repeated texts are those that the client may know; None if it repeats none."""
         changes = False
         for key, part in _parts(fields):
             text = text_of(key)
@@ -62,15 +81,16 @@ class RealtimeDialect:
         return _written({"type": "response.create", "response": response})
 
     def told(self, description: str, message: engine.Input | None) -> str:
-        """Return an `error` that names the client's event, if an event of the client was withheld."""
+        """Return the guard's notice as an `error`, which names the client's event if that event was withheld."""
         event_id = None
         if isinstance(message, engine.ClientTextReceived):
             given = orjson.loads(message.text).get("event_id")
             event_id = given if isinstance(given, str) else None
-        return _error(BLOCKED, description, event_id)
+        self._count += 1
+        return _error(BLOCKED, description, event_id, self._count)
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:
-        """Return a command of an operator's end, with the guard in the operator's place."""
+        """Return an operator's command as if the guard had ended the session. Return any other command unchanged."""
         match command:
             case engine.SendToClient(str(frame)) if _ENDED_BY_OPERATOR in frame:
                 return (engine.SendToClient(_error(ENDED, "the guard ended the session", None)),)
@@ -110,7 +130,7 @@ _READERS: Final[dict[str, Callable[[Fields], Seen]]] = {
 
 
 def _parts(fields: Fields) -> Iterator[tuple[str, Fields]]:
-    """Yield each object with a text, with the name of its text."""
+    """Yield each object that has a text, with the name of the field that holds the text."""
     if "item_id" in fields:
         yield _key(fields), fields
         part = fields.get("part")
@@ -133,9 +153,9 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _error(code: str, message: str, event_id: str | None) -> str:
+def _error(code: str, message: str, event_id: str | None, number: int = 0) -> str:
     error = error_of(code, message, event_id=event_id)
-    return _written({"type": "error", "event_id": f"event_switchboard_{code}", "error": error})
+    return _written({"type": "error", "event_id": f"event_switchboard_{code}_{number}", "error": error})
 
 
 def _written(fields: Fields) -> str:

@@ -1,6 +1,6 @@
 """The client's conversation: its items with their ids, in order, for an upstream that replaces a lost one.
 
-Beyond the bounds the oldest items lose their content, and another upstream does not get them.
+When a bound is exceeded, the oldest items lose their content, and another upstream does not get them.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from router.fronts.realtime.wire import Fields
 
 MAX_ITEMS: Final = 2000
-"""The number of items that are remembered, the newest ones."""
+"""The most items that are remembered: the newest ones."""
 
 MAX_SHORT: Final = 1000
-"""The characters that each text of an item keeps, where no other upstream will get the item."""
+"""The characters that each text of an item keeps if no other upstream will get the item."""
 
 MAX_PARTS: Final = 4
 
 MAX_SPEECH_PARTS: Final = 16
-"""The largest number of parts that transcripts add to a user's item. It bounds the index that an upstream sends."""
+"""The most parts that transcripts add to a user's item. An upstream chooses the index, which so needs a bound."""
 
 ROOT: Final = "root"
 _NOTHING: Final = Weight(0, 0)
@@ -67,19 +67,19 @@ class Item:
         self.audio: list[str] = []
         """The user's speech in base64, until its transcript is known."""
         self.heard: str | None = None
-        """The part of an answer's words that the user heard; None where the whole text counts."""
+        """The words of an answer that the user heard; None if the whole text counts."""
         self.is_left_out = False
-        """Whether no other upstream gets the item, because its answer is asked for again, or because of the bounds."""
+        """Whether no other upstream gets the item, because its answer is requested again, or because of the bounds."""
         self.weight = _NOTHING
 
     @property
     def id(self) -> str:
-        """The item's id, or an empty text."""
+        """The item's id, or an empty text if it has none."""
         return str(self.wire.get("id", ""))
 
     @property
     def kind(self) -> str:
-        """The item's type, or an empty text."""
+        """The item's type, or an empty text if it has none."""
         return str(self.wire.get("type", ""))
 
     def transcript(self) -> str:
@@ -93,7 +93,7 @@ class Item:
         return " ".join(words for words in found if isinstance(words, str) and words)
 
     def again(self) -> Fields | None:
-        """Return the fields with which another upstream creates the item, or None where it should not get the item."""
+        """Return the fields with which another upstream creates the item, or None if it should not get the item."""
         if self.is_left_out or not self.id or self.kind not in _CREATED_BY_NAME:
             return None
         if self.kind != "message":
@@ -197,7 +197,7 @@ class Conversation:
     # Changes.
 
     def put(self, wire: Fields, generation: int, previous: str | None) -> Item:
-        """Add an item behind the item `previous`, or at the end. Replace the content of an item that is there already.
+        """Add an item after the item `previous`, or at the end. Replace the content of an item that is there already.
 
         Return the item.
         """
@@ -220,7 +220,7 @@ class Conversation:
         return item
 
     def fill(self, item: Item, wire: Fields) -> None:
-        """Set the fields of an item. A client's message keeps its content where that has audio, or `wire` has none."""
+        """Set the fields of an item. A client's message keeps its own content that has audio, or that `wire` lacks."""
         known = item.wire.get("content")
         if known and isinstance(known, list) and wire.get("type") == "message" and wire.get("role") != "assistant":
             # The client's own content says more than its acknowledgement, which has no audio.
@@ -257,7 +257,7 @@ class Conversation:
         self._weigh(item)
 
     def remove(self, item_id: str) -> Item | None:
-        """Remove and return the item with this id; None where there is no such item."""
+        """Remove and return the item with this id; None if there is no such item."""
         item = self._items.pop(item_id, None)
         if item is not None:
             self._order.remove(item_id)
@@ -285,7 +285,7 @@ class Conversation:
                     return
 
     def _leave_out(self, item: Item) -> None:
-        # Its id stays known, and its words can still be retrieved.
+        # The item's id stays known, and its words can still be retrieved.
         item.is_left_out = True
         item.audio = []
         item.wire = shortened(item.wire)
@@ -314,9 +314,9 @@ class Conversation:
             yield item, wire
 
     def place_for(self, previous: str) -> str:
-        """Return the id of the item behind which the upstream has to put an item that follows `previous`.
+        """Return the id of the item after which the upstream has to put an item that follows `previous`.
 
-        The upstream may lack `previous`. Then it is the next earlier item that the upstream has, or `root`.
+        If the upstream lacks `previous`, this is the next earlier item that the upstream has, or `root`.
         """
         if previous not in self._items:
             return previous
@@ -326,6 +326,6 @@ class Conversation:
         return ROOT
 
     def place_of(self, item: Item) -> str:
-        """Return the id of the item behind which the upstream has to put this item."""
+        """Return the id of the item after which the upstream has to put this item."""
         at = self._order.index(item.id)
         return self.place_for(self._order[at - 1]) if at else ROOT

@@ -1,4 +1,4 @@
-"""Microphone audio that the upstream has not made a turn of: the next upstream hears it again.
+"""Microphone audio of which the upstream has made no turn. The next upstream hears it again.
 
 Audio is kept as the client sent it, in base64, in segments. Each unacknowledged commit of the client ends a segment.
 """
@@ -9,10 +9,10 @@ from collections import deque
 from typing import Final
 
 PREROLL_MS: Final = 1000
-"""Audio that is kept while the user is silent, because the start of speech is reported late."""
+"""The audio that is kept while the user is silent, because the start of speech is reported late."""
 
 PREROLL_S: Final = 3.0
-"""The age up to which audio is kept even beyond `PREROLL_MS`, because a client may send a whole recording at once."""
+"""The age up to which audio is kept even if it exceeds `PREROLL_MS`: a client may send a whole recording at once."""
 
 MAX_MS: Final = 60_000
 """The most audio that is kept while the user speaks, or until the client commits."""
@@ -28,7 +28,7 @@ class Speech:
         self.item_id: str | None = None
         """The client's id for the item of the present speech; None while the user is silent."""
         self.has_stopped = False
-        """Whether the upstream reported the end of the present speech, and not yet its commit."""
+        """Whether the upstream has reported the end of the present speech, but not its commit."""
         self.is_repeated = False
         """Whether the upstream in use hears the present speech again, and has not reported its start."""
         self.appended_ms = 0.0
@@ -48,10 +48,10 @@ class Speech:
         return self._chars
 
     def add(self, audio: str, now_s: float, *, bytes_per_ms: int, is_manual: bool, is_repeated: bool = False) -> None:
-        """Add a piece of audio, and drop the oldest pieces beyond the bound.
+        """Add a piece of audio, and drop the oldest pieces that exceed the bound.
 
-        `is_manual`: the client commits by itself, so audio is kept without detected speech. `is_repeated`: the audio
-        was counted when it first came.
+        `is_manual` tells that the client commits by itself, so audio is kept without detected speech. `is_repeated`
+        tells that the audio was counted when it first came.
         """
         self._segments[-1].append((now_s, audio))
         self._chars += len(audio)
@@ -104,7 +104,7 @@ class Speech:
         return audio
 
     def clear(self) -> None:
-        """Drop the audio behind the last commit."""
+        """Drop the audio after the last commit."""
         self._chars -= sum(len(audio) for _, audio in self._segments[-1])
         self._segments[-1] = deque()
         self.forget()

@@ -1,7 +1,7 @@
 """The relay of a session between a client of the OpenAI Realtime API and an upstream, which replaces a lost upstream.
 
-Events pass as they are in both directions, unknown ones included. `from_client`, `from_upstream` and `streams` handle
-the events by which the relay changes its memory, or which it changes itself.
+All events pass unchanged in both directions, even unknown ones. Exceptions are the events that change the relay's
+memory, and those that the relay changes. `from_client`, `from_upstream` and `streams` handle these.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class RealtimeRelay:
     def __init__(self, call: Call) -> None:
         options = call.session.context.options
         query, policy, bound = call.query, options.policy, call.bound or {}
-        # A model of the secret is fixed by it: the holder of the secret may name another one in the URL.
+        # If the client's secret names a model, that model counts: the URL of the secret's holder may name another one.
         named = bound.get("model", query.get("model"))
         requested = named if policy is None or not isinstance(named, str | None) else policy.model(named)
         wire = Wire(lambda: self.context.is_busy, self._warn_of_limit, self._end_at_limit)
         model = options.model_for(requested if isinstance(requested, str) else None)
-        # With the session's own meter, because the session reads the events that come after the end.
+        # Use the session's own meter, because the session reads the events that come after the end.
         reports = Reports(options, model, call.session.context.meter)
         self.context = Context(call.config, options, wire, reports, is_noticed=query.get("notices") == "1")
         permission.configure(self.context, call.bound)
@@ -89,7 +89,7 @@ class RealtimeRelay:
         return True
 
     def _warn_of_limit(self, limit: Limit) -> list[engine.Command]:
-        # A client of this API expects no notice, and an `error` would be one.
+        # The API has no event for a warning except `error`, which a client does not expect here.
         context = self.context
         context.log(logging.INFO, f"the call is near its limit {limit.code}")
         if context.is_noticed:
@@ -200,7 +200,7 @@ def _silent(context: Context, timer: Timer) -> None:
 
 
 def _no_answer(context: Context, timer: Timer) -> None:
-    # Some servers begin a response when the one before has ended.
+    # Some servers begin a response when the previous one has ended.
     if context.active is not None:
         context.start(timer, context.config.deadlines.first_event_s)
     else:
@@ -208,7 +208,7 @@ def _no_answer(context: Context, timer: Timer) -> None:
 
 
 def _no_next_event(context: Context, timer: Timer) -> None:
-    # Not restarted with each event, of which there are hundreds in an answer.
+    # The timer is not restarted with each event, because an answer has hundreds of events.
     left_s = context.state.event_s + context.config.deadlines.next_event_s - context.now_s
     if left_s > 0:
         context.start(timer, left_s)
@@ -220,7 +220,7 @@ def _no_next_event(context: Context, timer: Timer) -> None:
 
 def _no_ack(context: Context, timer: Timer) -> None:
     context.state.is_ack_awaited = False
-    # In a loop: a client may have sent thousands of them at once.
+    # Use a loop: a client may have sent thousands of such events at once.
     for sent in [it for it in context.state.unanswered if it.request is None]:
         left_s = _ack_left_s(context, sent)
         if left_s > 0:
@@ -234,14 +234,14 @@ def _no_ack(context: Context, timer: Timer) -> None:
 
 def _ack_left_s(context: Context, sent: requests.Sent) -> float:
     limit_s = context.config.deadlines.item_ack_s
-    # The output of a function is acknowledged behind the response that called it (upstream 3.4).
+    # The output of a function is acknowledged after the response that called it (upstream 3.4).
     return limit_s if context.state.responses else sent.sent_s + limit_s - context.now_s
 
 
 def _do_without_ack(context: Context, sent: requests.Sent) -> bool:
-    """Take an unacknowledged event as done, where some servers send no acknowledgement for its type.
+    """Take an unacknowledged event as done, if some servers send no acknowledgement for its type.
 
-    Return False where the missing acknowledgement means that the upstream is silent.
+    Return False if the missing acknowledgement means that the upstream is silent.
     """
     state = context.state
     if sent.kind == requests.CREATE_ITEM and state.event_s > sent.sent_s:
@@ -291,7 +291,7 @@ def _drain(context: Context, drain: engine.DrainBegan) -> None:
 
 
 def _rest(context: Context) -> None:
-    """End a draining session, or switch over to the standby upstream, where no question is open."""
+    """End a draining session, or switch over to the standby upstream, if no question is open."""
     state = context.state
     if context.has_ended:
         return

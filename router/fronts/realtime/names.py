@@ -1,6 +1,7 @@
 """The ids that an upstream and the client use for the same item, response or call.
 
-Both ids are equal, with two exceptions: another upstream may give an id again, or hear the user's speech a second time.
+Both ids are equal, with two exceptions. Another upstream may give the same id to something else, or hear the user's
+speech a second time.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _IDS: Final = ("item_id", "previous_item_id", "response_id", "call_id")
 _MARK: Final = "_switchboard_"
 
 MAX_KNOWN: Final = 4000
-"""The number of remembered ids. The relay finds by them an id that another upstream gives again."""
+"""The most ids that are remembered. With them the relay finds an id that another upstream gives a second time."""
 
 
 class Names:
@@ -44,7 +45,7 @@ class Names:
     # Ids that are given again.
 
     def begin(self) -> None:
-        """Begin with another upstream: forget all pairs, and count the present upstream's ids as earlier ones."""
+        """Begin with another upstream: forget all pairs, and count the ids of the upstream before as earlier ones."""
         for known in self._current:
             self._known.add(known)
         self._current.clear()
@@ -71,11 +72,11 @@ class Names:
     # Translation.
 
     def client_s(self, name: str) -> str:
-        """Return the client's id for an id of the upstream's: the same id where none was matched."""
+        """Return the client's id for an id of the upstream's. Without a match it is the same id."""
         return self._to_client.get(name, name)
 
     def upstream_s(self, name: str) -> str:
-        """Return the upstream's id for an id of the client's: the same id where none was matched."""
+        """Return the upstream's id for an id of the client's. Without a match it is the same id."""
         return self._to_upstream.get(name, name)
 
     def is_client_s_alone(self, name: str) -> bool:
@@ -88,7 +89,7 @@ class Names:
             event.is_changed |= _rename(event.fields, self._to_client)
 
     def to_upstream(self, event: Event) -> Event:
-        """Return a copy of a client's event with the upstream's ids, or the event itself where no ids differ.
+        """Return a copy of a client's event with the upstream's ids, or the event itself if no ids differ.
 
         The event keeps the client's ids, because another upstream may get it again.
         """

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def configure(context: Context, bound: Mapping[str, Any] | None = None) -> None:
-    """Begin the configuration of every upstream with the session that the policy forces, and then with `bound`.
+    """Begin every upstream's configuration with the session that the policy forces, and then with `bound`.
 
-    `bound` is the session that the client's secret is bound to, or None. Where the policy denies `bound`, the handshake
+    `bound` is the session that the client's secret is bound to, or None. If the policy denies `bound`, the handshake
     was refused already.
     """
     policy = context.policy

@@ -30,7 +30,7 @@ CONTINUE: Final = "continue"
 
 
 def lost(context: Context, message: engine.UpstreamLost) -> None:
-    """Dial another upstream in place of a lost one, or end the session where the verdict is to tear down."""
+    """Dial another upstream in place of a lost one, or end the session if the verdict is to tear down."""
     state = context.state
     context.stop_waiting()
     held, state.held_error = state.held_error, None
@@ -73,7 +73,7 @@ def opened(context: Context, message: engine.UpstreamOpened) -> None:
 def interrupt(context: Context) -> None:
     """End the answers that cannot continue, and note the responses that the next upstream has to give.
 
-    Answer the client's events about items, which the lost upstream left without an answer.
+    Answer the client's events about items that the lost upstream left without an answer.
     """
     state = context.state
     own = [it.request for it in state.unanswered if it.request is not None and it.request.is_own]
@@ -125,9 +125,9 @@ def _answer_lost(context: Context, event: Event) -> bool:
 
 
 def _cut(context: Context, response: Response) -> Request | None:
-    """End a response that was cut, unless the client has only its `response.created`.
+    """End a response that was cut off, unless the client has only its `response.created`.
 
-    Return the request for a response that continues or repeats the cut one; None where no other should.
+    Return the request for a response that continues or repeats it; None if no response should.
     """
     fields = dict(response.request.fields) if response.request is not None else {}
     if response.is_cancelled:
@@ -157,13 +157,13 @@ def _cut(context: Context, response: Response) -> Request | None:
 
 
 def _continued(context: Context, fields: Fields, heard: str) -> Fields:
-    """Return the fields of a `response.create` that continues an answer behind the words that the client got."""
+    """Return the fields of a `response.create` that continues an answer after the words that the client got."""
     prompt = fields.get("instructions") or context.state.configuration.instructions
     given = fields.get("input")
     if isinstance(given, list):
         said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": heard}]}
         fields["input"] = [*given, said]
-    # An answer may repeat the client's words, which a policy may keep out of all instructions.
+    # An answer may repeat words of the client, which a policy may keep out of all instructions.
     is_governed = context.policy is not None and context.policy.governs_instructions
     fields["instructions"] = speech.continuation(
         prompt if isinstance(prompt, str) else None, "" if is_governed else heard
@@ -179,9 +179,9 @@ def _own(context: Context, fields: Fields) -> Request:
 
 
 def created(context: Context, event: Event) -> None:
-    """Configure an upstream that has begun its session as the client had configured the one before.
+    """Configure an upstream that has begun its session. It gets the configuration of the upstream before.
 
-    The client gets the first `session.created`, and no later one.
+    The client gets only the first `session.created`.
     """
     state = context.state
     session = event.child("session")
@@ -229,7 +229,7 @@ def take_over(context: Context) -> None:
 def _ask_again(context: Context) -> None:
     state = context.state
     resumes, state.resumes = state.resumes, []
-    # A client that asks for another answer does not want the rest of the answer before.
+    # A client that requests another answer does not want the rest of the earlier answer.
     has_asked = any(
         it.kind == requests.CREATE_RESPONSE and it.child("response").get("conversation") != "none"
         for it in state.waiting
@@ -247,7 +247,7 @@ def ask(context: Context, request: Request) -> None:
 
 
 def _send_again(context: Context) -> None:
-    """Send an upstream the events that the lost one did not acknowledge, and the audio that it made no turn of."""
+    """Send an upstream the events that the lost one did not acknowledge, and the audio of which it made no turn."""
     state = context.state
     own = [it for it in state.unanswered if it.request is not None and it.request.is_own]
     unanswered = [it for it in state.unanswered.take_all() if it not in own]

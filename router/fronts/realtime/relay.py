@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MAX_LEDGER_BYTES: Final = 1024 * 1024
 MAX_EARLY: Final = 100
-"""The number of the router's own events that wait for `session.created`. Further events are dropped."""
+"""The most events of the router's own that wait for `session.created`. Further events are dropped."""
 
 
 class Stage(enum.Enum):
@@ -58,7 +58,7 @@ class Timer(enum.Enum):
     COMMIT = "realtime.commit"
     """The wait from the end of speech to its commit."""
     ERROR = "realtime.error"
-    """The delay before the client gets an error that answers no event. A close within the delay drops the error."""
+    """The delay before the client gets an error that answers no event. If a close comes first, the error is dropped."""
     ROLLOVER = "realtime.rollover"
     STANDBY = "realtime.standby"
     """The wait from the dial of a standby upstream to its `session.created`."""
@@ -83,7 +83,7 @@ ERROR_S: Final = 0.3
 _CONTENT: Final = ("response.", "conversation.", "input_audio_buffer.")
 """The beginnings of the types of events with speech and words. These events are not searched for credentials."""
 _DONE: Final = "response.done"
-"""This event is searched for credentials, because its `status_details` has a text of the service."""
+"""The event that is searched for credentials, because its `status_details` has a text of the service."""
 
 
 class Standby:
@@ -111,9 +111,9 @@ class State:
         self.is_announced = False
         """Whether the client has got `session.created`."""
         self.early: list[Event] = []
-        """Events of the router's own that the client gets behind `session.created`."""
+        """Events of the router's own that the client gets after `session.created`."""
         self.was_ready = False
-        """Whether any upstream has served the client."""
+        """Whether any upstream has served the client so far."""
         self.has_restarted = False
         """Whether an earlier upstream has served the client before the one in use."""
         self.session_id: object = None
@@ -129,9 +129,9 @@ class State:
         self.resumes: list[Request] = []
         """The router's requests for the next upstream: to continue cut answers, and to answer open questions."""
         self.is_owed = False
-        """Whether the upstream in use owes an answer to speech."""
+        """Whether the upstream in use owes an answer to the user's speech."""
         self.replayed: dict[str, int] = {}
-        """How often the router has created each item again at the upstream in use, by the item's id."""
+        """By the item's id, how often the router has created the item again at the upstream in use."""
         self.unacknowledged: list[str] = []
         """The ids of the items of `replayed` that the upstream has not acknowledged, in order."""
         self.deleted: set[str] = set()
@@ -189,7 +189,7 @@ class Context:
     # To the client.
 
     def withhold(self, event: Event) -> None:
-        """Take the values that a policy has set out of an event for the client."""
+        """Remove the values that a policy has set from an event for the client."""
         if self.policy is not None and isinstance(event, OpaqueEvent):
             event.text = self.policy.shown(event.text)
         elif self.policy is not None:
@@ -206,12 +206,12 @@ class Context:
         if not isinstance(given, str):
             event.set("event_id", self.state.names.new("event"))
         elif self.state.has_restarted:
-            # Another upstream may give an id again.
+            # Another upstream may use an id a second time.
             event.set("event_id", f"{given}_g{self.state.generation}")
         self._show(event)
 
     def tell(self, event: Event, *, is_last: bool = False) -> None:
-        """Send the client an event of the router's own, at the earliest behind `session.created`.
+        """Send the client an event of the router's own, but not before `session.created`.
 
         The last event of a session (`is_last`) does not wait.
         """
@@ -231,7 +231,7 @@ class Context:
             return
         frame = event.frame
         if event.kind == _DONE or not event.kind.startswith(_CONTENT):
-            # A service may repeat the credential in a text of its own.
+            # A service may repeat the router's credential in its own texts.
             frame = self.options.redact(frame)
         self.commands.append(engine.SendToClient(frame))
 
@@ -247,7 +247,7 @@ class Context:
         self.commands.append(engine.SendToUpstream(frame, self.state.generation))
 
     def send_tracked(self, event: Event, request: Request | None = None) -> None:
-        """Send the upstream an event that it acknowledges, and give it an `event_id` where it has none."""
+        """Send the upstream an event that it acknowledges. Give the event an `event_id` if it has none."""
         given = event.string("event_id")
         event_id = given if given is not None else self.state.names.new("event")
         if given is None:
@@ -305,7 +305,7 @@ class Context:
         self.commands += [engine.Notify(fact) for fact in facts if fact is not None]
 
     def end_turn(self, response: Response) -> None:
-        """Report the end of a response, and count a turn where the response ends one."""
+        """Report and count the turn that a response ends. Do nothing if the response ends no turn."""
         facts = self.reports.ended(response)
         self.notify(*facts)
         if facts:
@@ -326,10 +326,10 @@ class Context:
     # Facts.
 
     def foreign(self, item_id: object) -> Item | None:
-        """Return the item, where the router answers events about it in place of the upstream.
+        """Return the item if the router answers events about it in place of the upstream, or else None.
 
-        Then no upstream serves, or the one in use has another item under this id, or has not made or taken the item
-        itself. Otherwise, and for an unknown item, return None.
+        The router answers if no upstream serves, or if the one in use has another item under this id. It also answers
+        if that upstream did not make or get the item itself.
         """
         state = self.state
         item = state.items.find(item_id)

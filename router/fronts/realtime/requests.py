@@ -26,10 +26,10 @@ ABOUT_ITEMS: Final = frozenset({RETRIEVE, TRUNCATE, DELETE})
 """The types of events about an item that the router can answer in place of the upstream."""
 
 MAX_WAITING: Final = 1000
-"""The number of events other than audio that may wait for an upstream."""
+"""The most events other than audio that may wait for an upstream."""
 
 MAX_WAITING_CHARS: Final = 4 * 1024 * 1024
-"""The characters of all events that may wait: 65 s of audio."""
+"""The most characters of all events that may wait: 65 s of audio."""
 
 
 class Sent:
@@ -45,7 +45,7 @@ class Sent:
         self.request = request
         self.sent_s = 0.0
         self.behind: str | None = None
-        """The id of the item that was the last one of the conversation when the event was sent."""
+        """The id of the item that was the last of the conversation when the event was sent."""
 
     @property
     def kind(self) -> str:
@@ -108,7 +108,7 @@ class Unanswered:
 
     @property
     def last_item(self) -> object:
-        """The id in the newest `conversation.item.create`, or None without such an event."""
+        """The item id of the newest `conversation.item.create`, or None without such an event."""
         created = next((it for it in reversed(self._sent) if it.kind == CREATE_ITEM), None)
         return item_of(created.event) if created is not None else None
 
@@ -134,7 +134,8 @@ def item_of(event: Event) -> object:
 
 
 def _answers(response: Fields, request: Request) -> bool:
-    # A response of the service's own has no metadata, and one outside the conversation no conversation (upstream 5.3).
+    # A response of the service's own has no metadata, and one outside the conversation has no conversation id (upstream
+    # 5.3).
     metadata = response.get("metadata") or None
     if request.metadata is not None or metadata is not None:
         return request.metadata == metadata
@@ -163,7 +164,7 @@ class Waiting:
         return self._chars
 
     def add(self, event: Event) -> bool:
-        """Add an event, and return whether there was room for it. There is always room for audio."""
+        """Add an event, and return whether there was room for it. Audio always has room."""
         is_audio = event.kind == APPEND
         size = len(event.text)
         if not is_audio and (self._count >= MAX_WAITING or self._chars + size > MAX_WAITING_CHARS):

@@ -56,7 +56,7 @@ class Output:
 
     @property
     def id(self) -> str:
-        """The item's id, or an empty text."""
+        """The item's id, or an empty text if it has none."""
         return str(self.item.get("id", ""))
 
     @property
@@ -89,7 +89,7 @@ class Output:
         return self.parts[place]
 
     def heard(self, bytes_per_ms: int) -> str:
-        """Return the words that the client got: of a spoken item, an estimate from the length of its audio."""
+        """Return the words that the client got. For a spoken item they are estimated from the length of its audio."""
         if not any(part.is_audio for part in self.parts.values()):
             return self.text.strip()
         played_s = self.audio_bytes / bytes_per_ms / MS_PER_S
@@ -116,7 +116,7 @@ class Request:
         self.event_id = event_id
         self.is_own = is_own
         self.adopts: Response | None = None
-        """The response known to the client whose id the requested response gets, or None."""
+        """The response whose id the requested response gets towards the client, or None."""
         self.sent_s = 0.0
 
     @property
@@ -126,7 +126,7 @@ class Request:
 
     @property
     def metadata(self) -> Fields | None:
-        """The request's `metadata`, which the response repeats; None where there is none."""
+        """The request's `metadata`, which the response repeats; None if there is none."""
         value = self.fields.get("metadata")
         return value if isinstance(value, dict) and value else None
 
@@ -166,13 +166,13 @@ class Response:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the client has the whole answer, without its end. A last item of commentary announces more."""
+        """Whether the client has the whole answer, without its end. If the last item is a commentary, more follows."""
         last = next(reversed(self.outputs.values()), None)
         is_last_said = last is not None and not last.is_call and last.item.get("phase") != "commentary"
         return is_last_said and all(it.is_whole for it in self.outputs.values())
 
     def output(self, event: Event) -> Output | None:
-        """Return the item of an event, or None where the event names none.
+        """Return the item of an event, or None if the event names none.
 
         Create an item that was not announced, because some servers announce none (upstream 12.4).
         """

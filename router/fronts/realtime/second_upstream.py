@@ -71,7 +71,7 @@ def _try_later(context: Context) -> None:
 
 
 def switch_over(context: Context) -> None:
-    """Put the standby in place of the upstream in use, once it has begun its session and no question is open."""
+    """Put the standby in place of the upstream in use, if it has begun its session and no question is open."""
     state = context.state
     if state.standby is None or state.standby.created is None or not context.is_ready or context.is_busy:
         return
@@ -92,7 +92,7 @@ def _promote(context: Context, standby: Standby, *, is_rollover: bool) -> None:
 
 
 def lost(context: Context, message: engine.UpstreamLost) -> None:
-    """Replace a lost upstream: by the standby where that has begun its session, else by a newly dialled one."""
+    """Replace a lost upstream: by the standby if that has begun its session, or else by a newly dialled one."""
     standby = context.state.standby
     if standby is not None and standby.created is not None:
         context.stop_waiting()

@@ -20,14 +20,14 @@ _AUDIO: Final = "response.output_audio.delta"
 
 
 def begin(context: Context, event: Event) -> None:
-    """Begin a response, which was requested or answers speech. The client sees no begin where it continues another."""
+    """Begin a response to a request or to speech. The client sees no begin if it continues another response."""
     state, fields = context.state, event.child("response")
     name = str(fields.get("id", ""))
     if state.names.is_known(name):
         return  # it comes twice
     state.names.note(name)
     request = state.unanswered.take_request(fields)
-    # Some servers give no response a conversation.
+    # Some servers leave the conversation id out of every response, so only an explicit null counts.
     is_apart = fields.get("conversation_id", "") is None and not state.is_owed
     is_outside = request.is_outside if request is not None else is_apart
     adopted = request.adopts if request is not None else None
@@ -67,7 +67,7 @@ def take(context: Context, event: Event) -> None:
     if response is None:
         if state.names.is_known(given):
             return  # it has ended
-        # Some servers begin a response without a word.
+        # Some servers begin a response without response.created.
         state.names.note(given)
         response = state.responses[name] = Response({"id": name, "object": "realtime.response"}, None, is_outside=False)
         state.is_owed = False
@@ -97,7 +97,7 @@ def _report(context: Context, event: Event, response: Response) -> None:
 
 
 def _name_item(context: Context, event: Event) -> None:
-    """Give an item or call another id for the client, where an earlier upstream used the id that it has."""
+    """Give a new item or call another id towards the client if its own id is already taken."""
     state, item = context.state, event.child("item")
     given = str(item.get("id", ""))
     call_id = item.get("call_id")

@@ -41,7 +41,7 @@ class Reports:
         self._first_s: dict[str, float] = {}
 
     def opened(self, opened: engine.UpstreamOpened) -> None:
-        """Record that another upstream is in use, because its model sets the price of the usage."""
+        """Record that another upstream is in use, because the price of usage depends on its model."""
         self._meter.read(opened, opened.generation, self.model)
 
     def usage(self, text: str, generation: int) -> Usage | None:
@@ -60,7 +60,7 @@ class Reports:
         self._sent_s += duration_s
 
     def audio(self) -> AudioCarried | None:
-        """Return the seconds of audio since the last report, and count from zero; None where there was no audio."""
+        """Return the seconds of audio since the last report, and count from zero; None if there was no audio."""
         received_s, sent_s = self._received_s, self._sent_s
         self._received_s = self._sent_s = 0.0
         return AudioCarried(received_s=received_s, sent_s=sent_s) if received_s or sent_s else None
@@ -99,7 +99,7 @@ class Reports:
     def ended(self, response: Response) -> list[Any]:
         """Return the notifications of a turn that ends with this response.
 
-        Return an empty list where the response calls a function or is outside the conversation, and so ends no turn.
+        Return an empty list if the response calls a function or is outside the conversation, and so ends no turn.
         """
         self.cut(response)
         if response.calls_functions or response.is_outside:
@@ -113,7 +113,7 @@ class Reports:
         return facts
 
     def turn(self, *, is_whole: bool = True) -> Turn | None:
-        """Return the texts and function calls so far as a turn, and forget them; None where there are none."""
+        """Return the texts and function calls so far as a turn, and forget them; None if there are none."""
         said, self._said = tuple(self._said), []
         functions, self._functions = tuple(self._functions), []
         return Turn(said=said, functions=functions, is_whole=is_whole) if said or functions else None

@@ -32,18 +32,18 @@ class Event:
         self.is_changed = True
 
     def child(self, name: str) -> Fields:
-        """Return the object in a field, or an empty object where the field has none."""
+        """Return the object in a field, or an empty object if the field has none."""
         value = self.fields.get(name)
         return value if isinstance(value, dict) else {}
 
     def string(self, name: str) -> str | None:
-        """Return the string in a field, or None where the field has none."""
+        """Return the string in a field, or None if the field has none."""
         value = self.fields.get(name)
         return value if isinstance(value, str) else None
 
     @property
     def frame(self) -> str:
-        """The text frame, which is written anew where the event was changed."""
+        """The text frame, which is written anew if the event was changed."""
         return orjson.dumps(self.fields).decode() if self.is_changed else self.text
 
 
@@ -97,7 +97,7 @@ def read_client(text: str) -> Event:
     """Read an event of a client.
 
     Raises:
-        RefusedError: the text is no event, or exceeds a bound.
+        RefusedError: the text is not an event, or exceeds a bound.
     """
     exceeded = exceeded_bound(text)
     if exceeded is not None:
@@ -120,10 +120,10 @@ def read_client(text: str) -> Event:
 
 
 def read_upstream(text: str) -> Event:
-    """Read an event of an upstream. Return an `OpaqueEvent` where the event exceeds a bound.
+    """Read an event of an upstream. Return an `OpaqueEvent` if the event exceeds a bound.
 
     Raises:
-        MalformedError: the text is no event.
+        MalformedError: the text is not an event.
     """
     if exceeded_bound(text) is not None:
         return OpaqueEvent(text)

@@ -3,10 +3,10 @@
 Twilio dials the router for each call. Twilio sends mu-law audio and events as JSON, and plays the audio that it gets in
 order. Its wire has no Settings, so the call names an agent of the configuration.
 
-`wires`      the wires of its cousins (Telnyx, Plivo, Exotel), as differences from Twilio's; pure
+`wires`      the wires of similar services (Telnyx, Plivo, Exotel), as differences from Twilio's; pure
 `messages`   the messages of both directions, and their codec; pure
 `playout`    the audio that was sent, and the part that Twilio reported as played; pure
-`keypad`     the keys that the caller pressed; pure
+`keypad`     the keys that the caller pressed, and the text by which the model gets them; pure
 `key_function`  the function by which the model reads those keys; pure
 `machine`    a call: Twilio's messages in, a session's messages out; pure
 `signature`  the signature of Twilio's requests; pure

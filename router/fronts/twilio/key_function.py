@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NAME: Final = "read_keys"
 
 WAIT_S: Final = 20.0
-"""The longest wait for the keys. Behind it the function's output is empty, and the model may ask the caller again."""
+"""The longest wait for the keys. After it the function's output is empty, and the model may ask the caller again."""
 
 _FUNCTION: Final = {
     "name": NAME,
@@ -29,7 +29,7 @@ _FUNCTION: Final = {
 
 
 def added_to(settings: str) -> str:
-    """Return Settings whose agent has the function too. An agent's own function of the same name stays in its place."""
+    """Return Settings whose agent has the function, too. A function of the agent's with the same name stays instead."""
     fields = orjson.loads(settings)
     think = fields["agent"].get("think") or {}
     # The session uses one of several blocks, so each block needs the function.
@@ -55,7 +55,7 @@ class KeyFunction:
 
     @property
     def memory(self) -> tuple[list[str], str | None]:
-        """The arguments of another object that goes on in place of this one."""
+        """The arguments from which another object can continue in place of this one."""
         return self._waiting, self._keys
 
     @property
@@ -64,7 +64,7 @@ class KeyFunction:
         return bool(self._waiting)
 
     def call(self, identity: str) -> str | None:
-        """Record a call. Return its output where the keys were pressed already, else None."""
+        """Record a call. Return its output if the keys were pressed already, or else None."""
         if self._keys is None:
             self._waiting.append(identity)
             return None

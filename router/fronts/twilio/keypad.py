@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 PAUSE_S: Final = 1.5
-"""The pause that ends a number. A caller who reads a number from a card may need as long for the next key."""
+"""The pause that ends a number. A caller who reads a number from a card may need nearly as long between two keys."""
 
 END: Final = "#"
 """The key that ends a number at once."""

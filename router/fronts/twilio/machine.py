@@ -1,4 +1,4 @@
-"""A telephone call: Twilio's messages become the inputs of a session, and its messages become Twilio's."""
+"""A telephone call: Twilio's messages become the inputs of a session, and the session's messages become Twilio's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from router.fronts.twilio.playout import Piece
 
 KEYPAD_TIMER: Final = "twilio.keypad"
-"""The pause between two keys. A front's timers have names with a dot, and the session's have names without one."""
+"""The pause between two keys. The names of a front's timers have a dot, and those of the session's timers have none."""
 KEYS_TIMER: Final = "twilio.keys"
 """The wait from a call of the function `read_keys` to its output."""
 
@@ -43,13 +43,13 @@ _HUNG_UP: Final = engine.ClientClosed(
 
 
 def _audio(wire: Wire) -> dict[str, Any]:
-    """Return the `audio` block of the session's Settings. Mu-law passes unchanged where the upstream takes it."""
+    """Return the `audio` block of the session's Settings. Mu-law passes unchanged if the upstream takes it."""
     found = {"encoding": wire.shape.encoding, "sample_rate": wire.shape.sample_rate}
     return {"input": found, "output": {**found, "container": "none"}}
 
 
 class Memory(msgspec.Struct, frozen=True, array_like=True):
-    """The memory of a call, which another version of the program may read: a new field needs a default."""
+    """The memory of a call. Another version of the program may read it, so a new field needs a default."""
 
     stream_sid: str
     call_sid: str
@@ -157,7 +157,7 @@ class TelephoneCall:
 
     def _refuse(self, reason: str) -> Iterator[engine.Command]:
         yield engine.Log(logging.ERROR, reason)
-        # Twilio continues with the TwiML behind <Connect>.
+        # Twilio continues with the TwiML after <Connect>.
         self._has_ended = True
         self._names.remove(self._call_sid, self._session_id)
         yield engine.EndSession(closes.CALL_REFUSED.code, reason[:120])

@@ -1,4 +1,4 @@
-"""The messages of Twilio Media Streams and of its cousins, and their codec. Twilio writes every number as a string."""
+"""The messages of Twilio Media Streams and of similar services, and their codec. Twilio writes numbers as strings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import orjson
 from router.fronts.twilio.wires import TWILIO, Wire
 
 _CONTENT_TYPE: Final = "content-type"
-"""The field with the format of the audio in a start whose content stands at the top of the message."""
+"""The field with the format of the audio, in a start event whose content stands at the top of the message."""
 
 # From Twilio.
 
@@ -114,7 +114,7 @@ def _start_of(fields: dict[str, Any], content: dict[str, Any], wire: Wire) -> di
 
 
 def _flat_start(fields: dict[str, Any], wire: Wire) -> dict[str, Any]:
-    """Return the content of a start whose fields stand at the top of the message, the parameters of the call too."""
+    """Return the content of a start event whose fields, with the call's parameters, stand at the top of the message."""
     encoding, _, parameters = str(fields.get(_CONTENT_TYPE, "")).partition(";")
     rate = re.search(r"\brate=(\d{1,6})\b", parameters)
     texts = {
@@ -144,7 +144,7 @@ def is_served(media_format: MediaFormat, wire: Wire) -> bool:
 
 
 def audio_of(media: Media) -> bytes:
-    """Return the audio of a `media` event; empty where it is of another track than the caller's, or cannot be read."""
+    """Return the audio of a `media` event; empty if it is not the caller's track, or cannot be read."""
     if media.track != "inbound":
         return b""
     try:
@@ -163,7 +163,7 @@ def media(stream_sid: str, audio: bytes, wire: Wire = TWILIO) -> str:
 
 
 def mark(stream_sid: str, name: str, wire: Wire = TWILIO) -> str:
-    """Return the message that puts a mark behind all audio so far."""
+    """Return the message that puts a mark after all audio so far."""
     if "mark" in wire.flat_events:
         return _written(wire.mark_event, stream_sid, wire, name=name)
     return _written(wire.mark_event, stream_sid, wire, **{wire.mark_key: {"name": name}})

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from router.fronts.twilio.wires import MULAW, Shape
 
 MAX_MARKS: Final = 1000
-"""The number of remembered marks, the newest ones. Audio is sent at most 30 s ahead, which takes 150 marks."""
+"""The most marks that are remembered: the newest ones. Audio is sent at most 30 s ahead, which takes 150 marks."""
 
 
 class Piece(NamedTuple):
@@ -47,11 +47,11 @@ class Playout:
         self._clears = 0
         self._marks = 0
         self._given_bytes = 0
-        """The bytes of audio that the session gave since the last clear."""
+        """The bytes of audio that came from the session since the last clear."""
         self._sent_bytes = 0
-        """The bytes of that audio that were sent."""
+        """The bytes of the session's audio that were sent to Twilio since the last clear."""
         self._rest = b""
-        """The end of the session's audio, which is too short for a frame and waits."""
+        """The end of the session's audio. It is too short for a frame, and waits for more."""
         self._waiting: deque[_Marked] = deque(maxlen=MAX_MARKS)
         if memory is not None:
             self._clears, self._marks, self._given_bytes, self._sent_bytes, self._rest, waiting = memory
@@ -59,7 +59,7 @@ class Playout:
 
     @property
     def memory(self) -> PlayoutMemory:
-        """The memory, for another object that goes on in place of this one."""
+        """The memory, from which another object can continue in place of this one."""
         waiting = list(self._waiting)
         return PlayoutMemory(self._clears, self._marks, self._given_bytes, self._sent_bytes, self._rest, waiting)
 
@@ -72,7 +72,7 @@ class Playout:
         return self._cut(audio[:whole_bytes])
 
     def finish(self) -> list[Piece]:
-        """Return the incomplete last frame of an answer, filled with silence; an empty list where nothing waits."""
+        """Return the incomplete last frame of an answer, filled with silence; an empty list if no audio waits."""
         rest, self._rest = self._rest, b""
         return self._cut(rest.ljust(self._shape.frame_bytes, self._shape.silence)) if rest else []
 
@@ -89,7 +89,7 @@ class Playout:
         self._marks += 1
         self._sent_bytes += len(audio)
         name = f"{self._clears}:{self._marks}"
-        # The silence of a last frame is no audio of the session.
+        # The silence in a last frame does not count as audio of the session.
         self._waiting.append(_Marked(name, min(self._sent_bytes, self._given_bytes)))
         self._sent_bytes = min(self._sent_bytes, self._given_bytes)
         return Piece(audio, name)

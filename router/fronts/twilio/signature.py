@@ -23,7 +23,7 @@ def sign(auth_token: str, url: str, form: Mapping[str, Sequence[str]]) -> str:
 def is_valid(
     signature: str, auth_token: str, urls: Iterable[str], form: Mapping[str, Sequence[str]] | None = None
 ) -> bool:
-    """Whether a signature fits one of the URLs, each tried with and without its port, and with a slash at its end.
+    """Whether a signature fits one of the URLs. Each is tried with and without its port, and with a slash at its end.
 
     Twilio signs the URL that it dialled. A proxy may have changed the scheme of that URL. Reports differ on whether
     Twilio signs the port and the last slash of a WebSocket's URL.

@@ -1,7 +1,7 @@
 """The requests of Twilio: the webhook of a call, which answers with TwiML, and the WebSocket of its stream.
 
-Where an auth token is configured, both requests must be signed. The signature authenticates Twilio, which sends no
-other credential.
+If an auth token is configured, both requests must be signed. The signature authenticates Twilio, which sends no other
+credential.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Router(Protocol):
 
 
 def serve_stream(router: Router, environ: Environ) -> Response:
-    """Upgrade the WebSocket of a stream to a session. A valid signature stands for the client's credential.
+    """Upgrade the WebSocket of a stream to a session. A valid signature replaces the client's credential.
 
     Raises:
         HandshakeRefused: the signature is missing or wrong, or the router refuses the session.
@@ -99,7 +99,7 @@ def serve_status(router: Router, environ: Environ) -> Response:
 
 
 def twiml(url: str, parameters: Mapping[str, str]) -> str:
-    """Return the TwiML that connects a call to a stream at `url`, and drop parameters that are too long.
+    """Return the TwiML that connects a call to a stream at `url`, without parameters that are too long.
 
     The parameters stand beside the URL, because Twilio would drop a query.
     """
@@ -112,7 +112,7 @@ def twiml(url: str, parameters: Mapping[str, str]) -> str:
 
 
 def _check(router: Router, environ: Environ, schemes: Iterable[str], form: Mapping[str, Sequence[str]]) -> bool:
-    """Return True for a validly signed request, and False where no auth token is configured.
+    """Return True for a validly signed request, and False if no auth token is configured.
 
     Raises:
         HandshakeRefused: a token is configured, and the signature is missing or wrong.

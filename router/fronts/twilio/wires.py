@@ -19,9 +19,9 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """The encoding's name in Settings."""
     bytes_per_ms: int
     frame_bytes: int
-    """The size of a frame. Every piece consists of whole frames, because the end of any other piece is audible."""
+    """The size of a frame. Every piece consists of whole frames, because a cut frame is audible."""
     piece_bytes: int
-    """The size of a piece, which is followed by a mark: 200 ms. Between two marks the clock estimates the playback."""
+    """The size of a piece, 200 ms. A mark follows each piece. Between two marks the clock estimates the playback."""
     silence: bytes
     """The byte that stands for silence."""
     sample_rate: int = 8000
@@ -31,7 +31,7 @@ MULAW: Final = Shape(encoding="mulaw", bytes_per_ms=8, frame_bytes=160, piece_by
 """Mu-law. Its silence is 0xff, because a zero byte would be loud."""
 
 LINEAR: Final = Shape(encoding="linear16", bytes_per_ms=16, frame_bytes=3200, piece_bytes=3200, silence=b"\0")
-"""Exotel's audio. Its frames have 3200 bytes, because Exotel plays no smaller message well."""
+"""Exotel's audio. Its frames have 3200 bytes, because Exotel plays smaller messages badly."""
 
 WIDE: Final = Shape(
     encoding="linear16", bytes_per_ms=32, frame_bytes=640, piece_bytes=6400, silence=b"\0", sample_rate=16_000
@@ -48,22 +48,22 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     shape: Shape = MULAW
     encodings: tuple[str, ...] = ("audio/x-mulaw",)
-    """The names of the encoding in the `start` event; empty where the service's documents contradict each other."""
+    """The names of the encoding in the `start` event; empty if the service's documents contradict each other."""
     events: Mapping[str, str] = msgspec.field(default_factory=lambda: _EVENTS)
     """Twilio's name of each event from the service, by the service's own name."""
     stream_key: str = "streamSid"
     call_key: str = "callSid"
     parameters_key: str = "customParameters"
     headers_key: str = ""
-    """The field beside `start` with the parameters in one text, `name=value;name=value`; empty where there is none."""
+    """The field beside `start` with the parameters in one text, `name=value;name=value`; empty if there is none."""
     format_key: str = "mediaFormat"
     rate_key: str = "sampleRate"
     media_event: str = "media"
     media_fields: Mapping[str, Any] = {}
-    """The fields that the service wants beside the payload of audio."""
+    """The fields that the service requires beside the payload of audio."""
     mark_event: str = "mark"
     mark_key: str = "mark"
-    """The field of a mark's content, in both directions, where the content is an object."""
+    """The field of a mark's content, in both directions, if the content is an object."""
     flat_events: frozenset[str] = frozenset()
     """Twilio's names of the events whose content stands at the top of the message, in both directions."""
     kind_key: str = "event"
@@ -128,4 +128,4 @@ VONAGE: Final = Wire(
 )
 
 COUSINS: Final = (TELNYX, PLIVO, EXOTEL, VONAGE)
-"""The wires of the other services."""
+"""The wires of the services that resemble Twilio."""

@@ -17,7 +17,7 @@ The topics, in the order of a call:
 `delivery`            orders the agent's messages, and paces its audio
 `verbatim`            has the agent speak a given text word for word
 `injection`           decides whether an InjectAgentMessage may be spoken now
-`barge_in`            cuts off the agent where the user interrupts
+`barge_in`            cuts off the agent when the user interrupts
 `function_calls`      runs function calls, in the client or in the router
 `permission`          reads the client's messages under the policy of the session
 `passthrough`         forwards the client's own OpenAI events

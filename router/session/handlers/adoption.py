@@ -1,7 +1,8 @@
 """Continue a session that another process carried: dial another upstream, and finish what that process left open.
 
-The session is restored from its snapshot. Its upstream is lost, its timers do not run, and its work on pool threads has
-no end. A planned move is made between two turns, and the client learns nothing of it.
+The session is restored from its snapshot. Its upstream is lost, its timers do not run, and the results of its work on
+pool threads never arrive. In a planned move the session changes the process between two turns, and the client does not
+notice.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ RECOVERED: Final = deepgram.Warning(
 
 
 def adopt(context: Context, adopted: messages.ClientAdopted) -> Lifecycle | None:
-    """Interrupt the work of the lost upstream, and dial the next one. Before Settings, only dial in advance again."""
+    """Interrupt the work in progress, and dial another upstream. Before Settings there is no work: only dial."""
     state = context.state
     state.user_turns.resume(context.now_s)
     _forget_drain(context)
@@ -61,7 +62,7 @@ def adopt(context: Context, adopted: messages.ClientAdopted) -> Lifecycle | None
 
 
 def _forget_drain(context: Context) -> None:
-    # It was the other process that had to end. The end at a limit of the call uses the same wait, and stays.
+    # Only the other process had to end. The end at a limit of the call uses the same wait, and stays.
     state = context.state
     if state.limited.reached is None:
         state.drain_until_s, state.stays_idle = math.inf, False
@@ -69,9 +70,10 @@ def _forget_drain(context: Context) -> None:
 
 
 def finish(context: Context) -> None:
-    """Begin the preparations again, fail each function of the router's, and start the timers.
+    """Begin the preparations again, fail the calls of the router's own functions, and start the timers.
 
-    The machine calls this behind `adopt`, in the state that follows. A function is not run twice, so its call fails.
+    The machine calls this after `adopt`, in the state that follows. No function runs twice, so an interrupted call
+    fails.
     """
     if context.has_ended:
         return
@@ -84,19 +86,19 @@ def finish(context: Context) -> None:
 
 
 def acquit(context: Context, _fired: messages.TimerFired) -> None:
-    """Forget the adoptions: the session has not killed the process that carries it."""
+    """Set the count of adoptions to 0: the session has run for `ADOPTION_S` in this process, which is still alive."""
     context.state.adoptions = 0
 
 
 def _append_words(context: Context, words: str) -> None:
-    """Append the words that the other process got behind the snapshot: the caller may have heard them."""
+    """Append the words that the other process received after the snapshot: the caller may have heard them."""
     turn = context.state.turn
     if words and turn.response is not ResponseState.NONE:
         turn.answer.newest.transcript += words
 
 
 def _record_sent_audio(context: Context, sent_bytes: int) -> None:
-    """Record audio that the client was sent behind the snapshot, so that the next answer does not repeat it."""
+    """Record audio that the client was sent after the snapshot, so that the next answer does not repeat it."""
     state = context.state
     if not sent_bytes:
         return

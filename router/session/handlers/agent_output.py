@@ -37,7 +37,7 @@ def text_delta(context: Context, event: Delta) -> None:
         return
     part = turn.answer.of_text(event.item_id, event.content_index)
     if part.is_closed:
-        # It was sent whole, so this is the beginning of another one. Some servers send no ids.
+        # The part was sent whole, so this delta begins another part. Some servers send no ids.
         part = turn.answer.begin(event.item_id, event.content_index)
     part.transcript += event.delta
     part.is_spoken = isinstance(event, openai.ResponseOutputAudioTranscriptDelta)
@@ -75,7 +75,8 @@ def deliver_text(context: Context, part: ItemDelivery, content: str) -> None:
         return
     start_speaking(context)
     if context.profile.sentences and not content.startswith(part.transcript[: part.sent_chars]):
-        # The final wording differs from the sentences that were sent, and cannot continue them: the deltas count.
+        # The final wording differs from the sentences that were sent, and cannot continue them: the text of the deltas
+        # is used.
         content = part.transcript
     part.replace_text(content)
     if context.profile.sentences:
@@ -91,7 +92,7 @@ def deliver_text(context: Context, part: ItemDelivery, content: str) -> None:
 
 
 def _send_sentences(context: Context, part: ItemDelivery, *, is_final: bool = False) -> None:
-    # From `delivered_chars` on: the client has the beginning already where this answer continues another one.
+    # Start at `delivered_chars`: if this answer continues another one, the client has the beginning already.
     start = part.delivered_chars
     split = sentences_of(part.transcript, start, part.searched_chars, is_final=is_final)
     part.searched_chars = split.searched
@@ -151,7 +152,7 @@ def _announce_audio(context: Context, part: ItemDelivery) -> None:
     state = context.state
     start_speaking(context)
     if part.sent_chars < len(part.transcript) and _is_sentence(context, part):
-        # Its full stop may yet be a decimal point, but the text of a sentence comes ahead of its audio (client 4.1).
+        # The full stop may be a decimal point, but the text of a sentence must come before its audio (client 4.1).
         _send_sentences(context, part, is_final=True)
     if state.latency.mark("audio_s", context.now_s) and _announces_speech(context):
         delivery.send(context, state.latency.started_speaking())
@@ -175,7 +176,7 @@ def _is_sentence(context: Context, part: ItemDelivery) -> bool:
 
 
 def _announces_speech(context: Context) -> bool:
-    # Deepgram sends AgentStartedSpeaking only where `experimental` is true (client 4.4). The component always gets one.
+    # Deepgram sends AgentStartedSpeaking only if `experimental` is true (client 4.4). The component always gets one.
     return not context.profile.component_messages and context.state.plan.is_experimental
 
 

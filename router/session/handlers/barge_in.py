@@ -1,4 +1,4 @@
-"""Cut off the agent where the user interrupts, and correct every copy of the conversation to the words that were heard.
+"""Cut off the agent when the user interrupts, and correct every copy of the conversation to the words that were heard.
 
 The client empties its buffer at UserStartedSpeaking (client 4.2), and the session drops the audio that waits for its
 playback. The session cancels the response and truncates its items at the estimated end of the heard audio, which the
@@ -35,7 +35,7 @@ def stop_agent(context: Context) -> None:
 def interrupt(context: Context) -> None:
     """Cut off the agent's current speech, and the speech that it is about to begin."""
     state = context.state
-    # Both before `stop`, which empties the playback.
+    # Read both before `stop` empties the playback.
     is_audible = state.playback.is_audible(context.now_s)
     unheard = state.playback.unheard(context.now_s)
     waiting = state.playback.stop(context.now_s)
@@ -63,13 +63,14 @@ def _stop_response(context: Context, *, is_audible: bool) -> None:
 def cancel_active(context: Context) -> None:
     """Cancel the active response, and drop its output from now on.
 
-    The detector may have cancelled it already: the error of a second cancel is absorbed (upstream 8.2).
+    The upstream's detector may have cancelled the response already. The error that follows then is absorbed (upstream
+    8.2).
     """
     turn = context.state.turn
     turn.mute(turn.response_id)
     turn.is_cut, turn.cancels_next = True, False
     context.state.speaker.drop()
-    # Without an id the cancel might meet the next response.
+    # A cancel without an id might meet the next response.
     response_id = turn.response_id or turn.output_id
     context.to_upstream(openai.ResponseCancel(response_id=response_id, event_id=CUT_EVENT_ID))
 
@@ -112,18 +113,21 @@ def _cut_silent_answer(context: Context, cut_ids: set[str | None]) -> None:
 
 
 def _drop_continuations(context: Context) -> None:
-    """Drop the continuation of an answer that a lost upstream cut off, because the user interrupted that answer."""
+    """Drop the requests to continue an answer that a lost upstream left incomplete.
+
+    The user has interrupted that answer, so the agent must not speak the rest.
+    """
     if context.state.pending.continue_nothing():
         context.state.turn.is_resumed = False
         end_turn(context)
 
 
 def truncate(context: Context, item_id: str, heard_s: float) -> None:
-    """Remove the part of an item that the caller did not hear from the upstream's conversation.
+    """Remove from the upstream's conversation the part of an item that the caller did not hear.
 
     An item of which the caller heard nothing is deleted: it cannot be truncated to 0 ms (upstream 7.3).
     """
-    # Rounded down: a truncation beyond the audio is refused (upstream 7.3).
+    # Round down: the upstream refuses a truncation beyond the end of the audio (upstream 7.3).
     heard_ms = int(heard_s * 1000)
     if heard_ms:
         event = openai.ConversationItemTruncate(

@@ -1,8 +1,8 @@
 """Let the embedding application change a client's Settings: the hook `configure`, before the upstream is configured.
 
 The hook runs on a pool thread. The session waits for it as it waits for its upstream, and keeps the client's input
-meanwhile. Where the hook fails or returns something invalid, the Settings stay as they are, because a faulty hook must
-not end a call.
+meanwhile. If the hook fails or returns something invalid, the Settings stay as they are, because a faulty hook must not
+end a call.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def take_result(
     context: Context, done: messages.WorkDone
 ) -> deepgram.Settings | inputs.PassthroughSessionUpdate | None:
     """Return the client's message with the hook's overrides. Without valid overrides the message is unchanged."""
-    # With None, the joint rule may configure the upstream.
+    # When `in_hook` is None, the joint rule may configure the upstream.
     in_hook, context.state.in_hook = context.state.in_hook, None
     if in_hook is None:
         return None
@@ -63,7 +63,7 @@ def _override(text: str, overrides: object) -> str:
         raise ValueError("it is not a dict")  # noqa: TRY004 - take_result logs every fault of a result alike
     settings = orjson.loads(text)
     result = merge(settings, overrides)
-    # Another type would make another message of it, for which the session's state has no row.
+    # Another type would make it another message, for which the table of the session's state has no row.
     if result.get("type") != settings["type"]:
         raise ValueError("it changes the type of the message")
     try:
@@ -87,7 +87,7 @@ def _lay_over_later(
 
 
 def laid_over(fields: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the client's update with the overrides of its own block: `session`, `think`, `speak` or `listen`."""
+    """Return the client's update with the overrides for its block: `session`, `think`, `speak` or `listen`."""
     kind = fields.get("type")
     if kind == "session.update" and isinstance(fields.get("session"), dict):
         part = overrides.get("session")
@@ -108,7 +108,7 @@ _BLOCKS: Final = {"UpdateThink": "think", "UpdateSpeak": "speak", "UpdateListen"
 def _decode(
     context: Context, text: str, original: deepgram.Settings | inputs.PassthroughSessionUpdate
 ) -> deepgram.Settings | inputs.PassthroughSessionUpdate:
-    # By the rules of a client's message: one reading, whether the client or the application wrote a field.
+    # Read the result by the rules for a client's message, so that a field means the same in both.
     is_sparse = context.profile.sparse_settings
     if context.policy is not None:
         text = _permitted(context.policy, text, original, is_sparse=is_sparse)

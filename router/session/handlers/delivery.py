@@ -1,9 +1,9 @@
-"""Order the agent's messages, and pace its audio: behind the user's words, and not too far ahead of the caller.
+"""Order the agent's messages, and pace its audio: after the user's words, and not too far ahead of the caller.
 
 Two things can hold the agent's turn up. Its text waits for the transcript of the user's speech, which may arrive after
 the answer (upstream 4.7). Its audio waits while the client has more than enough to play
-(`router.session.state.playback`). A message behind a waiting text or waiting audio waits, too, such as the end of the
-turn.
+(`router.session.state.playback`). A message that follows a waiting text or waiting audio waits, too, such as the end of
+the turn.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait
-from router.session.state.transcripts import HeldMessage
 
 BESIDE_AUDIO: Final = frozenset(
     {
@@ -35,12 +34,12 @@ if TYPE_CHECKING:
 
 
 def send(context: Context, *sent: deepgram.ServerMessage) -> None:
-    """Send messages of the agent's turn, behind the messages that are held up."""
+    """Send messages of the agent's turn, after the messages that are held up."""
     transcripts = context.state.transcripts
     for message in sent:
         if transcripts.held:
-            # The messages of a turn keep their order, so it waits, too.
-            transcripts.held.append(HeldMessage(message, None))
+            # The messages of a turn keep their order, so this one waits, too.
+            transcripts.hold(message)
         else:
             _send_behind_audio(context, message)
 
@@ -54,7 +53,7 @@ def send_text(context: Context, item_id: str | None, content: str) -> None:
         return
     if not transcripts.held:
         context.wait(Wait.TRANSCRIPT)
-    transcripts.held.append(HeldMessage(message, item_id))
+    transcripts.hold(message, item_id)
 
 
 def transcript_arrived(context: Context, item_id: str | None) -> None:
@@ -117,5 +116,5 @@ def _send_behind_audio(context: Context, message: deepgram.ServerMessage) -> Non
         return
     context.to_client(message)
     if isinstance(message, deepgram.FunctionCallRequest) and context.state.calls.await_client:
-        # From here on: the client's time does not begin before the client has the request.
+        # Start the deadline here: the client's time to answer begins when the client gets the request.
         context.wait(Wait.TOOL_ANSWER)

@@ -33,7 +33,7 @@ QUESTIONS: Final = (
 
 
 def begin_drain(context: Context, began: messages.DrainBegan) -> None:
-    """Warn the client, and limit the session's time. A second drain may shorten this time, and ends an idle session."""
+    """Warn the client, and limit the session's time. A second drain may shorten it, and may end an idle session."""
     state = context.state
     state.stays_idle = began.keeps_idle
     if state.drain_until_s == math.inf:
@@ -56,7 +56,7 @@ def is_drained(context: Context) -> bool:
 
 
 def _stays(context: Context) -> bool:
-    # A limit that is reached meanwhile ends the session: its client gets its reason without a delay.
+    # A limit that was reached ends an idle session all the same: its client gets the reason without a delay.
     return context.state.stays_idle and context.state.limited.reached is None
 
 
@@ -80,8 +80,8 @@ def _awaits_commit(context: Context) -> bool:
 def end_drained(context: Context) -> None:
     """End the session when the caller has heard the last answer: clients stop playing when their socket closes.
 
-    The client knows the reason already, and may take the rest of the drain's time to read its backlog. A further turn
-    behind a limit of tokens, money or turns ends the session at once.
+    The client knows the reason already, and may take the rest of the drain's time to read its backlog. If another turn
+    has begun after a limit of tokens, money or turns was reached, the session ends at once.
     """
     state = context.state
     has_begun_again = state.limited.is_over and (state.is_busy or state.turn.is_open)
@@ -99,7 +99,7 @@ def end_drained(context: Context) -> None:
 def drain_timed_out(context: Context, _fired: messages.TimerFired) -> None:
     """End the session in the middle of its work, with an Error that says so."""
     if context.state.turn.response is not ResponseState.NONE:
-        # The rest of it would only cost tokens.
+        # The rest of the response would only cost tokens.
         context.to_upstream(openai.ResponseCancel(response_id=context.state.turn.response_id))
     if context.state.limited.reached is not None:
         context.end(limits.final_error(context.state.limited.reached))

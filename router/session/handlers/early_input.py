@@ -1,7 +1,7 @@
 """Keep client input that arrives before the session is ready, since real clients do not wait (client 2.2).
 
-The session sends none of it upstream earlier. The upstream's default session would answer audio by itself, without the
-client's prompt, and that answer would fix the voice (upstream 1.5).
+The session sends none of this input upstream before. The upstream's default session would answer audio by itself,
+without the client's prompt, and that answer would fix the voice (upstream 1.5).
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ class Waiting(Protocol):
 
     @property
     def size_bytes(self) -> int:
-        """Its approximate size."""
+        """The approximate size of the request."""
 
 
 def has_room(context: Context, waiting: Collection[Waiting], another: Waiting) -> bool:
     """Whether another request may wait, too.
 
-    The first one always may, because its frame was not over the bound on frames.
+    The first request always may, because its frame did not exceed the bound on frames.
     """
     bounds, size_bytes = context.options.bounds, sum(it.size_bytes for it in (*waiting, another))
     return not waiting or (len(waiting) < bounds.early_messages and size_bytes <= bounds.early_bytes)
 
 
 def refuse_excess(context: Context, waiting: Collection[Waiting], another: Waiting) -> bool:
-    """Answer a request with an Error where too many wait already. Return whether the request is refused."""
+    """Answer a request with an Error if too many wait already. Return whether the request is refused."""
     if has_room(context, waiting, another):
         return False
     description = f"the message is dropped: {len(waiting)} such messages wait for the upstream"
@@ -65,7 +65,7 @@ def refuse_excess(context: Context, waiting: Collection[Waiting], another: Waiti
 
 
 def keep_user_message(context: Context, message: deepgram.InjectUserMessage) -> None:
-    """Echo a user's message at once, because the client's page shows the echo, and keep it."""
+    """Echo a user's message at once, because the client's page shows the echo. Keep the message."""
     context.to_client(deepgram.ConversationText(role="user", content=message.content))
     keep_message(context, inputs.EchoedUserMessage(message.content))
 

@@ -85,8 +85,8 @@ def settings_timed_out(context: Context, _fired: messages.TimerFired) -> None:
 def client_overflowed(context: Context, message: messages.ClientOverflowed) -> None:
     """End the session of a client that does not read.
 
-    To stop reading the upstream instead would keep `speech_started` behind the audio that it should interrupt
-    (docs/decisions/0005).
+    If the session stopped reading the upstream instead, `speech_started` would wait behind the audio that it should
+    interrupt (docs/decisions/0005).
     """
     context.log(logging.WARNING, f"the client does not read: {message.dropped_bytes} bytes dropped")
     context.end(errors.final_error("CLIENT_TOO_SLOW", "the client does not read its messages"))

@@ -45,7 +45,7 @@ def requested_formats(context: Context, link: UpstreamLink) -> Formats:
 def record_formats(link: UpstreamLink, event: openai.SessionUpdated | openai.SessionCreated) -> None:
     """Record the formats that session.updated names. A format that it leaves out stays as requested.
 
-    A late session.created behind session.updated names the formats in use, too.
+    A session.created that arrives after session.updated names the formats in use, too.
     """
     in_format, out_format = reported_formats(event.session.audio)
     link.formats = Formats(in_format or link.formats.input, out_format or link.formats.output)
@@ -70,9 +70,9 @@ def request_linear16(context: Context, link: UpstreamLink) -> None:
 
 
 def rule_out_refused_g711(context: Context, link: UpstreamLink, error: openai.ErrorDetail) -> bool:
-    """Record that an upstream lacks G.711 where an error may refuse it. Return whether the error may.
+    """Record that an upstream lacks G.711, if an error may refuse it. Return whether the error may.
 
-    The caller then sends the configuration again, without G.711.
+    The calling handler then sends the configuration again, without G.711.
     """
     is_requested = link.formats != LINEAR16 and context.state.plan.client_formats is None
     # Some servers leave the `event_id` out of their errors.

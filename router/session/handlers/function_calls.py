@@ -33,9 +33,9 @@ def output_item_added(context: Context, event: openai.ResponseOutputItemAdded) -
     turn = context.state.turn
     context.state.calls.record_name(event.item)
     if turn.is_suppressed(event.response_id):
-        turn.closed.add(event.item.id)
+        turn.close_item(event.item.id)
     elif event.item.type == "message":
-        turn.closed.pop(event.item.id, None)
+        turn.reopen_item(event.item.id)
         turn.answer.announce(event.item)
 
 
@@ -69,7 +69,7 @@ def request_function_call(context: Context, event: openai.ResponseFunctionCallAr
 
 
 def request_approval(context: Context, item: openai.Item) -> None:
-    """Ask the client whether the upstream may run one of its own tools, or decline where no client can answer.
+    """Ask the client whether the upstream may run one of its own tools, or decline if no client can answer.
 
     The upstream waits until it has an answer, and the user waits for the upstream.
     """
@@ -106,7 +106,7 @@ def forget_approvals(context: Context) -> None:
 
 
 def _work_of(context: Context, call_id: str, name: str, arguments: str) -> CallTool | CallEndpoint | None:
-    """Return the router's work for a call, or None where the client has to answer it.
+    """Return the router's work for a call, or None if the client has to answer it.
 
     The client has to answer calls of undeclared functions, too, because the React component declares some of its
     functions late. Deepgram's server would end the session at such a call (client 5.2).
@@ -150,12 +150,12 @@ def _record_answer(context: Context, call_id: str, output: str) -> None:
 
 
 def _add_output(context: Context, call_id: str, output: str) -> str | None:
-    """Add a call's output to the conversation. Return its item's id if the upstream in use was sent it."""
+    """Add a call's output to the conversation. Return the item's id if the item was sent to the upstream in use."""
     calls, item_id = context.state.calls, None
     is_approval = call_id in calls.approvals
     calls.answer(call_id)
     if is_approval:
-        # No part of the ledger: another upstream knows nothing of the request.
+        # The ledger holds no approval, because another upstream does not know the request.
         approve = functions.is_approval(output)
         create_item(
             context,
@@ -164,7 +164,7 @@ def _add_output(context: Context, call_id: str, output: str) -> str | None:
     else:
         item = functions.output_item(context.state.new_id(), call_id, output)
         context.state.ledger.add(item)
-        # Otherwise an upstream is on its way, and gets the whole ledger.
+        # In another state the next upstream is being set up, and will get the whole ledger.
         if context.state.lifecycle is Lifecycle.READY:
             item_id = create_item(context, item)
     if not calls.await_client:
@@ -173,9 +173,9 @@ def _add_output(context: Context, call_id: str, output: str) -> str | None:
 
 
 def _answer_unknown_call(context: Context, message: deepgram.FunctionCallResponse) -> None:
-    """Answer an output with an Error where its call is unknown, or has an output already.
+    """Answer an output with an Error if its call is unknown, or has an output already.
 
-    An output for a cancelled call is only late.
+    An output for a cancelled call is only late, and is dropped.
     """
     if context.state.calls.count_late_answer(message.id, message.name):
         context.log(logging.INFO, f"the answer to the cancelled function call {message.id or message.name} is dropped")
@@ -252,7 +252,7 @@ def cancel_calls(context: Context) -> None:
     if of_client:
         delivery.send(context, deepgram.FunctionCallCancelled(functions=of_client))
     if cancelled:
-        # Where the upstream answers the speech, `responses.begin_response` drops this request.
+        # If the upstream answers the speech, `responses.begin_response` drops this request.
         context.state.pending.add(ResponseRequest())
         if turn.response is ResponseState.NONE:
             end_turn(context)

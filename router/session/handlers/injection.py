@@ -26,7 +26,7 @@ class Verdict(enum.Enum):
 
     REFUSED = enum.auto()
     QUEUED = enum.auto()
-    """The agent speaks it behind the queued texts, or at once where none is queued."""
+    """The agent speaks it after the queued texts, or at once if none is queued."""
     INTERRUPTS = enum.auto()
     """The agent speaks it at once, in place of its current speech."""
 
@@ -81,8 +81,8 @@ def _inject(context: Context, content: str, behavior: str) -> None:
         return
     if is_urgent and party is SpeakingParty.AGENT:
         barge_in.stop_agent(context)
-        # The agent's answer may be requested, or about to begin at the upstream. A cancel that comes before its
-        # response.created may be lost (upstream 7.4), so it is cancelled when it begins.
+        # The agent's answer may be requested, or about to begin at the upstream. A cancel that comes before
+        # response.created may be lost (upstream 7.4), so the session cancels the answer when it begins.
         turn.cancels_next = bool(context.state.user_turns.owed)
         if pending.in_flight is not None:
             pending.in_flight.is_interrupted = True

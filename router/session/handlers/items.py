@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from router.session.state.upstream import UpstreamLink
 
 CUT_EVENT_ID: Final = "sb_cut"
-"""The `event_id` of each cancel, truncation and deletion. Their errors are lost races, and of no use to the client."""
+"""The `event_id` of each cancel, truncation and deletion. An error with this id only reports a lost race."""
 
 
 def correct_item(context: Context, item_id: str | None, words: str, played: PlayedItem | None = None) -> bool:
-    """Shorten the assistant's item to the words that the caller heard, or delete it where they are empty.
+    """Shorten the assistant's item to the words that the caller heard, or delete it if there are none.
 
     `played` is the record of the item's audio, if it has any. Return whether the ledger changed.
     """
@@ -51,7 +51,7 @@ def _links_that_know(context: Context, change: Change, played: PlayedItem | None
     """Yield the upstreams that have the item as a text, each with the item's id there."""
     state = context.state
     if played is not None and not played.is_upstream:
-        # An earlier upstream generated it, so this one got it as a text of the ledger.
+        # An earlier upstream generated the item, so the upstream in use got it as a text of the ledger.
         yield state.upstream, change.item_id
     elif played is not None and played.is_truncated and played.item_id is not None:
         # A second truncation is an error (upstream 7.3), so a text replaces the item.
@@ -79,14 +79,17 @@ def create_item(context: Context, item: Item, *, link: UpstreamLink | None = Non
 
 
 def replay(context: Context, link: UpstreamLink, since: int) -> None:
-    """Create the ledger's items behind the sequence number `since`."""
+    """Create upstream the ledger's items after the number `since`, and those that this upstream refused before."""
     for item in context.state.ledger.items_after(since, link.formats.input, again=link.refused):
         _repeat(context, link, item)
-    link.refused.clear()
+    link.refused = ()
 
 
 def seed(context: Context, link: UpstreamLink) -> None:
-    """Create the ledger's first items, up to untranscribed speech: the format of its audio is not agreed on yet."""
+    """Create the ledger's items upstream, up to the first untranscribed speech.
+
+    The format of that speech is not agreed on yet.
+    """
     for sequence, item in context.state.ledger.texts_after():
         _repeat(context, link, item)
         link.seeded_to = sequence
@@ -98,8 +101,8 @@ def _repeat(context: Context, link: UpstreamLink, item: Item) -> None:
 
 
 def refuse_item(context: Context, error: openai.ErrorDetail) -> str | None:
-    """Forget an item that the upstream refused. Return its id where it was on its way."""
-    # Some errors name no event (upstream 8.1). One about an item is about the oldest that is not acknowledged.
+    """Forget an item that the upstream refused. Return its id if the item was not acknowledged."""
+    # Some errors name no event (upstream 8.1). Such an error about an item means the oldest unacknowledged one.
     link_items, item_id = context.state.upstream.items, error.event_id
     if item_id is None and (error.param or "").partition(".")[0] == "item":
         item_id = link_items.oldest

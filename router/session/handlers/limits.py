@@ -39,12 +39,12 @@ def resume_clocks(context: Context) -> None:
 
 
 def call_deadline(context: Context, _fired: messages.TimerFired) -> None:
-    """Warn the client before the longest length of a call, or end the call at that length."""
+    """Warn the client shortly before the maximum length of a call, or end the call at that length."""
     _take(context, context.state.limited.of_call(context.now_s))
 
 
 def silence_deadline(context: Context, _fired: messages.TimerFired) -> None:
-    """Warn the client of its silence, or end the call, by the length of the silence so far."""
+    """Warn the client of its silence, or end the call, depending on how long the silence has lasted."""
     state, now_s = context.state, context.now_s
     is_busy = state.is_busy or state.playback.is_audible(now_s)
     _take(context, state.limited.of_silence(now_s, is_busy=is_busy, heard_at_s=state.playback.ends_s))
@@ -72,7 +72,8 @@ def act_on_spending(context: Context) -> None:
 def _take(context: Context, step: Step) -> None:
     state = context.state
     if step.act is not Act.WAIT and step.limit.code not in state.limited.warned_of:
-        # Tokens may pass both shares in one response, so an end is warned of, too.
+        # One response may use up all tokens that were left. So the client is also warned at an end, if it was not
+        # before.
         state.limited.warned_of |= {step.limit.code}
         context.to_client(deepgram.Warning(description=step.limit.warning, code=step.limit.code))
         if step.limit is SILENCE and step.act is Act.WARN:

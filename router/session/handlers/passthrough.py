@@ -53,7 +53,7 @@ def forward_item(context: Context, event: inputs.PassthroughItemCreate) -> None:
     context.state.upstream.items.register(item_id, str(item.get("type")), item.get("role"))
     text, event_id = with_event_id(context, event.text)
     if not is_approval:
-        # Another upstream knows nothing of the request.
+        # The ledger holds no approval, because another upstream does not know the request.
         context.state.ledger.add(item, event_id=event_id)
     if call_id in context.state.calls.outstanding:
         context.state.calls.answer(call_id)
@@ -70,7 +70,7 @@ def forward_delete(context: Context, event: inputs.PassthroughItemDelete) -> Non
 def _may_answer(context: Context, item: dict[str, Any], call_id: str) -> bool:
     """Whether the session may forward the item.
 
-    An item that answers a call needs a call that the client runs, and that is not cancelled.
+    It forwards no output for a call that the router runs, and no late output for a cancelled call.
     """
     calls = context.state.calls
     call = calls.outstanding.get(call_id)
@@ -87,13 +87,13 @@ def _record_answer(context: Context) -> None:
     calls = context.state.calls
     if not calls.await_client:
         context.stop_waiting(Wait.TOOL_ANSWER)
-    # The session creates no response then: two would answer the same calls.
+    # The client creates the response. A second one, of the session's, would answer the same calls.
     if not calls.outstanding:
         context.state.turn.is_answered_by_passthrough = True
 
 
 def forward_response_create(context: Context, event: inputs.PassthroughResponseCreate) -> None:
-    """Queue a response.create until no response is active, as the upstream refuses an earlier one (upstream 5.1)."""
+    """Queue a response.create until no response is active: the upstream would refuse it before (upstream 5.1)."""
     turn = context.state.turn
     text, event_id = with_event_id(context, event.text)
     response = orjson.loads(text).get("response")

@@ -27,7 +27,7 @@ def decode(context: Context, text: str) -> object:
     For a denied frame, return the `Unparsable` to answer.
     """
     context.client_text = text
-    # Whole before they are judged: a policy forces values within the blocks that it finds.
+    # Complete sparse Settings before the policy judges them: it forces values only within blocks that it finds.
     fields = deepgram_codec.read(text, is_sparse=context.profile.sparse_settings)
     if isinstance(fields, deepgram_codec.Unparsable):
         return fields
@@ -63,7 +63,7 @@ def _judged(context: Context, given: dict[str, Any], text: str) -> object:
     if isinstance(passed, Denied):
         return _denial(context, passed)
     context.client_text = passed
-    # A policy changes nothing in an item.
+    # The fields of an item are still valid, because a policy changes nothing in an item.
     return inputs.passthrough_of(kind, passed, fields)
 
 

@@ -28,7 +28,7 @@ def record_error(context: Context, event: openai.Error) -> None:
 
 
 def abandon_refusing_upstream(context: Context, error: openai.ErrorDetail) -> bool:
-    """Abandon the upstream where its error says that it will not serve the session. Return whether it says so.
+    """Abandon the upstream if its error says that it will not serve the session. Return whether it says so.
 
     The session does not wait for the close frame, which comes later, or never.
     """

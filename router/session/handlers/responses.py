@@ -22,6 +22,7 @@ from router.session.handlers.refusals import is_fatal_error
 from router.session.handlers.resume import response_failed
 from router.session.state.origin import Origin, is_marked, metadata_of, origin_of
 from router.session.state.pending import ResponseRequest, SentRequest
+from router.session.state.queues import kept
 from router.session.state.states import Lifecycle, ResponseState
 from router.session.state.turn import MAX_UNASKED
 from router.translation import errors, session_config, speech, text
@@ -71,7 +72,7 @@ def is_due(context: Context) -> bool:
 def create_next(context: Context) -> ResponseState | None:
     """Create the response that was requested first.
 
-    Where a text agent needs none for a verbatim text, try the next request.
+    An agent without a voice needs no response for a verbatim text. Then try the next request.
     """
     while is_due(context):
         if _create(context, context.state.pending.take_next()):
@@ -80,7 +81,7 @@ def create_next(context: Context) -> ResponseState | None:
 
 
 def _create(context: Context, request: ResponseRequest) -> bool:
-    """Create a response. Return False where the request needs none."""
+    """Create a response. Return False if the request needs none."""
     state, turn = context.state, context.state.turn
     # A response outside the conversation is no turn of the agent's.
     turn.is_open |= not request.is_outside
@@ -132,7 +133,7 @@ def begin_response(context: Context, event: openai.ResponseCreated) -> ResponseS
     origin = _origin_of(context, event.response)
     if origin in _NO_TURN:
         _pass_over(context, event.response, origin)
-        # The client's request outside the conversation was in flight.
+        # If no request is in flight now, the client's request outside the conversation was.
         return ResponseState.NONE if pending.in_flight is None else turn.response
     if origin is Origin.REQUESTED:
         _begin_requested(context, event.response)
@@ -153,18 +154,18 @@ def _origin_of(context: Context, response: openai.Response) -> Origin:
     sent = state.pending.in_flight
     origin = origin_of(response, sent, is_echoing=_echoes(context), is_owed=_may_answer_speech(context))
     if is_marked(response):
-        state.echoes[state.upstream.position] = True
+        state.echoes = kept(state.echoes, state.upstream.position, True)
         state.turn.doubtful_id = None
         if origin is Origin.REQUESTED and sent is not None:
             sent.is_proven = True
-    # Without metadata the null conversation alone tells a verbatim text that begins too late.
+    # If an upstream returns no metadata, only the null conversation shows that a verbatim text begins too late.
     if origin in (Origin.OUTSIDE, Origin.LATE) and state.turn.take_overtaken():
         return Origin.LATE
     return Origin.LATE if origin is Origin.REQUESTED and _is_doubtful_s(context, response) else origin
 
 
 def _is_doubtful_s(context: Context, response: openai.Response) -> bool:
-    """Whether a response belongs to an earlier request, and not to the given text in flight."""
+    """Whether a response belongs to the earlier, doubtful request, and not to the verbatim text in flight."""
     sent, turn = context.state.pending.in_flight, context.state.turn
     is_text_next = sent is not None and sent.request.verbatim is not None
     if turn.doubtful_id is None or not is_text_next or response.conversation_id is None:
@@ -183,7 +184,7 @@ def _pass_over(context: Context, response: openai.Response, origin: Origin) -> N
     if origin is Origin.LATE:
         _reject(context, response)
         return
-    context.state.turn.outside.append(response.id)
+    context.state.turn.note_outside(response.id)
     if origin is Origin.OUTSIDE_REQUESTED:
         context.state.pending.in_flight = None
         if context.state.turn.response is ResponseState.REQUESTED:
@@ -248,10 +249,10 @@ def _begin_upstream_s(context: Context, response: openai.Response) -> None:
 
 def _bound_unasked(context: Context) -> None:
     """Count an unasked response. Abandon an upstream that begins `MAX_UNASKED` of them within `UNASKED_S`."""
-    unasked = context.state.turn.unasked
-    unasked.append(context.now_s)
-    if len(unasked) == MAX_UNASKED and context.now_s - unasked[0] < UNASKED_S:
-        unasked.clear()
+    turn = context.state.turn
+    turn.note_unasked(context.now_s)
+    if len(turn.unasked) == MAX_UNASKED and context.now_s - turn.unasked[0] < UNASKED_S:
+        turn.unasked = ()
         context.log(logging.WARNING, f"the upstream began {MAX_UNASKED} responses by itself: it is abandoned")
         context.abandon(Loss(kind=LossKind.MALFORMED, cause="responses without a question"))
 
@@ -270,7 +271,7 @@ def _end_what_speech_answers(context: Context) -> None:
 def _give_up(context: Context, rule: str) -> None:
     pending = context.state.pending
     if pending.in_flight is not None and pending.in_flight.request.verbatim is not None:
-        context.state.turn.overtaken_ids.append(pending.in_flight.event_id)
+        context.state.turn.note_overtaken(pending.in_flight.event_id)
     pending.give_up(rule)
 
 
@@ -287,9 +288,9 @@ def _open(context: Context, response: openai.Response) -> None:
 
 
 def begin_unknown(context: Context, event: Output) -> ResponseState | None:
-    """Take output for the begin of a response that was neither requested nor announced, or reject an overtaken text.
+    """Take output for the begin of a response that was never announced, or reject a verbatim text that a rule ended.
 
-    The order may have assigned the request to an earlier response.
+    The session may have taken an earlier response for the requested one, by order alone.
     """
     turn = context.state.turn
     if event.response_id is None or not turn.is_unknown(event.response_id):
@@ -317,7 +318,7 @@ def begin_unannounced(context: Context, event: Output) -> ResponseState | None:
 
 
 def _answer_speech_unannounced(context: Context) -> None:
-    # It covers no question: it began at an unknown time, maybe before the upstream had the question.
+    # The response covers no question in the list, because it may have begun before the upstream had that question.
     turn = context.state.turn
     turn.answers_speech, context.state.user_turns.by_hand = _may_answer_speech(context), None
     context.signal(inputs.SpeechAnswered())
@@ -367,7 +368,10 @@ def another_begins(context: Context, event: openai.ResponseCreated) -> None:
 
 
 def _announce(context: Context, response: openai.Response, origin: Origin) -> None:
-    """Record the id of the active response, whose response.created comes late: its output or a refusal came before."""
+    """Record the id of the active response from its late response.created.
+
+    The session knew of the response before, from its output or from a refusal.
+    """
     turn, pending = context.state.turn, context.state.pending
     if origin is Origin.REQUESTED:
         pending.in_flight = None
@@ -392,7 +396,7 @@ def finish_response(context: Context, event: openai.ResponseDone) -> ResponseSta
     if event.response.status == "failed" and not turn.is_interrupted:
         return _fail(context, _error_of(event.response))
     if _was_cancelled(event.response) and event.response.id is not None:
-        turn.cancelled.append(event.response.id)
+        turn.note_cancelled(event.response.id)
     if _is_lost(context, event.response):
         return _fail(context, openai.ErrorDetail(code="response_cancelled"))
     _report_status(context, event.response)
@@ -400,7 +404,7 @@ def finish_response(context: Context, event: openai.ResponseDone) -> ResponseSta
     was_verbatim = turn.verbatim is not None
     if has_answered(context):
         context.reset_restart_budget()
-        # The answer behind a function call belongs to the same turn.
+        # The answer after a function call belongs to the same turn.
         if not was_verbatim and not context.state.calls.outstanding:
             context.state.limited.spending.add_turn()
     end_of_response(context)
@@ -429,7 +433,7 @@ def has_answered(context: Context) -> bool:
 def _return_to_request(context: Context) -> ResponseState | None:
     """Await the request in flight, because the upstream's own response, which came first, has ended.
 
-    Return REQUESTED, or None where no request is in flight.
+    Return REQUESTED, or None if no request is in flight.
     """
     turn, sent = context.state.turn, context.state.pending.in_flight
     if sent is None:
@@ -463,7 +467,7 @@ def _reason_of(response: openai.Response) -> str | None:
 
 
 def _is_lost(context: Context, response: openai.Response) -> bool:
-    """Whether an answer was cancelled that nobody interrupted, as by a late cancel that met another response."""
+    """Whether an answer was cancelled without an interruption, for example by a late cancel of another response."""
     turn = context.state.turn
     is_interrupted = turn.is_interrupted or turn.is_cancelled_by_client or _reason_of(response) == "turn_detected"
     is_client_s = turn.current is not None and turn.current.request.client_event is not None
@@ -526,21 +530,21 @@ def calls_are_answered(context: Context) -> bool:
 
 
 def finish_by_calls(context: Context) -> None:
-    """End a response behind the outputs of its calls. The turn continues with the answer to them."""
+    """End a response after the outputs of its calls. The turn continues with the answer to them."""
     end_of_response(context)
     context.state.turn.is_end_open = True
 
 
 def finish_unasked_by_item(context: Context, event: openai.ConversationItemDone) -> None:
-    """End the agent's turn behind an item that comes unasked, and without response.created."""
+    """End the agent's turn at an item that was not requested, and whose response was never announced."""
     if context.state.turn.has_output and _brought_text(context, event):
         _end_unasked(context, None)
 
 
 def finish_unasked(context: Context, event: TextDone) -> None:
-    """End the agent's turn behind a whole text that came unasked, and without response.created.
+    """End the agent's turn at a whole text that was not requested, and whose response was never announced.
 
-    The text of an ended response may be late. The turn of that response has its end.
+    A late text of an ended response changes nothing: the turn of that response has ended.
     """
     turn = context.state.turn
     if turn.is_other_response(event.response_id) or not (turn.has_output and turn.answer.newest.is_closed):
@@ -574,7 +578,7 @@ def end_of_response(context: Context) -> None:
 
 def _await_answer_to_speech(context: Context) -> None:
     if context.state.user_turns.owed:
-        # The user spoke during the response, and the upstream answers that by itself.
+        # The user spoke during the response, and the upstream answers that speech by itself.
         context.wait(Wait.FIRST_EVENT)
 
 
@@ -597,14 +601,14 @@ def response_refused(context: Context, event: openai.Error) -> ResponseState | N
     if error.event_id is None or is_fatal_error(error):
         return turn.response
     if refuses_metadata(context, error):
-        context.state.echoes[context.state.upstream.position] = False
+        context.state.echoes = kept(context.state.echoes, context.state.upstream.position, False)
         context.state.pending.take_back()
     end_of_response(context)
     return None
 
 
 def _is_about(error: openai.ErrorDetail, sent: SentRequest) -> bool:
-    # Some errors name no event (upstream 8.1); this code fits our request alone.
+    # Some errors name no event (upstream 8.1), but this code can only refuse the session's request.
     is_unnamed = error.event_id is None and errors.code_of(error) == errors.ALREADY_ACTIVE
     return is_unnamed or error.event_id == sent.event_id
 

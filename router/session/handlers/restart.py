@@ -97,14 +97,14 @@ def upstream_lost(context: Context, lost: messages.UpstreamLost) -> Lifecycle | 
         return Lifecycle.READY
     context.signal(inputs.StandbyReleased())
     state.upstream = state.next_link()
-    # Beyond the supervisor's back-off: the deadline would expire before the dial otherwise.
+    # Add the supervisor's back-off: the deadline would otherwise expire before the dial.
     context.wait_for(Wait.RESTART, lost.verdict.delay_s + length_s(Wait.RESTART, context.options.deadlines))
     context.open_upstream(state.upstream.generation, state.model, delay_s=lost.verdict.delay_s)
     return None
 
 
 def forget_upstream(context: Context, _lost: messages.UpstreamLost) -> None:
-    """Forget an upstream that was lost before there were Settings. The client's Settings will dial another one."""
+    """Forget an upstream that was lost before the client sent Settings. The Settings will dial another one."""
     context.stop_waiting(*UPSTREAM_WAITS)
     context.state.upstream = UpstreamLink(0)
 

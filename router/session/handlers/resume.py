@@ -1,6 +1,6 @@
 """Interrupt the work in progress, and request its continuation, at the next upstream or after a failed response.
 
-An answer is continued behind its last delivered words. For a spoken answer these are the words whose audio was played.
+An answer is continued after its last delivered words. For a spoken answer these are the words whose audio was played.
 The session estimates them at 15 characters a second, because the transcript carries no timing (docs/decisions/0008).
 """
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
     """Interrupt the work in progress, and put the request that continues it first.
 
-    `is_lost` is false where a response failed, and the upstream stays in use. If the response failed, its answer is
-    incomplete, even where the client has the whole text. If the upstream was lost, an answer whose whole text the
-    client has is complete, and lacks only its closing events.
+    `is_lost` is false if a response failed and the upstream stays in use. If the response failed, its answer is
+    incomplete, even if the client has the whole text. If the upstream was lost, an answer whose whole text the client
+    has is complete, and lacks only its closing events.
     """
     turn, pending = context.state.turn, context.state.pending
     has_failed = not is_lost or turn.failures > 1
@@ -44,14 +44,14 @@ def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
     sent = pending.in_flight
     is_interrupted = turn.is_interrupted or (sent is not None and sent is turn.current and sent.is_interrupted)
     if sent is turn.current:
-        # It is `active`. Any other request waited for the end of the upstream's own response.
+        # `active` is this request. Any other request in flight waits for the end of the upstream's own response.
         pending.in_flight = None
     if is_lost:
-        # An upstream that stays in use takes the request all the same.
+        # Only then, because an upstream that stays in use will still answer the request in flight.
         pending.take_back()
     if turn.response_id is not None:
-        # A late event of its must not end the next response.
-        turn.ended.append(turn.response_id)
+        # A late event of this response must not end the next response.
+        turn.note_ended(turn.response_id)
     turn.current = turn.response_id = turn.output_id = None
     turn.is_announced = turn.is_cut = turn.cancels_next = False
     turn.failures = 0
@@ -68,7 +68,7 @@ def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
         if rest is not None:
             pending.put_first(rest)
     elif is_interrupted or (answer.sent_text and not answer.is_commentary and not has_failed):
-        # Only the end of the answer is missing. A commentary is no answer: the function call that it announces is.
+        # Only the end of the answer is missing. A commentary is no answer: it only announces a function call.
         end_turn(context)
     else:
         _keep_earlier(context, parts[:-1])
@@ -91,17 +91,19 @@ def _begin_again(
     if answer.has_output:
         request = _cut_answer(context, answer, active, has_failed=has_failed, is_lost=is_lost)
     if request is not None:
-        # A failed one not at once: server errors and rate limits are often transient (upstream 5.5).
+        # Request a failed response only after a pause: server errors and rate limits are often transient (upstream
+        # 5.5).
         context.state.pending.begin_again(msgspec.structs.replace(request, is_paused=not is_lost))
 
 
 def _active(context: Context) -> ResponseRequest | None:
-    """Return the request of the response in progress, or None where the session awaits a function's answer instead."""
+    """Return the request of the response in progress, or None if the session awaits a function's answer instead."""
     turn = context.state.turn
     if turn.response is ResponseState.NONE or (context.state.calls.outstanding and turn.verbatim is None):
         return None
     if turn.current is None and not turn.is_announced and not turn.has_output and turn.output_id is None:
-        # It was known from the refusal of another request alone: no question is known that it answered.
+        # The session knows this response only from the refusal of another request, so it knows no question to ask
+        # again.
         return None
     # A response that the upstream began by itself has no request, and is continued like any answer.
     return turn.current.request if turn.current is not None else ResponseRequest()
@@ -110,7 +112,7 @@ def _active(context: Context) -> ResponseRequest | None:
 def _cut_answer(
     context: Context, answer: ItemDelivery, active: ResponseRequest, *, has_failed: bool, is_lost: bool
 ) -> ResponseRequest | None:
-    """Deliver the heard words of an answer. Return the request that continues it, or None where it is to end there.
+    """Deliver the heard words of an answer. Return the request that continues it, or None if the answer ends there.
 
     The client may have more text than audio. The continuation speaks that text, and does not send it again.
     """
@@ -131,7 +133,7 @@ def _cut_answer(
         end_turn(context)
         return None
     context.state.turn.is_resumed = True
-    # Without the white space around it: the next answer may begin with white space of its own, or with none.
+    # Strip the text, because the next answer may begin with other white space, or with none.
     resent = answer.client_has.strip()[len(words) :]
     if not words:
         # No audio arrived: the answer starts again, without the text that the client has.
@@ -141,7 +143,7 @@ def _cut_answer(
 
 
 def _delivered_words(answer: ItemDelivery) -> str:
-    """Return the words that reached the caller: as audio, where the answer is spoken."""
+    """Return the words that reached the caller: the heard words of a spoken answer, or else the sent ones."""
     if not answer.is_spoken:
         return answer.transcript[: answer.sent_chars].strip()
     return speech.heard(answer.transcript, answer.received_s) if answer.received_s else ""
@@ -151,9 +153,9 @@ def _delivered_words(answer: ItemDelivery) -> str:
 
 
 def response_failed(context: Context, error: openai.ErrorDetail) -> ResponseState | None:
-    """Request a failed response once more. Abandon the upstream where the second response fails, too.
+    """Request a failed response once more. Abandon the upstream if the second response fails, too.
 
-    Then return the present state of the response, because `UpstreamLost` follows.
+    An abandoned upstream leaves the state of the response as it is, because `UpstreamLost` follows.
     """
     turn = context.state.turn
     if refusals.abandon_refusing_upstream(context, error):

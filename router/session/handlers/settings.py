@@ -43,9 +43,9 @@ def client_opened(context: Context, _opened: messages.ClientOpened) -> None:
 
 
 def begin_at(context: Context, generation: int, limited: Limited) -> None:
-    """Wait for Settings at an upstream that is about to be opened, in a call that another machine began.
+    """Wait for Settings in a call that another machine began, and whose next upstream is about to be opened.
 
-    `limited` is the use of the call's limits so far.
+    `generation` is the number of that upstream. `limited` is the use of the call's limits so far.
     """
     state = context.state
     context.wait(Wait.SETTINGS)
@@ -87,7 +87,7 @@ def await_dial(context: Context) -> None:
 
 
 def open_session(context: Context, message: deepgram.Settings) -> Lifecycle | None:
-    """Take the Settings, and dial the upstream that they ask for. After invalid Settings the client may send others."""
+    """Take the Settings, and dial the upstream that they need. After invalid Settings the client may send others."""
     fault = session_config.validate_settings(message)
     if fault is not None:
         context.to_client(deepgram.Error(description=fault.description, code=fault.code))
@@ -139,7 +139,7 @@ def open_passthrough_session(context: Context, message: inputs.PassthroughSessio
 
 def _open_with_passthrough(context: Context, message: inputs.PassthroughSessionUpdate) -> None:
     state = context.state
-    # Before there is a plan: the router's functions join the tools of the first session.update.
+    # Before `plan` is set: only the first session.update gets the router's functions without having tools of its own.
     plan = plan_of_session_update(function_calls.add_router_functions(context, message))
     state.plan = plan
     formats = plan.client_formats or Formats()
@@ -187,7 +187,7 @@ def repeat_settings(context: Context, _message: deepgram.Settings) -> None:
         description = "Settings can be sent once, and were sent already"
         context.to_client(deepgram.Error(description=description, code="SETTINGS_ALREADY_APPLIED"))
     elif context.state.is_applied:
-        # Until then, the SettingsApplied of the first message is still to come.
+        # Before, the SettingsApplied for the first message is still to come.
         context.to_client(deepgram.SettingsApplied())
 
 
@@ -195,7 +195,7 @@ def repeat_settings(context: Context, _message: deepgram.Settings) -> None:
 
 
 def apply_settings(context: Context) -> None:
-    """Send SettingsApplied, and greet the client. A restart sends no second SettingsApplied, and greets nobody."""
+    """Send SettingsApplied, and greet the client. After a restart, do neither."""
     state = context.state
     if state.is_applied:
         return

@@ -1,4 +1,4 @@
-"""Prepare the upstream that follows before the session of the one in use expires (upstream 9.1).
+"""Prepare the next upstream before the session of the upstream in use expires (upstream 9.1).
 
 The session dials and configures the standby upstream and gives it the ledger in advance. The session switches over to
 it between turns, so the caller notices nothing. A failure of the standby costs no restart: the session tries again as
@@ -15,7 +15,9 @@ from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.handlers import format_negotiation, items, takeover, upstream_setup
 from router.session.reports import UpstreamTookOver
+from router.session.state.queues import newest
 from router.session.state.states import Lifecycle, StandbyState
+from router.session.state.upstream import MAX_ITEMS
 
 if TYPE_CHECKING:
     from actors import messages
@@ -59,14 +61,14 @@ def configure_standby(context: Context, event: openai.SessionCreated) -> None:
 def configure_unannounced(context: Context, _silent: inputs.StandbyUnannounced) -> None:
     """Configure a standby upstream that has not sent session.created in time.
 
-    The time that is left for that event is its time for session.updated, too.
+    The deadline of session.created stays, and now holds for session.updated, too.
     """
     if context.state.standby is not None:
         upstream_setup.send_configuration(context, context.state.standby)
 
 
 def standby_created(context: Context, event: openai.SessionCreated) -> None:
-    """Record the standby upstream's session.created. From now on it has its time for session.updated."""
+    """Record the standby upstream's session.created, and start the deadline of its session.updated."""
     standby = context.state.standby
     if standby is not None:
         upstream_setup.record_created(context, standby, event)
@@ -74,7 +76,7 @@ def standby_created(context: Context, event: openai.SessionCreated) -> None:
 
 
 def standby_created_late(context: Context, event: openai.SessionCreated) -> None:
-    """Record a session.created behind session.updated."""
+    """Record a session.created that arrives after session.updated."""
     if context.state.standby is not None:
         upstream_setup.record_created(context, context.state.standby, event)
 
@@ -86,7 +88,7 @@ def seed_standby(context: Context, event: openai.SessionUpdated) -> StandbyState
         return StandbyState.CONFIGURING
     context.stop_waiting(Wait.STANDBY)
     state.standby_sequence = state.ledger.sequence
-    # Without a request: the upstream in use gives the answers.
+    # Request no response here, because the upstream in use gives the answers.
     items.replay(context, state.standby, 0)
     # No request waits for these items.
     state.standby.last_item_id = None
@@ -103,8 +105,8 @@ def standby_updated(context: Context, event: openai.SessionUpdated) -> None:
 def judge_seeded_error(context: Context, event: openai.Error) -> StandbyState | None:
     """Close a standby upstream that refuses an update.
 
-    An item that it refuses is missing in its conversation. The session gives it the item again at the takeover, and
-    a second refusal ends the question.
+    If it refuses an item, the session gives it that item again at the takeover. A second refusal drops the request that
+    waits for the item.
     """
     # With an update pending, any error is taken for its refusal: the session must not switch to an old configuration.
     if context.state.standby is not None and context.state.standby.pending_updates > 0:
@@ -112,7 +114,7 @@ def judge_seeded_error(context: Context, event: openai.Error) -> StandbyState | 
         return StandbyState.NONE
     standby, item_id = context.state.standby, event.error.event_id
     if standby is not None and item_id is not None and standby.items.reject(item_id):
-        standby.refused.add(item_id)
+        standby.refused = newest(standby.refused, item_id, MAX_ITEMS)
     context.state.ignored += 1
     return None
 
@@ -140,7 +142,7 @@ def standby_failed(context: Context, _input: object) -> None:
     """Close the standby upstream, warn the client once, and try another one after the interval."""
     close_standby(context)
     context.log(logging.WARNING, "the standby upstream failed: another one is dialled after the interval")
-    # One for a new voice is no successor of an upstream that ends.
+    # A standby for a new voice does not replace an upstream that is about to end.
     if context.state.next_speak is None:
         _warn_of_end(context)
     # A failed standby costs no restart budget (docs/decisions/0008): this interval alone keeps the dials apart.
@@ -148,7 +150,7 @@ def standby_failed(context: Context, _input: object) -> None:
 
 
 def judge_error(context: Context, event: openai.Error) -> StandbyState | None:
-    """Configure the standby upstream again where the error refuses a part that it can do without.
+    """Configure the standby upstream again if the error refuses a part that it can do without.
 
     Close it after any other error.
     """

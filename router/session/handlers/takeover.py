@@ -23,7 +23,8 @@ def session_updated(context: Context, event: openai.SessionUpdated) -> Lifecycle
         return Lifecycle.CONFIGURING
     context.stop_waiting(Wait.SESSION_UPDATED, Wait.RESTART)
     context.state.last_error = None
-    # A greeting is in the ledger before that is replayed. The first upstream takes the same path as every later one.
+    # This adds a greeting to the ledger before the ledger is replayed. So the first upstream takes the same path as
+    # every later one.
     settings.apply_settings(context)
     context.stop_waiting(Wait.SESSION_CREATED)
     take_over(context, context.state.upstream.seeded_to)
@@ -42,7 +43,7 @@ def take_over(context: Context, since: int = 0) -> None:
     send_pending_acks(context)
     items.replay(context, state.upstream, since)
     await_item(context, state.upstream)
-    # Audio comes behind the items: it is the newest part of the conversation.
+    # Audio comes after the items: it is the newest part of the conversation.
     replay_audio(context)
 
 
@@ -70,9 +71,9 @@ def replay_audio(context: Context) -> None:
 
 
 def await_item(context: Context, link: UpstreamLink) -> None:
-    """Let the requests wait for the last item. Its acknowledgement shows that the upstream has all earlier items, too.
+    """Let the requests wait until the upstream acknowledges the last replayed item, and so has all earlier ones, too.
 
-    Behind an item of another type, such as a function's output, the requests do not wait, as in a running session.
+    If that item is no message, but for example a function's output, the requests do not wait, as in a running session.
     """
     last = link.last_item_id
     if last is not None and link.items.is_awaited(last) and context.state.pending.await_item(last):

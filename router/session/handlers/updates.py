@@ -42,14 +42,14 @@ if TYPE_CHECKING:
 
 
 VOICE_IS_FIXED: Final = "cannot_update_voice"
-"""The upstream's code once the conversation holds assistant audio (upstream 2.4)."""
+"""The error code for a new voice, once the upstream's conversation holds assistant audio (upstream 2.4)."""
 
 
 # The kinds: the agent that each update makes, and the changes that the upstream gets.
 
 
 def _with_prompt(context: Context, agent: blocks.Agent, message: deepgram.UpdatePrompt) -> blocks.Agent:
-    # The pages of the docs disagree (client 3.1). To add a prompt that was meant to replace is the smaller harm.
+    # Deepgram's pages disagree (client 3.1). It does less harm to add a prompt that was meant to replace the old one.
     think = session_config.first_think(agent)
     if context.policy is not None and message.prompt == think.prompt:
         return agent  # the policy forces one prompt in every message
@@ -102,7 +102,7 @@ def _listen_changes(context: Context, link: UpstreamLink, after: blocks.Agent) -
     model = upstream_setup.transcription_model(context, link)
     # An absent field keeps its value (upstream 2.1), so a language that is gone is unset.
     changes: dict[str, Any] = {"transcription": {"language": None, **listening.transcription(after, model)}}
-    # Where the client opened the session with its own event, it chooses the turn detection with such events, too.
+    # If the client opened the session with its own event, it chooses the turn detection with such events, too.
     if context.state.plan.chooses_detection:
         mode = listening.detection_mode(after, context.options.turn_detection)
         changes["turn_detection"] = session_config.turn_detection_of(after, mode, context.options.tuning)
@@ -158,7 +158,7 @@ def update(context: Context, message: UpdateMessage) -> None:
         )
     if isinstance(message, deepgram.UpdateListen):
         settings.warn_of_listening(context, message.listen)
-    context.state.updates.append(requested)
+    context.state.updates += (requested,)
 
 
 def _warn_of_model(context: Context, message: deepgram.UpdateThink) -> None:
@@ -173,7 +173,7 @@ def update_passthrough(context: Context, event: inputs.PassthroughSessionUpdate)
     has_speed = _has_speed(orjson.loads(text).get("session"))
     requested = Update(inputs.PassthroughSessionUpdate(text), event_id, size_bytes=len(text), has_speed=has_speed)
     if not early_input.refuse_excess(context, context.state.updates, requested):
-        context.state.updates.append(requested)
+        context.state.updates += (requested,)
 
 
 def _has_speed(session: object) -> bool:
@@ -257,7 +257,7 @@ def _apply(context: Context, plan: SessionPlan) -> None:
 
 
 def _update_standby(context: Context, update: Update) -> None:
-    """Send an update to a standby upstream that was configured before.
+    """Send an update to a standby upstream that is configured already.
 
     A standby that is not configured yet gets the update with its configuration.
     """
@@ -275,7 +275,7 @@ def _update_standby(context: Context, update: Update) -> None:
 def take_refusal(context: Context, error: openai.ErrorDetail) -> bool:
     """Drop the update that an error refuses, if any. Return whether the client need not see the error.
 
-    An error without an `event_id` refuses the update where it names a field of the session.
+    An error without an `event_id` refuses the update if it names a field of the session.
     """
     updates = context.state.updates
     if not updates or not context.state.upstream.is_updating:
@@ -293,8 +293,8 @@ def take_refusal(context: Context, error: openai.ErrorDetail) -> bool:
 def _change_voice(context: Context, message: UpdateMessage | inputs.PassthroughSessionUpdate) -> bool:
     """Request another upstream for the new voice, since a session that has spoken keeps its voice.
 
-    The other upstream takes over between turns, with the conversation as text. The client gets its acknowledgement
-    then. Return False where the message is no `UpdateSpeak`.
+    The other upstream takes over between turns, with the conversation as text, and the client gets its acknowledgement
+    then. Return False if the message is no `UpdateSpeak`.
     """
     if not isinstance(message, deepgram.UpdateSpeak):
         return False
@@ -337,7 +337,7 @@ def update_timed_out(context: Context, fired: messages.TimerFired) -> None:
         _report_failure(context, current)
         return
     # The next upstream gets it first. This one gets no other update until it is lost.
-    context.state.updates.appendleft(msgspec.structs.replace(current, is_late=True))
+    context.state.updates = (msgspec.structs.replace(current, is_late=True), *context.state.updates)
     context.state.upstream.is_updating = True
     restart.abandon_silent(context, fired)
 
@@ -361,7 +361,9 @@ def _take_current(context: Context) -> Update | None:
         return None
     state.upstream.is_updating = False
     context.stop_waiting(Wait.UPDATE)
-    return state.updates.popleft()
+    current, *others = state.updates
+    state.updates = tuple(others)
+    return current
 
 
 # Messages to services that are not offered.

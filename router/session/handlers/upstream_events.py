@@ -12,6 +12,7 @@ from router.session.handlers.agent_output import deliver_text
 from router.session.handlers.items import CUT_EVENT_ID, refuse_item
 from router.session.handlers.refusals import abandon_refusing_upstream
 from router.session.reports import MAX_LIMITS, limits_left
+from router.session.state.queues import kept
 from router.translation import errors, text
 
 LITTLE: Final = 0.05
@@ -44,9 +45,10 @@ def _await_next_item(context: Context) -> None:
 
 
 def item_done(context: Context, event: openai.ConversationItemDone) -> None:
-    """Record an item, and deliver the assistant's text where no earlier event had it.
+    """Record an item, and deliver the assistant's text if no earlier event had it.
 
-    Either event acknowledges an item: xAI sends the first alone (upstream 12.1).
+    conversation.item.added and conversation.item.done both acknowledge an item. xAI sends only the first (upstream
+    12.1).
     """
     item_added(context, event, is_done=True)
     item, turn = event.item, context.state.turn
@@ -79,7 +81,7 @@ def upstream_error(context: Context, event: openai.Error) -> None:
     Errors that only report a lost race are absorbed (upstream 8.2).
     """
     code = errors.code_of(event.error)
-    # A benign error reports a race of a call that goes well.
+    # A benign error reports a race, and the call goes well.
     level = logging.DEBUG if code in errors.BENIGN else logging.WARNING
     context.log(level, f"the upstream sent an error: {code}: {event.error.message}")
     context.state.last_error = event.error
@@ -110,7 +112,7 @@ def _refuses_commit(context: Context, error: openai.ErrorDetail) -> bool:
 
 
 def record_rate_limits(context: Context, event: openai.RateLimitsUpdated) -> None:
-    """Keep the limits of the operator's account, and warn in the log where little is left, once in each window."""
+    """Keep the limits of the operator's account. If little is left of a limit, warn in the log once in each window."""
     link = context.state.upstream
     link.rate_limits = {limit.name: limit for limit in (event.rate_limits or [])[:MAX_LIMITS]}
     context.report(limits_left(link.position, event))
@@ -119,6 +121,7 @@ def record_rate_limits(context: Context, event: openai.RateLimitsUpdated) -> Non
         if not limit.limit or limit.remaining is None or limit.remaining >= limit.limit * LITTLE:
             continue
         if context.now_s >= link.rates_warned.get(limit.name, 0.0):
-            link.rates_warned[limit.name] = context.now_s + (limit.reset_seconds or 0.0)
+            until_s = context.now_s + (limit.reset_seconds or 0.0)
+            link.rates_warned = kept(link.rates_warned, limit.name, until_s)
             left = f"{limit.remaining:g} of {limit.limit:g} {limit.name[:40]}"
             context.log(logging.WARNING, f"little is left of a rate limit of the account: {left}")

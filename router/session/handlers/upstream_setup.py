@@ -54,7 +54,7 @@ def record_created(context: Context, link: UpstreamLink, event: openai.SessionCr
 def created_timed_out(context: Context, _fired: messages.TimerFired) -> None:
     """Let an upstream be configured that has not sent session.created in time: some servers never send it.
 
-    SESSION_CREATED goes on: it bounds an upstream that says nothing at all.
+    The deadline SESSION_CREATED stays: it ends the wait for an upstream that sends nothing at all.
     """
     if context.state.standby is not None:
         context.signal(inputs.StandbyUnannounced())
@@ -64,7 +64,7 @@ def created_timed_out(context: Context, _fired: messages.TimerFired) -> None:
 
 
 def created_behind_update(context: Context, event: openai.SessionCreated) -> None:
-    """Take a session.created behind session.update. From now on the upstream has its time for session.updated."""
+    """Take a session.created that arrives after the session.update was sent. Start the deadline of session.updated."""
     if context.state.upstream.is_created:
         context.state.ignored += 1
         return
@@ -73,7 +73,7 @@ def created_behind_update(context: Context, event: openai.SessionCreated) -> Non
 
 
 def created_in_use(context: Context, event: openai.SessionCreated) -> None:
-    """Take a session.created behind session.updated, with the formats that it names."""
+    """Take a session.created that arrives after session.updated, with the formats that it names."""
     if context.state.upstream.is_created:
         context.state.ignored += 1
         return
@@ -100,7 +100,7 @@ def configure(context: Context) -> None:
         state.has_context = True
         shows_calls = context.profile.component_messages
         state.ledger.extend(session_config.context_items(state.plan.agent, state.new_id, shows_calls=shows_calls))
-    # Right behind the configuration: a client that has SettingsApplied finds its context sent.
+    # Send the context right after the configuration: it is upstream before the client gets SettingsApplied.
     items.seed(context, state.upstream)
 
 
@@ -118,7 +118,7 @@ def send_configuration(context: Context, link: UpstreamLink) -> None:
     if isinstance(plan.source, inputs.PassthroughSessionUpdate):
         context.forward(plan.source.text, link=link)
     elif plan.source is not None:
-        # With the agent of now: every acknowledged update is in it.
+        # The current agent has every acknowledged update.
         agent = plan.agent
         if link.position in context.state.without_idle:
             agent = msgspec.structs.replace(agent, idleTimeoutMs=None)
@@ -126,7 +126,8 @@ def send_configuration(context: Context, link: UpstreamLink) -> None:
         update = context.enforced(configuration, opens=True)
         context.to_upstream(openai.SessionUpdate(session=update, event_id=SETTINGS_EVENT_ID), link)
     if plan.changes:
-        # As a second update: the service refuses an update whole (upstream 2.2), and Settings alone must not fail.
+        # Send the changes as a second update. The service refuses an update as a whole (upstream 2.2), and a refused
+        # change must not take the Settings with it.
         link.pending_updates += 1
         context.to_upstream(openai.SessionUpdate(session=plan.changes, event_id=CHANGES_EVENT_ID), link)
 
@@ -145,7 +146,7 @@ def _session_of(context: Context, settings: deepgram.Settings, link: UpstreamLin
 
 
 def transcription_model(context: Context, link: UpstreamLink) -> str:
-    """Return the transcription model of an upstream: its own where it has one, as Azure does (upstream 12.7)."""
+    """Return the transcription model of an upstream: its own if it has one, as Azure does (upstream 12.7)."""
     options = context.options
     own = options.transcription_models[link.position : link.position + 1]
     return (own[0] if own else None) or options.transcription_model
@@ -162,7 +163,7 @@ def record_acknowledgement(context: Context, link: UpstreamLink, event: openai.S
 
 
 def judge_error(context: Context, event: openai.Error) -> None:
-    """End the session where the error refuses the Settings, since the next upstream would refuse them, too.
+    """End the session if the error refuses the Settings, since the next upstream would refuse them, too.
 
     The session passes other errors on to the client: they may be about something else, and the deadline decides.
     """
@@ -181,7 +182,7 @@ def judge_error(context: Context, event: openai.Error) -> None:
         record_error(context, event)
     # A client's own session.update has its own event_id, or none: any error counts as its refusal.
     elif event.error.event_id == SETTINGS_EVENT_ID or not context.state.plan.chooses_detection:
-        # With the close code that no SDK reconnects after: the same Settings would be refused again (client 7.1).
+        # Close with the code after which no SDK reconnects: the same Settings would be refused again (client 7.1).
         error = errors.client_error(event.error, context.options.redact)
         context.end(errors.FinalError(error, closes.SETTINGS_REFUSED.code, error.code[:100]))
     else:
@@ -189,9 +190,9 @@ def judge_error(context: Context, event: openai.Error) -> None:
 
 
 def rules_out(context: Context, link: UpstreamLink, error: openai.ErrorDetail) -> bool:
-    """Record that an upstream lacks a part of the configuration, where an error may refuse that part.
+    """Record that an upstream lacks a part of the configuration, if an error may refuse that part.
 
-    Return whether it may. The caller then sends the configuration again, without the part.
+    Return whether it may. The calling handler then sends the configuration again, without the part.
     """
     if format_negotiation.rule_out_refused_g711(context, link, error):
         return True

@@ -1,6 +1,6 @@
 """Take the user's speech from the microphone, and send its transcript.
 
-`user_turn` follows the turn between the two.
+Between the two, `user_turn` follows the user's turn.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from router.session.context import Context
 
 TIMER_TOLERANCE_S: Final = 0.001
-"""The remainder of a wait that counts as none. A timer of a rounding error's length would fire again and again."""
+"""A remainder of a wait up to this length counts as none. Timers as short as a rounding error would fire endlessly."""
 
 MAX_FILLED_S: Final = 30.0
 """The longest silence that the session sends for a stopped microphone.
 
-A detector that finds no end of speech within it never will.
+A detector that finds no end of speech in so much silence never finds one.
 """
 
 MAX_INTERIM_CHARS: Final = 4000
@@ -70,14 +70,15 @@ def _refuse_audio(context: Context, size_bytes: int, longest_s: float) -> None:
 
 
 def commit(context: Context, fired: messages.TimerFired | None = None) -> None:
-    """End the user's turn, and request a response at once: the upstream handles both in their order."""
+    """End the user's turn, and request a response at once: the upstream handles the two in their order."""
     microphone = context.state.microphone
     # Without audio the commit would be refused (upstream 4.1).
     if microphone is None or not microphone.has_uncommitted:
         return
     turns = context.state.user_turns
     if turns.is_committing or (fired is not None and turns.paused_s is not None):
-        # The audio is behind that commit, and needs one of its own; or the pause is the router's, not the user's.
+        # The audio came after the commit on its way, and needs a commit of its own. Or the router has paused the
+        # client, so the gap shows no pause of the user's.
         context.wait(Wait.MANUAL_COMMIT)
         return
     context.forward_all(microphone.finish())
@@ -90,7 +91,7 @@ def commit(context: Context, fired: messages.TimerFired | None = None) -> None:
 
 
 def force_end_turn(context: Context, _message: deepgram.ForceEndTurn) -> None:
-    """End the user's turn now, where one is open. A commit by the client starts no response (upstream 4.1)."""
+    """End the user's turn now, if one is open. A commit by the client starts no response (upstream 4.1)."""
     turns = context.state.user_turns
     phase, is_detected = turns.current.phase, context.state.plan.detection.is_on
     if phase is (UserTurnState.SPEAKING if is_detected else UserTurnState.IDLE):
@@ -113,7 +114,7 @@ def fill_silence(context: Context, _fired: messages.TimerFired) -> None:
         # Frames came since the timer was started: `append_audio` does not start it anew for each of them.
         context.wait_for(Wait.MICROPHONE, turns.fill_after_s - gap_s)
     elif turns.filled_s < MAX_FILLED_S:
-        # A process that was stopped has a gap of any length.
+        # If the process was suspended, the gap may have any length.
         gap_s = min(gap_s, MAX_FILLED_S)
         context.forward_all(state.microphone.silence(gap_s * 1000))
         turns.filled_s += gap_s

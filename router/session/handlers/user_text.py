@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def inject_user_message(context: Context, message: deepgram.InjectUserMessage) -> None:
     """Echo a user's message at once, and add it to the conversation.
 
-    The message interrupts an agent that the caller hears.
+    If the caller hears the agent, the message interrupts it.
     """
     if early_input.refuse_excess(context, context.state.pending, _request(message)):
         return

@@ -1,7 +1,8 @@
 """Follow the user's turn, from its detected start to the response that answers it: the handlers of USER_TURN.
 
 With turn detection the upstream reports `speech_started`, `speech_stopped` and `committed`, and begins the response by
-itself (upstream 4.2). A commit of the session's or of the client's own starts no response (upstream 4.1).
+itself (upstream 4.2). A commit by hand is one of the session's or of the client's own. It starts no response (upstream
+4.1).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def speech_started(context: Context, event: openai.InputAudioBufferSpeechStarted
     """Stop the client's playback, and cut off the agent: the unheard part, and the part that is still to come."""
     state, turns = context.state, context.state.user_turns
     turn = turns.subject
-    # The next upstream detects replayed speech again, whose start the client knows.
+    # Another upstream detects replayed speech again, but the client knows its start already.
     if not turn.is_replayed:
         context.to_client(deepgram.UserStartedSpeaking())
     turn.is_replayed = False
@@ -41,7 +42,7 @@ def speech_started(context: Context, event: openai.InputAudioBufferSpeechStarted
     turns.is_ended_by_hand, turns.by_hand = False, None
     turns.filled_s = 0.0
     turns.last_audio_s = max(turns.last_audio_s or 0.0, context.now_s)
-    # Speech that is on its way to a commit goes on: what ends it is still to come.
+    # Speech that had stopped continues, so its commit is not due yet.
     context.stop_waiting(Wait.COMMIT)
     context.wait(Wait.SPEECH)
     context.wait_for(Wait.MICROPHONE, turns.fill_after_s)
@@ -67,7 +68,7 @@ def end_speech(context: Context, _signal: object = None) -> None:
 
 def buffer_cleared(context: Context, _event: openai.InputAudioBufferCleared) -> None:
     """Discard the audio that is not committed, as the upstream did at the client's request."""
-    context.state.user_turns.commits.clear()
+    context.state.user_turns.commits = ()
     if context.state.microphone is not None:
         context.state.microphone.clear()
     end_speech(context)
@@ -86,9 +87,9 @@ def speech_replayed(context: Context, _signal: inputs.SpeechReplayed) -> None:
 
 
 def commit_sent(context: Context, sent: inputs.CommitSent) -> None:
-    """Await the upstream's answer to a commit of the session's or of the client's own."""
+    """Await the upstream's answer to a commit by hand."""
     turns = context.state.user_turns
-    turns.commits.append(sent)
+    turns.note_commit(sent)
     turns.is_ended_by_hand = context.state.plan.detection.is_on
     turns.by_hand = None
     if turns.subject.asked_s is None:
@@ -118,7 +119,7 @@ def committed(context: Context, event: openai.InputAudioBufferCommitted) -> User
     sent = turns.take_commit()
     is_behind = sent is not None and turn.phase is not UserTurnState.COMMITTING
     if is_behind and (event.item_id is None or event.item_id != turn.item_id):
-        # It ends the speech before this one.
+        # The commit ended earlier speech, not this turn.
         return turn.phase
     if state.microphone is not None:
         state.microphone.is_speech = not detection.is_on
@@ -129,14 +130,14 @@ def committed(context: Context, event: openai.InputAudioBufferCommitted) -> User
         turns.by_hand_id = sent.event_id if sent is not None else turns.by_hand_id
     is_owed = detection.owes_answers and not turns.is_ended_by_hand and not is_behind
     if is_owed:
-        # The response that begins next answers this turn, too.
+        # The next response answers this turn, too, so the session must not cancel it.
         state.turn.cancels_next = False
     return UserTurnState.AWAITING_ANSWER if is_owed else UserTurnState.IDLE
 
 
 def _take_audio(context: Context, item_id: str | None) -> None:
     state = context.state
-    # A client's own session.update may have it off (upstream 4.7), so no text may wait for it.
+    # A client's own session.update may have switched transcription off (upstream 4.7). Then no text may wait for it.
     if state.plan.transcribes:
         state.transcripts.expect(item_id)
     audio = state.microphone.commit() if state.microphone is not None else None
@@ -152,7 +153,7 @@ def commit_withdrawn(context: Context, signal: inputs.CommitRefused) -> None:
 
 
 def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
-    """Withdraw a commit by hand. Go back to the speech that it was to end, if the upstream still detects speech."""
+    """Withdraw a commit by hand. Return to the speech that it was to end, if the upstream still detects speech."""
     turns = context.state.user_turns
     commit_withdrawn(context, signal)
     if turns.commits:
@@ -166,7 +167,7 @@ def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnSta
 
 
 def commit_refused(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
-    """Judge a turn anew that a commit by hand seemed to end. The refusal shows that the detector ended it."""
+    """Judge again a turn that a commit by hand seemed to end: the refusal shows that the detector ended it."""
     turns = context.state.user_turns
     if context.state.microphone is not None:
         context.state.microphone.withdraw_commit()
@@ -189,7 +190,7 @@ def commit_timed_out(context: Context, _signal: inputs.CommitTimedOut) -> None:
     turns = context.state.user_turns
     if turns.commits:
         turns.by_hand_id = turns.commits[-1].event_id
-    turns.commits.clear()
+    turns.commits = ()
     if context.state.microphone is not None:
         context.state.microphone.withdraw_commit()
     end_speech(context)

@@ -2,13 +2,13 @@
 
 The API cannot speak a given text (upstream 3.3). A response outside the conversation is instructed to say exactly this
 text. Its audio is played, and its own transcript is dropped: the client gets the given text, ahead of the audio. The
-text joins the conversation and the ledger only when it was spoken: once, and as far as the caller heard it. To the
-tables it is a response like any other, with the same deadlines, one at a time.
+text joins the conversation and the ledger only when it was spoken: once, and as far as the caller heard it. The tables
+treat this response like any other: it has the same deadlines, and only one response runs at a time.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -17,12 +17,16 @@ from router.session.handlers import delivery
 from router.session.handlers.agent_output import end_turn, start_speaking
 from router.session.handlers.items import correct_item, create_item
 from router.session.state.origin import metadata_of
+from router.session.state.queues import newest
 from router.translation import session_config, speech, text
 
 if TYPE_CHECKING:
     from router.session.context import Context
     from router.session.state.pending import ResponseRequest, VerbatimText
     from router.session.state.text_delivery import ItemDelivery
+
+MAX_VERBATIM: Final = 16
+"""The most items spoken word for word that a session remembers."""
 
 
 def current_verbatim(context: Context) -> VerbatimText | None:
@@ -35,8 +39,8 @@ def parameters(
 ) -> openai.ResponseParameters:
     """Return the parameters of the response. Neither the conversation nor the tools may influence the words.
 
-    With `as_item_of`, which makes an item's id, the text is an input item and not part of the instructions. A policy
-    keeps a client's words out of instructions so.
+    With `as_item_of`, a function that makes item ids, the text is an input item and not part of the instructions. So a
+    policy keeps a client's words out of the instructions.
     """
     words = verbatim_text.rest
     item = text.message_item(as_item_of(), "user", words) if as_item_of is not None else None
@@ -63,7 +67,7 @@ def has_voice(context: Context) -> bool:
 
 
 def begin(context: Context, request: ResponseRequest, verbatim_text: VerbatimText) -> ResponseRequest:
-    """Send the client the text once, ahead of the audio, before its response is created. Return the request as sent."""
+    """Send the client the text once, before the response is created. Return the request with the text as sent."""
     _send_text_once(context, verbatim_text)
     sent = msgspec.structs.replace(verbatim_text, is_sent=True)
     expect(context, sent)
@@ -107,7 +111,8 @@ def send_in_writing(context: Context, verbatim_text: VerbatimText) -> None:
 
 def _add_to_conversation(context: Context, item_id: str, content: str, *, is_lost: bool = False) -> None:
     item = text.message_item(item_id, "assistant", content)
-    context.state.verbatim_item_ids.append(item_id)
+    state = context.state
+    state.verbatim_item_ids = newest(state.verbatim_item_ids, item_id, MAX_VERBATIM)
     context.state.ledger.add(item)
     # A lost upstream takes no item. The next one gets the whole ledger.
     if not is_lost:
@@ -123,7 +128,7 @@ def replace_by_heard(context: Context, item_id: str, words: str, *, is_whole: bo
     `is_whole` tells that the conversation holds the whole text. A text item cannot be truncated (upstream 7.2), so the
     session deletes it, and creates another with the heard words.
     """
-    # An item that the upstream refused is in neither conversation.
+    # The upstream's conversation and the ledger lack an item that the upstream refused.
     if is_whole and correct_item(context, item_id, ""):
         context.to_upstream(openai.ConversationItemDelete(item_id=item_id))
     if words:
@@ -131,7 +136,7 @@ def replace_by_heard(context: Context, item_id: str, words: str, *, is_whole: bo
 
 
 def keep_heard(context: Context, answer: ItemDelivery) -> None:
-    """Add the spoken part of an interrupted text to the conversation, for a caller who heard all audio so far."""
+    """Add the spoken part of an interrupted verbatim text to the conversation, if the caller heard all audio so far."""
     verbatim_text = current_verbatim(context)
     if verbatim_text is not None and answer.received_s:
         spoken_before = verbatim_text.text.removesuffix(verbatim_text.rest)
@@ -150,8 +155,7 @@ def rest_request(
 ) -> ResponseRequest | None:
     """Return the request for the part still to be spoken, after the upstream was lost or its response failed.
 
-    Return None, and end the turn, where nothing is left, or the configuration says to stop there
-    (`interrupted_answer`).
+    Return None, and end the turn, if nothing is left, or the configuration says to stop there (`interrupted_answer`).
     """
     heard = speech.heard(verbatim_text.rest, answer.received_s) if answer.received_s else ""
     rest = verbatim_text.rest[len(heard) :].strip()

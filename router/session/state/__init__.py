@@ -3,13 +3,13 @@
 `session`        all of it: `State`
 `states`         the states of the tables
 `plan`           the client's configuration as of now, whichever way it configured the session
-`user_turn`      the user's turns: the speech in progress, and those that are owed an answer
+`user_turn`      the user's turns: the speech in progress, and the turns that are owed an answer
 `pending`        the responses that the session will create, and the rules by which a request ends without one
 `text_delivery`  the account of an answer: the part of its text and audio that the client has
 `origin`         the origin of a response: requested, the upstream's own, or outside the conversation
 `turn`           the agent's turn: the response in progress, and the ids of earlier ones
-`transcripts`    the user's transcripts: the awaited ones, and the words of those in progress
-`playback`       an estimate of the audio that the caller has heard, and the audio that is ahead of it
+`transcripts`    the user's transcripts: the awaited ones, and the words of unfinished ones
+`playback`       an estimate of the audio that the caller has heard, and the audio that is still to be played
 `calls`          the function calls: outstanding, and cancelled
 `latency`        the moments of a turn, for its latency report
 `upstream`       one upstream: the items that it was sent, and its session's properties

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.session.state.queues import EMPTY
+from router.session.state.queues import EMPTY, NO_ENTRIES, dropped, kept
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from router.deepgram import messages as deepgram
     from router.openai import events as openai
 
 
 MAX_CANCELLED: Final = 64
-"""Cancelled calls that are remembered. A client may never answer them, so their number needs a bound."""
+"""The most cancelled calls that are remembered. A client may never answer them, so their number needs a bound."""
 
 
 class Calls:
@@ -27,9 +29,9 @@ class Calls:
         """The outstanding calls that only ask for an approval, because the upstream runs the tool itself."""
         self.late = 0
         """The number of answers to cancelled calls."""
-        self._cancelled: dict[str, str] = {}
+        self._cancelled: Mapping[str, str] = NO_ENTRIES
         """The names of cancelled calls that the client ran, by id, until the client answers them."""
-        self._requested: set[tuple[str | None, str]] = set()
+        self._requested: dict[tuple[str | None, str], None] = {}
         """Response id and call id of every call of this upstream.
 
         Some servers number the calls of each response anew.
@@ -54,12 +56,12 @@ class Calls:
     def request(self, call: deepgram.RequestedFunction, response_id: str | None) -> bool:
         """Record a call.
 
-        Return False where the call was requested before or is outstanding, because no function runs twice.
+        Return False if the call was requested before or is outstanding, because no function runs twice.
         """
         key = (response_id, call.id)
         if key in self._requested or call.id in self.outstanding:
             return False
-        self._requested.add(key)
+        self._requested[key] = None
         self.outstanding[call.id] = call
         return True
 
@@ -90,15 +92,14 @@ class Calls:
     def cancel(self, call: deepgram.RequestedFunction) -> None:
         """Record that a call was cancelled: an answer to it is late, and not an error."""
         if call.client_side:
-            self._cancelled[call.id] = call.name
-            if len(self._cancelled) > MAX_CANCELLED:
-                del self._cancelled[next(iter(self._cancelled))]
+            self._cancelled = kept(self._cancelled, call.id, call.name, MAX_CANCELLED)
 
     def count_late_answer(self, call_id: str | None, name: str | None) -> bool:
         """Return whether an answer is the first one to a cancelled call. Count such an answer as late."""
         if call_id is None:
             call_id = next((key for key, value in self._cancelled.items() if value == name), None)
         # Only once: a second answer is a mistake of the client.
-        is_late = call_id is not None and self._cancelled.pop(call_id, None) is not None
+        is_late = call_id is not None and call_id in self._cancelled
+        self._cancelled = dropped(self._cancelled, call_id)
         self.late += is_late
         return is_late

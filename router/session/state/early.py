@@ -6,17 +6,18 @@ from typing import Final
 
 from router.audio.formats import MAX_SAMPLE_BYTES
 from router.session import inputs
-from router.session.state.queues import Queue
 
 _JOINED_BYTES: Final = 8192
 """The size up to which small pieces of audio are joined, because a bound on bytes does not bound their number."""
 
 
 class EarlyInputs:
-    """The kept inputs, in the order of their arrival. Messages and audio have bounds of their own."""
+    """The kept inputs, in the order of their arrival. Messages have one bound, and audio has another."""
+
+    __slots__ = ("_audio_bytes", "_bytes", "_max_bytes", "_max_messages", "_messages", "dropped_bytes", "inputs")
 
     def __init__(self, *, max_messages: int, max_bytes: int) -> None:
-        self.inputs: Queue[object] = Queue()
+        self.inputs: tuple[object, ...] = ()
         self.dropped_bytes = 0
         self._max_messages = max_messages
         self._max_bytes = max_bytes
@@ -26,21 +27,21 @@ class EarlyInputs:
         self._audio_bytes = 0
 
     def keep_message(self, message: object, size_bytes: int) -> bool:
-        """Keep a message. Return False where it exceeds a bound, and drop it."""
+        """Keep a message. If it exceeds a bound, drop it and return False."""
         if self._messages >= self._max_messages or self._bytes + size_bytes > self._max_bytes:
             return False
         self._messages += 1
         self._bytes += size_bytes
-        self.inputs.append(message)
+        self.inputs += (message,)
         return True
 
     def keep_audio(self, data: bytes, max_bytes: int) -> int:
         """Keep a piece of audio, and drop the oldest audio beyond `max_bytes`. Return the number of dropped bytes."""
         last = self.inputs[-1] if self.inputs else None
         if isinstance(last, inputs.MicrophoneAudio) and len(last.data) + len(data) <= _JOINED_BYTES:
-            self.inputs[-1] = inputs.MicrophoneAudio(last.data + data)
+            self.inputs = (*self.inputs[:-1], inputs.MicrophoneAudio(last.data + data))
         else:
-            self.inputs.append(inputs.MicrophoneAudio(data))
+            self.inputs += (inputs.MicrophoneAudio(data),)
         self._audio_bytes += len(data)
         excess = self._audio_bytes - max_bytes
         # Whole samples of any format, since half a dropped sample would turn the rest into noise.
@@ -54,10 +55,8 @@ class EarlyInputs:
             at, piece = next(
                 (at, kept) for at, kept in enumerate(self.inputs) if isinstance(kept, inputs.MicrophoneAudio)
             )
-            if len(piece.data) <= left:
-                del self.inputs[at]
-            else:
-                self.inputs[at] = inputs.MicrophoneAudio(piece.data[left:])
+            rest = (inputs.MicrophoneAudio(piece.data[left:]),) if len(piece.data) > left else ()
+            self.inputs = (*self.inputs[:at], *rest, *self.inputs[at + 1 :])
             left -= min(left, len(piece.data))
         self._audio_bytes -= size
         return size
@@ -69,6 +68,6 @@ class EarlyInputs:
 
     def take(self) -> list[object]:
         """Remove and return the kept inputs."""
-        kept, self.inputs = list(self.inputs), Queue()
+        kept, self.inputs = list(self.inputs), ()
         self._messages = self._bytes = self._audio_bytes = 0
         return kept

@@ -22,7 +22,7 @@ IMAGE_TOKENS: Final = 1000
 """The tokens of an image: some 800 for a photograph in full detail."""
 
 _MEDIA: Final = {"input_audio": "audio", "input_image": "image_url"}
-"""The fields with base64, by the type of the part. Base64 costs bytes, and no tokens for its characters."""
+"""The fields with base64, by the type of the part. The price in tokens of base64 is not that of its characters."""
 
 _SHORTENED: Final = "…"
 
@@ -34,7 +34,7 @@ class Weight(NamedTuple):
     size_bytes: int
 
     def exceeds(self, most: Weight) -> bool:
-        """Whether the item is over either bound."""
+        """Whether the item exceeds the tokens or the bytes of `most`."""
         return self.tokens > most.tokens or self.size_bytes > most.size_bytes
 
 
@@ -47,13 +47,13 @@ def weight_of(item: Item) -> Weight:
 
 
 def _media(item: Item) -> Iterator[tuple[int, int]]:
-    """Yield the price in tokens, and the length, of the base64 of each image and sound of a client's own item."""
+    """Yield the price in tokens and the length of the base64, for each image and sound of a client's own item."""
     for part in _parts(item):
         data = part.get(_MEDIA.get(str(part.get("type")), ""))
         if not isinstance(data, str):
             continue
         is_audio = part["type"] == "input_audio"
-        # The format is the session's own. Where it is G.711, this is a sixth of the price.
+        # The format is that of the session, which is not known here. For G.711 the true price is six times this one.
         duration_ms = LINEAR16_24K.duration_ms(len(data) * 3 // 4)
         yield int(duration_ms // AUDIO_MS_PER_TOKEN) if is_audio else IMAGE_TOKENS, len(data)
 
@@ -64,7 +64,7 @@ def _parts(item: Item) -> list[dict[str, Any]]:
 
 
 def cut_to(item: Item, most: Weight) -> Item:
-    """Return an item that is not over `most`: the beginning of its text, without its images and sounds.
+    """Return an item that does not exceed `most`: the beginning of its text, without its images and sounds.
 
     An entry that is not cut would drive all others out of the ledger.
     """

@@ -1,13 +1,13 @@
 """The ledger: the conversation so far, for the next upstream, because no upstream resumes a session (upstream 1.6).
 
-Entries are in the order of the conversation. Two bounds apply, estimated tokens and bytes. The oldest entries are
-dropped first, never a call without its output, and are counted. Beyond the bound on bytes, untranscribed speech is
-dropped before text. An entry over half of a bound is cut, so that no single one drives the others out.
+Entries are in the order of the conversation. They have two bounds: estimated tokens, and bytes. The oldest entries are
+dropped first, never a call without its output, and are counted. If the bytes exceed their bound, untranscribed speech
+is dropped before text. An entry over half of a bound is cut, so that no single one drives the others out.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import functools
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from router.audio.convert import converted
@@ -32,25 +32,25 @@ class Entry:
     def __init__(self, sequence: int, item_id: str) -> None:
         self.sequence = sequence
         self.item_id = item_id
-        """The id that an upstream gave its own item. Another upstream does not know it."""
+        """The id that the upstream gave to an item of its own. Another upstream does not know it."""
         self.item: Item | None = None
         """The item to create at the next upstream. Speech without a transcript has no item yet."""
         self.item_weight = _NOTHING
         self.audio = SILENCE
         """The user's speech, until its transcript arrives."""
         self.other_half: Entry | None = None
-        """For an output, its call, and for a call, its output. Some servers give several calls the same id."""
+        """The output of a call, or the call of an output. Some servers give several calls the same id."""
         self.event_id: str | None = None
         """The `event_id` of a client's own item. The error that refuses the item carries it."""
 
     @property
     def size_bytes(self) -> int:
-        """Its approximate size."""
+        """The approximate size of the entry."""
         return len(self.audio.data) + self.item_weight.size_bytes
 
     @property
     def tokens(self) -> int:
-        """Its approximate price at the model."""
+        """The approximate number of tokens that the model counts for the entry."""
         return int(self.audio.duration_ms // AUDIO_MS_PER_TOKEN) + self.item_weight.tokens
 
 
@@ -58,22 +58,44 @@ class Change(NamedTuple):
     """A change of an item that an upstream may have already: it becomes shorter, or is deleted."""
 
     item_id: str
-    """The id under which the ledger's item was created upstream."""
+    """The id under which the session created the item upstream."""
     sequence: int
     item: Item | None
-    """The item that replaces it, or None where it is deleted."""
+    """The item that replaces it, or None if it is deleted."""
+
+
+@functools.lru_cache(maxsize=16)
+def _bounds(max_tokens: int, max_bytes: int) -> tuple[Weight, Weight]:
+    """Return the bounds on all entries and on one, which all sessions share."""
+    return Weight(max_tokens, max_bytes), Weight(max_tokens // 2, max_bytes // 2)
 
 
 class Ledger:
     """The conversation, in order."""
 
+    __slots__ = (
+        "_bytes",
+        "_entries",
+        "_most",
+        "_most_of_one",
+        "_new_id",
+        "_open_calls",
+        "_sequence",
+        "_speech",
+        "_tokens",
+        "changes",
+        "cut",
+        "dropped",
+        "forgotten_bytes",
+        "packed",
+    )
+
     def __init__(self, *, new_id: Callable[[], str], max_tokens: int, max_bytes: int) -> None:
         self._new_id = new_id
-        self._most = Weight(max_tokens, max_bytes)
-        self._most_of_one = Weight(max_tokens // 2, max_bytes // 2)
-        self._entries: OrderedDict[int, Entry] = OrderedDict()
+        self._most, self._most_of_one = _bounds(max_tokens, max_bytes)
+        self._entries: dict[int, Entry] = {}
         """By sequence number, the oldest first."""
-        self._speech: OrderedDict[int, Entry] = OrderedDict()
+        self._speech: dict[int, Entry] = {}
         """The entries with speech whose transcript is awaited."""
         self._open_calls: dict[str, list[Entry]] = {}
         """Calls without an output, by call id, in order."""
@@ -81,9 +103,9 @@ class Ledger:
         self._tokens = 0
         self._bytes = 0
         self.changes = 0
-        """A number that grows with each change of an entry, so that a snapshot need not write the others again."""
+        """A number that grows with each change of an entry. With it a snapshot leaves unchanged entries as they are."""
         self.packed: tuple[int, bytes] | None = None
-        """The entries as a snapshot wrote them last, with the number of changes before."""
+        """The entries as the last snapshot wrote them, preceded by the value of `changes` at that time."""
         self.dropped = 0
         """The number of entries that were dropped."""
         self.cut = 0
@@ -102,7 +124,7 @@ class Ledger:
         self._trim()
 
     def extend(self, items: Iterable[Item]) -> None:
-        """Add several items, as the client's context, and trim once."""
+        """Add several items, such as the client's context, and apply the bounds once."""
         for item in items:
             self._add(item, None)
         self._trim()
@@ -112,7 +134,8 @@ class Ledger:
         if _field(item, "type") == "function_call_output" or isinstance(item, openai.FunctionCallOutputItem):
             call = self._take_open_call(_field(item, "call_id"))
             if call is None:
-                # An upstream refuses an output whose call it does not know (upstream 12.4); it was dropped here.
+                # The call was dropped here, and an upstream refuses an output whose call it does not know (upstream
+                # 12.4).
                 self.dropped += 1
                 return
         item_id = _field(item, "id")
@@ -139,7 +162,7 @@ class Ledger:
         self._trim()
 
     def forget_upstream_ids(self, retired: Callable[[str | None], str | None]) -> None:
-        """Replace the ids that the previous upstream gave.
+        """Replace the ids that the previous upstream gave by the result of `retired`.
 
         An item that the session or the client created keeps its id.
         """
@@ -160,13 +183,13 @@ class Ledger:
                 self._remove(half)
 
     def correct(self, item_id: str | None, content: str) -> Change | None:
-        """Shorten the assistant's item to the words that the caller heard, or delete it where they are empty.
+        """Shorten the assistant's item to the words that the caller heard, or delete it if there are none.
 
-        Return the change, or None where the item has these words already, or was dropped.
+        Return the change, or None if the item has these words already, or was dropped.
         """
         entries = reversed(self._entries.values())
         entry = next((it for it in entries if it.item_id == item_id and it.item is not None), None)
-        # A call may have the id of a message where an upstream begins its ids anew. It has no words to shorten.
+        # If an upstream begins its ids anew, a call may have the id of a message. A call has no words to shorten.
         if entry is None or _is_call(entry.item) or entry.other_half is not None or _has_text(entry.item, content):
             return None
         replaced_id = str(_field(entry.item, "id"))
@@ -179,7 +202,7 @@ class Ledger:
         return Change(replaced_id, entry.sequence, entry.item)
 
     def delete(self, item_id: object) -> list[Change]:
-        """Delete an item; a function call and its output go together. Return the changes of the ledger."""
+        """Delete an item. A function call and its output are deleted together. Return the changes of the ledger."""
         entry = next((it for it in reversed(self._entries.values()) if it.item_id == item_id), None)
         deleted = self._drop(entry) if entry is not None else []
         return [Change(str(_field(it.item, "id")), it.sequence, None) for it in deleted if it.item is not None]
@@ -202,7 +225,7 @@ class Ledger:
     def add_speech(self, item_id: str, audio: Recording) -> None:
         """Add the user's committed speech.
 
-        The entry has its place from now on, although its transcript may arrive after the answer.
+        The entry has its place in the conversation from now on, although its transcript may arrive after the answer.
         """
         entry = self._append(item_id)
         audio = self._limit(audio)
@@ -216,8 +239,8 @@ class Ledger:
         """Replace the user's speech by its transcript.
 
         An empty transcript deletes the entry, because the speech was a noise. A transcript that names no item belongs
-        to the oldest untranscribed speech. If the ledger has no such speech, the transcript becomes the newest entry:
-        audio that the client appended itself is not kept.
+        to the oldest untranscribed speech. If the ledger has no such speech, the transcript becomes the newest entry.
+        The client appended the audio itself then, and the session keeps no such audio.
         """
         entry = self._speech_of(item_id) or self._append(item_id or "")
         self._weigh(entry, -1)
@@ -241,7 +264,7 @@ class Ledger:
     def items_after(
         self, sequence: int = 0, audio_format: Format = LINEAR16_24K, *, again: Container[object] = ()
     ) -> Iterator[Item]:
-        """Yield the items behind `sequence`, and those with an id of `again`, in order.
+        """Yield the items after the number `sequence`, and those whose id is in `again`, in order.
 
         Untranscribed speech is converted to `audio_format`.
         """
@@ -252,7 +275,7 @@ class Ledger:
                     yield item
 
     def texts_after(self, sequence: int = 0) -> Iterator[tuple[int, Item]]:
-        """Yield the items behind `sequence` in order, each with its sequence number, up to untranscribed speech."""
+        """Yield the items after the number `sequence`, in order, each with its number, up to untranscribed speech."""
         for entry in self._entries.values():
             if entry.sequence > sequence and entry.item is None:
                 return
@@ -292,7 +315,7 @@ class Ledger:
     def refill(
         self, entries: Iterable[tuple[Entry, int | None]], open_calls: dict[str, list[int]], sequence: int
     ) -> None:
-        """Take the entries of another ledger, each with the number of its other half. This ledger is empty so far."""
+        """Fill this empty ledger with the entries of another one, each with the sequence number of its other half."""
         halves = dict(entries)
         for entry in halves:
             self._entries[entry.sequence] = entry
@@ -300,7 +323,7 @@ class Ledger:
                 self._speech[entry.sequence] = entry
             self._weigh(entry, 1)
         for entry, other in halves.items():
-            # A half that is gone has no effect any more.
+            # A half that was dropped has no effect any more.
             entry.other_half = self._entries.get(other) if other is not None else None
         self._open_calls = {call_id: [self._entries[it] for it in calls] for call_id, calls in open_calls.items()}
         self._sequence = sequence
@@ -330,7 +353,7 @@ class Ledger:
         self._bytes += sign * entry.size_bytes
 
     def _limit(self, audio: Recording) -> Recording:
-        # Half of the bound for one speech: a long one must not push the whole conversation out.
+        # One speech may take half of the bound. A longer one must not push the whole conversation out.
         max_bytes = self._most_of_one.size_bytes
         excess = len(audio.data) - max_bytes + max_bytes % audio.format.sample_bytes
         if excess <= 0:
@@ -339,19 +362,19 @@ class Ledger:
         return Recording(audio.data[excess:], audio.format)
 
     def _trim(self) -> None:
-        """Drop the oldest entries until both bounds hold; never the newest entry."""
+        """Drop the oldest entries until both bounds hold, but never the newest entry."""
         if self._tokens <= self._most.tokens and self._bytes <= self._most.size_bytes:
             return
         newest = next(reversed(self._entries.values()))
         while self._tokens > self._most.tokens and self._drop_oldest(self._entries, newest):
             pass
-        # A minute of speech is larger than the text of a long call, so one such drop saves many texts.
+        # A minute of speech is larger than the text of a long call, so dropping one speech saves many texts.
         while self._bytes > self._most.size_bytes and (
             self._drop_oldest(self._speech, newest) or self._drop_oldest(self._entries, newest)
         ):
             pass
 
-    def _drop_oldest(self, entries: OrderedDict[int, Entry], newest: Entry) -> bool:
+    def _drop_oldest(self, entries: dict[int, Entry], newest: Entry) -> bool:
         """Drop the oldest of `entries` that is not the newest entry of the ledger. Return whether there was one."""
         oldest = next((it for it in entries.values() if newest not in (it, it.other_half)), None)
         if oldest is not None:
@@ -389,7 +412,7 @@ def _is_call(item: Item | None) -> bool:
 
 def _has_id(item: Item | None, ids: Container[object]) -> bool:
     item_id = _field(item, "id")
-    # A client's own item may have anything there.
+    # The `id` of a client's own item may be of any type.
     return isinstance(item_id, str) and item_id in ids
 
 

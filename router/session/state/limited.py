@@ -74,7 +74,7 @@ COST_TODAY: Final = Limit(
 )
 
 SPENT: Final = frozenset(limit.code for limit in (TOKENS, COST, TURNS, TOKENS_TODAY, COST_TODAY))
-"""The codes of the limits that a further turn would exceed further. Behind the turn that reaches one no turn begins."""
+"""The codes of the limits that each turn uses up further. No turn begins after the turn that reaches one of them."""
 
 BY_CODE: Final = {limit.code: limit for limit in (CALL, SILENCE, TOKENS, COST, TURNS, TOKENS_TODAY, COST_TODAY)}
 
@@ -88,13 +88,13 @@ The React component closes by itself after that silence, and the session must no
 """
 
 QUESTION_S: Final = 15.0
-"""The longest time by which the agent's question into a silence delays the end of the call."""
+"""The longest time by which the call's end is delayed for the question that the agent asks a silent user."""
 
 _POLL_S: Final = 1.0
 
 
 class Act(enum.Enum):
-    """The effect of a step."""
+    """The action that a step demands."""
 
     WAIT = "wait"
     WARN = "warn"
@@ -107,7 +107,7 @@ class Step(NamedTuple):
     act: Act
     limit: Limit
     again_s: float = 0.0
-    """The seconds to the next look at the limit. They have no meaning with `END`."""
+    """The seconds to the next check of the limit. They have no meaning with `END`."""
 
 
 class Spending:
@@ -126,7 +126,7 @@ class Spending:
         self.today: tuple[int, float] = (0, 0.0)
         """The tokens and dollars of all sessions of the client today, as this session last saw them."""
         self.is_changed = False
-        """Whether usage was added since the last comparison with the limits. The machine asks after every message."""
+        """Whether usage was added since the last comparison with the limits."""
 
     def add(self, usage: Usage) -> None:
         """Add the usage of a response or a transcript."""
@@ -189,18 +189,20 @@ class Limited:
         self.active_s = 0.0
         """The time of the last speech or message; see `transitions.ACTIVITY`."""
         self.has_asked = False
-        """Whether the agent has spoken into the silence by itself. Its speech does not end the silence then."""
+        """Whether the agent has asked the silent user a question by itself. That speech does not end the silence."""
         self.spending = Spending(options)
         self.warned_of: frozenset[str] = EMPTY
         """The codes of the limits that the client was warned of."""
         self.reached: str | None = None
         """The code of the limit that ends the session."""
         self.is_over = False
-        """Whether the turn that reached a limit of `SPENT` is over, by its end or by the user. A further turn ends
-        the session at once."""
+        """Whether the turn that reached a limit of `SPENT` has ended, or was interrupted by the user.
+
+        A further turn ends the session at once.
+        """
 
     def note_user(self, now_s: float) -> None:
-        """Record speech of the user, or a message that asks for something."""
+        """Record speech of the user, or a message that requests something."""
         self.active_s, self._has_user, self.has_asked = now_s, True, False
 
     def note_turn(self, now_s: float) -> None:
@@ -214,28 +216,28 @@ class Limited:
             self.active_s = now_s
 
     def note_question(self, _now_s: float) -> None:
-        """Record that the agent speaks into the silence by itself, to bring the user back."""
+        """Record that the agent asks the silent user a question by itself."""
         self.has_asked = True
 
     def note_rest(self) -> None:
-        """Record that no turn is in progress behind the limit that ends the session."""
+        """Record that no turn is in progress. After a limit of `SPENT` was reached, no further turn may begin."""
         self.is_over = self.reached in SPENT
 
     def choose_idle(self, idle_s: float) -> Step:
-        """Take the longest silence that the client asks for. It counts from the user's first activity on."""
+        """Take the longest silence that the client requests. It counts from the user's first activity on."""
         self._idle_s = max(MIN_IDLE_S, idle_s) + IDLE_GRACE_S
         longest_s = self._limits.max_silence_s or math.inf
         return Step(Act.WAIT, SILENCE, min(self._idle_s, longest_s * WARNED_AT))
 
     def begin(self, now_s: float) -> Iterator[Step]:
-        """Record the start of a call. Return the first step of each limit that time reaches."""
+        """Record the start of a call. Return the first step of each limit on time."""
         self.began_s = self.active_s = now_s
         for limit, length_s in ((CALL, self._limits.max_call_s), (SILENCE, self._limits.max_silence_s)):
             if length_s:
                 yield Step(Act.WAIT, limit, length_s * WARNED_AT)
 
     def resume(self, now_s: float) -> Iterator[Step]:
-        """Return the next step of each limit that time reaches, for a call that another machine continues."""
+        """Return the next step of each limit on time, for a call that another machine began."""
         if self._limits.max_call_s:
             share = 1.0 if CALL.code in self.warned_of else WARNED_AT
             yield Step(Act.WAIT, CALL, max(0.0, self._limits.max_call_s * share - (now_s - self.began_s)))
@@ -244,12 +246,12 @@ class Limited:
             yield Step(Act.WAIT, SILENCE, max(0.0, longest_s * WARNED_AT - (now_s - self.active_s)))
 
     def of_call(self, now_s: float) -> Step:
-        """Return the next step of the call's length. The caller asks at a time that an earlier step named."""
+        """Return the next step for the call's length. This is called at the time that the previous step named."""
         left_s = max(0.0, self._limits.max_call_s - (now_s - self.began_s))
         return Step(Act.END if CALL.code in self.warned_of else Act.WARN, CALL, left_s)
 
     def of_silence(self, now_s: float, *, is_busy: bool, heard_at_s: float) -> Step:
-        """Return the next step of the silence. Any speech and any message in between begins a new silence.
+        """Return the next step for the silence. Any speech and any message begins a new silence.
 
         `is_busy` tells that a turn is in progress, or that the caller still hears audio. `heard_at_s` is the time at
         which the caller has heard all audio.
@@ -267,7 +269,7 @@ class Limited:
         if is_busy and self.has_asked and quiet_s < longest_s + QUESTION_S:
             self._heard_s = now_s + audible_s
             return Step(Act.WAIT, SILENCE, max(audible_s, _POLL_S))
-        # A client that chose the time itself knows of it.
+        # A client that chose the time itself needs no warning.
         warned_s = longest_s * WARNED_AT if operator_s <= idle_s else longest_s
         if quiet_s < warned_s:
             self.warned_of = self.warned_of - {SILENCE.code} or EMPTY
@@ -280,9 +282,9 @@ class Limited:
         return Step(Act.END, SILENCE)
 
     def of_spending(self) -> Iterator[Step]:
-        """Return the steps that tokens, money and turns call for.
+        """Return the steps that follow from the used tokens, money and turns.
 
-        A client that was warned already causes no warning.
+        A limit that the client was warned of causes no second warning.
         """
         if not self.spending.is_changed or self.reached is not None:
             return

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actors import messages
 from router.openai import events as openai
 from router.session.reports import Usage, usage_of
-from router.session.state.queues import Newest
+from router.session.state.queues import Newest, newest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from router.session.options import SessionOptions
 
 EVENTS: Final = frozenset(
@@ -23,33 +25,46 @@ EVENTS: Final = frozenset(
 """The inputs that a meter reads."""
 
 MAX_COUNTED: Final = 1000
-"""Responses and transcripts that are remembered by id. A repeated event comes soon after the first."""
+"""The most responses and transcripts that are remembered by id. A repeated event comes soon after the first."""
 
 MAX_GENERATIONS: Final = 16
-"""Upstreams whose models are remembered. Older ones send nothing any more."""
+"""The most upstreams whose models are remembered. Older ones send nothing any more."""
+
+
+class Models(NamedTuple):
+    """The models of one upstream."""
+
+    generation: int
+    response: str
+    transcription: str
 
 
 class UsageMeter:
-    """A reader of the usage in upstream events, of every generation: abandoned upstreams charge for tokens, too."""
+    """A reader of the usage in the events of every generation: abandoned upstreams charge for tokens, too."""
 
-    __slots__ = ("_counted", "_models", "_options", "_transcription_models")
+    __slots__ = ("_counted", "_models", "_options")
 
     def __init__(self, options: SessionOptions) -> None:
         self._options = options
         self._counted: Newest[tuple[int, str, str | None]] = Newest(maxlen=MAX_COUNTED)
-        self._models: dict[int, str] = {}
-        """The model that each generation was asked for."""
-        self._transcription_models: dict[int, str] = {}
+        self._models: tuple[Models, ...] = ()
+        """The models that were requested from each generation, the oldest first."""
 
     @property
-    def memory(self) -> tuple[Newest[tuple[int, str, str | None]], dict[int, str], dict[int, str]]:
-        """The counted usage, and the models of each generation: the whole of what it remembers."""
-        return self._counted, self._models, self._transcription_models
+    def memory(self) -> tuple[Newest[tuple[int, str, str | None]], tuple[Models, ...]]:
+        """The counted usage, and the models of each generation: the whole memory of the meter."""
+        return self._counted, self._models
+
+    @memory.setter
+    def memory(self, memory: tuple[Iterable[tuple[int, str, str | None]], Iterable[Models]]) -> None:
+        counted, models = memory
+        self._counted.update(dict.fromkeys(counted))
+        self._models = tuple(models)
 
     def read(self, event: Any, generation: int, model: str) -> Usage | None:
         """Return the usage of an event, or None.
 
-        `model` is the session's model, for an upstream whose own model is not known.
+        `model` is the session's model. It counts if the upstream's own model is not known.
         """
         if isinstance(event, messages.UpstreamOpened):
             self._open(event, model)
@@ -68,13 +83,9 @@ class UsageMeter:
 
     def _open(self, opened: messages.UpstreamOpened, model: str) -> None:
         options, position = self._options, opened.position
-        self._models[opened.generation] = _at(options.upstream_models, position) or model
-        self._transcription_models[opened.generation] = (
-            _at(options.transcription_models, position) or options.transcription_model
-        )
-        for names in (self._models, self._transcription_models):
-            if len(names) > MAX_GENERATIONS:
-                del names[next(iter(names))]
+        model = _at(options.upstream_models, position) or model
+        transcription = _at(options.transcription_models, position) or options.transcription_model
+        self._models = newest(self._models, Models(opened.generation, model, transcription), MAX_GENERATIONS)
 
     def _update(self, event: openai.SessionUpdated, generation: int) -> None:
         # A client's own session.update may choose another model than the configuration.
@@ -82,12 +93,15 @@ class UsageMeter:
         for key in ("input", "transcription", "model"):
             found = found.get(key) if isinstance(found, dict) else None
         if isinstance(found, str) and found:
-            self._transcription_models[generation] = found
+            self._models = tuple(
+                it._replace(transcription=found) if it.generation == generation else it for it in self._models
+            )
 
     def _model(self, event: Any, generation: int, model: str) -> str:
+        known = next((it for it in reversed(self._models) if it.generation == generation), None)
         if isinstance(event, openai.ResponseDone):
-            return self._models.get(generation, model)
-        return self._transcription_models.get(generation, self._options.transcription_model)
+            return known.response if known is not None else model
+        return known.transcription if known is not None else self._options.transcription_model
 
 
 def _at(names: tuple[str | None, ...], position: int) -> str | None:

@@ -1,8 +1,8 @@
 """The origin of a response: the session's request, the upstream's own, or one outside the conversation.
 
 An upstream begins responses by itself, and one outside the conversation may run beside the active one (upstream 5.3).
-Each response.create of the session carries metadata, which response.created brings back. Where an upstream was seen not
-to echo it, the order decides.
+Each response.create of the session carries metadata, which response.created brings back. If an upstream does not return
+the metadata, the order of the events decides.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ KEY: Final = "switchboard"
 """The metadata key of the session's requests."""
 
 STATEMENT: Final = "statement"
-"""The value of `KEY` for a verbatim text. The id of the request then has the key `REQUEST`."""
+"""The value of the key `KEY` for a verbatim text. Then the key `REQUEST` has the id of the request."""
 
 REQUEST: Final = "request"
 
@@ -53,8 +53,8 @@ def origin_of(
 ) -> Origin:
     """Return the origin of a response.
 
-    `is_echoing` says whether the upstream brings metadata back, or is None where that is unknown. `is_owed` tells that
-    the upstream may owe an answer to the user's speech.
+    `is_echoing` says whether the upstream brings metadata back, or is None if that is unknown. `is_owed` tells that the
+    upstream may owe an answer to the user's speech.
     """
     if is_marked(response):
         return _marked(response.metadata or {}, in_flight)
@@ -70,13 +70,13 @@ def origin_of(
 
 def _by_order(response: openai.Response, request: ResponseRequest, *, is_owed: bool) -> Origin:
     if request.verbatim is not None:
-        # Some servers return no metadata. A given text alone is outside of the conversation. Without a question of the
-        # user's, the response can only be the requested one.
+        # Some servers return no metadata. Only a verbatim text is outside the conversation. If the upstream owes the
+        # user no answer, the response can only be the requested one.
         is_answer = is_owed and response.conversation_id is not None
         return Origin.UPSTREAM if is_answer else Origin.REQUESTED
     if response.conversation_id is None:
         return Origin.OUTSIDE
-    # An upstream takes events in order: the question that it has not acknowledged is behind the user's speech.
+    # An upstream takes events in order: it has the user's speech before the item that it has not acknowledged.
     return Origin.UPSTREAM if is_owed and request.is_presumed else Origin.REQUESTED
 
 
@@ -96,7 +96,8 @@ def _beside_client_s(response: openai.Response, in_flight: SentRequest, *, is_ec
         return requested
     if response.conversation_id is None:
         return requested if request.is_outside and not request.metadata else Origin.OUTSIDE
-    # Its own metadata would have come back, or shows that the response is another one.
+    # An upstream that returns metadata would have returned that of the request. Other metadata belongs to another
+    # response.
     if request.metadata and (is_echoing or response.metadata):
         return Origin.UPSTREAM
     return Origin.REQUESTED

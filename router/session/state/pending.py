@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from router.session.state.queues import Queue
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -21,14 +19,14 @@ class VerbatimText(msgspec.Struct, frozen=True, kw_only=True):
     """A text that the agent speaks word for word."""
 
     item_id: str
-    """The router's id of its audio, and of the item that it becomes in the conversation."""
+    """The id that the router gives to the text's audio, and to its item in the conversation."""
     text: str
     rest: str
-    """The part that is still to be spoken. It is shorter than the text where an upstream was lost meanwhile."""
+    """The part that is still to be spoken. It is shorter than the text if an upstream was lost meanwhile."""
     is_sent: bool = False
     """The client has the text."""
     is_urgent: bool = False
-    """The agent speaks it although the user is speaking."""
+    """The agent speaks the text even while the user is speaking."""
 
 
 def new_verbatim_text(item_id: str, text: str, *, is_urgent: bool = False) -> VerbatimText:
@@ -48,11 +46,11 @@ class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
     verbatim: VerbatimText | None = None
     """The text that the response speaks, and nothing else."""
     resume_after: str | None = None
-    """The last delivered words of an answer that was cut off. The response continues behind them."""
+    """The last delivered words of an answer that was cut off. The response continues after them."""
     resent: str = ""
-    """The text that the client has already, and that comes behind those words."""
+    """The text of the continued answer after `resume_after`, which the client has already."""
     before: str = ""
-    """All delivered words of the answer that is continued, however often it was cut off."""
+    """All delivered words of the continued answer, however often it was cut off."""
     is_outside: bool = False
     """The client's event asks for a response outside the conversation."""
     metadata: dict[str, Any] | None = None
@@ -64,13 +62,13 @@ class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
     item_bytes: int = 0
     """The size of the item that the response answers."""
     presumed_item: str | None = None
-    """The item that the upstream did not acknowledge in time. Another answer may not cover it."""
+    """The item that the upstream did not acknowledge in time. An answer to something else may not cover it."""
     is_paused: bool = False
     """The response failed before. Until the pause is over, the gate is closed."""
 
     @property
     def size_bytes(self) -> int:
-        """Its approximate size."""
+        """The approximate size of the request."""
         text = len(self.verbatim.text) if self.verbatim is not None else 0
         return len(self.client_event or "") + text + self.item_bytes
 
@@ -81,12 +79,12 @@ class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_presumed(self) -> bool:
-        """Whether the upstream may not have the question. It may still be on its way, or lost."""
+        """Whether the upstream may lack the item with the question, which is on its way or lost."""
         return self.presumed_item is not None
 
     @property
     def is_urgent(self) -> bool:
-        """Whether the request is created before all ordinary ones, because it speaks an urgent verbatim text."""
+        """Whether the request is created before all others, because it speaks an urgent verbatim text."""
         return self.verbatim is not None and self.verbatim.is_urgent
 
     @property
@@ -115,9 +113,9 @@ class SentRequest:
         self.event_id = event_id
         """The `event_id` of the response.create. An error that the request causes carries it (upstream 8.1)."""
         self.is_proven = False
-        """Whether its response has brought the metadata of this request back."""
+        """Whether the response has brought the metadata of this request back."""
         self.is_interrupted = False
-        """The user interrupted it before its response began."""
+        """The user interrupted the request before its response began."""
 
 
 class PendingResponses:
@@ -126,8 +124,8 @@ class PendingResponses:
     __slots__ = ("_requests", "_rules", "in_flight")
 
     def __init__(self) -> None:
-        self._requests: Queue[ResponseRequest] = Queue()
-        self._rules: Queue[str] = Queue()
+        self._requests: tuple[ResponseRequest, ...] = ()
+        self._rules: tuple[str, ...] = ()
         """The names of the rules that removed a request, for the log."""
         self.in_flight: SentRequest | None = None
         """The request that was sent, and whose response has not begun. There is at most one."""
@@ -145,7 +143,7 @@ class PendingResponses:
 
     @property
     def next(self) -> ResponseRequest | None:
-        """The request that is created next, or None where its gate is closed or there is none."""
+        """The request that is created next. It is None if the list is empty, or the first request's gate is closed."""
         first = self._requests[0] if self._requests else None
         return first if first is not None and first.is_open else None
 
@@ -179,24 +177,27 @@ class PendingResponses:
     # Additions.
 
     def add(self, request: ResponseRequest) -> None:
-        """Add a request behind the others. An urgent request comes behind the other urgent ones."""
+        """Add a request after the others. An urgent request follows the other urgent ones."""
         if request.is_urgent:
             self.put_first(request)
         else:
-            self._requests.append(request)
+            self._requests += (request,)
             self._merge()
 
     def put_first(self, request: ResponseRequest) -> None:
-        """Add a request before all others but the urgent ones.
+        """Add a request before all others except the urgent ones.
 
         The request was first before, and its response did not begin.
         """
-        self._requests.insert(sum(other.is_urgent for other in self._requests), request)
+        at = sum(other.is_urgent for other in self._requests)
+        self._requests = (*self._requests[:at], request, *self._requests[at:])
         self._merge()
 
     def take_next(self) -> ResponseRequest:
         """Remove and return the request that is created next."""
-        return self._requests.popleft()
+        first, *others = self._requests
+        self._requests = tuple(others)
+        return first
 
     # Gates.
 
@@ -215,23 +216,23 @@ class PendingResponses:
         """
         for at, request in enumerate(self._requests):
             if request.verbatim is None:
-                self._requests[at] = _replace(request, item_id=item_id)
+                self._put(at, _replace(request, item_id=item_id))
                 return True
         return False
 
     def end_pauses(self) -> None:
-        """Open the gates of the requests whose response failed."""
+        """Open the gates of the requests whose response failed before."""
         self._change(lambda it: it.is_paused, lambda it: _replace(it, is_paused=False))
 
     def open_items(self) -> None:
-        """Open the gates of the requests that wait for items: the upstream acknowledges no item in time."""
+        """Open the gates of the requests that wait for items, because the upstream acknowledges none in time."""
         self._change(
             lambda it: it.item_id is not None,
             lambda it: _replace(it, item_id=None, item_bytes=0, presumed_item=it.item_id),
         )
 
     def open_all(self) -> None:
-        """Open every gate: another upstream gets the items with the ledger."""
+        """Open every gate, because another upstream gets the items with the ledger."""
         self._change(
             lambda it: it.item_id is not None or it.is_presumed,
             lambda it: _replace(it, item_id=None, item_bytes=0, presumed_item=None),
@@ -243,9 +244,12 @@ class PendingResponses:
     ) -> bool:
         meant = [at for at, request in enumerate(self._requests) if is_meant(request)]
         for at in meant:
-            self._requests[at] = change(self._requests[at])
+            self._put(at, change(self._requests[at]))
         self._merge()
         return bool(meant)
+
+    def _put(self, at: int, request: ResponseRequest) -> None:
+        self._requests = (*self._requests[:at], request, *self._requests[at + 1 :])
 
     # The rules by which a request leaves the list without its response.
 
@@ -256,13 +260,14 @@ class PendingResponses:
             return
         first, *others = general
         merged = [self._requests[at] for at in general]
-        self._requests[first] = _replace(
+        one = _replace(
             merged[0],
             continues_turn=any(it.continues_turn for it in merged),
             answers_speech=any(it.answers_speech for it in merged),
-            # The upstream takes the items in their order: the newest says that it has all.
+            # The upstream takes items in order, so the acknowledgement of the newest item covers all.
             presumed_item=next((it.presumed_item for it in reversed(merged) if it.is_presumed), None),
         )
+        self._put(first, one)
         self._drop("MERGED", lambda at, _request: at in others)
 
     def answer_with_speech(self) -> None:
@@ -287,9 +292,9 @@ class PendingResponses:
         return self._drop("NOT_CONTINUED", lambda _at, request: request.is_continuation)
 
     def begin_again(self, request: ResponseRequest) -> None:
-        """Apply BEGUN_AGAIN: an answer that starts again covers the questions behind it, too.
+        """Apply BEGUN_AGAIN: an answer that starts again covers the questions after it, too.
 
-        A general answer in flight covers all of them: MERGED.
+        If a general answer is in flight, that answer covers all of them: MERGED.
         """
         sent = self.in_flight
         if request.is_general and sent is not None and sent.request.is_general and not sent.is_interrupted:
@@ -303,7 +308,7 @@ class PendingResponses:
         self.put_first(request)
 
     def refuse(self, item_id: str) -> bool:
-        """Apply REFUSED: without its item a request has no question to answer.
+        """Apply REFUSED: a request whose item was refused has no question to answer.
 
         Return whether a request waited for the item.
         """
@@ -312,7 +317,7 @@ class PendingResponses:
     def give_up(self, rule: str) -> None:
         """End the request in flight by a rule: OVERTAKEN_BY_SPEECH, INTERRUPTED, REFUSED, or another method's rule.
 
-        If its response begins all the same, the session cancels the response.
+        If the response begins all the same, the session cancels it.
         """
         if self.in_flight is not None:
             self.in_flight = None
@@ -332,7 +337,7 @@ class PendingResponses:
     def _drop(self, rule: str, is_dropped: Callable[[int, ResponseRequest], bool]) -> bool:
         kept = [request for at, request in enumerate(self._requests) if not is_dropped(at, request)]
         dropped = len(self._requests) - len(kept)
-        self._requests = Queue(kept)
+        self._requests = tuple(kept)
         if dropped:
             self.note(rule)
         return dropped > 0
@@ -341,11 +346,11 @@ class PendingResponses:
 
     def note(self, rule: str) -> None:
         """Note a rule that ended a request without its response."""
-        self._rules.append(rule)
+        self._rules += (rule,)
 
-    def take_rules(self) -> list[str]:
+    def take_rules(self) -> tuple[str, ...]:
         """Remove and return the noted rules."""
-        rules, self._rules = list(self._rules), Queue()
+        rules, self._rules = self._rules, ()
         return rules
 
 

@@ -1,4 +1,4 @@
-"""The plan of a session: what the client configured, in whichever of the two ways it did.
+"""The plan of a session: the client's configuration, in whichever of two ways the client gave it.
 
 A client opens a session with Settings, or on `/openai` with OpenAI's own `session.update`. Both become a plan, and each
 acknowledged update makes the next one. The handlers read the plan alone, so every session has the same deadlines,
@@ -27,23 +27,26 @@ class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The configuration of a session as of now: its source, with every update that the upstream acknowledged."""
 
     source: deepgram.Settings | inputs.PassthroughSessionUpdate | None = None
-    """The client's first configuration. Before it there is none."""
+    """The client's first configuration, or None before the client has sent it."""
     agent: blocks.Agent = blocks.Agent()
     """The agent of the source, with the updates that the client sent in Deepgram's protocol."""
     detection: Detection = Detection()
     transcribes: bool = True
     """The user's speech is transcribed. The agent's text waits for the user's words."""
     client_formats: Formats | None = None
-    """The formats that the client chose at the upstream itself.
+    """The formats that the client chose with its own `session.update`.
 
     If None, the session chooses the formats, and converts.
     """
     changes: dict[str, Any] = {}
-    """Every change since the client sent a session.update of its own, merged. The next upstream gets it, too."""
+    """The recorded changes of the session, merged. The next upstream gets them, too.
+
+    Changes are recorded once the client has sent a session.update of its own.
+    """
 
     @property
     def history(self) -> bool | None:
-        """Whether the client wants History messages, or None where it left that open."""
+        """Whether the client wants History messages, or None if the client did not say."""
         return self.source.flags.history if isinstance(self.source, deepgram.Settings) else None
 
     @property
@@ -57,14 +60,14 @@ class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
         return not isinstance(self.source, inputs.PassthroughSessionUpdate)
 
     def updated(self, agent: blocks.Agent, changes: Any) -> SessionPlan:
-        """Return the plan after an update of Deepgram's.
+        """Return the plan after one of Deepgram's update messages.
 
-        `agent` is the updated agent, and `changes` are those of the session.
+        `agent` is the updated agent, and `changes` is the `session` that the upstream got.
         """
         before = self.detection
         detection = listening.detection_after(changes, before)
         if detection is not before and not detection.is_on:
-            # `turn_detection` null is the session's own way to say that it commits.
+            # With `turn_detection` null in this update, the session commits the user's turns.
             detection = listening.detection_of("manual")
         return self._after(changes, agent, detection, is_recorded=bool(self.changes) or not self.chooses_detection)
 
@@ -73,7 +76,7 @@ class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
         return self._after(changes, self.agent, listening.detection_after(changes, self.detection), is_recorded=True)
 
     def _after(self, changes: Any, agent: blocks.Agent, detection: Detection, *, is_recorded: bool) -> SessionPlan:
-        # Without changes of the client's own the next upstream gets everything from the agent alone.
+        # If nothing is recorded, the next upstream gets everything from the agent alone.
         records = is_recorded and isinstance(changes, dict)
         return msgspec.structs.replace(
             self,

@@ -1,10 +1,10 @@
 """The agent's audio on its way to the caller: an estimate of what the caller has heard, and the audio ahead of it.
 
 Neither vendor's protocol reports playback (upstream 5.9), so it is estimated: a client plays audio at once and without
-a gap. A telephone reports it, and corrects the estimate. An upstream generates audio faster than a client plays it
-(upstream 5.8), and neither protocol can slow it down. Audio more than `max_ahead_s` ahead of the caller waits here, in
-order with the messages that follow it. Its size has a bound, which is small until the client is seen to read: a client
-that does not read never plays any of it.
+a gap. A telephone reports its playback, and so corrects the estimate. An upstream generates audio faster than a client
+plays it (upstream 5.8), and neither protocol can slow the upstream down. Audio more than `max_ahead_s` ahead of the
+caller waits here, in order with the messages that follow it. The size of this audio has a bound. The bound is small
+until the client is seen to read, because a client that does not read never plays any of it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from router.deepgram.messages import ServerMessage
 
 MAX_ITEMS: Final = 16
-"""The most items that are remembered: the caller heard older ones long ago, or they were very short."""
+"""The most items that are remembered. The caller heard older ones long ago, or they were very short."""
 
 
 class Piece(NamedTuple):
@@ -43,7 +43,7 @@ class PlayedItem:
         self.text: str | None = None
         """The words of the item, once all of them are known."""
         self.is_upstream = True
-        """The upstream in use generated it, and knows it by this id."""
+        """The upstream in use generated the item, and knows it by this id."""
         self.is_truncated = False
         """The item was truncated upstream. A second truncation is an error (upstream 7.3)."""
 
@@ -58,6 +58,19 @@ class Unheard(NamedTuple):
 class Playback:
     """The estimated playback of one client. Times are of the dispatcher's clock."""
 
+    __slots__ = (
+        "_ends_s",
+        "_items",
+        "_max_ahead_s",
+        "_max_queued_bytes",
+        "_max_unread_bytes",
+        "_waiting",
+        "_waiting_bytes",
+        "dropped_bytes",
+        "is_trusted",
+        "sent_s",
+    )
+
     def __init__(self, max_ahead_s: float, max_queued_bytes: int, max_unread_bytes: int) -> None:
         self._max_ahead_s = max_ahead_s
         self._max_queued_bytes = max_queued_bytes
@@ -70,9 +83,9 @@ class Playback:
         self.is_trusted = False
         """The client was seen to read since audio began to wait."""
         self.sent_s = 0.0
-        """The audio that was sent since the last report of it."""
+        """The duration of the audio that was sent since the last report of this number."""
         self.dropped_bytes = 0
-        """The size of audio that still waited when the user interrupted it."""
+        """The size of the audio that was dropped while it waited, because the user interrupted."""
 
     # Questions.
 
@@ -87,12 +100,12 @@ class Playback:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether audio waits. A message that is sent now belongs behind it."""
+        """Whether audio waits. A message that is sent now has to wait behind it."""
         return bool(self._waiting)
 
     @property
     def has_begun_to_wait(self) -> bool:
-        """Whether a single piece waits, or a single message."""
+        """Whether exactly one piece or message waits."""
         return len(self._waiting) == 1
 
     def is_audible(self, now_s: float) -> bool:
@@ -102,7 +115,7 @@ class Playback:
     def due_in_s(self, now_s: float) -> float:
         """Return the time until waiting audio may be sent.
 
-        A tenth of the limit is played first, so that one timer releases many pieces.
+        The client first plays a tenth of `max_ahead_s`, so that one timer releases many pieces.
         """
         return max(0.0, self.ahead_s(now_s) - self._max_ahead_s * 0.9)
 
@@ -123,12 +136,12 @@ class Playback:
     def correct(self, left_s: float, now_s: float) -> None:
         """Correct the estimate: the caller has not heard the last `left_s` of the sent audio.
 
-        A telephone reports this time. Until the next report the estimate continues from this time.
+        A telephone reports this duration. Until the next report the estimate continues from it.
         """
         self._ends_s = now_s + left_s
 
     def schedule(self, piece: Piece, now_s: float) -> bool:
-        """Record a piece of audio. Return whether to send it now; it waits otherwise."""
+        """Record a piece of audio. Return whether to send it now. If not, keep it until it is due."""
         self._item(piece.item_id).received_s += piece.duration_s
         if self._waiting or self.ahead_s(now_s) > self._max_ahead_s:
             self.hold(piece)
@@ -137,9 +150,10 @@ class Playback:
         return True
 
     def record_sent(self, item_id: str | None, size_bytes: int, bytes_per_s: int, now_s: float) -> float:
-        """Record audio that another process sent: the audio that waits, and then new audio of an item.
+        """Record that another process sent `size_bytes` of audio.
 
-        Return the duration of the new audio.
+        These bytes count first as the audio that waits here. The rest counts as new audio of `item_id`. Return the
+        duration of that rest.
         """
         left_bytes = size_bytes
         while left_bytes > 0 and self._waiting and isinstance(first := self._waiting[0], Piece):
@@ -174,9 +188,9 @@ class Playback:
         return self._release(lambda: self.ahead_s(now_s) <= self._max_ahead_s, now_s)
 
     def release_excess(self, now_s: float) -> list[bytes | ServerMessage]:
-        """Remove and return the oldest audio beyond the bound on memory.
+        """Remove and return the oldest audio that exceeds the bound on memory.
 
-        The audio goes out early, and the outbox of the connection bounds it next.
+        The audio is sent early, and the bound of the connection's outbox holds for it next.
         """
         max_bytes = self._max_queued_bytes if self.is_trusted else self._max_unread_bytes
         return self._release(lambda: self._waiting_bytes > max_bytes, now_s)

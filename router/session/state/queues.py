@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
 
 EMPTY: Final[frozenset[Any]] = frozenset()
-"""The empty set of every session. A set of its own takes 216 bytes, even an empty frozenset."""
+"""The empty set that all sessions share. A separate one takes 216 bytes, even an empty frozenset."""
+
+NO_ENTRIES: Final[Mapping[Any, Any]] = MappingProxyType({})
+"""The empty mapping of every session. Another one takes its place with the first entry."""
+
+
+def newest(items: tuple[T, ...], item: T, maxlen: int) -> tuple[T, ...]:
+    """Return `items` with `item` at the end, and at most the last `maxlen`. An empty tuple takes no memory."""
+    return (*items, item)[-maxlen:]
+
+
+def without(items: Iterable[T], item: object) -> tuple[T, ...]:
+    """Return the items that differ from `item`."""
+    return tuple(it for it in items if it != item)
+
+
+def kept(entries: Mapping[K, V], key: K, value: V, maxlen: int | None = None) -> Mapping[K, V]:
+    """Return a mapping with one more entry. Beyond `maxlen` entries the oldest one leaves."""
+    more = {**entries, key: value}
+    if maxlen is not None and len(more) > maxlen:
+        del more[next(iter(more))]
+    return more
+
+
+def dropped(entries: Mapping[K, V], key: object) -> Mapping[K, V]:
+    """Return a mapping without an entry, where it has that one."""
+    if key not in entries:
+        return entries
+    return {it: value for it, value in entries.items() if it != key} or NO_ENTRIES
 
 
 class Queue(list[T], Generic[T]):

@@ -12,8 +12,8 @@ from router.session.state.ledger import Ledger
 from router.session.state.limited import Limited
 from router.session.state.pending import PendingResponses
 from router.session.state.plan import SessionPlan
-from router.session.state.playback import MAX_ITEMS, Playback
-from router.session.state.queues import EMPTY, Queue
+from router.session.state.playback import Playback
+from router.session.state.queues import EMPTY, NO_ENTRIES
 from router.session.state.states import Lifecycle, ResponseState, StandbyState
 from router.session.state.transcripts import InterimTranscripts, Transcripts
 from router.session.state.turn import Turn
@@ -22,6 +22,8 @@ from router.session.state.user_turn import UserTurns
 from router.translation.audio import Speaker
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from router.deepgram import blocks
     from router.deepgram import messages as deepgram
     from router.openai import events as openai
@@ -122,10 +124,10 @@ class State:
         self.pending = PendingResponses()
         self.early = EarlyInputs(max_messages=bounds.early_messages, max_bytes=bounds.early_bytes)
         self.linear16_only: frozenset[int] = EMPTY
-        """Positions of upstreams that turned out not to support G.711."""
+        """Positions of upstreams that do not support G.711, as the session found out."""
         self.without_idle: frozenset[int] = EMPTY
         """Positions of upstreams that do not know `idle_timeout_ms`."""
-        self.echoes: dict[int, bool] = {}
+        self.echoes: Mapping[int, bool] = NO_ENTRIES
         """Whether an upstream brings the metadata of a response.create back, by its position.
 
         A position is absent until the session has seen a response.
@@ -136,22 +138,22 @@ class State:
         self.playback = Playback(options.limits.audio_ahead_s, bounds.queued_audio_bytes, bounds.unread_audio_bytes)
         self.transcripts = Transcripts()
         self.latency = TurnLatency()
-        self.verbatim_item_ids: Queue[str] = Queue(maxlen=MAX_ITEMS)
+        self.verbatim_item_ids: tuple[str, ...] = ()
         """The newest items that the agent spoke word for word."""
         self.plan = NO_PLAN
         """The client's configuration as of now."""
-        self.updates: Queue[Update] = Queue()
-        """Requested updates. The first one was sent where `UpstreamLink.is_updating` is true."""
+        self.updates: tuple[Update, ...] = ()
+        """Requested updates. The first one has been sent if `UpstreamLink.is_updating` is true."""
         self.pending_acks: list[deepgram.ServerMessage] = []
         """Acknowledgements for the client that are sent when the next upstream is in use."""
         self.next_speak: blocks.Speak | list[blocks.Speak] | None = None
-        """The voice that only the next upstream can take: one that has spoken keeps its voice (upstream 2.4)."""
+        """The voice that only the next upstream can take: an upstream that has spoken keeps its own (upstream 2.4)."""
         self.model = ""
-        """The model that was dialled."""
+        """The model that was requested with the dial."""
         self.preparing: frozenset[str] = EMPTY
         """The audio converters in preparation.
 
-        The session configures the upstream after them, because its audio may follow at once.
+        The session configures the upstream only after them, because the upstream's audio may follow at once.
         """
         self.is_applied = False
         """The client has received SettingsApplied."""
@@ -164,7 +166,7 @@ class State:
         self.unknown_types: frozenset[str] = EMPTY
         self.ignored = 0
         self.over_bounds = 0
-        """The number of messages, and of parts of messages, that exceeded a bound."""
+        """The number of messages and parts of messages that exceeded a bound."""
         self.in_hook: tuple[str, deepgram.Settings | inputs.PassthroughSessionUpdate] | None = None
         """The client's first configuration, as text and decoded, while the `configure` hook runs."""
         self.drain_until_s = math.inf
@@ -172,7 +174,10 @@ class State:
         self.stays_idle = False
         """Whether a draining session stays for now although no work is in progress."""
         self.adoptions = 0
-        """The number of processes that took the session over, one after the other, without a completed turn between."""
+        """The number of processes in a row that took the session over.
+
+        A completed turn, or `ADOPTION_S` in one process, sets it to 0.
+        """
         self.microphone_bytes = 0
         """The bytes of audio from the client's microphone, in the client's format."""
         self.interrupted_bytes = self.rollovers = 0
@@ -206,7 +211,7 @@ class State:
         self.user_turns.forget_commits()
 
     def _retired(self, item_id: str | None) -> str | None:
-        """Return an id that no upstream gives, in place of the previous upstream's. The session's own ids stay."""
+        """Return an id that no upstream gives, in place of the previous upstream's id. The session's own ids stay."""
         is_own = item_id is None or self.new_id.gave(item_id)
         return item_id if is_own else f"{self.upstream.generation}/{item_id}"
 

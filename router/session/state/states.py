@@ -6,7 +6,7 @@ import enum
 
 
 class _Key(enum.Enum):
-    """A key of tables. Its hash is that of any object, because an enum computes its own hash in Python."""
+    """A key of tables. Its hash is that of any object, because an enum's own hash is slow Python code."""
 
     __hash__ = object.__hash__
 

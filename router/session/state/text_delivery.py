@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ItemDelivery:
-    """The delivered part of one text of an item, with its audio."""
+    """The delivered part of one text of an item, and of its audio."""
 
     __slots__ = (
         "_differs",
@@ -47,11 +47,11 @@ class ItemDelivery:
         self.searched_chars = 0
         """The number of transcript characters that were searched for the end of a sentence."""
         self.resent = resent
-        """The text that the client has of the answer that this one continues. It is not sent again."""
+        """The text of the continued answer that the client has already. It is not sent again."""
         self.before = before
-        """The delivered words before those of this text, where it continues an answer."""
+        """The delivered words of the continued answer, which come before those of this text."""
         self.received_s = 0.0
-        """The duration of the audio that the upstream generated. It was sent, or waits to be."""
+        """The duration of the audio that the upstream generated. The audio was sent, or waits."""
         self.sent_text = ""
         """The whole text, once it was sent. From then on only the item's closing events are missing."""
         self.is_spoken = False
@@ -61,14 +61,14 @@ class ItemDelivery:
         self.is_complete = False
         """The upstream has finished the item."""
         self.is_closed = False
-        """Nothing more of the text is sent: it was sent whole, or cut off."""
+        """No more of the text is sent, because it was sent whole, or cut off."""
         self._repeated = 0
         self._resent_chars = 0
         self._differs = False
 
     @property
     def repeated_chars(self) -> int:
-        """The number of its first characters that repeat `resent`, white space aside. It is 0 once they differ."""
+        """The number of first characters that repeat `resent`, white space aside. It is 0 if the texts differ."""
         text, resent = self.transcript, self.resent
         while not self._differs and self._repeated < len(text) and self._resent_chars < len(resent):
             if resent[self._resent_chars].isspace():
@@ -97,16 +97,16 @@ class ItemDelivery:
         return self.sent_text or self.transcript[: self.delivered_chars]
 
     def whole(self, words: str) -> str:
-        """Return words of this text behind those of the answer that it continues."""
+        """Return `words` of this text after the words of the answer that it continues."""
         return f"{self.before} {words.strip()}".strip()
 
     @property
     def is_continued(self) -> bool:
-        """Whether the client has the beginning from an earlier response."""
+        """Whether the client has the beginning of the answer from an earlier response."""
         return bool(self.before or self.resent)
 
     def replace_text(self, content: str) -> None:
-        """Take the final wording. It is searched from the first character that the client lacks."""
+        """Replace the text by its final wording. The search for sentences begins where the client's text ends."""
         if content != self.transcript:
             self.transcript = content
             self._repeated = self._resent_chars = 0
@@ -120,18 +120,18 @@ class ItemDelivery:
 
 
 class TextDelivery:
-    """The account of one answer, with its parts in the order in which their first events came."""
+    """The account of one answer, with its parts in the order of their first events."""
 
     __slots__ = ("before", "given", "parts", "resent")
 
     def __init__(self, resent: str = "", before: str = "") -> None:
         self.parts: list[ItemDelivery] = []
         self.resent = resent
-        """The text that the client has of the answer that this one continues: the first item repeats that text."""
+        """The text of the continued answer that the client has already. The first item repeats this text."""
         self.before = before
-        """The delivered words of the answer that this one continues: the first item follows them."""
+        """The delivered words of the continued answer. The first item follows them."""
         self.given: ItemDelivery | None = None
-        """The part that stands for all others, where the agent speaks a verbatim text."""
+        """The part of a verbatim text. It stands for all other parts of the answer."""
 
     @property
     def newest(self) -> ItemDelivery:
@@ -139,7 +139,7 @@ class TextDelivery:
         return self.given or (self.parts[-1] if self.parts else self._first(None, None))
 
     def give(self, item_id: str, content: str) -> None:
-        """Let all audio be that of a verbatim text, which the client has already."""
+        """Let all audio belong to a verbatim text, which the client has already."""
         given = ItemDelivery(item_id)
         given.transcript = given.sent_text = content
         given.sent_chars = len(content)
@@ -158,7 +158,7 @@ class TextDelivery:
         part.is_commentary = item.phase == "commentary"
 
     def of_text(self, item_id: str | None, content_index: int | None) -> ItemDelivery:
-        """Return the part that an event with text belongs to. Without an id it is the newest item's."""
+        """Return the part that an event with text belongs to. Without an id the text belongs to the newest item."""
         candidates = [it for it in self.parts if it.item_id == item_id or item_id is None or it.item_id is None]
         for part in reversed(candidates):
             if content_index is None or part.content_index in (content_index, None):
@@ -169,7 +169,7 @@ class TextDelivery:
         return self._add(item_id, content_index)
 
     def of_audio(self, item_id: str | None) -> ItemDelivery:
-        """Return the part that a piece of audio belongs to. Without an id it is the newest item's."""
+        """Return the part that a piece of audio belongs to. Without an id the audio belongs to the newest item."""
         if self.given is not None:
             return self.given
         parts = self.parts

@@ -1,6 +1,6 @@
-"""Transcripts of the user's speech: the awaited ones, and the words of those in progress.
+"""Transcripts of the user's speech: the awaited ones, and the words of unfinished ones.
 
-A transcript may arrive before, during or after the answer to it (upstream 4.7).
+A transcript may arrive before, during or after the answer to its speech (upstream 4.7).
 """
 
 from __future__ import annotations
@@ -8,32 +8,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from router.deepgram.messages import ConversationText
-from router.session.state.queues import Queue
+from router.session.state.queues import NO_ENTRIES, dropped, kept, newest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from router.deepgram import messages as deepgram
 
 MAX_ITEMS: Final = 8
 """The most items whose interim words, or whose completion, are remembered."""
 
 MAX_EARLY: Final = 8
-"""Early transcripts that are remembered: speech that never becomes an item must not collect here."""
+"""The most early transcripts that are remembered: those of speech that never becomes an item must not collect here."""
 
 
 class InterimTranscripts:
-    """The words of the user's items so far. A complete item has no interim words."""
+    """The words so far of the user's items. A complete item has no interim words."""
+
+    __slots__ = ("_complete", "_words")
 
     def __init__(self) -> None:
-        self._words: dict[str | None, str] = {}
-        self._complete: Queue[str | None] = Queue(maxlen=MAX_ITEMS)
+        self._words: Mapping[str | None, str] = NO_ENTRIES
+        self._complete: tuple[str, ...] = ()
 
     def update(self, item_id: str | None, words: str) -> bool:
-        """Record the words so far. Return False where they are unchanged, or the item is complete."""
+        """Record the words so far. Return False if they are unchanged, or the item is complete."""
         if self.is_complete(item_id) or self._words.get(item_id) == words:
             return False
-        self._words[item_id] = words
-        while len(self._words) > MAX_ITEMS:
-            del self._words[next(iter(self._words))]
+        self._words = kept(self._words, item_id, words, MAX_ITEMS)
         return True
 
     def so_far(self, item_id: str | None) -> str:
@@ -42,10 +44,10 @@ class InterimTranscripts:
 
     def complete(self, item_id: str | None) -> None:
         """Record that the final words of an item have arrived: interim words that follow are late."""
-        self._words.pop(item_id, None)
+        self._words = dropped(self._words, item_id)
         # Without an id, the next item would count as complete, too.
         if item_id is not None:
-            self._complete.append(item_id)
+            self._complete = newest(self._complete, item_id, MAX_ITEMS)
 
     def is_complete(self, item_id: str | None) -> bool:
         """Whether the final words of an item have arrived."""
@@ -53,7 +55,7 @@ class InterimTranscripts:
 
 
 class HeldMessage(NamedTuple):
-    """A message for the client that waits for a transcript, and the agent's item whose words it has."""
+    """A message for the client that waits for a transcript, and the agent's item whose text it carries."""
 
     message: deepgram.ServerMessage
     item_id: str | None
@@ -62,15 +64,17 @@ class HeldMessage(NamedTuple):
 class Transcripts:
     """The user's items whose transcripts are awaited, and the agent's messages that wait for them."""
 
+    __slots__ = ("_awaited", "_early", "held")
+
     def __init__(self) -> None:
-        self._awaited: dict[str, None] = {}
+        self._awaited: Mapping[str, None] = NO_ENTRIES
         """Item ids, the oldest first.
 
         An empty id stands for an item without an id, as aimock sends it in `committed` (upstream 12.6).
         """
-        self._early: Queue[str] = Queue(maxlen=MAX_EARLY)
-        """Items whose transcript arrived before they were committed."""
-        self.held: Queue[HeldMessage] = Queue()
+        self._early: tuple[str, ...] = ()
+        """Items whose transcript arrived before the items were committed."""
+        self.held: tuple[HeldMessage, ...] = ()
 
     def __len__(self) -> int:
         return len(self._awaited)
@@ -83,7 +87,7 @@ class Transcripts:
     def expect(self, item_id: str | None) -> None:
         """Await the transcript of a committed item, unless it arrived before the commit."""
         if item_id is None or item_id not in self._early:
-            self._awaited[item_id or ""] = None
+            self._awaited = kept(self._awaited, item_id or "", None)
 
     def resolve(self, item_id: str | None) -> None:
         """Stop awaiting a transcript, because it arrived or failed.
@@ -94,26 +98,30 @@ class Transcripts:
         if item_id is None:
             item_id = next(iter(self._awaited), None)
         elif item_id not in self._awaited:
-            self._early.append(item_id)
+            self._early = newest(self._early, item_id, MAX_EARLY)
         for key in (item_id, ""):
-            self._awaited.pop(key or "", None)
+            self._awaited = dropped(self._awaited, key or "")
 
     def forget_upstream_ids(self) -> None:
         """Forget the ids that the previous upstream gave: the next upstream may give the same ids."""
-        self._early.clear()
+        self._early = ()
 
     def abandon(self) -> list[deepgram.ServerMessage]:
         """Stop awaiting any transcript, and return the held messages."""
-        self._awaited.clear()
+        self._awaited = NO_ENTRIES
         return self.take_held()
+
+    def hold(self, message: deepgram.ServerMessage, item_id: str | None = None) -> None:
+        """Hold a message until no transcript is awaited."""
+        self.held += (HeldMessage(message, item_id),)
 
     def take_held(self) -> list[deepgram.ServerMessage]:
         """Remove and return the held messages."""
-        held = [it.message for it in self.held]
-        self.held.clear()
-        return held
+        held, self.held = self.held, ()
+        return [it.message for it in held]
 
     def drop_texts(self, item_ids: set[str | None]) -> None:
         """Drop the held texts of items that were cut off. Other messages stay, such as the end of the turn."""
-        kept = [it for it in self.held if it.item_id not in item_ids or not isinstance(it.message, ConversationText)]
-        self.held = Queue(kept)
+        self.held = tuple(
+            it for it in self.held if it.item_id not in item_ids or not isinstance(it.message, ConversationText)
+        )

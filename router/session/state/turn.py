@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from router.session.state.queues import Newest, Queue
+from router.session.state.queues import newest, without
 from router.session.state.states import ResponseState
 from router.session.state.text_delivery import TextDelivery
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from router.session.state.text_delivery import ItemDelivery
 
 MAX_INTERRUPTED: Final = 8
-"""Response ids that are remembered, the newest: late events of an older response have stopped long ago."""
+"""The most response ids that are remembered. Events of older responses have stopped long ago."""
 
 MAX_UNASKED: Final = 32
-"""Responses of the upstream's own whose times are remembered, the newest."""
+"""The most unasked responses whose times are remembered."""
 
 MAX_UNNAMED: Final = 8
-"""The most texts without an item that are remembered."""
+"""The most texts without an item id that are remembered."""
 
 MAX_OVERTAKEN: Final = 8
-"""Given texts of one upstream whose late begins are awaited, the newest."""
+"""The most verbatim texts of one upstream that a rule ended, and whose late responses are expected."""
 
 MAX_CLOSED: Final = 64
 """The most item ids that are remembered."""
@@ -31,12 +31,43 @@ MAX_CLOSED: Final = 64
 class Turn:
     """The agent's turn, as the client sees it. It ends with exactly one AgentAudioDone."""
 
+    __slots__ = (
+        "answer",
+        "answers_speech",
+        "cancelled",
+        "cancels_next",
+        "closed",
+        "current",
+        "doubtful_id",
+        "ended",
+        "failures",
+        "has_called",
+        "has_output",
+        "has_started_speaking",
+        "interrupted",
+        "is_announced",
+        "is_answered_by_passthrough",
+        "is_cancelled_by_client",
+        "is_cut",
+        "is_end_open",
+        "is_open",
+        "is_resumed",
+        "output_id",
+        "outputs",
+        "outside",
+        "overtaken_ids",
+        "response",
+        "response_id",
+        "unasked",
+        "unnamed",
+    )
+
     def __init__(self) -> None:  # noqa: PLR0915 - a list, no program
         self.is_open = False
         self.response = ResponseState.NONE
         self.response_id: str | None = None
         self.output_id: str | None = None
-        """The id in the first output of a response that was not announced. The next response may have the same id."""
+        """The id in the first output of a response without response.created. The next response may have the same id."""
         self.is_announced = False
         """response.created of the response in progress has arrived. Some servers send none."""
         self.current: SentRequest | None = None
@@ -46,48 +77,50 @@ class Turn:
         self.answers_speech = False
         """The response in progress is the upstream's own answer to the user's speech."""
         self.has_output = False
-        """The response in progress has brought text, audio or a call."""
+        """The response in progress has brought text, audio or a function call."""
         self.has_started_speaking = False
         self.answer = TextDelivery()
-        self.closed: Newest[str | None] = Newest(maxlen=MAX_CLOSED)
-        """The newest items whose text was sent, or must not be: a late event may repeat the text (upstream 5.7)."""
-        self.unnamed: Queue[str] = Queue(maxlen=MAX_UNNAMED)
-        """The newest texts that were sent and named no item. The item may follow, with the same text."""
-        self.unasked: Queue[float] = Queue(maxlen=MAX_UNASKED)
+        self.closed: tuple[str | None, ...] = ()
+        """The newest items whose text was sent, or must not be. A late event may repeat the text (upstream 5.7)."""
+        self.unnamed: tuple[str, ...] = ()
+        """The newest texts that were sent without an item id. Their items may follow, with the same text."""
+        self.unasked: tuple[float, ...] = ()
         """The times of the newest responses that answered neither a request nor the user's speech."""
         self.failures = 0
         """The number of failed responses in a row, at one upstream."""
-        self.interrupted: Queue[str] = Queue(maxlen=MAX_INTERRUPTED)
+        self.interrupted: tuple[str, ...] = ()
         """The newest responses that the user interrupted. Their late text and audio are dropped."""
-        self.ended: Queue[str] = Queue(maxlen=MAX_INTERRUPTED)
+        self.ended: tuple[str, ...] = ()
         """The newest responses that have ended: a late event of theirs begins no response."""
         self.cancels_next = False
         """The session cancels the upstream's own response when it begins, because the client interrupted it before."""
         self.is_cancelled_by_client = False
         """The client has sent a `response.cancel` of its own: a cancelled response is no loss."""
-        self.cancelled: Queue[str] = Queue(maxlen=MAX_INTERRUPTED)
+        self.cancelled: tuple[str, ...] = ()
         """The newest responses that ended as cancelled. Their function calls may still arrive (upstream 6.3)."""
-        self.outside: Queue[str | None] = Queue(maxlen=MAX_INTERRUPTED)
+        self.outside: tuple[str | None, ...] = ()
         """The newest responses outside the conversation. They are not part of the agent's turn."""
-        self.outputs: Queue[str] = Queue(maxlen=MAX_INTERRUPTED)
-        """The newest responses that ended without having been announced. Their late output begins no other."""
-        self.overtaken_ids: Queue[str] = Queue(maxlen=MAX_OVERTAKEN)
-        """The requests for given texts that a rule ended before they began, the oldest first. Each begins all the same.
+        self.outputs: tuple[str, ...] = ()
+        """The newest responses that ended without a response.created. Their late output begins no other response."""
+        self.overtaken_ids: tuple[str, ...] = ()
+        """The requests for verbatim texts that a rule ended before their responses began, the oldest first.
+
+        Each of these responses may still begin.
         """
         self.doubtful_id: str | None = None
-        """The request whose response was known by the order alone, while the upstream owed an answer to speech.
+        """The request whose response the session knew by order alone, while the upstream owed an answer to speech.
 
         That response may have been the answer to speech. Then the response to this request is still to begin.
         """
         self.is_resumed = False
         """The turn continues at another upstream, or with a repeated response."""
         self.is_answered_by_passthrough = False
-        """The client answered its calls with its own events, and will create the response itself."""
+        """The client answered its function calls with OpenAI's events, and will create the response itself."""
 
         self.has_called = False
         """The response in progress has called a function."""
         self.is_end_open = False
-        """The previous response ended with the outputs of its calls: its response.done may still come."""
+        """The previous response ended with the outputs of its calls. Its response.done may still come."""
 
     @property
     def verbatim(self) -> VerbatimText | None:
@@ -95,7 +128,7 @@ class Turn:
         return self.current.request.verbatim if self.current is not None else None
 
     def is_suppressed(self, response_id: str | None) -> bool:
-        """Whether a response's text is not sent: the user interrupted it, or the client has its verbatim text."""
+        """Whether a response's text is not sent: the user interrupted it, or the client has it as a verbatim text."""
         if response_id in self.outside:
             return False
         # A verbatim text is spoken. A response that runs beside it is the upstream's own, with words of its own.
@@ -104,21 +137,22 @@ class Turn:
         return is_given or self.is_muted(response_id)
 
     def is_muted(self, response_id: str | None) -> bool:
-        """Whether a response's audio is not played, because the user interrupted it. Some servers send no ids."""
+        """Whether a response's audio is not played, because the user interrupted. Some servers send no ids."""
         is_cut = self.is_cut and response_id in (self.response_id, self.output_id, None)
         return is_cut or response_id in self.interrupted or self.is_overtaken(response_id)
 
     def is_overtaken(self, response_id: str | None) -> bool:
-        """Whether an event begins the response to an earlier request, at an upstream that does not announce it.
+        """Whether an event belongs to an earlier request's response, which the upstream does not announce.
 
-        An upstream takes requests in their order. So a given text that a rule ended begins before the response that was
-        requested after it. Only a given text can be distinguished from the response to a doubtful request.
+        An upstream takes requests in their order. So the response of a verbatim text that a rule ended begins before
+        the response that was requested after it. Only a verbatim text can be distinguished from the response to a
+        doubtful request.
         """
         is_earlier = bool(self.overtaken_ids) or (self.doubtful_id is not None and self.verbatim is not None)
         return is_earlier and self.is_unknown(response_id)
 
     def is_unknown(self, response_id: str | None) -> bool:
-        """Whether no response is active, and an event is about one that was never announced."""
+        """Whether no response is active, and an event names a response that the session does not know."""
         if self.response is ResponseState.ACTIVE or response_id is None:
             return False
         return not any(response_id in known for known in (self.ended, self.outputs, self.outside, self.interrupted))
@@ -134,92 +168,117 @@ class Turn:
     def mute(self, response_id: str | None) -> None:
         """Drop the late text and audio of a response."""
         if response_id is not None:
-            self.interrupted.append(response_id)
+            self.interrupted = newest(self.interrupted, response_id, MAX_INTERRUPTED)
 
     def begin(self, response_id: str | None) -> None:
-        """Begin a response. Some servers number their responses, so an earlier one of that id is forgotten."""
+        """Begin a response. Some servers reuse response ids, so forget an earlier response with this id."""
         self.response_id, self.output_id = response_id, None
         self.is_announced = True
         self.is_cut = self.has_output = self.answers_speech = self.is_end_open = False
-        # Without ids, an event is about this response from now on.
-        self.closed.pop(None, None)
-        self.ended = Queue((it for it in self.ended if it != response_id), maxlen=MAX_INTERRUPTED)
-        self.interrupted = Queue((it for it in self.interrupted if it != response_id), maxlen=MAX_INTERRUPTED)
-        self.cancelled = Queue((it for it in self.cancelled if it != response_id), maxlen=MAX_INTERRUPTED)
+        # From now on an event without ids is about this response.
+        self.closed = without(self.closed, None)
+        self.ended = without(self.ended, response_id)
+        self.interrupted = without(self.interrupted, response_id)
+        self.cancelled = without(self.cancelled, response_id)
 
     def begin_answer(self, resent: str = "", before: str = "") -> None:
         """Begin the account of another answer, and remember the closed items of the previous one."""
         for part in self.answer.parts:
             if part.is_closed and part is not self.answer.given:
-                self.closed.add(part.item_id)
+                self.close_item(part.item_id)
                 if part.item_id is None and part.sent_text:
-                    self.unnamed.append(part.sent_text)
+                    self.unnamed = newest(self.unnamed, part.sent_text, MAX_UNNAMED)
         self.answer = TextDelivery(resent, before)
         self.has_called = False
 
     def claim_unnamed(self, item_id: str | None, content: str) -> bool:
-        """Return whether an item only names a text that was sent without it. The text belongs to that item alone."""
+        """Return whether an item only names a text that was sent without an item id.
+
+        No other item can claim that text again.
+        """
         if item_id is None or content not in self.unnamed:
             return False
-        self.unnamed.remove(content)
-        self.closed.add(item_id)
+        at = self.unnamed.index(content)
+        self.unnamed = self.unnamed[:at] + self.unnamed[at + 1 :]
+        self.close_item(item_id)
         return True
+
+    def close_item(self, item_id: str | None) -> None:
+        """Send no text of an item any more."""
+        if item_id not in self.closed:
+            self.closed = newest(self.closed, item_id, MAX_CLOSED)
+
+    def reopen_item(self, item_id: str | None) -> None:
+        """Send the text of an item again, because a response begins an item of that id."""
+        self.closed = without(self.closed, item_id)
 
     def cut(self, part: ItemDelivery | None, item_id: str | None) -> None:
         """Send no more text of an item, because it was cut off."""
-        self.closed.add(item_id)
+        self.close_item(item_id)
         if part is not None:
             part.is_closed = True
 
     def forget_upstream_ids(self) -> None:
         """Forget the ids that the previous upstream gave: the next upstream may give the same ids."""
-        for ids in (
-            self.interrupted,
-            self.cancelled,
-            self.ended,
-            self.outputs,
-            self.outside,
-            self.closed,
-            self.unnamed,
-            self.overtaken_ids,
-        ):
-            ids.clear()
+        self.interrupted = self.cancelled = self.ended = self.outputs = self.unnamed = self.overtaken_ids = ()
+        self.outside = self.closed = ()
         self.doubtful_id = None
         self.is_end_open = False
 
     def take_overtaken(self) -> bool:
-        """Remove the oldest request for a given text that a rule ended. Return whether there was one."""
-        return bool(self.overtaken_ids and self.overtaken_ids.popleft())
+        """Remove the oldest request for a verbatim text that a rule ended. Return whether there was one."""
+        had_one, self.overtaken_ids = bool(self.overtaken_ids), self.overtaken_ids[1:]
+        return had_one
 
     def forget_request(self, request_id: str) -> None:
         """Forget an earlier request, because the upstream refused it: its response does not begin any more."""
-        self.overtaken_ids = Queue((it for it in self.overtaken_ids if it != request_id), maxlen=MAX_OVERTAKEN)
+        self.overtaken_ids = without(self.overtaken_ids, request_id)
         if self.doubtful_id == request_id:
             self.doubtful_id = None
+
+    def note_ended(self, response_id: str) -> None:
+        """Remember that a response has ended."""
+        self.ended = newest(self.ended, response_id, MAX_INTERRUPTED)
+
+    def note_cancelled(self, response_id: str) -> None:
+        """Remember that a response ended as cancelled."""
+        self.cancelled = newest(self.cancelled, response_id, MAX_INTERRUPTED)
+
+    def note_outside(self, response_id: str | None) -> None:
+        """Remember that a response is outside the conversation."""
+        self.outside = newest(self.outside, response_id, MAX_INTERRUPTED)
+
+    def note_unasked(self, now_s: float) -> None:
+        """Remember the time of a response that answered neither a request nor the user's speech."""
+        self.unasked = newest(self.unasked, now_s, MAX_UNASKED)
+
+    def note_overtaken(self, request_id: str) -> None:
+        """Remember the request for a verbatim text that a rule ended before its response began."""
+        self.overtaken_ids = newest(self.overtaken_ids, request_id, MAX_OVERTAKEN)
 
     def end(self) -> None:
         """Forget the response in progress."""
         if self.response_id is not None:
-            self.ended.append(self.response_id)
+            self.note_ended(self.response_id)
         elif self.output_id is not None:
-            self.outputs.append(self.output_id)
+            self.outputs = newest(self.outputs, self.output_id, MAX_INTERRUPTED)
         self.response_id = self.output_id = self.current = None
         self.is_announced = self.is_cut = self.has_output = self.answers_speech = False
         self.has_started_speaking = self.cancels_next = self.is_cancelled_by_client = False
         self.begin_answer()
 
     def is_other_response(self, response_id: str | None) -> bool:
-        """Whether an event is about another response than the one in progress: one beside it, or an earlier one."""
+        """Whether an event is about another response than the one in progress: a parallel or an earlier one."""
         if self.response_id is None:
-            # Before response.created any id may be the requested response's, unless another response has it.
+            # Before response.created any unknown id may be that of the requested response.
             known = (*self.interrupted, *self.ended, *self.outside)
-            # Behind the first output, the id of an earlier response that was not announced is not given again.
+            # After its first output, a response cannot have the id of an earlier response that was not announced.
             is_earlier = self.output_id not in (None, response_id) and response_id in self.outputs
             return response_id is not None and (is_earlier or response_id in known)
         return response_id not in (self.response_id, None)
 
     def takes_late_end(self) -> bool:
-        """Whether a response.done is that of the previous response: nothing of the requested one has come."""
+        """Whether a response.done ends the previous response: the requested one has sent nothing yet."""
         is_late = self.is_end_open and self.response is ResponseState.REQUESTED
         self.is_end_open = False
         return is_late

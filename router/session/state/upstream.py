@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
-from router.session.state.queues import Newest
+from router.session.state.queues import NO_ENTRIES, Newest
 from router.translation.formats import Formats
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from router.deepgram import messages as deepgram
     from router.openai import events as openai
     from router.session import inputs
@@ -19,18 +21,20 @@ if TYPE_CHECKING:
     )
 
 MAX_ITEMS: Final = 1000
-"""Items of one upstream that are remembered by id, the newest: a conversation may last for days."""
+"""The most items of one upstream that are remembered by id. A conversation may last for days."""
 
 
 class Items:
-    """The items that one upstream was sent, and those of them that wait for its acknowledgement."""
+    """The items that one upstream was sent, and the ones that it has not acknowledged."""
+
+    __slots__ = ("_ours", "_unacknowledged", "adds_unnamed")
 
     def __init__(self) -> None:
         self._unacknowledged: dict[str, tuple[str, str | None]] = {}
         """The type and role of each item on its way, the oldest first."""
         self._ours: Newest[str] = Newest(maxlen=MAX_ITEMS)
         self.adds_unnamed = False
-        """The upstream has sent conversation.item.added without an id: its `done` without an id repeats that."""
+        """The upstream sends conversation.item.added without an id. A `done` without an id only repeats that."""
 
     @property
     def memory(self) -> tuple[dict[str, tuple[str, str | None]], Newest[str]]:
@@ -48,15 +52,15 @@ class Items:
     def note_speech(self, item_id: str) -> None:
         """Record the item of the user's speech.
 
-        It acknowledges no typed item, although some servers show no audio in it.
+        The item acknowledges no typed message, although some servers show no audio in it.
         """
         self._ours.add(item_id)
 
     def acknowledge(self, item: openai.Item, *, is_done: bool = False) -> str | None:
-        """Record that the conversation holds an item. Return the id under which the session created it, if any.
+        """Record that the conversation holds an item. Return the id under which the session created it, if it did.
 
         Some upstreams choose another id, or leave it out. Such an item acknowledges the oldest one of the same type and
-        role. A type or role that the upstream leaves out, too, fits each.
+        role. If the upstream leaves the type or role out, too, any type or role fits.
         """
         item_id = item.id or ""
         if item_id in self._ours and item_id not in self._unacknowledged:
@@ -117,11 +121,33 @@ class Update(msgspec.Struct, frozen=True):
     has_speed: bool = False
     """The update changes the speed of the voice."""
     is_late: bool = False
-    """An upstream did not acknowledge it in time."""
+    """An upstream did not acknowledge the update in time."""
 
 
 class UpstreamLink:
     """One upstream of the session, by its generation."""
+
+    __slots__ = (
+        "created_s",
+        "expires_at",
+        "formats",
+        "generation",
+        "has_confirmed_formats",
+        "has_warned",
+        "is_created",
+        "is_rollover_due",
+        "is_unannounced",
+        "is_updating",
+        "items",
+        "last_item_id",
+        "opened_at",
+        "pending_updates",
+        "position",
+        "rate_limits",
+        "rates_warned",
+        "refused",
+        "seeded_to",
+    )
 
     def __init__(self, generation: int) -> None:
         self.generation = generation
@@ -140,9 +166,9 @@ class UpstreamLink:
         """session.updated named both formats."""
         self.created_s = 0.0
         """The arrival of session.created, on the dispatcher's clock."""
-        self.rate_limits: dict[str, openai.RateLimit] = {}
+        self.rate_limits: Mapping[str, openai.RateLimit] = NO_ENTRIES
         """The newest limits of the operator's account, by name."""
-        self.rates_warned: dict[str, float] = {}
+        self.rates_warned: Mapping[str, float] = NO_ENTRIES
         """By name, the end of the window in which the log has warned of a limit, on the dispatcher's clock."""
         self.is_created = False
         """session.created has arrived."""
@@ -151,11 +177,11 @@ class UpstreamLink:
         self.seeded_to = 0
         """The sequence number of the newest ledger entry that the upstream got with its configuration."""
         self.last_item_id: str | None = None
-        """The newest item of the ledger that the upstream got, where it is a message."""
+        """The last item of the ledger that the upstream got, if that item is a message."""
         self.pending_updates = 0
         """The number of unacknowledged session.updates: its configuration, and changes that it received on standby."""
-        self.refused: Newest[str] = Newest(maxlen=MAX_ITEMS)
-        """Items that it refused as a standby upstream. It gets them again when it takes over."""
+        self.refused: tuple[str, ...] = ()
+        """Items that the upstream refused while it was on standby. It gets them again when it takes over."""
         self.is_rollover_due = False
         """The upstream's rollover was due before the session was ready."""
         self.has_warned = False

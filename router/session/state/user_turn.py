@@ -1,7 +1,8 @@
 """The user's turns: the speech in progress, and the committed turns that are owed an answer.
 
-`router.session.transitions.USER_TURN` has the rules. An upstream detects one speech at a time, and may owe answers to
-several earlier turns, because it answers none while a response is active (upstream 4.3).
+`router.session.transitions.USER_TURN` has the rules. An upstream detects one speech at a time. It may owe answers to
+several earlier turns, because it answers none while a response is active (upstream 4.3). A commit by hand is one of the
+session's or of the client's own, in contrast to one of the upstream's detector.
 """
 
 from __future__ import annotations
@@ -9,23 +10,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from router.session import inputs
-from router.session.state.queues import Queue
+from router.session.state.queues import newest, without
 from router.session.state.states import UserTurnState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_OWED: Final = 8
-"""Turns that are owed an answer, the newest: one response answers all of them."""
+"""The most turns that are owed an answer. One response answers all of them."""
 
 MAX_COMMITS: Final = 8
-"""Unanswered commits that are remembered, the newest."""
+"""The most unanswered commits that are remembered."""
 
 STOPPED_S: Final = 3.0
-"""The gap in seconds between two microphone frames that shows a stopped microphone: no network makes such a gap."""
+"""The gap in seconds between two microphone frames that shows a stopped microphone. No network causes such a gap."""
 
 FILL_AFTER_S: Final = 0.3
-"""The gap that shows a stopped microphone, in seconds, where it has stopped before, as with push-to-talk."""
+"""The gap in seconds that shows a stopped microphone, if it has stopped before, as with push-to-talk."""
 
 
 class UserTurn:
@@ -36,11 +37,11 @@ class UserTurn:
     def __init__(self) -> None:
         self.phase = UserTurnState.IDLE
         self.item_id: str | None = None
-        """The upstream's item, once it is committed. Some services leave its id out."""
+        """The upstream's item, once the turn is committed. Some services leave its id out."""
         self.asked_s: float | None = None
         """The end of the speech: the answer's latency counts from here."""
         self.is_detected = False
-        """The upstream has detected it."""
+        """The upstream has detected the speech."""
         self.is_replayed = False
         """Another upstream receives the speech again. The client knows its start."""
 
@@ -64,32 +65,32 @@ class UserTurns:
 
     def __init__(self) -> None:
         self.current = UserTurn()
-        self.owed: Queue[UserTurn] = Queue(maxlen=MAX_OWED)
+        self.owed: tuple[UserTurn, ...] = ()
         """Committed turns to which no response has begun, the oldest first."""
         self.subject = self.current
-        """The turn whose state decides about the current input."""
-        self.commits: Queue[inputs.CommitSent] = Queue(maxlen=MAX_COMMITS)
+        """The turn whose state decides how the current input is handled."""
+        self.commits: tuple[inputs.CommitSent, ...] = ()
         """The commits of the session's and of the client's own that the upstream has not answered, the oldest first."""
         self.by_hand: UserTurn | None = None
-        """The turn that the last commit by hand seemed to end. The detector may have ended it."""
+        """The turn that the last commit by hand seemed to end. The upstream's detector may have ended it."""
         self.by_hand_id: str | None = None
-        """The `event_id` of that commit."""
+        """The `event_id` of the last commit by hand."""
         self.is_ended_by_hand = False
         """The session or the client committed, and the upstream has detected no speech since."""
         self.last_audio_s: float | None = None
-        """The time of the last microphone frame, or of the silence in its place."""
+        """The time of the last microphone frame, or of the silence that was sent in its place."""
         self.paused_s: float | None = None
-        """The time since which the client is not read. Its frames wait in TCP: their absence means nothing."""
+        """The time since which the router does not read the client. Its frames wait in TCP, so a gap means nothing."""
         self.filled_s = 0.0
         """The seconds of silence that the session sent in place of the microphone since the speech began."""
         self.has_stopped_before = False
-        """The microphone has stopped at some time: its client sends nothing between turns."""
+        """The microphone has stopped before: its client sends nothing between turns."""
 
     # Questions.
 
     @property
     def has_floor(self) -> bool:
-        """Whether the user speaks, or has spoken and the upstream has not made a turn of it."""
+        """Whether the user speaks, or has spoken and the speech is not committed yet."""
         phase = self.current.phase
         return phase in _SPOKEN or (phase is UserTurnState.COMMITTING and self.current.is_detected)
 
@@ -109,9 +110,9 @@ class UserTurns:
         return FILL_AFTER_S if self.has_stopped_before else STOPPED_S
 
     def about(self, signal: object) -> Sequence[UserTurn]:
-        """Return the owed turns that a signal is about: all of them, or the one turn of a noise."""
+        """Return the owed turns that a signal is about: all of them, or the one that was a noise."""
         if not isinstance(signal, inputs.NoiseFound):
-            return list(self.owed)
+            return self.owed
         # aimock commits without an id, and some services transcribe without one (upstream 12.6).
         named = [turn for turn in self.owed if signal.item_id is None or turn.item_id in (signal.item_id, None)]
         return named[:1]
@@ -127,32 +128,40 @@ class UserTurns:
             self.has_stopped_before = True
         self.last_audio_s = now_s
 
+    def note_commit(self, sent: inputs.CommitSent) -> None:
+        """Record a commit that is on its way."""
+        self.commits = newest(self.commits, sent, MAX_COMMITS)
+
     def take_commit(self) -> inputs.CommitSent | None:
         """Remove and return the oldest commit that is on its way."""
-        return self.commits.popleft() if self.commits else None
+        if not self.commits:
+            return None
+        oldest, *others = self.commits
+        self.commits = tuple(others)
+        return oldest
 
     def withdraw_commit(self, event_id: str | None) -> bool:
-        """Remove a commit that the upstream refused. Some errors name no event: then it is the oldest one.
+        """Remove a commit that the upstream refused. If the error names no event, remove the oldest commit.
 
         Return whether it is the commit that seemed to end `by_hand`.
         """
         if event_id is None:
             return self.take_commit() is None
-        self.commits = Queue((it for it in self.commits if it.event_id != event_id), maxlen=MAX_COMMITS)
+        self.commits = tuple(it for it in self.commits if it.event_id != event_id)
         return event_id == self.by_hand_id
 
     def forget_noise(self, item_id: str | None) -> None:
-        """Forget the turn that a commit by hand seemed to end, because it was a noise: the upstream answers none."""
+        """Forget the turn that a commit by hand seemed to end: it was a noise, which the upstream does not answer."""
         if self.by_hand is not None and item_id in (self.by_hand.item_id, None):
             self.by_hand = None
 
     def forget_commits(self) -> None:
-        """Forget the commits on their way to a lost upstream, but the one that the next upstream gets."""
-        self.commits = Queue(self.commits[-1:] if self.is_committing else (), maxlen=MAX_COMMITS)
+        """Forget the commits that a lost upstream did not answer, except the one that the next upstream gets."""
+        self.commits = self.commits[-1:] if self.is_committing else ()
         self.by_hand = self.by_hand_id = None
 
     def pause(self, now_s: float) -> None:
-        """Stop the microphone's clock, because the client is not read."""
+        """Stop the microphone's clock, because the router does not read the client."""
         self.paused_s = now_s
 
     def resume(self, now_s: float) -> None:
@@ -162,15 +171,15 @@ class UserTurns:
         self.paused_s = None
 
     def move_subject(self) -> None:
-        """Move the turn whose state has just changed: from the current turn to the owed ones, or out of them."""
+        """Move the turn whose state has just changed: from `current` to `owed`, or out of `owed`."""
         turn = self.subject
         if turn is self.current:
             if turn.phase is UserTurnState.AWAITING_ANSWER:
-                self.owed.append(turn)
+                self.owed = newest(self.owed, turn, MAX_OWED)
             if turn.phase in (UserTurnState.AWAITING_ANSWER, UserTurnState.IDLE):
                 self.current = UserTurn()
         elif turn.phase is UserTurnState.IDLE:
-            self.owed.remove(turn)
+            self.owed = without(self.owed, turn)
 
 
 _SPOKEN: Final = frozenset({UserTurnState.SPEAKING, UserTurnState.STOPPED})

@@ -1,6 +1,8 @@
-"""A simulator of Deepgram's Voice Agent: rules, no model. Its sockets, faults and records are the OpenAI simulator's.
+"""A simulator of Deepgram's Voice Agent: rules, no model.
 
-`message_shapes`  the shapes of client messages, strictly
+It shares sockets, faults and records with the OpenAI simulator.
+
+`message_shapes`  the strict shapes of client messages
 `hearing`    the user's turns in microphone audio, by loudness
 `answers`    the agent's answers, by rules
 `session`    one session as a pure machine

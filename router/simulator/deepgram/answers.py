@@ -1,4 +1,4 @@
-"""The rules of the agent's answers: repeat the question, recall earlier texts, or call a function that it names."""
+"""The rules of the agent's answers: repeat the question, recall earlier texts, or call a function named in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def answer_to(question: str, before: list[str]) -> str:
 
 
 def function_for(question: str, functions: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the first function whose name's words, except `get`, are all in the question; or None."""
+    """Return the first function of whose name the question contains every word except `get`; or None."""
     words = question.lower()
     for function in functions:
         named = [word for word in str(function.get("name", "")).lower().split("_") if word != "get"]

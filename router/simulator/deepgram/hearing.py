@@ -8,7 +8,7 @@ from typing import Final
 
 PAUSE_S: Final = 0.5
 SHORTEST_S: Final = 0.06
-"""The duration of loud audio, in seconds, from which it counts as speech."""
+"""Loud audio of this duration, in seconds, or more counts as speech."""
 
 LOUD: Final = 1500
 """The absolute value above which a 16-bit sample is loud."""
@@ -18,7 +18,7 @@ _QUIET_CODES: Final = {"mulaw": bytes((*range(0x60, 0x80), *range(0xE0, 0x100)))
 
 
 class Heard(enum.Enum):
-    """The change of the user's turn that a piece of audio makes."""
+    """The effect of a piece of audio on the user's turn."""
 
     NOTHING = "nothing"
     BEGUN = "the user has begun to speak"
@@ -38,7 +38,7 @@ class Hearing:
         """The duration, in seconds, of the loud audio in the user's last turn."""
 
     def take(self, audio: bytes) -> Heard:
-        """Judge a piece of audio, and return the change that it makes."""
+        """Judge a piece of audio, and return its effect on the user's turn."""
         duration_s = len(audio) / self._bytes_per_s
         if self._is_loud(audio):
             self._loud_s, self._quiet_s = self._loud_s + duration_s, 0.0

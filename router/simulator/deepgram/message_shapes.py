@@ -1,11 +1,11 @@
-"""The shapes of client messages. As with the service, an unknown or ill-typed field ends the session."""
+"""The shapes of client messages. As with the service, a field that is unknown or has a wrong type ends the session."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 Shape = Any
-"""The types of a field's value as a tuple, or a dict with the shapes of its own fields."""
+"""The types that a field's value may have, as a tuple. For an object: a dict with the shapes of its fields."""
 
 TEXT: Final = (str,)
 NUMBER: Final = (int, float)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from router.simulator.config import SimulatorConfig
 
 ANSWER_TIMER: Final = "response:answer"
-"""The name begins with the prefix of response timers, which wait while the peer does not read."""
+"""Its name has the prefix of response timers, because they wait while the peer does not read."""
 EXPIRY_TIMER: Final = "expiry"
 NO_CODE: Final = 1005
 """The code of an empty close frame, with which the service closes after a fatal `Error`."""
@@ -222,7 +222,7 @@ class DeepgramSession:
         self._commands.append(StartTimer(ANSWER_TIMER, self._config.response_delay_s))
 
     def _continue(self) -> None:
-        """Do the next steps of the answer, up to a piece of audio or the end."""
+        """Perform the next steps of the answer, up to the next piece of audio or the end."""
         while self._steps and not self._is_ended:
             kind, content = self._steps.popleft()
             if kind == "text":
@@ -277,7 +277,7 @@ class DeepgramSession:
         return commands
 
     def _pass(self, point: FaultPoint) -> bool:
-        """Pass a fault point, inject the fault that is due there, and return whether the caller may continue."""
+        """Pass a fault point, and inject the fault that is due there. Return whether the caller may continue."""
         fault = self._plan.take(point, self._number) if not self._is_ended else None
         if fault is None:
             return not self._is_ended

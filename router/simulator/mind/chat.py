@@ -1,4 +1,4 @@
-"""The chat-completions API: it writes requests, and reads the chunks of a stream as pieces of an answer. Pure."""
+"""The chat-completions API: bodies of requests, and the chunks of a stream as pieces of an answer. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPOKEN: Final = "Your answer is read aloud: use plain words, a few short sentenc
 
 
 def chat_url(url: str) -> str:
-    """Return the URL of the completions, from a server's URL with or without a path."""
+    """Return the URL of the completions. `url` is a server's URL, with or without a path."""
     base = url.rstrip("/")
     if base.endswith("/chat/completions"):
         return base
@@ -28,7 +28,7 @@ def chat_url(url: str) -> str:
 
 
 def models_url(url: str) -> str:
-    """Return the URL of the list of models, from a server's URL with or without a path."""
+    """Return the URL of the list of models. `url` is a server's URL, with or without a path."""
     return chat_url(url).removesuffix("/chat/completions") + "/models"
 
 
@@ -54,7 +54,7 @@ def _messages(entries: tuple[Entry, ...]) -> Iterator[dict[str, Any]]:
     calls: list[dict[str, Any]] = []
     for entry in entries:
         if isinstance(entry, FunctionCall):
-            # Calls in a row are one message, and their outputs follow it.
+            # Consecutive calls become one message, and their outputs follow it.
             function = {"name": entry.name, "arguments": entry.arguments}
             calls.append({"id": entry.call_id, "type": "function", "function": function})
             continue
@@ -81,7 +81,7 @@ def _choice(choice: str | dict[str, Any]) -> str | dict[str, Any]:
 class Stream:
     """The stream of one answer: lines of server-sent events in, pieces out.
 
-    It assembles the parts of a function call.
+    The stream joins the parts of a function call.
     """
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ class Stream:
         self._is_cut = self._is_cut or choice.get("finish_reason") == "length"
 
     def end(self) -> Iterator[Thought]:
-        """Yield the function calls and the end, once: after `[DONE]`, or after the stream has ended without it."""
+        """Yield the function calls and the end, only once: after `[DONE]`, or after the end of a stream without it."""
         if self.is_over:
             return
         self.is_over = True

@@ -1,6 +1,6 @@
-"""A language model behind the chat-completions API.
+"""A language model that is reached through the chat-completions API.
 
-Each answer has its own thread, and speaks a failure as a sentence.
+Each answer has its own thread. If the model fails, the answer is a sentence about the failure.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_ANSWERS: Final = 8
-"""The greatest number of answers at the same time. A further question gets a sentence that refuses it."""
+"""The greatest number of answers at the same time. A further question gets a refusal as its answer."""
 _CONNECT_S: Final = 5.0
 
 
@@ -42,7 +42,10 @@ class LanguageModel:
         self._is_closed = False
 
     def ask(self, question: Question, deliver: Callable[[Thought], None]) -> Callable[[], None]:
-        """Begin an answer, and return a function that stops it. The answer's thread calls `deliver` until then."""
+        """Begin an answer, and return a function that stops it.
+
+        Until it is stopped, the answer's thread calls `deliver`.
+        """
         answer = _Answer(self._config, question, deliver)
         with self._lock:
             self._answers = {thread: it for thread, it in self._answers.items() if thread.is_alive()}
@@ -112,7 +115,7 @@ class _Answer:
         config = self._config
         headers = {"Authorization": f"Bearer {config.key}"} if config.key else {}
         timeout = httpx.Timeout(config.first_word_s, connect=min(_CONNECT_S, config.first_word_s))
-        # `trust_env` off: a proxy of the environment must not see a conversation with this machine.
+        # `trust_env` is off, because a proxy that the environment names must not see the conversation.
         with httpx.Client(headers=headers, timeout=timeout, trust_env=False) as client:
             try:
                 model = config.model or self._first_model(client)

@@ -1,9 +1,9 @@
 """Speech for the simulator: words of a turn, and the sound of an answer, with the libraries of the extra `voice`.
 
-The libraries block for a second and take 1.1 GB of memory, so they run in processes of their own.
+The libraries block for a second and take 1.1 GB of memory, so they run in separate processes.
 
 `installed`    the facts: what is installed, and what to install
-`process`      a process as the simulator uses it: bounded, with a deadline, restarted
+`process`      the simulator's side of a process: its queue, its deadline, its restart
 `worker`       the process itself
 `messages`     the messages between the two
 `recognition`  speech to text

@@ -1,6 +1,6 @@
 """The facts about the extra `voice`: whether speech is understood and spoken here, and what to install for that.
 
-The check imports no library, because the speech processes load them.
+The check does not import the libraries, because only the speech processes load them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class VoiceSupport(msgspec.Struct, frozen=True):
 
     @property
     def advice(self) -> str | None:
-        """A sentence on what to install, or None where nothing is missing."""
+        """A sentence on what to install, or None if nothing is missing."""
         return _ADVICE[self.hears, self.speaks]
 
 

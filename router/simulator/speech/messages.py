@@ -1,6 +1,8 @@
-"""The messages between the simulator and its speech processes. A message is a length of four bytes, then MessagePack.
+"""The messages between the simulator and its speech processes.
 
-A process answers every request, in their order, one at a time.
+A message is its length in four bytes, and then MessagePack.
+
+A process answers all requests in order, one at a time.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import msgspec
 
 _LENGTH: Final = struct.Struct(">I")
 MAX_BYTES: Final = 64 * 1024 * 1024
-"""The largest message, in bytes. A greater length means that the bytes are no message, but a library's output."""
+"""The largest message, in bytes. If the length is greater, the bytes are not a message, but the output of a library."""
 
 
 class Recognize(msgspec.Struct, frozen=True, tag="recognize"):
@@ -23,7 +25,7 @@ class Recognize(msgspec.Struct, frozen=True, tag="recognize"):
 
 
 class Recognized(msgspec.Struct, frozen=True, tag="recognized"):
-    """The words of a turn; `text` is empty where the sound has no words."""
+    """The words of a turn; `text` is empty if the sound has no words."""
 
     text: str
 
@@ -41,7 +43,7 @@ class Speech(msgspec.Struct, frozen=True, tag="speech"):
 
     audio: bytes
     words: tuple[tuple[int, int], ...]
-    """For each word whose start is known: its index in the text, and its time in milliseconds; ascending."""
+    """The index in the text, and the time in milliseconds, of each word whose start is known; in ascending order."""
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):

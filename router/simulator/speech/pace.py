@@ -1,4 +1,4 @@
-"""The pace of the voice: 15 characters a second, as far as pauses between words can hold it. Pure.
+"""The pace of the voice: 15 characters a second, kept by pauses between words where possible. Pure.
 
 A router that loses its upstream in mid-answer knows the duration of the received audio, but not the times of its words.
 It estimates the words at this usual pace (docs/decisions/0008). A voice with another pace would make that estimate
@@ -23,7 +23,7 @@ MS_PER_CHARACTER: Final = 1000 / 15
 MARGIN_MS: Final = 30.0
 """Margin, in milliseconds, between a piece's end and the times at which the estimate changes.
 
-A router may resample the audio, and counts it in frames.
+It is needed because a router may resample the audio, and counts it in frames.
 """
 
 _WORD: Final = re.compile(r"\S+")
@@ -31,10 +31,10 @@ _LONGEST_PAUSE_MS: Final = 140.0
 _AFTER_PUNCTUATION_MS: Final = 400.0
 _FADE_MS: Final = 4
 _SETTLED_MS: Final = 700
-"""Words that start before this time, in milliseconds, do not limit the rate."""
+"""Only words that start after this time, in milliseconds, limit the rate."""
 _ROUNDING_MS: Final = 1
 _QUIET: Final = 0.02
-"""The level, as a fraction of the loudest sample, up to which the end of a sound is silence."""
+"""At the end of a sound, samples up to this fraction of the loudest sample count as silence."""
 _KEPT_MS: Final = 40
 
 
@@ -46,7 +46,7 @@ def whole_ms(text: str) -> int:
 def slowness(text: str, natural: Sequence[tuple[int, float]]) -> float:
     """Return the factor that stretches the natural times of words to the pace, so that no word is too late.
 
-    A voice that is a little too fast can wait before a word. One that is too slow cannot catch up.
+    A voice that is a little too fast can pause before a word. A voice that is too slow cannot catch up.
     """
     goal = whole_ms(text) / natural[-1][1]
     latest = [_latest_ms(text, index) / at_ms for index, at_ms in natural if at_ms > _SETTLED_MS]
@@ -81,7 +81,7 @@ def with_pauses(samples: Samples, rate: int, starts: Sequence[tuple[int, float]]
     parts: list[Samples] = []
     if not starts:
         return samples
-    # The sound before the first word belongs to it.
+    # The sound before the first word belongs to that word.
     cuts = [0, *(round(ms * rate / 1000) for _, ms in starts[1:])]
     for at, (begin, wait_ms) in enumerate(zip(cuts, waits, strict=True)):
         end = cuts[at + 1] if at + 1 < len(cuts) else len(samples)

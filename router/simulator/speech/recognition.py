@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RATE: Final = 16000
 _SHORTEST_S: Final = 6
 _LONGEST_S: Final = 14
-"""The bounds of a piece, in seconds. The model was trained on single utterances, and loses words of longer ones."""
+"""The bounds of a piece, in seconds. The model was trained on single utterances, and loses words in longer sound."""
 _PAUSE_S: Final = 0.2
 
 
@@ -26,7 +26,7 @@ class Recognizer(Protocol):
     """A speech recognizer for samples at 16 kHz, between -1 and 1."""
 
     def transcribe(self, samples: Samples) -> str:
-        """Return the words of a piece; empty where the recognizer finds no words."""
+        """Return the words of a piece; empty if the recognizer finds no words."""
 
 
 def recognized(engine: Recognizer, request: Recognize) -> Recognized:

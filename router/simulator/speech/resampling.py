@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 Samples = NDArray[Any]
 
 _PADDING: Final = 512
-"""The least silence behind the samples.
+"""The least silence after the samples.
 
-Without it the end would be heard at the beginning, because the transform is circular.
+Without it the end of the sound would leak into its beginning, because the transform is circular.
 """
 
 
@@ -25,7 +25,7 @@ def resampled(samples: Samples, rate: int, new_rate: int) -> Samples:
     count = len(samples) * new_rate // rate
     if rate == new_rate or not count:
         return samples.astype(np.float64)[:count]
-    # Whole seconds of both rates: the padded lengths have the exact ratio of the rates, and small prime factors.
+    # Pad to whole seconds: then the lengths have the exact ratio of the rates, and small prime factors.
     seconds = -(-(len(samples) + _PADDING) // rate)
     spectrum = np.fft.rfft(samples, seconds * rate)
     whole = seconds * new_rate

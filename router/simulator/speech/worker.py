@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NICE: Final = 5
-"""The niceness of recognition, which uses every core: the router's threads run first."""
+"""The niceness of recognition. Recognition uses every core, and the router's threads have to run first."""
 
 
 def main(kind: str) -> int:
     """Answer requests until the standard input ends. `kind` is `hear` or `speak`."""
-    # Libraries print: what they print must not be taken for a result.
+    # Libraries may print to the standard output, where their text would be taken for a result.
     results = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     with results, contextlib.suppress(BrokenPipeError):

@@ -86,11 +86,49 @@ def test_what_is_written_and_read_is_what_the_kernel_counts(kept, dispatcher, ar
     assert on(dispatcher, lambda: connection.journal_from) == len(masked(b"a question"))
 
 
+def test_frames_of_a_silent_user_are_read_whole_and_one_by_one(kept, dispatcher, arena):
+    connection, listener, client = kept
+    on(dispatcher, lambda: connection.shelf.store(b"record", 0))
+    connection.may_drop = (True).__bool__
+    frame = masked(bytes(100), 0x82)
+
+    def handle(data):
+        connection.unhandled.take_binary(len(data))
+        listener.heard.put(data)
+
+    listener.on_binary = handle
+    for number in range(200):
+        client.sendall(frame)
+        assert listener.heard.get(timeout=WAIT_S) == bytes(100), number
+    rest, _ = on(dispatcher, lambda: left_by(connection, arena))
+    assert len(rest.journal) % len(frame) == 0
+    assert on(dispatcher, connection.unhandled.messages) == []
+
+
+def test_a_text_among_the_audio_of_a_silent_user_is_kept(kept, dispatcher, arena):
+    connection, listener, client = kept
+    on(dispatcher, lambda: connection.shelf.store(b"record", 0))
+    connection.may_drop = (True).__bool__
+
+    def handle(text):
+        connection.unhandled.take_text()
+        listener.heard.put(text)
+
+    listener.on_text = handle
+    client.sendall(masked(b"a question"))
+    assert listener.heard.get(timeout=WAIT_S) == "a question"
+    for _ in range(100):
+        client.sendall(masked(bytes(100), 0x82))
+        assert listener.heard.get(timeout=WAIT_S) == bytes(100)
+    rest, _ = on(dispatcher, lambda: left_by(connection, arena))
+    assert rest.journal.startswith(masked(b"a question"))
+
+
 def test_messages_wait_until_the_session_has_handled_them(kept, dispatcher):
     connection, listener, client = kept
     client.sendall(masked(b"one") + masked(b"two", 0x82))
     assert [listener.heard.get(timeout=WAIT_S) for _ in range(2)] == ["one", b"two"]
-    assert on(dispatcher, lambda: list(connection.delivered)) == ["one", b"two"]
+    assert on(dispatcher, connection.unhandled.messages) == ["one", b"two"]
 
 
 def test_frames_that_are_not_written_are_known(kept, dispatcher):
@@ -146,8 +184,8 @@ def test_messages_of_the_same_read_wait_while_the_first_of_them_is_delivered(kep
     seen = []
 
     def on_text(text):
-        seen.append(list(connection.delivered))
-        del connection.delivered[0]
+        seen.append(connection.unhandled.messages())
+        connection.unhandled.take_text()
         listener.heard.put(text)
 
     listener.on_text = on_text

@@ -7,6 +7,7 @@ import pytest
 
 from actors.connections.arena import TRANSFER_BYTES, Arena
 from actors.connections.shelf import (
+    FIRST_JOURNAL_BYTES,
     JOURNAL_BYTES,
     KEPT_BYTES,
     MAX_BLOCKS,
@@ -116,6 +117,49 @@ def test_audio_that_may_be_dropped_takes_little_memory_and_begins_with_a_frame(a
         assert len(journal) % FRAME_BYTES == 0
         assert len(journal) >= min(len(sent), KEPT_BYTES)
     assert arena.used_bytes - before <= 3 * JOURNAL_BYTES
+
+
+def test_audio_of_a_silent_user_takes_one_block_which_is_overwritten(arena, shelf):
+    shelf.store(b"record", 0)
+    read_into(shelf, bytes(FIRST_JOURNAL_BYTES))
+    assert not shelf.begin_anew()  # the first block is small
+    read_into(shelf, bytes(FRAME_BYTES), may_drop=True)
+    before, sent = arena.used_bytes, FIRST_JOURNAL_BYTES + FRAME_BYTES
+    for number in range(100):
+        shelf.newest_bytes = FRAME_BYTES
+        if shelf.fill > shelf.limit:
+            assert shelf.begin_anew()
+            assert rest(arena, shelf, 0, sent).journal == b""
+        shelf.view[shelf.fill : shelf.fill + FRAME_BYTES] = bytes([number]) * FRAME_BYTES
+        # The process may die here, before it has noted the read.
+        assert rest(arena, shelf, 0, sent + FRAME_BYTES).journal.endswith(bytes([number]) * FRAME_BYTES)
+        shelf.fill += FRAME_BYTES
+        sent += FRAME_BYTES
+    assert arena.used_bytes < before
+    assert len(rest(arena, shelf, 0, sent).journal) % FRAME_BYTES == 0
+
+
+def test_a_long_block_is_used_again_only_where_the_frames_need_it(arena, shelf):
+    shelf.store(b"record", 0)
+    read_into(shelf, bytes(FIRST_JOURNAL_BYTES + JOURNAL_BYTES), may_drop=False)
+    shelf.newest_bytes = JOURNAL_BYTES
+    assert shelf.begin_anew()
+    long = arena.used_bytes
+    shelf.newest_bytes = FRAME_BYTES
+    assert not shelf.begin_anew()
+    shelf.make_room(b"", may_drop=True)
+    assert shelf.begin_anew()
+    assert arena.used_bytes < long
+
+
+def test_a_block_that_begins_anew_always_has_room_for_a_read(shelf):
+    shelf.store(b"record", 0)
+    read_into(shelf, bytes(FIRST_JOURNAL_BYTES))
+    read_into(shelf, bytes(FRAME_BYTES), may_drop=True)
+    for size in (1, 10, JOURNAL_BYTES // 2):
+        shelf.newest_bytes = size
+        assert shelf.begin_anew()
+        assert shelf.limit < shelf.end
 
 
 def test_half_a_frame_at_the_end_of_a_block_is_at_the_begin_of_the_next(arena, shelf):

@@ -106,7 +106,7 @@ def test_at_the_end_nothing_is_left(make_link, family):
     link.listener.next("closed")
     assert link.do(registered) == 1
     assert link.connection._sock.fileno() == -1
-    assert not any(timer.is_active for timer in link.connection._timers)
+    assert not link.do(lambda: [timer for _, _, timer in link.dispatcher._timers.heap if timer.is_active])
 
 
 def test_nagle_is_off_and_the_socket_does_not_block(make_link):

@@ -12,16 +12,21 @@ A, B = b"address1", b"address2"
 
 
 def admitted(arrivals, key, now_s):
-    if arrivals.wait_s(key, now_s):
+    look = arrivals.look(key, now_s)
+    if arrivals.wait_s(look, now_s):
         return False
-    arrivals.add(key, now_s)
+    arrivals.add(look)
     return True
+
+
+def wait_of(arrivals, key, now_s):
+    return arrivals.wait_s(arrivals.look(key, now_s), now_s)
 
 
 def test_so_many_arrivals_come_in_and_the_next_learns_when_to_come_back():
     arrivals = Arrivals(5, 60.0)
     assert all(admitted(arrivals, A, 1000.0 + n) for n in range(5))
-    wait_s = arrivals.wait_s(A, 1010.0)
+    wait_s = wait_of(arrivals, A, 1010.0)
     assert 50.0 <= wait_s <= 52.0
     assert not admitted(arrivals, A, 1010.0 + wait_s - 1.5)
     assert admitted(arrivals, A, 1010.0 + wait_s)
@@ -54,8 +59,8 @@ def test_no_period_has_more_arrivals_than_allowed(gaps_s, most):
 def test_a_flood_of_addresses_displaces_the_oldest_of_them():
     arrivals = Arrivals(1, 60.0)
     for n in range(CELLS * 2):
-        arrivals.add(n.to_bytes(8, "little"), 1000.0 + n / 1000)
-    assert arrivals.wait_s((CELLS * 2 - 1).to_bytes(8, "little"), 1000.0 + CELLS * 2 / 1000) > 0
+        arrivals.add(arrivals.look(n.to_bytes(8, "little"), 1000.0 + n / 1000))
+    assert wait_of(arrivals, (CELLS * 2 - 1).to_bytes(8, "little"), 1000.0 + CELLS * 2 / 1000) > 0
 
 
 @pytest.mark.parametrize("period_s", [1.0, 3600.0])
@@ -70,7 +75,7 @@ def test_arrivals_that_were_counted_in_other_buckets_are_forgotten():
     areas = LastingAreas()
     module.reserve(areas)
     before = Arrivals(1, 60.0, areas)
-    before.add(A, 1000.0)
-    assert Arrivals(1, 60.0, areas).wait_s(A, 1001.0) > 0.0
-    assert Arrivals(1, 3600.0, areas).wait_s(A, 1001.0) == 0.0
+    before.add(before.look(A, 1000.0))
+    assert wait_of(Arrivals(1, 60.0, areas), A, 1001.0) > 0.0
+    assert wait_of(Arrivals(1, 3600.0, areas), A, 1001.0) == 0.0
     areas.close()

@@ -55,3 +55,8 @@ def test_a_repeated_parameter_keeps_each_of_its_values_and_the_last_one_counts()
 
 def test_the_values_of_an_application_s_own_mapping_are_found_too():
     assert values_of({"keyterm": "a"}, "keyterm") == ["a"]
+
+
+def test_the_names_of_headers_are_one_object_for_all_requests():
+    first, second = (Request.of({"HTTP_X_FORWARDED_PROTO": "https"}, "openai") for _ in range(2))
+    assert next(iter(first.headers)) is next(iter(second.headers))

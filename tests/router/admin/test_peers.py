@@ -62,3 +62,27 @@ def test_a_worker_that_hangs_costs_the_time_of_one_answer(asked, monkeypatch):
 
 def test_only_this_user_can_reach_the_sockets(asked):
     assert stat.S_IMODE(asked.folder.stat().st_mode) == 0o700
+
+
+def test_a_temporary_folder_with_a_long_path_is_left_for_a_short_one(tmp_path, monkeypatch):
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr(peers.tempfile, "tempdir", str(long))
+    assert peers.socket_folder() in peers.FOLDERS
+    them = Peers()
+    them.serve("1.sock", lambda _verb: "fine")
+    assert them.ask({"verb": "list"}).given == ["fine"]
+    them.close()
+    them.remove()
+    monkeypatch.setattr(peers, "FOLDERS", ())
+    assert peers.socket_folder() == str(long)  # the failure names it
+    monkeypatch.setattr(peers.tempfile, "tempdir", "/short")
+    monkeypatch.setattr(peers.os, "access", lambda *_asked: True)
+    assert peers.socket_folder() == "/short"
+
+
+def test_a_socket_that_cannot_be_removed_is_left(asked):
+    asked.serve("1.sock", lambda _verb: "fine")
+    asked.folder = asked.folder / "no folder"
+    asked.forget("1.sock")
+    asked.folder = asked.folder.parent

@@ -1,6 +1,7 @@
 """The prepared microphone: frames in real time, silence around speech."""
 
 import threading
+import time
 
 from actors.connections.blocking import HungUp
 from router.command.microphone import FRAME_BYTES, Microphone
@@ -54,7 +55,9 @@ def test_a_call_that_ends_stops_the_microphone():
     sink = Sink(last=1)
     microphone = Microphone(sink)
     microphone.speak(b"\1" * FRAME_BYTES * 100)
+    began_s = time.monotonic()
     microphone.open()
     assert microphone.wait_until_silent(WAIT_S)
+    assert time.monotonic() - began_s < WAIT_S, "the end of the call wakes the waiting thread"
     microphone.close()
     assert len(sink.frames) == 1

@@ -70,6 +70,7 @@ EXAMPLES = {
     "record_rate": ("0.25", 0.25),
     "record_principals": ("ada, bob", ("ada", "bob")),
     "record_max_bytes": ("5000000", 5_000_000),
+    "wire_view_max_bytes": ("5000000", 5_000_000),
     "otel": ("http://127.0.0.1:4318", "http://127.0.0.1:4318"),
     "log_content": ("1", True),
     "tool_hosts": ("api.example,http://b.example", ("https://api.example", "http://b.example")),

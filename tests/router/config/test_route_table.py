@@ -91,7 +91,11 @@ def test_two_routes_on_one_path_are_refused():
             'front = "deepgram"\nupstreams = [0]',
             "routes[0].upstreams (a.toml) means nothing on the front deepgram without failover",
         ),
-        ('front = "realtime"\nfailover = true', "routes[0].failover (a.toml) means nothing on the front realtime"),
+        ('front = "listen"\nfailover = true', "routes[0].failover (a.toml) means nothing on the front listen"),
+        (
+            'front = "realtime"\nfailover_agent = "b"',
+            "routes[0].failover_agent (a.toml) means nothing on the front realtime without failover",
+        ),
         (
             'front = "openai"\nfailover_agent = "b"',
             "routes[0].failover_agent (a.toml) means nothing on the front openai",
@@ -151,6 +155,11 @@ def test_routes_may_fail_over_to_the_other_backend():
     assert second == Route(path="/openai", front="openai", failover=True, failover_agent="backup")
     printed = describe(parse_command_line(["--config", "a.toml"], {}, Files(a_toml=FAILOVER)))
     assert [it.get("failover_agent") for it in tomllib.loads(printed)["routes"]] == [None, "backup"]
+
+
+def test_the_guard_of_openai_s_clients_works_beside_a_failover():
+    text = 'deepgram_api_key = "dg-0123456789"\n[[routes]]\npath = "/a"\nfront = "realtime"\nfailover = true\n'
+    assert from_file(text + '[guard]\nurl = "http://127.0.0.1:1/"\n').routes[0].failover
 
 
 @pytest.mark.parametrize(

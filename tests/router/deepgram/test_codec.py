@@ -117,3 +117,12 @@ def test_settings_without_their_blocks_are_read_where_they_may_be_sparse(text):
 def test_sparse_settings_name_a_field_of_the_wrong_type():
     found = codec.decode('{"type":"Settings","audio":{"input":3}}', is_sparse=True)
     assert "`audio.input`" in found.problem
+
+
+def test_the_names_in_settings_are_one_object_for_all_sessions():
+    text = (
+        '{"type":"Settings","audio":{"input":{"encoding":"linear16"}},"agent":{"think":{"provider":{"type":"x y z"}}}}'
+    )
+    first, second = codec.decode(text), codec.decode(text)
+    assert first.audio.input.encoding is second.audio.input.encoding
+    assert first.agent.think.provider.type is second.agent.think.provider.type

@@ -9,10 +9,12 @@ import msgspec
 import pytest
 from pydantic import BaseModel
 
-from router.deepgram.messages import CLIENT_MESSAGES, ServerMessage
+from router.deepgram import codec
+from router.deepgram.messages import CLIENT_MESSAGES, ConversationText, ServerMessage
 
 with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # it imports websockets.legacy
     from deepgram.agent.v1.socket_client import V1SocketClient, V1SocketClientResponse
+    from deepgram.agent.v1.types import AgentV1ConversationText, AgentV1SettingsAgent
 
 
 def sent_models():
@@ -74,3 +76,11 @@ def test_every_message_that_the_sdk_knows_is_sent_but_for_services_that_are_not_
     ours = {struct.__struct_config__.tag for struct in ServerMessage.__subclasses__()}
     theirs = {kind for model in models_in(V1SocketClientResponse) for kind in types_of(model)}
     assert theirs - ours == {"ThinkLiveUpdated", "FrustrationDetected", "__customFromThinkProvider"}
+
+
+@pytest.mark.parametrize("role", ["user", "assistant"])
+def test_a_text_of_ours_is_a_standard_turn_in_unhinted_languages_to_the_sdk(role):
+    """The field with the kind of a text belongs to ConversationText, and an absent one means a standard turn."""
+    read = AgentV1ConversationText.model_validate_json(codec.encode(ConversationText(role=role, content="Hello")))
+    assert (read.conversational_behavior, read.languages, read.languages_hinted) == ("default", None, None)
+    assert "conversational_behavior" not in AgentV1SettingsAgent.model_fields

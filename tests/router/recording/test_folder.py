@@ -81,3 +81,17 @@ def test_other_files_of_the_folder_neither_count_nor_go(folder):
     (folder.path / "notes.txt").write_bytes(bytes(5000))
     assert folder.make_room(500, set())
     assert (folder.path / "notes.txt").exists()
+
+
+def test_the_recording_of_a_session_that_killed_workers_goes_last(folder, caplog):
+    for name, age_s in (("poison", 300), ("old", 200), ("new", 100)):
+        put(folder, name, 300, age_s)
+    folder.keep("poison")
+    folder.keep("unknown")
+    kept = folder.path / "poison.kept.jsonl"
+    assert kept.stat().st_size == 300
+    assert folder.make_room(650, set())
+    assert [it.name for it in folder.path.iterdir()] == [kept.name]
+    assert folder.make_room(900, set())
+    assert not kept.exists()
+    assert caplog.text.count("is kept") == 1

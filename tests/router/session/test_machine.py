@@ -78,3 +78,8 @@ def test_a_session_that_continues_a_call_forgets_its_own_past_and_waits_at_the_g
     book.feed(messages.UpstreamOpened(7, 0, book.unix_s)).client(SETTINGS)
     book.upstream({"type": "session.created", "session": {}}, {"type": "session.updated", "session": {}})
     assert [it["type"] for it in book.frames_to_client] == ["SettingsApplied"]
+
+
+def test_the_text_of_a_client_s_message_stays_no_longer_than_its_turn():
+    book = Playbook().ready()
+    assert book.session.context.client_text == ""

@@ -63,7 +63,7 @@ def test_a_conversation_of_ten_minutes_takes_less_than_64_kilobytes():
 def test_a_snapshot_of_another_version_is_refused(monkeypatch):
     data = snapshot(Playbook().session)
     monkeypatch.setattr(snapshots, "LAYOUT", snapshots.LAYOUT + 1)
-    with pytest.raises(UnknownVersionError, match="the snapshot has the version 1"):
+    with pytest.raises(UnknownVersionError, match=f"the snapshot has the version {snapshots.VERSION}"):
         restore(data, Playbook().session.context.options)
 
 

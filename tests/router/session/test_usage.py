@@ -1,5 +1,6 @@
 """The tokens that a session counts, compared with the books of its upstreams: to the token, whatever happens."""
 
+import functools
 import random
 from collections import Counter
 
@@ -42,6 +43,7 @@ TRANSCRIPTION_MODELS = ["gpt-4o-transcribe", "gpt-realtime-whisper"]
 COMPLETED = "conversation.item.input_audio_transcription.completed"
 
 
+@functools.lru_cache(IN_EVERY_RUN)
 def held(seed):
     """Hold a conversation that the seed draws: its steps, its faults, and the moment at which the caller hangs up."""
     dice = random.Random(seed)  # noqa: S311 - reproducible, not secret

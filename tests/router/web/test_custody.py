@@ -1,13 +1,13 @@
 """A worker's end of the channel to the keeper, whose part a test plays."""
 
 import contextlib
+import errno
 import os
 import queue
 import socket
 import sys
 from types import SimpleNamespace
 
-import msgspec
 import pytest
 
 from actors.connections.base import ConnectionLimits
@@ -16,7 +16,8 @@ from actors.connections.handover import HandshakeRefused
 from actors.connections.kept import KeptConnection
 from actors.connections.shelf import Shelf
 from actors.messages import ClientAdopted
-from router.keeping import Record
+from router.keeping import Record, pack
+from router.web import custody as module
 from router.web.custody import Custody
 from tests.support.engine import links
 
@@ -41,7 +42,7 @@ class Router:
         self.adopted = queue.Queue()
         self.is_full = False
         self.goes_away = False
-        self.lost = 0
+        self.lost = self.unkept = 0
 
     def count_adoption(self, data, *, is_suspect):
         return data + (b" suspect" if is_suspect else b" counted")
@@ -58,6 +59,9 @@ class Router:
             raise HandshakeRefused(503, "going away")
         connection.abort()
         self.adopted.put((data, adopted, journal))
+
+    def count_unkept(self):
+        self.unkept += 1
 
     def count_lost(self):
         self.lost += 1
@@ -94,7 +98,7 @@ def held(keeper):
     ours, theirs = links.tcp_pair(stack)
     connection = KeptConnection(socket.socket(fileno=ours.detach()), subprotocol=None, limits=ConnectionLimits())
     shelf = connection.keep(keeper.custody.arena)
-    shelf.store(msgspec.msgpack.encode(Record(b"value", 0, b"rest", [(True, b"asked")])), 0)
+    shelf.store(pack(Record(b"value", 0, b"rest", [(True, b"asked")])), 0)
     shelf.note_words(b"once upon")
     keeper.custody.hold("s1", connection, shelf)
     packet, (descriptor,), _, _ = socket.recv_fds(keeper.channel, 100, 2)
@@ -180,3 +184,21 @@ def test_a_session_whose_descriptors_did_not_arrive_is_left_to_another_worker(ke
 def test_the_last_orders_leave_before_the_end(keeper):
     keeper.custody.drop("s1")
     assert keeper.channel.recv(100) == b"ds1"
+
+
+def test_a_session_is_passed_on_where_no_descriptor_is_left_for_it(keeper, held, monkeypatch, caplog):
+    def exhausted(_descriptor):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(module, "Arena", exhausted)
+    held[0](b"a")
+    assert keeper.channel.recv(100) == b"ps1"
+    assert "session s1 is left to another worker" in caplog.text
+    assert keeper.router.lost == 0
+
+
+def test_a_session_whose_socket_cannot_be_duplicated_is_counted_as_unkept(keeper, caplog):
+    connection = SimpleNamespace(duplicate=lambda: -1)
+    keeper.custody.hold("s2", connection, None)
+    assert "session s2 does not outlive this process" in caplog.text
+    assert keeper.router.unkept == 1

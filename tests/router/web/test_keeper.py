@@ -66,8 +66,13 @@ def lost():
 
 
 @pytest.fixture
-def keeper(tmp_path, fit, lost):
-    keeper = Keeper(tmp_path / "keeper.sock", lambda: fit, lambda: lost.append(1))
+def unkept():
+    return []
+
+
+@pytest.fixture
+def keeper(tmp_path, fit, lost, unkept):
+    keeper = Keeper(tmp_path / "keeper.sock", lambda: fit, lambda: lost.append(1), lambda: unkept.append(1))
     yield keeper
     keeper.close()
 
@@ -220,6 +225,33 @@ def test_without_a_descriptor_the_keeper_goes_on(tmp_path, keeper, caplog):
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert "the keeper cannot hear a worker" in caplog.text
         keeper.poll()
+        assert caplog.text.count("the keeper cannot hear a worker") == 1  # and the next word does not wake it at once
+        keeper._deaf_until_s = 0.1
+        keeper.poll()
+        assert len(keeper._channels) == 1
+
+
+def test_a_session_whose_socket_or_memory_did_not_arrive_is_counted_as_unkept(keeper, worker, unkept):
+    one = worker()
+    one.do("bare s1")
+    keeper.poll()
+    assert unkept == [1]
+    before = len(list(DESCRIPTORS.iterdir()))
+    keeper._memories.clear()
+    one.do("hold s2")
+    keeper.poll()
+    assert unkept == [1, 1]
+    assert len(list(DESCRIPTORS.iterdir())) < before
+
+
+def test_a_session_that_a_worker_passes_goes_to_another_one(keeper, fit, worker):
+    one, two, three = worker(), worker(), worker()
+    one.do("hold s1")
+    die(keeper, fit, one)
+    assert two.do("adopt") == "as1 4096 7 2"
+    two.do("pass s1")
+    keeper.poll()
+    assert three.do("adopt") == "as1 4096 7 2"
 
 
 def test_a_worker_that_ended_by_itself_leaves_nothing(keeper, fit, worker):

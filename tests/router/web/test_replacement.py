@@ -176,3 +176,10 @@ def test_the_socket_of_a_server_that_lives_is_left_and_that_of_a_dead_one_is_rep
 def test_the_path_is_that_of_the_address():
     assert replacement.path_of("::1", 8080).name == "__1-8080.sock"
     assert replacement.path_of("127.0.0.1", 8080).parent.name == f"switchboard-{os.geteuid()}"
+
+
+def test_the_path_of_a_long_host_name_is_short():
+    path = replacement.path_of("a-host-with-a-name." * 10, 8080)
+    assert len(os.fsencode(path)) < 108
+    assert path == replacement.path_of("a-host-with-a-name." * 10, 8080)
+    assert path != replacement.path_of("a-host-with-a-name." * 9, 8080)

@@ -9,6 +9,7 @@ import orjson
 import pybase64
 
 from actors import messages as engine
+from actors.machine import Machine
 from actors.restart import Decision, Loss, LossKind, Verdict
 from router.config.model import RouterConfig
 from router.fronts.agents import checked
@@ -72,6 +73,7 @@ class RealtimeWorld:
         **simulator: Any,
     ) -> None:
         self.relay = make_relay(**(options or {}))
+        self.machine = self._around(self.relay)
         self.client = RealtimeClient()
         self.now_s = 1000.0
         self.fired: list[str] = []
@@ -157,15 +159,18 @@ class RealtimeWorld:
     def _handle(self, message: engine.Input) -> None:
         if self.closed:
             return
-        for command in self.relay.handle(message, self.now_s):
+        for command in self.machine.handle(message, self.now_s):
             self._perform(command)
+
+    def _around(self, relay: RealtimeRelay) -> Machine:
+        return relay
 
     def _perform(self, command: engine.Command) -> None:
         match command:
             case engine.SendToClient(str() as frame):
                 self._receive(orjson.loads(frame))
-            case engine.SendToUpstream(frame, generation):
-                self._in(self._latency_s, lambda: self._take(generation, frame))
+            case engine.SendToUpstream(frame, generation, is_binary):
+                self._in(self._latency_s, lambda: self._take(generation, frame, is_binary=is_binary))
             case engine.StartTimer(name, delay_s):
                 self._in(delay_s, lambda: self._fire(name), key=name)
             case engine.CancelTimer(name):
@@ -205,7 +210,8 @@ class RealtimeWorld:
         self._handle(engine.UpstreamOpened(generation, 0, UNIX_S))
         self._act(generation, lambda upstream: upstream.open())
 
-    def _take(self, generation: int, frame: str | bytes) -> None:
+    def _take(self, generation: int, frame: str | bytes, *, is_binary: bool = False) -> None:
+        assert not is_binary, "OpenAI takes no bytes"
         if generation in self._upstreams:
             self.upstream_events.append(orjson.loads(frame))
             self._act(generation, lambda upstream: upstream.receive(frame))

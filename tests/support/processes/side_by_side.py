@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from _pytest.runner import runtestprotocol
 
 PROCESSES_PER_CORE = 2
 """Slow tests wait most of the time, for a process to start or for audio to be played; fast tests never wait."""
 MOST_PROCESSES = 8
+
+LONG_S = 0.05
+"""The shortest set-up or clean-up of a passed test that is reported."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -74,6 +78,21 @@ class Turns:
             fcntl.flock(self._others, fcntl.LOCK_UN)
 
 
+class Summaries:
+    """Sends one report of a test that passed, in place of five messages: those took a sixth of a fast run."""
+
+    @pytest.hookimpl
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+        """Run the test and report it."""
+        reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        if all(report.passed for report in reports):
+            # `--durations` lists each part of a test that takes long.
+            reports = [report for report in reports if report.when == "call" or report.duration >= LONG_S]
+        for report in reports:
+            item.ihook.pytest_runtest_logreport(report=report)
+        return True
+
+
 def _share(file: IO[str], *, without: IO[str]) -> None:
     """Share the lock of a file at a time when no process has that of the other file.
 
@@ -94,6 +113,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Take turns, in a process that runs a part of the tests."""
     if hasattr(config, "workerinput"):
         config.pluginmanager.register(Turns(config.workerinput["turns"]))
+        if not config.option.xmlpath:  # such a file is written from the reports of a test's every part
+            config.pluginmanager.register(Summaries())
 
 
 @pytest.hookimpl(optionalhook=True)

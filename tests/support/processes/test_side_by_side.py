@@ -1,5 +1,6 @@
 """A plain `pytest` runs tests side by side, and alone what has to be; a test that says it is fast is."""
 
+import re
 import sys
 import textwrap
 from pathlib import Path
@@ -113,6 +114,42 @@ LIAR = """
         socket.socket().close()
 """
 
+OUTCOMES = """
+    import threading, pytest
+
+    @pytest.fixture
+    def breaks_before():
+        raise LookupError("broken before")
+
+    @pytest.fixture
+    def breaks_behind():
+        yield
+        raise LookupError("broken behind")
+
+    @pytest.fixture
+    def takes_long():
+        threading.Event().wait(0.06)
+
+    def test_passes(takes_long):
+        pass
+
+    def test_fails():
+        raise LookupError("broken within")
+
+    def test_that_breaks_before(breaks_before):
+        pass
+
+    def test_that_breaks_behind(breaks_behind):
+        pass
+
+    def test_skips():
+        pytest.skip("no reason")
+
+    @pytest.mark.xfail
+    def test_fails_as_expected():
+        raise LookupError
+"""
+
 
 @pytest.fixture
 def run(tmp_path):
@@ -150,6 +187,24 @@ def test_nothing_runs_beside_a_test_that_is_alone_and_no_other_test_beside_a_qui
     assert status == 0, output
     assert "workers" in output
     assert "65 passed" in output
+
+
+def test_a_run_side_by_side_reports_every_outcome_and_each_long_part(run):
+    status, output = run(OUTCOMES, *PLUGINS, "--durations=9", "-vv")
+    assert status == 1, output
+    assert "1 failed, 2 passed, 1 skipped, 1 xfailed, 2 errors" in output
+    for part in ("within", "before", "behind"):
+        assert f"broken {part}" in output
+    assert "setup    test_it.py::test_passes" in output
+    assert "SKIPPED [1] test_it.py" in output
+
+
+@pytest.mark.exhaustive
+def test_a_file_of_results_has_the_time_of_every_test(run, tmp_path):
+    run(OUTCOMES, *PLUGINS, "--junitxml=results.xml")
+    cases = re.findall(r'<testcase [^>]*name="(\w+)" time="([\d.]+)"', (tmp_path / "results.xml").read_text())
+    assert len(cases) == 6
+    assert float(dict(cases)["test_passes"]) >= 0.06
 
 
 def test_quiet_tests_run_side_by_side(run):

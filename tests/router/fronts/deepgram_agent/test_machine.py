@@ -1,6 +1,7 @@
 """The relay: frames pass, and a lost upstream is replaced."""
 
 import json
+import warnings
 
 import pytest
 
@@ -14,6 +15,9 @@ from router.fronts.deepgram_agent.machine import STEP_TIMER, TURN_TIMER, Deepgra
 from router.session import reports
 from router.session.deadlines import SPEECH_S
 from tests.support.machine.options import session_options
+
+with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # it imports websockets.legacy
+    from deepgram.agent.v1.types import AgentV1ConversationText
 
 SETTINGS = {"type": "Settings", "audio": {}, "agent": {"greeting": "Hello.", "future": {"leaf": 1}}}
 LOST = Loss(kind=LossKind.CLOSED, code=1011, cause="closed by the peer")
@@ -683,3 +687,14 @@ def test_a_waiting_text_beyond_the_bound_gets_an_answer(book):
 def test_a_keep_alive_waits_for_no_upstream(book):
     book.ready().lose().client("KeepAlive").restore()
     assert len(book.upstream) == 1
+
+
+def test_the_kind_and_the_languages_of_a_text_reach_the_sdk_leaf_by_leaf(book):
+    agent = {"greeting": "Hello.", "conversational_behavior": {"presence_check": {"leaf": 1}}}
+    book.client("Settings", audio={}, agent=agent).server("Welcome", request_id="r1").server("SettingsApplied")
+    assert book.take()[1][0]["agent"] == agent
+    annotations = {"conversational_behavior": "backchannel", "languages": ["en"], "languages_hinted": ["en", "de"]}
+    book.server("ConversationText", role="assistant", content="Mhm.", **annotations)
+    (sent,) = book.take()[0]
+    read = AgentV1ConversationText.model_validate(sent)
+    assert {name: getattr(read, name) for name in annotations} == annotations

@@ -223,3 +223,17 @@ def test_frames_that_are_no_events_pass():
     dialect = RealtimeDialect()
     assert dialect.read({}).text == dialect.read(None).text == ""
     assert dialect.rewritten({"type": "x", "item": {"content": ["odd"]}}, lambda _key: "y") is None
+
+
+def test_no_event_id_is_given_twice_although_one_delta_leaves_in_parts():
+    book = GuardedBook(rule())
+    sentences = "This is a sentence that is long enough for a window of its own, and so is the next. " * 4
+    book.ask().begin().speak(sentences).spoken(sentences)
+    ids = [event["event_id"] for event in book.sent]
+    assert sum("transcript.delta" in event["type"] for event in book.sent) > 1
+    assert len(set(ids)) == len(ids)
+
+
+def test_each_notice_of_the_guard_has_an_id_of_its_own():
+    dialect = RealtimeDialect()
+    assert dialect.told("no", None) != dialect.told("no", None)

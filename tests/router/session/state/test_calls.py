@@ -19,7 +19,7 @@ def requested(*calls):
 def test_a_call_is_requested_once_in_a_response_and_while_it_is_outstanding():
     calls = requested(call("c"))
     assert not calls.request(call("c"), "resp_2")
-    del calls.outstanding["c"]
+    calls.answer("c")
     assert not calls.request(call("c"), "resp_1")
     assert calls.request(call("c"), "resp_2")
 
@@ -27,7 +27,7 @@ def test_a_call_is_requested_once_in_a_response_and_while_it_is_outstanding():
 def test_another_upstream_may_give_the_ids_again():
     calls = requested(call("c"))
     calls.record_name(openai.Item(id="fc", type="function_call", name="lookup"))
-    del calls.outstanding["c"]
+    calls.answer("c")
     calls.forget_upstream_ids()
     assert calls.request(call("c"), "resp_1")
     assert calls.name_of(openai.ResponseFunctionCallArgumentsDone(item_id="fc")) == ""

@@ -125,7 +125,7 @@ def test_a_merged_request_takes_the_place_of_an_answer_to_speech_if_one_of_them_
 def test_merged():
     made = pending(ANSWER, TEXT, CONTINUING)
     assert list(made) == [CONTINUING, TEXT]
-    assert made.take_rules() == ["MERGED"]
+    assert made.take_rules() == ("MERGED",)
     assert list(pending(CONTINUING, ANSWER)) == [CONTINUING]
     assert list(pending(TYPED, ANSWER)) == [TYPED, ANSWER]
 
@@ -134,33 +134,33 @@ def test_answered_with_speech():
     made = pending(ANSWER, TEXT, TYPED, OWN, REST)
     made.answer_with_speech()
     assert list(made) == [TEXT, TYPED, OWN]
-    assert made.take_rules() == ["ANSWERED_WITH_SPEECH"]
-    assert made.take_rules() == []
+    assert made.take_rules() == ("ANSWERED_WITH_SPEECH",)
+    assert made.take_rules() == ()
 
 
 def test_not_continued():
     made = pending(REST, OWN)
     assert made.continue_nothing()
     assert list(made) == [OWN]
-    assert made.take_rules() == ["NOT_CONTINUED"]
+    assert made.take_rules() == ("NOT_CONTINUED",)
     assert not made.continue_nothing()
-    assert made.take_rules() == []
+    assert made.take_rules() == ()
 
 
 def test_begun_again():
     made = pending(TEXT, CONTINUING, OWN)
     made.begin_again(PAUSED)
     assert list(made) == [ResponseRequest(is_paused=True, continues_turn=True), TEXT, OWN]
-    assert made.take_rules() == ["BEGUN_AGAIN"]
+    assert made.take_rules() == ("BEGUN_AGAIN",)
     made = pending(ANSWER)
     made.begin_again(REST)
     assert list(made) == [REST, ANSWER]
-    assert made.take_rules() == []
+    assert made.take_rules() == ()
 
 
 def test_refused():
     made = pending(TYPED, TEXT)
     assert made.refuse("typed")
     assert list(made) == [TEXT]
-    assert made.take_rules() == ["REFUSED"]
+    assert made.take_rules() == ("REFUSED",)
     assert not made.refuse("typed")

@@ -37,7 +37,7 @@ def request(state):
 
 
 def await_an_answer(state):
-    state.user_turns.owed.append(UserTurn())
+    state.user_turns.owed = (UserTurn(),)
 
 
 def let_the_user_speak(state):

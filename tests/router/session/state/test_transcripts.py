@@ -1,7 +1,7 @@
 """Transcripts of the user's speech."""
 
 from router.deepgram.messages import AgentAudioDone, ConversationText
-from router.session.state.transcripts import MAX_EARLY, MAX_ITEMS, HeldMessage, InterimTranscripts, Transcripts
+from router.session.state.transcripts import MAX_EARLY, MAX_ITEMS, InterimTranscripts, Transcripts
 
 HI = ConversationText(role="assistant", content="Hi.")
 DONE = AgentAudioDone()
@@ -67,7 +67,8 @@ def test_any_transcript_resolves_an_item_without_an_id():
 
 def test_held_texts_of_a_cut_item_are_dropped_and_the_end_of_the_turn_stays():
     transcripts = Transcripts()
-    transcripts.held.extend([HeldMessage(HI, "i"), HeldMessage(DONE, None), HeldMessage(HI, "other")])
+    for message, item_id in ((HI, "i"), (DONE, None), (HI, "other")):
+        transcripts.hold(message, item_id)
     transcripts.drop_texts({"i"})
     assert transcripts.take_held() == [DONE, HI]
     assert transcripts.take_held() == []
@@ -76,6 +77,6 @@ def test_held_texts_of_a_cut_item_are_dropped_and_the_end_of_the_turn_stays():
 def test_abandoned_transcripts_release_the_held_messages():
     transcripts = Transcripts()
     transcripts.expect("u")
-    transcripts.held.append(HeldMessage(HI, "i"))
+    transcripts.hold(HI, "i")
     assert transcripts.abandon() == [HI]
     assert not transcripts.are_awaited

@@ -12,7 +12,7 @@ TEXT = ResponseRequest(verbatim=new_verbatim_text("i", "Mind the gap."))
 
 def test_an_event_before_response_created_belongs_to_any_response_that_was_not_interrupted():
     turn = Turn()
-    turn.interrupted.append("old")
+    turn.mute("old")
     assert [turn.is_other_response(it) for it in ("old", "new", None)] == [True, False, False]
     turn.begin("new")
     assert [turn.is_other_response(it) for it in ("other", "new", None)] == [True, False, False]
@@ -20,16 +20,16 @@ def test_an_event_before_response_created_belongs_to_any_response_that_was_not_i
 
 def test_a_response_forgets_an_earlier_one_of_its_id():
     turn = Turn()
-    turn.interrupted.append("resp_1")
-    turn.cancelled.append("resp_1")
+    turn.mute("resp_1")
+    turn.note_cancelled("resp_1")
     turn.begin("resp_1")
-    assert (list(turn.interrupted), list(turn.cancelled)) == ([], [])
+    assert (turn.interrupted, turn.cancelled) == ((), ())
 
 
 def test_only_the_newest_interrupted_responses_are_remembered():
     turn = Turn()
     for number in range(MAX_INTERRUPTED + 1):
-        turn.interrupted.append(str(number))
+        turn.mute(str(number))
     assert not turn.is_suppressed("0")
     assert turn.is_suppressed("1")
 

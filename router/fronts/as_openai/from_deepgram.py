@@ -1,0 +1,147 @@
+"""Deepgram's messages, each as the events that OpenAI would have sent."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from actors.restart import LossKind
+from router.fronts.as_openai.agent import LIFE_S, PAUSE_MS, Agent, Speech, Stage
+from router.fronts.deepgram_agent.fields import objects_of, text_of
+from router.fronts.realtime.wire import SERVER_ERROR, Fields, error_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _welcome(agent: Agent, _fields: Fields) -> None:
+    if agent.stage is Stage.DIALLING:
+        agent.stage = Stage.WELCOMED
+        expires_at = round(agent.opened_unix_s) + LIFE_S
+        agent.emit({"type": "session.created", "session": {**agent.session.shown, "expires_at": expires_at}})
+
+
+def _applied(agent: Agent, _fields: Fields) -> None:
+    agent.stage = Stage.READY
+    agent.commands += agent.held
+    agent.held = []
+    for frame in agent.waiting.take():
+        agent.send(frame if isinstance(frame, bytes) else orjson.loads(frame))
+
+
+def _user_spoke(agent: Agent, _fields: Fields) -> None:
+    if agent.speech is not None:
+        return
+    agent.speech = Speech(agent.new_id("item"), agent.now_s)
+    agent.is_muted = False
+    agent.announce_speech(agent.speech)
+    agent.end_answer("cancelled", "turn_detected")
+
+
+def _said(agent: Agent, fields: Fields) -> None:
+    text = text_of(fields, "content")
+    if text_of(fields, "role") == "user":
+        _user_said(agent, text)
+    elif text and not agent.is_muted:
+        if text_of(fields, "conversational_behavior") != "backchannel":  # a sign of listening, during speech
+            agent.drop_speech()
+        agent.begin_answer()
+        if agent.answer is not None:
+            agent.emit_all(agent.answer.say(text))
+
+
+def _user_said(agent: Agent, text: str) -> None:
+    agent.is_muted = False
+    speech = agent.speech
+    is_echo = bool(agent.echoes) and (speech is None or agent.echoes[0].text.strip() == text.strip())
+    agent.end_answer("cancelled", "turn_detected")
+    if is_echo:
+        agent.is_muted = agent.echoes.popleft().is_cancelled
+    elif speech is not None and speech.is_repeated:
+        agent.speech = None
+    else:
+        if speech is None:
+            speech = Speech(agent.new_id("item"), agent.now_s)
+            agent.announce_speech(speech)
+        agent.speech = None
+        _commit_speech(agent, speech, text)
+
+
+def _commit_speech(agent: Agent, speech: Speech, text: str) -> None:
+    agent.stop_speech(speech)
+    agent.commit = None
+    agent.owes_answer = True
+    previous, agent.last_item = agent.last_item, speech.item_id
+    place = {"previous_item_id": previous}
+    agent.emit({"type": "input_audio_buffer.committed", **place, "item_id": speech.item_id})
+    item = {
+        "id": speech.item_id,
+        "object": "realtime.item",
+        "type": "message",
+        "status": "completed",
+        "role": "user",
+        "content": [{"type": "input_audio", "transcript": text}],
+    }
+    agent.emit({"type": "conversation.item.added", **place, "item": item})
+    agent.emit({"type": "conversation.item.done", **place, "item": item})
+    if agent.session.transcribes:
+        kind = "conversation.item.input_audio_transcription.completed"
+        usage = {"type": "duration", "seconds": 0}
+        agent.emit({"type": kind, "item_id": item["id"], "content_index": 0, "transcript": text, "usage": usage})
+
+
+def _agent_done(agent: Agent, _fields: Fields) -> None:
+    agent.is_muted = False
+    agent.end_answer("completed")
+
+
+def _called(agent: Agent, fields: Fields) -> None:
+    functions = [it for it in objects_of(fields, "functions") if it.get("client_side") is not False]
+    if not functions or agent.is_muted:
+        return
+    agent.begin_answer()
+    for function in functions:
+        call_id, name = text_of(function, "id") or agent.new_id("call"), text_of(function, "name")
+        agent.calls[call_id] = name
+        if agent.answer is not None:
+            agent.emit_all(agent.answer.call(call_id, name, text_of(function, "arguments") or "{}"))
+    agent.end_answer("completed")
+
+
+def _calls_cancelled(agent: Agent, fields: Fields) -> None:
+    cancelled = {text_of(function, "id") for function in objects_of(fields, "functions")}
+    agent.calls = {call_id: name for call_id, name in agent.calls.items() if call_id not in cancelled}
+    agent.outputs = [output for output in agent.outputs if output["id"] not in cancelled]
+
+
+def _warned(agent: Agent, fields: Fields) -> None:
+    agent.log(logging.WARNING, f"Deepgram warns: {text_of(fields, 'code')}: {text_of(fields, 'description')}")
+    if text_of(fields, "code") == "FORCE_END_TURN_UNSUPPORTED" and agent.commit is not None:
+        agent.send(agent.session.silence(PAUSE_MS))
+
+
+def _failed(agent: Agent, fields: Fields) -> None:
+    code, description = text_of(fields, "code"), text_of(fields, "description")
+    if agent.stage is not Stage.READY:
+        agent.log(logging.ERROR, f"Deepgram refuses the session: {code}: {description}")
+        agent.abandon(LossKind.REFUSED, agent.parts.options.redact(code), is_fatal=True)
+        return
+    # Its close follows, and the relay drops the error then.
+    error = error_of(code.lower(), description, kind=SERVER_ERROR)
+    agent.emit({"type": "error", "error": error})
+
+
+MESSAGES: Final[dict[str, Callable[[Agent, Fields], None]]] = {
+    "Welcome": _welcome,
+    "SettingsApplied": _applied,
+    "UserStartedSpeaking": _user_spoke,
+    "ConversationText": _said,
+    "AgentAudioDone": _agent_done,
+    "FunctionCallRequest": _called,
+    "FunctionCallCancelled": _calls_cancelled,
+    "Warning": _warned,
+    "Error": _failed,
+}
+"""Deepgram's messages that change something, and the handler of each. Any other message has no event of OpenAI's."""

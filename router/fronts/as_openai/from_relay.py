@@ -1,0 +1,224 @@
+"""The relay's events: those that become messages for Deepgram, and those that the translator answers itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from router.fronts.as_openai.agent import Agent, Ask, Stage, decoded
+from router.fronts.as_openai.history import (
+    GO_ON_TEXT,
+    Entry,
+    Question,
+    Role,
+    UnsupportedItemError,
+    read,
+    words_of,
+)
+from router.fronts.deepgram_agent.fields import text_of
+from router.fronts.realtime import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from router.fronts.realtime.wire import Fields
+
+
+REPEATED: Final = ("ask_", "again_")
+"""The beginnings of the ids of events by which the relay repeats a question or an item at another upstream."""
+
+
+def _update(agent: Agent, event: Fields, event_id: str | None) -> None:
+    update = _child(event, "session")
+    is_sent = agent.stage is not Stage.WELCOMED
+    changed = agent.session.changed_format(update) if is_sent else None
+    if changed is not None:
+        message = "Deepgram's backend cannot change the format of the audio within a session."
+        agent.refuse_unsupported(event_id, message, changed)
+        return
+    agent.session.apply(update)
+    if is_sent and update.keys() & {"instructions", "tools", "tool_choice"}:
+        agent.send_or_keep({"type": "UpdateThink", "think": agent.session.think()})
+    agent.emit({"type": "session.updated", "session": agent.session.shown})
+
+
+def _append(agent: Agent, event: Fields, event_id: str | None) -> None:
+    audio = decoded(text_of(event, "audio"))
+    if audio is None:
+        agent.refuse(event_id, "invalid_value", "The audio is no base64.", "audio")
+        return
+    agent.is_wanted = True
+    agent.appended_bytes += len(audio)
+    if agent.stage is Stage.READY:
+        agent.send(audio)
+    elif audio:
+        agent.waiting.keep_audio(audio)
+
+
+def _committed(agent: Agent, _event: Fields, event_id: str | None) -> None:
+    if not agent.appended_bytes:
+        agent.refuse(event_id, "input_audio_buffer_commit_empty", "Error committing input audio buffer: empty.")
+        return
+    agent.commit = event_id, agent.now_s
+    agent.owes_answer = True
+    agent.send_or_keep({"type": "ForceEndTurn"})
+
+
+def commit_without_speech(agent: Agent, event_id: str | None) -> None:
+    """Refuse a commit in which Deepgram heard no speech, and the request behind it."""
+    agent.commit = None
+    message = "Error committing input audio buffer: no speech was heard."
+    agent.refuse(event_id, "input_audio_buffer_commit_empty", message)
+    ask, agent.current, agent.owes_answer = agent.current, None, False
+    if ask is not None:
+        agent.refuse(ask.event_id, "response_without_input", "There is no input to respond to.")
+
+
+def _clear(agent: Agent, _event: Fields, event_id: str | None) -> None:
+    if agent.speech is None:
+        agent.emit({"type": "input_audio_buffer.cleared"})
+    else:
+        agent.refuse_unsupported(event_id, "Deepgram's backend has heard the audio of this speech already.")
+
+
+def _create_item(agent: Agent, event: Fields, event_id: str | None) -> None:
+    item = _child(event, "item")
+    if item.get("type") == "message" and item.get("role") in ("system", "developer"):
+        _note(agent, item)
+    else:
+        problem = _problem_of(agent, item)
+        if problem is not None:
+            agent.refuse_unsupported(event_id, problem, "item")
+            return
+    previous, agent.last_item = agent.last_item, str(item.get("id", ""))
+    made = {"object": "realtime.item", "status": "completed", **item}
+    for kind in ("conversation.item.added", "conversation.item.done"):
+        agent.emit({"type": kind, "previous_item_id": previous, "item": made})
+
+
+def _note(agent: Agent, item: Fields) -> None:
+    parts = item.get("content")
+    words = " ".join(words_of(part) for part in parts if isinstance(part, dict)) if isinstance(parts, list) else ""
+    agent.session.notes.append(words)
+    agent.send_or_keep({"type": "UpdateThink", "think": agent.session.think()})
+
+
+def _problem_of(agent: Agent, item: Fields) -> str | None:
+    """Take an item into the history. Return a sentence about the item where that is not possible."""
+    try:
+        entry = read(item)
+    except UnsupportedItemError as error:
+        return str(error)
+    is_begun = agent.stage is not Stage.WELCOMED
+    if is_begun and entry.role in (Role.ASSISTANT, Role.CALL):
+        return "Deepgram's backend takes what the agent said only before the first question."
+    if entry.role is Role.OUTPUT and entry.call_id in agent.calls:
+        _take_output(agent, entry)
+    else:
+        agent.history.add(entry)
+    return None
+
+
+def _take_output(agent: Agent, entry: Entry) -> None:
+    name = agent.calls.pop(entry.call_id)
+    output = {"type": "FunctionCallResponse", "id": entry.call_id, "name": name, "content": entry.text}
+    if agent.current is not None and agent.current.outputs:
+        agent.send(output)  # Deepgram answers when it has all outputs
+    else:
+        agent.outputs.append(output)
+
+
+def _delete(agent: Agent, event: Fields, event_id: str | None) -> None:
+    if agent.history.remove(event.get("item_id")):
+        agent.emit({"type": "conversation.item.deleted", "item_id": event["item_id"]})
+    else:
+        message = "Deepgram's backend cannot delete what it has in its conversation."
+        agent.refuse_unsupported(event_id, message, "item_id")
+
+
+def _truncate(agent: Agent, event: Fields, _event_id: str | None) -> None:
+    # Deepgram cuts its own record when the user interrupts.
+    place = {name: event.get(name, 0) for name in ("item_id", "content_index", "audio_end_ms")}
+    agent.emit({"type": "conversation.item.truncated", **place})
+
+
+def _retrieve(agent: Agent, event: Fields, event_id: str | None) -> None:
+    wire = agent.parts.wire_of(str(event.get("item_id")))
+    if wire is None:
+        code = "item_retrieve_invalid_item_id"
+        agent.refuse(event_id, code, "The item does not exist.", "item_id")
+    else:
+        agent.emit({"type": "conversation.item.retrieved", "item": wire})
+
+
+def _respond(agent: Agent, event: Fields, event_id: str | None) -> None:
+    response = _child(event, "response")
+    outside = next((name for name in ("conversation", "input") if response.get(name) not in (None, "auto", [])), None)
+    if outside is not None:
+        message = "Deepgram's backend gives no response outside of its conversation."
+        agent.refuse_unsupported(event_id, message, f"response.{outside}")
+        return
+    is_repeated = (event_id or "").startswith(REPEATED)
+    # A request with an empty `input` has its instructions alone.
+    is_apart = response.get("input") == []
+    is_by_itself = agent.owes_answer and not is_apart
+    is_closed = is_apart or is_by_itself or agent.answer is not None
+    question = None if is_closed else agent.history.take_question(is_repeated=is_repeated)
+    outputs = () if is_closed else tuple(agent.outputs)
+    has_request = is_apart or is_by_itself or question is not None or bool(outputs)
+    is_asked = agent.current is not None or bool(agent.asks)
+    if agent.answer is not None or (is_asked and not has_request):
+        message = "Conversation already has an active response in progress."
+        agent.refuse(event_id, "conversation_already_has_active_response", message)
+        return
+    if question is None and not outputs and not is_by_itself:
+        instructions = text_of(response, "instructions")
+        question = Question(instructions if instructions and not is_repeated else GO_ON_TEXT)
+    metadata = response.get("metadata")
+    given = metadata if isinstance(metadata, dict) else None
+    agent.asks.append(Ask(event_id=event_id or "", metadata=given, outputs=outputs, question=question))
+    if outputs:
+        agent.outputs = []
+    agent.is_wanted = True
+    agent.owes_answer = agent.owes_answer and is_apart
+
+
+def _cancel(agent: Agent, _event: Fields, event_id: str | None) -> None:
+    if agent.answer is not None or agent.current is not None:
+        agent.is_muted = True
+        for echo in agent.echoes:
+            echo.is_cancelled = True
+    elif agent.asks:
+        agent.current = agent.asks.popleft()
+        _take_back(agent, agent.current)
+    else:
+        agent.refuse(event_id, "response_cancel_not_active", "Cancellation failed: no active response found")
+        return
+    agent.begin_answer()
+    agent.end_answer("cancelled", "client_cancelled")
+
+
+def _take_back(agent: Agent, ask: Ask) -> None:
+    """Keep the question and the outputs of a request that Deepgram has not got for the next request."""
+    agent.outputs = [*ask.outputs, *agent.outputs]
+    if ask.question is not None:
+        agent.history.add(Entry(role=Role.USER, item_id="", text=ask.question.text, audio=ask.question.audio))
+
+
+def _child(event: Fields, name: str) -> Fields:
+    value = event.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+EVENTS: Final[dict[str, Callable[[Agent, Fields, Any], None]]] = {
+    requests.UPDATE: _update,
+    requests.APPEND: _append,
+    requests.COMMIT: _committed,
+    requests.CLEAR: _clear,
+    requests.CREATE_ITEM: _create_item,
+    requests.DELETE: _delete,
+    requests.TRUNCATE: _truncate,
+    requests.RETRIEVE: _retrieve,
+    requests.CREATE_RESPONSE: _respond,
+    requests.CANCEL_RESPONSE: _cancel,
+}
+"""The events that Deepgram can take, and the handler of each. Any other event is answered with an `error`."""

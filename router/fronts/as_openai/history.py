@@ -1,0 +1,157 @@
+"""The items of a conversation that Deepgram has not got: its context, and the question to ask. Pure."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from router.fronts.realtime.wire import Fields
+
+OUTPUT_TEXT: Final = "(The function returned: {output})"
+"""The question that brings the output of a function which Deepgram did not call itself."""
+
+GO_ON_TEXT: Final = "(Please go on.)"
+"""The question of a request without a new item."""
+
+
+class Role(enum.Enum):
+    """The part that an item has in the conversation."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+    CALL = "call"
+    OUTPUT = "output"
+
+
+class Entry(msgspec.Struct, kw_only=True):
+    """One item, as far as Deepgram can take it."""
+
+    role: Role
+    item_id: str
+    text: str = ""
+    """The words, the arguments of a function, or its output."""
+    audio: str = ""
+    """The speech in base64, where its words are not known."""
+    call_id: str = ""
+    name: str = ""
+
+
+class Question(msgspec.Struct, frozen=True):
+    """The text to ask, or the speech in base64 where the words are not known."""
+
+    text: str
+    audio: str = ""
+
+
+class UnsupportedItemError(ValueError):
+    """An item has no place in Deepgram's protocol."""
+
+
+def read(item: Fields) -> Entry:
+    """Return an item as an entry.
+
+    Raises:
+        UnsupportedItemError: Deepgram has nothing like the item. The text is a sentence for the client.
+    """
+    kind, item_id = item.get("type"), str(item.get("id", ""))
+    call_id = str(item.get("call_id", ""))
+    if kind == "function_call_output":
+        return Entry(role=Role.OUTPUT, item_id=item_id, text=_string(item, "output"), call_id=call_id)
+    if kind == "function_call":
+        arguments = _string(item, "arguments") or "{}"
+        return Entry(role=Role.CALL, item_id=item_id, text=arguments, call_id=call_id, name=_string(item, "name"))
+    if kind != "message" or item.get("role") not in ("user", "assistant"):
+        raise UnsupportedItemError(f"Deepgram's backend takes no item of the type {kind!s:.40}.")
+    return _message(item, item_id)
+
+
+def _message(item: Fields, item_id: str) -> Entry:
+    content = item.get("content")
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    text = " ".join(words for part in parts if (words := words_of(part)))
+    audio = next((sound for part in parts if (sound := _string(part, "audio"))), "")
+    if not text and not audio and any(part.get("type") == "input_image" for part in parts):
+        raise UnsupportedItemError("Deepgram's backend takes no images.")
+    role = Role.USER if item.get("role") == "user" else Role.ASSISTANT
+    return Entry(role=role, item_id=item_id, text=text, audio="" if text else audio)
+
+
+def words_of(part: Fields) -> str:
+    """Return the words of a part of an item's content."""
+    return _string(part, "text") or _string(part, "transcript")
+
+
+class History:
+    """The items of one upstream's session that Deepgram has not got yet."""
+
+    def __init__(self) -> None:
+        self._entries: list[Entry] = []
+        self._is_begun = False
+        """Whether Deepgram has its context, and takes every later item as a question."""
+
+    def add(self, entry: Entry) -> None:
+        """Add an item at the end."""
+        self._entries.append(entry)
+
+    def remove(self, item_id: object) -> bool:
+        """Remove an item, and return whether it was there."""
+        kept = [entry for entry in self._entries if entry.item_id != item_id]
+        is_found = len(kept) < len(self._entries)
+        self._entries = kept
+        return is_found
+
+    def begin(self) -> list[Fields]:
+        """Return the context for the Settings, and forget the items."""
+        outputs = {it.call_id: it.text for it in self._entries if it.role is Role.OUTPUT}
+        messages = [written for entry in self._entries if (written := _written(entry, outputs)) is not None]
+        self._entries, self._is_begun = [], True
+        return messages
+
+    def take_question(self, *, is_repeated: bool) -> Question | None:
+        """Return the question that a request for a response asks, and take its items out of the context.
+
+        Return None where no item is open. A repeated question (`is_repeated`) is older than the answer that a lost
+        upstream had begun. That answer begins again, so it is taken out, too.
+        """
+        while is_repeated and self._entries and self._entries[-1].role is Role.ASSISTANT:
+            self._entries.pop()
+        answered = [at for at, entry in enumerate(self._entries) if entry.role is Role.ASSISTANT]
+        first = answered[-1] + 1 if answered else 0
+        questions = self._entries[first:]
+        outputs = [at for at, entry in enumerate(questions) if entry.role is Role.OUTPUT]
+        if outputs and not self._is_begun:
+            # The calls stay in the context with the question before them, so that no function is called again.
+            asked = questions[outputs[-1] :]
+            self._entries = self._entries[: first + outputs[-1] + 1]
+        else:
+            asked = questions
+            self._entries = [*self._entries[:first], *(it for it in questions if it.role is Role.CALL)]
+        texts = [words for entry in asked if (words := _asked(entry))]
+        if texts:
+            return Question("\n".join(texts))
+        audio = next((entry.audio for entry in reversed(asked) if entry.audio), "")
+        return Question("", audio) if audio else None
+
+
+def _asked(entry: Entry) -> str:
+    if entry.role is Role.OUTPUT:
+        return OUTPUT_TEXT.format(output=entry.text)
+    return entry.text if entry.role is Role.USER else ""
+
+
+def _written(entry: Entry, outputs: dict[str, str]) -> Fields | None:
+    """Return an item as a message of Deepgram's context; None for speech without words, and for outputs."""
+    if entry.role is Role.CALL and entry.call_id in outputs:
+        call = {"id": entry.call_id, "name": entry.name, "client_side": True, "arguments": entry.text}
+        return {"type": "History", "function_calls": [{**call, "response": outputs[entry.call_id]}]}
+    if entry.role in (Role.USER, Role.ASSISTANT) and entry.text:
+        return {"type": "History", "role": entry.role.value, "content": entry.text}
+    return None
+
+
+def _string(fields: Fields, name: str) -> str:
+    value = fields.get(name)
+    return value if isinstance(value, str) else ""

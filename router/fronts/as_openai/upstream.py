@@ -1,0 +1,144 @@
+"""One upstream of Deepgram's, between its wire and OpenAI's events. Pure.
+
+Deepgram takes its Settings once, with the conversation so far. So they wait for the first question or audio, because
+a client or the relay may create items before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from actors.restart import LossKind
+from router.fronts.as_openai.agent import PAUSE_MS, Agent, Echo, Speech, Stage, decoded
+from router.fronts.as_openai.from_deepgram import MESSAGES
+from router.fronts.as_openai.from_relay import EVENTS, commit_without_speech
+from router.fronts.deepgram_agent.fields import read, text_of
+from router.session.deadlines import SPEECH_S
+
+if TYPE_CHECKING:
+    from actors import messages as engine
+    from router.fronts.as_openai.agent import Ask, Parts
+    from router.fronts.realtime.wire import Fields
+
+KEEP_ALIVE_S: Final = 6.0
+"""The silence towards Deepgram, in seconds, that a `KeepAlive` ends. Deepgram closes an idle connection."""
+
+COMMIT_S: Final = 3.0
+"""The wait for the text of speech that the client committed."""
+
+
+class DeepgramUpstream:
+    """One upstream."""
+
+    def __init__(self, opened: engine.UpstreamOpened, parts: Parts, now_s: float) -> None:
+        self._agent = Agent(opened, parts, now_s)
+        self.generation = opened.generation
+        self.events = self._agent.events
+        """OpenAI's events for the relay."""
+
+    def take_commands(self) -> list[engine.Command]:
+        """Remove and return the commands for the engine."""
+        commands, self._agent.commands = self._agent.commands, []
+        return commands
+
+    @property
+    def held_bytes(self) -> int:
+        """The size of the frames that wait for Deepgram."""
+        return self._agent.waiting.size_bytes
+
+    def hold(self, command: engine.Command) -> None:
+        """Keep a command of the relay until Deepgram has applied the Settings."""
+        is_applied = self._agent.stage is Stage.READY
+        (self._agent.commands if is_applied else self._agent.held).append(command)
+
+    def close(self) -> None:
+        """Drop what the upstream still sends, because it is abandoned."""
+        self._agent.stage = Stage.CLOSED
+
+    # The two wires.
+
+    def take_text(self, text: str, now_s: float) -> None:
+        """Take a message of Deepgram's."""
+        agent = self._agent
+        agent.now_s = now_s
+        if agent.stage is Stage.CLOSED:
+            return
+        fields = read(text)
+        if isinstance(fields, str):
+            agent.abandon(LossKind.MALFORMED, fields)
+            return
+        take = MESSAGES.get(text_of(fields, "type"))
+        if take is not None:
+            take(agent, fields)
+
+    def take_audio(self, audio: bytes, now_s: float) -> None:
+        """Take a piece of the agent's audio. Audio outside of a response belongs to an answer that was cut off."""
+        agent = self._agent
+        agent.now_s = now_s
+        if agent.answer is not None and agent.stage is Stage.READY:
+            agent.emit_all(agent.answer.play(audio))
+
+    def send(self, frame: str | bytes, now_s: float) -> None:
+        """Take an event of OpenAI's that the relay sends this upstream."""
+        agent = self._agent
+        agent.now_s = now_s
+        fields: Fields = orjson.loads(frame)
+        kind, event_id = text_of(fields, "type"), text_of(fields, "event_id") or None
+        take = EVENTS.get(kind)
+        if take is None:
+            agent.refuse_unsupported(event_id, f"Deepgram's backend has nothing like {kind[:80]}.", "type")
+        else:
+            take(agent, fields, event_id)
+
+    # Time.
+
+    def settle(self, now_s: float) -> None:
+        """Send the Settings, or the next question, if it is time. The machine calls this behind each input."""
+        agent = self._agent
+        agent.now_s = now_s
+        if agent.stage is Stage.WELCOMED and agent.is_wanted:
+            agent.stage = Stage.CONFIGURING
+            agent.send(agent.session.settings(agent.history.begin()))
+        is_free = agent.stage is Stage.READY and agent.current is None and agent.answer is None
+        if is_free and agent.asks:
+            _ask(agent, agent.asks.popleft())
+
+    def tick(self, now_s: float) -> None:
+        """Judge the waits of this upstream, and keep its connection open."""
+        agent = self._agent
+        agent.now_s = now_s
+        match agent.stage:
+            case Stage.WELCOMED if agent.held:
+                agent.is_wanted = True  # Deepgram does not wait for Settings for long; a standby takes that risk
+            case Stage.CONFIGURING if now_s - agent.sent_s >= agent.parts.options.deadlines.session_updated_s:
+                agent.abandon(LossKind.SILENT, "session_updated")
+            case Stage.READY:
+                _tick_ready(agent)
+
+
+def _tick_ready(agent: Agent) -> None:
+    if agent.now_s - agent.sent_s >= KEEP_ALIVE_S:
+        agent.send({"type": "KeepAlive"})
+    if agent.commit is not None and agent.now_s - agent.commit[1] >= COMMIT_S:
+        commit_without_speech(agent, agent.commit[0])
+    if agent.speech is not None and agent.now_s - agent.speech.began_s >= SPEECH_S:
+        agent.drop_speech()
+
+
+def _ask(agent: Agent, ask: Ask) -> None:
+    agent.current = ask
+    for output in ask.outputs:
+        agent.send(output)
+    question = ask.question
+    if question is None:
+        return
+    if question.text:
+        agent.echoes.append(Echo(question.text))
+        agent.send({"type": "InjectUserMessage", "content": question.text})
+        return
+    # Speech without words: the upstream that heard it made no text of it.
+    agent.speech = Speech("", agent.now_s, is_repeated=True)
+    agent.send(decoded(question.audio) or b"")
+    agent.send(agent.session.silence(PAUSE_MS))

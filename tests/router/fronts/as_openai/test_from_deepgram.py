@@ -1,0 +1,134 @@
+"""Deepgram's messages as OpenAI's events."""
+
+import pytest
+
+from actors import messages as engine
+from actors.restart import LossKind
+from router.fronts.as_openai.agent import LIFE_S
+from tests.support.machine.agent_book import APPEND, AUDIO, CALLED, MANUAL, TRANSCRIBED, AgentBook, output, types
+
+
+@pytest.fixture
+def book():
+    return AgentBook().ready()
+
+
+def test_the_session_begins_with_the_welcome_and_says_when_it_ends():
+    book = AgentBook().open()
+    assert book.sent == []
+    book.hear("Welcome", request_id="r")
+    (created,) = book.take()[0]
+    assert created["type"] == "session.created"
+    assert created["session"]["expires_at"] == 1_700_000_000 + LIFE_S
+
+
+def test_settings_that_deepgram_refuses_or_ignores_cost_it_the_call():
+    book = AgentBook().welcome().ask("One?").hear("Error", code="INVALID_SETTINGS", description="no")
+    (abandon,) = book.of(engine.AbandonUpstream)
+    assert (abandon.loss.kind, abandon.loss.is_fatal) == (LossKind.REFUSED, True)
+    book = AgentBook().welcome().ask("One?").wait(10.0)
+    assert [it.loss.cause for it in book.of(engine.AbandonUpstream)] == ["session_updated"]
+
+
+def test_an_error_behind_the_settings_is_the_client_s_only_without_a_close(book):
+    book.hear("Error", code="INTERNAL_SERVER_ERROR", description="no")
+    assert book.sent == []
+    assert book.wait(1.0).events("error")[0]["error"]["code"] == "internal_server_error"
+
+
+def test_an_answer_is_one_response_and_the_echo_of_the_question_is_not_passed_on(book):
+    book.ask("Tea?").answer("Yes.", "Tea?")
+    assert types(book.sent).count("response.done") == 1
+    assert types(book.sent).count("conversation.item.added") == 2
+    assert book.client.text.endswith("Yes.")
+
+
+def test_a_response_has_the_metadata_of_its_request(book):
+    book.ask("Tea?", metadata={"n": "1"}).answer("Yes.", "Tea?")
+    assert book.events("response.created")[0]["response"]["metadata"] == {"n": "1"}
+
+
+def test_written_answers_have_no_audio():
+    book = AgentBook().ready(output_modalities=["text"])
+    book.ask("Tea?").answer("Yes.", "Tea?")
+    assert "response.output_text.delta" in types(book.sent)
+    assert not [kind for kind in types(book.sent) if "audio" in kind]
+
+
+def test_a_spoken_turn_has_openai_s_events_in_order():
+    book = AgentBook().ready(**TRANSCRIBED)
+    book.say("input_audio_buffer.append", **APPEND).hear("UserStartedSpeaking").answer("Fine.", "How are you?")
+    assert types(book.sent)[:6] == [
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+        "conversation.item.input_audio_transcription.completed",
+    ]
+    assert book.sent[5]["transcript"] == "How are you?"
+    assert book.sent[0]["audio_start_ms"] == 20
+    assert book.events("response.done")[0]["response"]["status"] == "completed"
+
+
+def test_a_transcript_comes_only_where_the_client_wants_one(book):
+    book.hear("UserStartedSpeaking").answer("Fine.", "How are you?")
+    assert "conversation.item.input_audio_transcription.completed" not in types(book.sent)
+    assert book.events("conversation.item.added")[0]["item"]["content"][0]["transcript"] == "How are you?"
+
+
+def test_a_barge_in_cuts_the_answer_off_and_late_audio_is_dropped(book):
+    book.ask("Tea?").said("user", "Tea?").said("assistant", "Yes.").play(AUDIO).take()
+    book.hear("UserStartedSpeaking").hear("AgentAudioDone")
+    assert types(book.sent)[0] == "input_audio_buffer.speech_started"
+    details = book.events("response.done")[0]["response"]["status_details"]
+    assert details == {"type": "cancelled", "reason": "turn_detected"}
+    book.take()
+    assert book.play(AUDIO).take()[0] == []
+
+
+def test_a_request_behind_speech_is_the_answer_that_deepgram_gives_by_itself(book):
+    book.hear("UserStartedSpeaking").said("user", "How are you?").say("response.create").take()
+    book.answer("Fine.")
+    assert types(book.sent).count("response.done") == 1
+    assert book.agent == []
+
+
+def test_an_answer_ends_speech_without_a_text(book):
+    book.hear("UserStartedSpeaking").take()
+    book.answer("Are you there?")
+    assert types(book.sent)[:3] == [
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.cleared",
+        "response.created",
+    ]
+
+
+def test_a_sign_of_listening_leaves_the_speech_open(book):
+    book.hear("UserStartedSpeaking").take()
+    book.hear("ConversationText", role="assistant", content="Mhm.", conversational_behavior="backchannel")
+    book.hear("AgentAudioDone").said("user", "So I said.")
+    assert types(book.sent).count("input_audio_buffer.speech_stopped") == 1
+    assert types(book.sent).count("input_audio_buffer.committed") == 1
+    assert "input_audio_buffer.cleared" not in types(book.sent)
+
+
+def test_silence_ends_the_turn_where_deepgram_has_no_message_for_it():
+    book = AgentBook().ready(**MANUAL)
+    book.say("input_audio_buffer.append", **APPEND).say("input_audio_buffer.commit").take()
+    book.hear("Warning", code="FORCE_END_TURN_UNSUPPORTED", description="no")
+    (silence,) = book.take()[1]
+    assert silence == bytes(len(silence))
+
+
+def test_a_function_that_deepgram_runs_itself_is_no_call(book):
+    book.hear("FunctionCallRequest", functions=[{**CALLED, "client_side": False}])
+    assert book.sent == []
+
+
+def test_the_output_of_a_cancelled_call_stays_here(book):
+    book.ask("Weather?").said("user", "Weather?").hear("FunctionCallRequest", functions=[CALLED]).take()
+    book.say("conversation.item.create", item=output("call_1"))
+    book.hear("FunctionCallCancelled", functions=[{"id": "call_1", "name": "get_weather"}])
+    book.ask("Tea?")
+    assert types(book.take()[1]) == ["InjectUserMessage"]

@@ -1,0 +1,182 @@
+"""The relay's events as messages for Deepgram, and those that get an error."""
+
+import pytest
+
+from actors import messages as engine
+from router.fronts.as_openai.agent import UNSUPPORTED
+from router.fronts.as_openai.history import GO_ON_TEXT
+from tests.support.machine.agent_book import (
+    APPEND,
+    AUDIO,
+    CALLED,
+    MANUAL,
+    AgentBook,
+    code_of,
+    message,
+    output,
+    types,
+)
+
+
+@pytest.fixture
+def book():
+    return AgentBook().ready()
+
+
+def test_a_request_without_a_new_item_goes_on_or_follows_its_instructions(book):
+    assert book.say("response.create").take()[1] == [{"type": "InjectUserMessage", "content": GO_ON_TEXT}]
+    book.answer("More.", GO_ON_TEXT).take()
+    book.say("response.create", response={"instructions": "Greet the caller."})
+    assert book.take()[1] == [{"type": "InjectUserMessage", "content": "Greet the caller."}]
+
+
+def test_a_request_during_an_answer_is_refused_as_at_openai(book):
+    book.ask("Tea?").said("user", "Tea?").said("assistant", "Yes.").say("response.create")
+    assert code_of(book) == "conversation_already_has_active_response"
+
+
+def test_a_request_that_asks_nothing_new_is_refused_while_one_is_open(book):
+    book.ask("Tea?").say("response.create")
+    assert code_of(book) == "conversation_already_has_active_response"
+
+
+def test_a_cancelled_answer_ends_at_once_and_its_rest_is_dropped(book):
+    book.ask("Tea?").said("user", "Tea?").said("assistant", "Yes.").say("response.cancel")
+    assert book.events("response.done")[0]["response"]["status"] == "cancelled"
+    book.take()
+    book.said("assistant", "And no.").play(AUDIO).hear("AgentAudioDone")
+    assert book.take()[0] == []
+    assert book.ask("Coffee?").answer("No.", "Coffee?").client.text.endswith("No.")
+
+
+def test_a_request_is_cancelled_before_its_answer_has_begun(book):
+    book.ask("Tea?").say("response.cancel").answer("Yes.", "Tea?")
+    assert [it["response"]["status"] for it in book.events("response.done")] == ["cancelled"]
+    assert "Yes." not in book.client.text
+
+
+def test_a_request_that_deepgram_was_not_told_of_is_cancelled_and_its_question_stays():
+    book = AgentBook().welcome().ask("Tea?").say("response.cancel").hear("SettingsApplied")
+    assert types(book.take()[1]) == ["Settings"]
+    book.ask("Coffee?")
+    assert [it["content"] for it in book.take()[1]] == ["Tea?\nCoffee?"]
+
+
+def test_without_a_response_there_is_nothing_to_cancel(book):
+    book.say("response.cancel").wait(1.0)
+    assert code_of(book) == "response_cancel_not_active"
+
+
+def test_a_client_that_ends_its_turns_by_itself_does_so_here():
+    book = AgentBook().ready(**MANUAL)
+    book.say("input_audio_buffer.append", **APPEND).say("input_audio_buffer.commit").say("response.create")
+    assert types(book.take()[1]) == ["audio", "ForceEndTurn"]
+    book.hear("UserStartedSpeaking").answer("Fine.", "How are you?")
+    assert types(book.sent)[0] == "input_audio_buffer.committed"
+    assert book.events("response.done")[0]["response"]["status"] == "completed"
+
+
+def test_an_empty_commit_is_refused(book):
+    book.say("input_audio_buffer.commit")
+    assert code_of(book) == "input_audio_buffer_commit_empty"
+
+
+def test_audio_that_is_no_base64_is_refused(book):
+    book.say("input_audio_buffer.append", audio="%%%")
+    assert book.wait(1.0).events("error")[0]["error"]["code"] == "invalid_value"
+
+
+def test_a_call_is_answered_with_the_request_for_its_answer(book):
+    book.ask("Weather?").said("user", "Weather?").hear("FunctionCallRequest", functions=[CALLED])
+    assert book.events("response.function_call_arguments.done")[0]["call_id"] == "call_1"
+    assert book.events("response.done")[0]["response"]["status"] == "completed"
+    book.take()
+    book.say("conversation.item.create", item=output("call_1"))
+    assert book.agent == []
+    book.say("response.create")
+    response = {"type": "FunctionCallResponse", "id": "call_1", "name": "get_weather", "content": "sunny"}
+    assert book.take()[1] == [response]
+    assert book.answer("It is sunny.").client.text.endswith("It is sunny.")
+
+
+def test_each_of_several_outputs_reaches_deepgram_although_it_answers_once(book):
+    calls = [CALLED, {**CALLED, "id": "call_2"}]
+    book.ask("Weather?").said("user", "Weather?").hear("FunctionCallRequest", functions=calls).take()
+    book.say("conversation.item.create", item=output("call_1")).say("response.create")
+    book.say("conversation.item.create", item=output("call_2")).say("response.create")
+    assert [it["id"] for it in book.agent] == ["call_1", "call_2"]
+    assert code_of(book) == "conversation_already_has_active_response"
+
+
+def test_instructions_and_tools_change_within_the_session(book):
+    book.configure(instructions="Be kind.")
+    (update,) = book.agent
+    assert (update["type"], update["think"]["prompt"]) == ("UpdateThink", "Be kind.")
+    assert book.events("session.updated")[0]["session"]["instructions"] == "Be kind."
+
+
+def test_a_message_of_the_system_follows_the_prompt(book):
+    book.say("conversation.item.create", item=message("system", "The caller is Ada."))
+    assert book.agent[0]["think"]["prompt"] == "The caller is Ada."
+    assert types(book.sent) == ["conversation.item.added", "conversation.item.done"]
+
+
+def test_an_item_is_retrieved_and_truncated(book):
+    (item,) = [it for it in book.client.items if "dg" in it]
+    book.say("conversation.item.retrieve", item_id=item)
+    assert book.events("conversation.item.retrieved")[0]["item"]["content"][0]["transcript"] == "One."
+    book.say("conversation.item.truncate", item_id=item, content_index=0, audio_end_ms=10)
+    assert book.events("conversation.item.truncated")[0]["audio_end_ms"] == 10
+
+
+def test_an_item_that_is_not_there_is_not_retrieved(book):
+    book.say("conversation.item.retrieve", item_id="nothing")
+    assert code_of(book) == "item_retrieve_invalid_item_id"
+
+
+def test_a_question_that_was_not_asked_is_deleted(book):
+    book.say("conversation.item.create", item={"id": "mine", **message("user", "Tea?")})
+    book.say("conversation.item.delete", item_id="mine").ask("Coffee?")
+    assert [it["content"] for it in book.agent] == ["Coffee?"]
+
+
+def test_audio_is_cleared_while_nobody_speaks(book):
+    assert types(book.say("input_audio_buffer.clear").take()[0]) == ["input_audio_buffer.cleared"]
+
+
+def test_a_request_with_an_empty_input_has_its_instructions_alone(book):
+    book.say("conversation.item.create", item=message("user", "Tea?"))
+    book.say("response.create", response={"input": [], "instructions": "Say hello."})
+    assert [it["content"] for it in book.take()[1]] == ["Say hello."]
+    book.answer("Hello.", "Say hello.").say("response.create")
+    assert [it["content"] for it in book.agent] == ["Tea?"]
+
+
+UNTAKEN = {
+    "a response outside of the conversation": ("response.create", {"response": {"conversation": "none"}}),
+    "a response to other items": ("response.create", {"response": {"input": [message("user", "Tea?")]}}),
+    "another format": ("session.update", {"session": {"audio": {"output": {"format": {"type": "audio/pcmu"}}}}}),
+    "words of the agent": ("conversation.item.create", {"item": message("assistant", "Hi", "output_text")}),
+    "an image": (
+        "conversation.item.create",
+        {"item": {"type": "message", "role": "user", "content": [{"type": "input_image", "image_url": "data:"}]}},
+    ),
+    "a deletion": ("conversation.item.delete", {"item_id": "dg"}),
+    "an unknown event": ("output_audio_buffer.clear", {}),
+}
+
+
+@pytest.mark.parametrize(("kind", "fields"), UNTAKEN.values(), ids=UNTAKEN.keys())
+def test_an_event_that_deepgram_has_nothing_for_is_answered_and_the_call_goes_on(book, kind, fields):
+    if fields.get("item_id") == "dg":
+        fields = {"item_id": next(it for it in book.client.items if "dg" in it)}
+    book.say(kind, event_id="mine", **fields)
+    error = book.wait(1.0).events("error")[0]["error"]
+    assert (error["code"], error["event_id"]) == (UNSUPPORTED, "mine")
+    assert not book.of(engine.EndSession)
+    assert book.ask("Tea?").answer("Yes.", "Tea?").client.text.endswith("Yes.")
+
+
+def test_speech_in_progress_cannot_be_cleared(book):
+    book.hear("UserStartedSpeaking").say("input_audio_buffer.clear")
+    assert code_of(book) == UNSUPPORTED
