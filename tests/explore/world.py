@@ -329,7 +329,10 @@ class World:
         self.judge.is_cleared = False
         # Frames before the first upstream is ready are kept for it.
         self.judge.early_frames += not self.serving
-        self._feed(messages.ClientBinaryReceived(FRAME))
+        is_due = self.session.state.lifecycle is Lifecycle.READY and self.serving in self.upstreams
+        commands = self._feed(messages.ClientBinaryReceived(FRAME))
+        if is_due and not any(isinstance(it, messages.SendToUpstream) for it in commands):
+            raise Violation("ii a frame of the microphone reaches no upstream")
 
     def _act_update(self) -> None:
         self._spend("update")
