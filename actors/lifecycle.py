@@ -310,7 +310,10 @@ class LetDepart(Message, frozen=True):
 
 
 class Depart(Message, frozen=True):
-    """The order to a client actor to depart between two turns, or at once if `is_due`."""
+    """The order to a client actor to move its session to another process.
+
+    The session moves between two turns. If `is_due`, it does not wait for the end of a turn.
+    """
 
     by: Exit
     is_due: bool = False

@@ -233,7 +233,10 @@ def _check_response(response: Any, target: DialTarget) -> None:
 
 
 class _UnfitError(Exception):
-    """A target or an answer that the router itself refuses. The text is the router's own, and safe to show."""
+    """The router refuses to dial a target, or refuses the upstream's answer to the handshake.
+
+    The router wrote the error's text itself, so a log may show it.
+    """
 
     def __init__(self, description: str, kind: DialFailure = DialFailure.HANDSHAKE) -> None:
         super().__init__(description)

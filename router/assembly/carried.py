@@ -175,8 +175,8 @@ class CarriedSession:
         """Return the session as a value. Call this on the session's dispatcher, between two inputs.
 
         Raises:
-            SnapshotError: the session cannot be written, such as if the application's facts about the client are no
-                JSON, or a text waits for the guard. Such a session drains, as if snapshots did not exist.
+            SnapshotError: the session cannot be written, for example because the application's facts about the
+                client are no JSON, or a text waits for the guard. Such a session drains, as if snapshots did not exist.
         """
         if not self._is_at_rest():
             raise SnapshotError("a text waits for the guard")

@@ -103,7 +103,11 @@ class RouterSettings(TypedDict, total=False):
 
 
 def config_of(given: Mapping[str, Any], warn: Warn, *, has_hook: bool = False) -> RouterConfig:
-    """Return the configuration that keywords give; raises `ConfigError` with the keyword's name."""
+    """Return the configuration for the keywords of `Router(...)`.
+
+    Raises:
+        ConfigError: a keyword is unknown, has a bad value, or belongs to the command. The error has its name.
+    """
     sourced: dict[str, SourcedValue] = {}
     for name, value in given.items():
         if name in COMMAND_ONLY:

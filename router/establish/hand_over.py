@@ -164,6 +164,6 @@ class _Custodian:
         self._on_end()
 
     def unkeep(self) -> None:
-        """Let the keeper forget a session that goes on without it."""
+        """Let the keeper forget a session that continues without the keeper."""
         self._custody.drop(self._session_id)
         self._metrics.add(RECOVERIES, UNKEPT)

@@ -11,7 +11,7 @@
 `grants`         the routes that give short-lived tokens
 `admin`          the pages for administrators on an address of their own
 `activation`     listening sockets that systemd has opened
-`listening`      the sockets on which the server listens, and the limit of open files
+`listeners`      the sockets on which the server listens, and the limit of open files
 `response`       the response to a request, as data
 `server`         gunicorn, driven in this process: the application, and its shared memory
 `arbiter`        gunicorn's arbiter, changed: the parent of the workers

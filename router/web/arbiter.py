@@ -93,6 +93,12 @@ class Server(Protocol):
     def count_unkept(self) -> None:
         """Count a session that continues, but that no other worker could continue."""
 
+    def begin_spawn(self) -> None:
+        """Forget the slot of the worker before."""
+
+    def undo_spawn(self) -> None:
+        """Give the slot of a worker back that was not forked."""
+
     @property
     def can_reload(self) -> bool:
         """Whether a template can take over the shared memory."""
@@ -248,10 +254,16 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         """Fork a worker, from the template if there is one. Return its process id.
 
         Raises:
+            OSError: no room, process or descriptor is left.
             SuccessorError: the template is gone.
         """
         if self._template is None:
-            return int(super().spawn_worker())
+            self.app.begin_spawn()
+            try:
+                return int(super().spawn_worker())
+            except OSError:
+                self.app.undo_spawn()
+                raise
         self.worker_age += 1
         worker = self.worker_class(
             self.worker_age, self.pid, self.LISTENERS, self.app, self.timeout / 2.0, self.cfg, self.log

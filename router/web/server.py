@@ -38,7 +38,7 @@ from router.metrics.metrics import Metrics, clear_gauges
 from router.resume.area import SharedSnapshots
 from router.shared_areas import CAN_LAST, Areas, LastingAreas
 from router.version import VERSION
-from router.web import admin_api, app, banner, custody, handoff, internals, listening, orphans, replacement, template
+from router.web import admin_api, app, banner, custody, handoff, internals, listeners, orphans, replacement, template
 from router.web.admin import AdminServer
 from router.web.arbiter import Arbiter
 from router.web.custody import Custody
@@ -162,12 +162,12 @@ def serve(
     if found is not None:
         channel, given = found
         template.run(_inherit(config, make_router, say, given), channel, given)
-    listening.raise_open_files_limit()
+    listeners.raise_open_files_limit()
     predecessor = _predecessor(config) if take_over else None
     if predecessor is not None:
         logger.info("the process %d is replaced: its calls move here once the workers serve", predecessor.pid)
         _inherit(config, make_router, say, predecessor.handoff, predecessor).run()
-    listener, admin = listening.sockets(config)
+    listener, admin = listeners.sockets(config)
     _Server(config, make_router, listener, say, admin).run()
 
 
@@ -283,7 +283,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         proxies = ",".join(self._config.trusted_proxies)
         return {
             "bind": f"{host}:{self._port}",
-            "backlog": listening.BACKLOG,
+            "backlog": listeners.BACKLOG,
             "workers": self._config.workers,
             "worker_class": Worker,
             "threads": self._config.limits.web_threads,
@@ -581,6 +581,16 @@ class _Server(BaseApplication):  # type: ignore[misc]
         # The worker is forked next, and finds its slot in its copy of this object.
         worker.slot = self._slot = self.scoreboard.take_slot(time.monotonic())
         self._age = worker.age
+
+    def begin_spawn(self) -> None:
+        """Forget the slot of the worker before."""
+        self._slot = None
+
+    def undo_spawn(self) -> None:
+        """Give the slot of a worker back that was not forked."""
+        if self._slot is not None:
+            self.scoreboard.free_slot(self._slot, 0, time.monotonic(), was_stopped=True)
+            self._slot = None
 
     def _free_slot(self, _arbiter: Arbiter, worker: Worker) -> None:
         was_stopped = worker.is_retired or worker.is_on_trial or self.scoreboard.is_ending

@@ -121,6 +121,8 @@ class Judge:
         """The client created a response or ended a turn itself: not every response answers a question."""
         self.crossed = ("", 0)
         """The item of the detector's last commit that crossed one by hand, and its generation."""
+        self.is_warning_due = False
+        """The transcript of an item failed, and the client is not warned yet."""
         self.is_refusal_due = False
         """An upstream refused an event, and the client is not told yet."""
         self.unanswered_commits: set[str] = set()
@@ -347,7 +349,7 @@ class Judge:
         self.missing.clear()
 
     def _sent_Warning(self, message: dict[str, Any]) -> None:  # noqa: N802
-        self.has_explained = True
+        self.has_explained, self.is_warning_due = True, False
         if message["code"] == "FUNCTION_CALL_FAILED":
             for call_id in [call for call, state in self.calls.items() if state == "requested"]:
                 self.calls[call_id] = "cancelled"

@@ -17,6 +17,7 @@ from router.session import transitions
 from router.session.machine import Session
 from tests.explore.canonical import key_of
 from tests.explore.search import ROOTS, STATIONS, Action, Path, Root, Search, collect_seldom, state_of
+from tests.explore.upstream import OWN_UNANNOUNCED, UNANNOUNCED
 from tests.explore.world import World, thawed
 
 TABLES = {
@@ -76,8 +77,30 @@ def _job(job: tuple[Root, float]) -> tuple[dict[str, list[tuple[list[Action], in
     return search.walks, search.farther
 
 
+_READY = ("dialled", "created", "take")
+_ASKED = (*_READY, "say", "take")
+_HEARD = (*_READY, "frame", "speech", "stop", "commit")
+_ROLLING = (*_ASKED, "take", "fire-rollover", "dialled")
+FURTHER = (
+    *((*_ASKED, f"take-{kind}", "step", "step") for kind in UNANNOUNCED),
+    *((*_HEARD, f"unannounced-{kind}") for kind in OWN_UNANNOUNCED),
+    *((*_HEARD, f"unannounced-{kind}", "step") for kind in OWN_UNANNOUNCED),
+    (*_ASKED, "close", "dialled", "created", "hold", "take", "take"),
+    ("dialled", "fire-unannounced", "take", "announce"),
+    (*_ROLLING, "fire-unannounced", "take", "announce"),
+    (*_ROLLING, "created", "take", "update", "take", "take"),
+    (*_READY, "native-input_audio_buffer.commit", "frame", "speech", "stop", "refuse"),
+    (*_READY, "frame", "native-input_audio_buffer.clear", "native-input_audio_buffer.commit", "take", "take"),
+    (*_HEARD, "inject-default", "take", "step", "own"),
+    (*_HEARD, "say", "take", "own", "take"),
+)
+"""Stations at lines that a search comes to late."""
+
+
 class _Tracing(Search):
     """A search that records the walks to each line."""
+
+    stations = (*STATIONS, *FURTHER)
 
     def __init__(self, root: Root, hits: set[str]) -> None:
         super().__init__(root)

@@ -98,6 +98,8 @@ class Report(msgspec.Struct):
 class Search:
     """The search from one root."""
 
+    stations: tuple[tuple[str, ...], ...] = STATIONS
+
     def __init__(self, root: tuple[str, str, str], *, seed: int = 1, max_found: int = 40) -> None:
         self.root = root
         self.report = Report()
@@ -121,7 +123,7 @@ class Search:
         self._clock = clock
         start_s = clock()
         try:
-            level = [self._station(kinds) for kinds in STATIONS]
+            level = [self._station(kinds) for kinds in self.stations]
         except Violation as violation:
             self.report.found.append(Found(self.root, [], str(violation)))
             return self.report

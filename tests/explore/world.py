@@ -501,7 +501,11 @@ class World:
         self._spend("fault")
         if not how:
             self.judge.owed = [it for it in self.judge.owed if it.text != item]  # it was a noise
+        is_heard = generation == self.serving and self.session.state.lifecycle is Lifecycle.READY
+        self.judge.is_warning_due = how == "failed" and is_heard
         self._deliver(generation, self.upstreams[generation].transcribe(item, how))
+        if self.judge.is_warning_due:
+            raise Violation("ii a transcript fails, and the client is not warned")
 
     def _act_close(self, generation: int) -> None:
         self._spend("fault")

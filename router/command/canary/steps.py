@@ -174,10 +174,9 @@ STEPS: Final = (
 
 
 def _finished_turn(talk: Conversation) -> Facts:
-    """Wait for the end of the agent's turn, and return its facts.
+    """Wait until the agent has ended a turn with words, and return its reply and the length of its audio.
 
-    An end of a turn without words does not count, because it belongs to an interrupted turn. A transcript may come
-    after the end.
+    A turn that ended without words was interrupted, so it is skipped.
     """
     while not talk.is_answered:
         talk.receive("end of the agent's turn")

@@ -113,7 +113,10 @@ def _cut_silent_answer(context: Context, cut_ids: set[str | None]) -> None:
 
 
 def _drop_continuations(context: Context) -> None:
-    """Drop the continuation of an answer that a lost upstream cut off, because the user interrupted it."""
+    """Drop the requests to continue an answer that a lost upstream left incomplete.
+
+    The user has interrupted that answer, so the agent must not speak the rest.
+    """
     if context.state.pending.continue_nothing():
         context.state.turn.is_resumed = False
         end_turn(context)

@@ -1,6 +1,7 @@
 """A client of the voice agent's routes that asks for a token, and comes back with it."""
 
 import contextlib
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,4 +35,6 @@ def ask(client: ClientConnection, text: str) -> str:
 
 def cut(client: ClientConnection) -> None:
     """End the connection without a close frame, as a lost network does."""
+    # Without the shutdown the stream stays open as long as the client's thread waits in `recv`.
+    client.socket.shutdown(socket.SHUT_RDWR)
     client.socket.close()

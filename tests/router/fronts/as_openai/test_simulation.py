@@ -4,6 +4,8 @@ import itertools
 
 import pytest
 from hypothesis import given, settings, strategies
+from openai.types.realtime import RealtimeServerEvent
+from pydantic import BaseModel, TypeAdapter
 
 from router.fronts.as_openai.agent import UNSUPPORTED
 from router.simulator import Fault, FaultAction, FaultPoint
@@ -105,3 +107,34 @@ def test_an_upstream_that_is_lost_at_any_point_is_replaced_by_one_of_the_other_b
         assert list(it.client.responses.values())[-1] == "completed", fields
         assert len(it.client.calls) <= 1, fields
         assert it.client.calls or fields["action"] is FaultAction.HANG, fields
+
+
+SHOWN_BY_OPENAI = {"session.id", "session.object", "session.expires_at"}
+"""Fields of `session` that OpenAI sends and the SDK's type does not name."""
+
+
+def unknown_fields(model, path=""):
+    """Yield the paths of the fields for which the SDK's type has no place."""
+    if isinstance(model, BaseModel):
+        yield from (f"{path}{name}" for name in model.model_extra or {})
+        for name in type(model).model_fields:
+            yield from unknown_fields(getattr(model, name), f"{path}{name}.")
+    elif isinstance(model, list):
+        for each in model:
+            yield from unknown_fields(each, path)
+
+
+@pytest.mark.parametrize("modality", ["audio", "text"])
+def test_every_event_made_of_deepgram_s_messages_is_one_of_the_sdk_s(modality):
+    it = TwoBackendWorld(DEEPGRAM, DEEPGRAM, pace=20.0)
+    it.configure(output_modalities=[modality])
+    it.say("My name is Ada.")
+    it.run(10.0)
+    it.speak(0.8, 1.0)
+    it.run(30.0)
+    it.say("What is the weather?")
+    it.run(LONG_S)
+    assert it.client.calls
+    adapter = TypeAdapter(RealtimeServerEvent)
+    unknown = {path for event in it.client.events for path in unknown_fields(adapter.validate_python(event))}
+    assert unknown <= SHOWN_BY_OPENAI

@@ -1,4 +1,4 @@
-"""The sockets on which the server listens: those of systemd, or its own; and the limit of open files."""
+"""The sockets on which the server listens, from systemd or its own, and the limit of open files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OPEN_FILES: Final = 65536
 
 
 def sockets(config: RouterConfig) -> tuple[socket.socket, socket.socket | None]:
-    """Return the socket of the pages and sessions, and that of the administrators' pages where they have their own.
+    """Return the socket of the pages and sessions, and the administrators' socket if they have a separate one.
 
     Raises:
         StartError: the address cannot be listened on, or systemd passed another socket.
@@ -77,7 +77,7 @@ _REMEDIES: Final = {
 
 
 def raise_open_files_limit() -> None:
-    """Raise the soft limit of open files to `OPEN_FILES`, or to the hard limit where that is lower."""
+    """Raise the soft limit of open files to `OPEN_FILES`, or to the hard limit if that is lower."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     raised = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft == resource.RLIM_INFINITY or soft >= raised:
