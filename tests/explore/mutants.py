@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
+import itertools
 import multiprocessing
 import random
 import sys
@@ -161,6 +162,10 @@ def outside(mutant: Mutant) -> str | None:
     return next((OUTSIDE[name] for name in names if name in OUTSIDE), None)
 
 
+BATCH = 24
+"""The walks from which a search begins before it goes farther from each."""
+
+
 class Outcome(msgspec.Struct):
     """The outcome of the search for one mutant."""
 
@@ -187,28 +192,28 @@ def search_for(mutant: Mutant, walks: list[Walk], seconds: float) -> Outcome:
 
 
 def _first_violation(mutant: Mutant, walks: list[Walk], until_s: float, outcome: Outcome) -> str:
-    searches = []
-    for root, path, key in walks:
-        if time.process_time() > until_s:
+    searches: list[Search] = []
+    rest, most = iter(walks), 20
+    while time.process_time() < until_s:
+        for root, path, key in itertools.islice(rest, BATCH):
+            search = Search(root, max_found=1)
+            with _applied(mutant):
+                differs = search.begin_at(path, time.process_time, unless=key)
+            outcome.walks += 1
+            outcome.differing += differs
+            if _is_of_mutant(search):
+                return search.report.found[0].words
+            if differs:
+                searches.append(search)
+        if not searches and outcome.walks == len(walks):
             return ""
-        search = Search(root, max_found=1)
-        with _applied(mutant):
-            differs = search.begin_at(path, time.process_time, unless=key)
-        outcome.walks += 1
-        outcome.differing += differs
-        if differs:
-            searches.append(search)
-        if _is_of_mutant(search):
-            return search.report.found[0].words
-    most = 20
-    while searches and time.process_time() < until_s:
         for search in searches:
             with _applied(mutant):
                 search.go_on(until_s, most)
                 search.wander(until_s, most)
             if _is_of_mutant(search):
                 return search.report.found[0].words
-        most *= 2
+        most += 20
     return ""
 
 
