@@ -45,7 +45,10 @@ class Carried(Side, Protocol):
         """The close code if the connection has ended without the rest of its messages, or else None."""
 
     def note_arrival(self) -> bool:
-        """Note that an event waits for the dispatcher. Return whether the dispatcher has to be woken."""
+        """Record that an ASGI event waits for the dispatcher.
+
+        Return True if no delivery was due yet. Then the caller must wake the dispatcher.
+        """
 
 
 class ServerEnd:

@@ -154,9 +154,7 @@ class FrameParser:
             self._finish()
         else:
             # Here and not in the connection, which has many classes: its attributes cost several times as much.
-            traffic = self.traffic
-            traffic.received_messages += len(events)
-            traffic.received_bytes += rest
+            self.traffic.received_bytes += rest
             if rest < len(data) and not self._is_done:
                 self._partial = bytearray(memoryview(data)[rest:])
         if self._partial or self._message or self.held_bytes:
@@ -203,8 +201,11 @@ class FrameParser:
             # Nearly every frame is one of these two: a call costs as much as the rest of the parsing.
             if first in _WHOLE:
                 events.append(payload if first == WHOLE_BINARY else _decode(payload))
+                self.traffic.received_messages += 1
             else:
+                before = len(events)
                 self._take(first, payload, events)
+                self.traffic.received_messages += len(events) - before
         return position
 
     def _check(self, first: int, second: int, length: int) -> None:

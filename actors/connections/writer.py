@@ -222,7 +222,11 @@ class Writer:
         return dropped_bytes
 
     def _bound(self) -> None:
-        """Flush a backlog in time, and limit it to `write_buffer_bytes`."""
+        """Flush now if more than `INLINE_FLUSH_BYTES` or `write_buffer_bytes` wait, and otherwise later in the turn.
+
+        A full stream is not flushed. Then drop a backlog of more than `write_buffer_bytes`, unless the connection is
+        closing.
+        """
         outbox, limits = self.outbox, self._limits
         # While the stream is full, a flush cannot help. Otherwise flush first, which may satisfy the bound.
         if not self.is_blocked:

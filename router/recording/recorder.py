@@ -139,7 +139,10 @@ class Recorder:
         return RecordedMachine(machine, session, recording, self._put)
 
     def keep(self, session_id: str) -> None:
-        """Keep the recording of a session that has killed workers longer than others. Any thread may call this."""
+        """Protect the recording of a session that has killed its workers.
+
+        The folder deletes such a recording only after all others. Any thread may call this.
+        """
         self._folder.keep(session_id)
 
     def close(self) -> None:

@@ -49,7 +49,7 @@ def verify(recording: Recording, path: str) -> Verified:
     Compare the commands to the byte, up to the first difference.
 
     Raises:
-        RecordingError: the recording is torn or cannot be replayed, and no earlier step differs.
+        RecordingError: the recording cannot be replayed, or it is torn and no step before the tear differs.
     """
     try:
         replayed = header.machine_of(recording.header)

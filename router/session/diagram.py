@@ -40,8 +40,9 @@ follow the one in use. Joint rules connect them: they are applied after every in
 
 A table lists the inputs that a state accepts. Any other input is counted and logged, and the conversation goes on.
 
-In the pictures, an input causes a **black** edge. A joint rule, or the end of the session, causes a **blue** edge, with
-its name in italics. Where a handler may choose between states, the table lists them all.
+In the pictures, a **black** edge shows a change of state by an input. A **blue** edge shows a change by a joint rule,
+or by the end of the session. The label of a blue edge has the name of this cause in italics. If a handler may choose
+the next state, the table below the picture lists all choices.
 """
 
 _BLUE: Final = "#2563eb"

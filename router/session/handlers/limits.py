@@ -102,7 +102,10 @@ def _speak(context: Context, text: str) -> bool:
 
 
 def _begin_end(context: Context, code: str) -> None:
-    """Let the turn in progress finish, as a drain does (`drain.is_drained`)."""
+    """Record the limit that was reached, and start a drain unless one is running.
+
+    The turn in progress finishes. The session ends when `drain.is_drained` is true, or after the time of the drain.
+    """
     state = context.state
     state.limited.reached = code
     if state.drain_until_s == math.inf:

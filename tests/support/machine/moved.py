@@ -7,7 +7,7 @@ import msgspec
 
 from router.session.snapshot import restore, snapshot
 
-SHARE = 1 if os.environ.get("SWITCHBOARD_MOVE_ALL") else 16 if os.environ.get("CI") else 48
+SHARE = 1 if os.environ.get("SWITCHBOARD_MOVE_ALL") else 16 if os.environ.get("CI") else 96
 """One step of so many is compared: in `.ci/run`, which sets CI, and elsewhere. With the other variable each step is."""
 
 SEEN_CHARS = 200
