@@ -1,7 +1,11 @@
 """The lines of a recording: conversations in virtual time, recorded and replayed, with and without content."""
 
+import collections
+import itertools
+
+import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from actors import messages
 from router.config.guard import ACTIONS as ACTIONS_OF_GUARDS
@@ -10,7 +14,9 @@ from router.guard.rules import Verdict
 from router.recording import header
 from router.recording.header import Replayed
 from router.recording.transcript import kinds_of, perform
+from router.recording.words import masked
 from router.simulator import Fault, FaultAction, FaultPoint
+from router.translation.sentences import sentences_of
 from tests.router.guard.test_machine import GuardedBook
 from tests.router.session.test_simulation import ACTIONS, LOSSES, PROFILES, WAYS
 from tests.support.machine.playbook import (
@@ -47,14 +53,31 @@ def assert_exact(recording):
     assert verified.steps > 0
 
 
+def has_lookalikes(profile, steps, way):
+    """Whether a sentence of an answer differs from each part of another answer, and its mask does not."""
+    said = collections.defaultdict(str)
+    for step in hold(profile, steps, way, has_content=True).opened().steps():
+        if isinstance(step.message, messages.UpstreamTextReceived):
+            event = orjson.loads(step.message.text)
+            if event["type"] == "response.output_audio_transcript.delta":
+                said[event["item_id"]] += event["delta"]
+    return any(
+        sentence not in other and masked(sentence) in masked(other)
+        for text, other in itertools.permutations(said.values(), 2)
+        for sentence in sentences_of(text, is_final=True).sentences
+    )
+
+
 @settings(max_examples=examples(25), deadline=None)
 @given(PROFILES, LOSSES, WAYS)
+@example("converse", [(0.0, "cough"), (5.0, "lose")], {"transcription_delay_s": 3.0, "pace": 1.0})
 def test_the_replay_of_any_conversation_is_exact_without_content_and_holds_no_word(profile, steps, way):
     recording = hold(profile, steps, way)
     assert_exact(recording)
     assert [word for word in WORDS if word in recording.data] == []
-    # The mask keeps all that a session decides on.
-    assert recording.diverged == 0
+    # The mask keeps all that a session decides on, except that two texts of one shape become equal. A session compares
+    # an answer with the text that its client has.
+    assert recording.diverged == 0 or has_lookalikes(profile, steps, way)
 
 
 @settings(max_examples=examples(10), deadline=None)
