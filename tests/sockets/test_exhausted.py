@@ -57,14 +57,30 @@ def all_ask(agents):
         assert agent.received.of("Error") == []
 
 
+LEAST_FILES = 3
+"""Those of the standard streams."""
+
+
 @contextmanager
 def no_descriptor_left(pid):
-    """Let a process open no file any more."""
+    """Let a process open no file any more, as long as it closes none."""
     process = psutil.Process(pid)
     before = process.rlimit(resource.RLIMIT_NOFILE)
     taken = {int(it.name) for it in Path(f"/proc/{pid}/fd").iterdir()}
     free = next(number for number in range(len(taken) + 1) if number not in taken)
     process.rlimit(resource.RLIMIT_NOFILE, (free, before[1]))
+    try:
+        yield
+    finally:
+        process.rlimit(resource.RLIMIT_NOFILE, before)
+
+
+@contextmanager
+def none_at_all(pid):
+    """Let a process open no file, even where it closes others. It cannot send the files that it has, either."""
+    process = psutil.Process(pid)
+    before = process.rlimit(resource.RLIMIT_NOFILE)
+    process.rlimit(resource.RLIMIT_NOFILE, (LEAST_FILES, before[1]))
     try:
         yield
     finally:
@@ -107,14 +123,19 @@ def test_a_worker_that_dies_while_the_main_process_has_no_descriptor_ends_no_cal
                 victim = kill_busiest(process.address)
                 process.child.wait_for(rf"worker {victim} died, others continue its calls")
                 all_ask(agents)
-                # A session that begins now cannot be kept, and goes on.
-                with no_descriptor_left(process.child.pid), voice_agent(process.address, "/openai") as new:
-                    new.start()
-                    process.child.wait_for("does not outlive its worker: its socket did not arrive")
-                    hold_text_turn(new, "hello")
             process.child.wait_for_lines(r"worker \d+ serves", 3)
             kill_busiest(process.address)
             all_ask(agents)
+
+
+def test_a_session_that_the_main_process_cannot_keep_goes_on_and_is_counted():
+    with Simulator(SimulatorConfig(pace=0)) as simulator, ExitStack() as stack:
+        process = stack.enter_context(router("--upstream", simulator.url, "--workers", "2"))
+        process.child.wait_for_lines(r"worker \d+ serves", 2)
+        with none_at_all(process.child.pid), voice_agent(process.address, "/openai") as agent:
+            agent.start()
+            process.child.wait_for("does not outlive its worker: its socket did not arrive")
+            hold_text_turn(agent, "hello")
         unkept = urllib.request.urlopen(f"http://{process.address}/metrics").read().decode()
         assert int(re.search(r'switchboard_recoveries_total{result="unkept"} (\d+)', unkept)[1]) == 1
 
