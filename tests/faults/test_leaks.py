@@ -25,6 +25,7 @@ from actors.upstream import UpstreamActor
 from router.config.model import Limits
 from router.simulator import Fault, FaultAction, FaultPoint, SimulatorConfig
 from tests.support.clients.wire_client import SilenceError, WireClient
+from tests.support.data import oracle
 from tests.support.faults.talk import GET_WEATHER, QUESTION, WEATHER, Conversation
 from tests.support.faults.world import World, world
 from tests.support.processes.further import further
@@ -165,6 +166,7 @@ def settle(here: World) -> None:
     # Two pools whose filling is chance: masks for frames to come, and Python's own of attributes looked up.
     frames._keys.clear()
     sys._clear_type_cache()
+    oracle.forget()  # the tests' own, which grows with every message
 
 
 def _are_dialling():

@@ -8,6 +8,7 @@ key of it in any model's `model_extra`.
 `OURS` has the messages that the `/openai` profile adds for the React component, which are judged as strictly.
 """
 
+import collections
 import hashlib
 import warnings
 from collections import defaultdict
@@ -146,17 +147,23 @@ def server_message_types() -> set[str]:
     return set(_SERVER_MESSAGES)
 
 
+def forget() -> None:
+    """Forget the objects that were judged."""
+    _known.clear()
+
+
 def _check(wire: dict[str, Any], adapters: _Adapters) -> None:
     raw = orjson.dumps(wire)
-    key = (id(adapters), hashlib.blake2b(raw, digest_size=16).digest())
-    if key in _known:
+    known = _known[id(adapters)]
+    digest = hashlib.blake2b(raw, digest_size=16).digest()
+    if digest in known:
         return
     _judge(wire, raw, adapters)
-    if len(_known) < MOST_KNOWN:
-        _known.add(key)
+    if len(known) < MOST_KNOWN:
+        known.add(digest)
 
 
-_known: set[tuple[int, bytes]] = set()
+_known: collections.defaultdict[int, set[bytes]] = collections.defaultdict(set)
 
 
 def _judge(wire: dict[str, Any], raw: bytes, adapters: _Adapters) -> None:
