@@ -51,7 +51,7 @@ def actions_of(walk: str) -> list[Action]:
 
 def _action(kind: str, *details: str) -> Action:
     values = {"True": True, "False": False}
-    parts = [int(it) if it.isdigit() else values.get(it, it.replace("~", "_")) for it in details]
+    parts = [int(it) if it.isdigit() else values.get(it, it.replace("~", "_").replace("+", " ")) for it in details]
     return (kind.replace("_", " ") if kind not in ("run_silent", "run_well", "run_noisy") else kind, *parts)
 
 
