@@ -185,19 +185,23 @@ class Search:
 
     def _act_on(self, world: World, action: Action, path: Path) -> None:
         """Take an action, whether or not the world that follows was seen before."""
+        if self._is_new(world, action, path):
+            self._run_to_ends(world, frozen(world), (action, path))
+
+    def _is_new(self, world: World, action: Action, path: Path) -> bool:
+        """Take an action, count it, and return whether it broke no rule and led to a world that was not seen before."""
         triple = (*state_of(world), kind_of(world, action))
         self._taken[triple] = self._taken.get(triple, 0) + 1
         self.report.transitions += 1
-        path = (action, path)
         try:
             world.act(action)
         except Violation as violation:
-            self._note(path, str(violation))
-            return
+            self._note((action, path), str(violation))
+            return False
         key = key_of(world)
-        if key not in self._seen:
-            self._seen.add(key)
-            self._run_to_ends(world, frozen(world), path)
+        is_new = key not in self._seen
+        self._seen.add(key)
+        return is_new
 
     def forget(self) -> None:
         """Forget the violations so far."""
@@ -271,19 +275,9 @@ class Search:
 
     def _take(self, world: World, action: Action, path: Path) -> list[tuple[bytes, Path]]:
         """Take an action. Return the world that follows where it is new."""
-        triple = (*state_of(world), kind_of(world, action))
-        self._taken[triple] = self._taken.get(triple, 0) + 1
-        self.report.transitions += 1
+        if not self._is_new(world, action, path):
+            return []
         path = (action, path)
-        try:
-            world.act(action)
-        except Violation as violation:
-            self._note(path, str(violation))
-            return []
-        key = key_of(world)
-        if key in self._seen:
-            return []
-        self._seen.add(key)
         copy = frozen(world)
         self._run_to_ends(world, copy, path)
         length = 0

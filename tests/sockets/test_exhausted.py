@@ -1,6 +1,5 @@
 """No room for files, or no descriptor, is left: calls go on, and the death of a worker ends none of them."""
 
-import json
 import os
 import re
 import resource
@@ -17,7 +16,7 @@ import pytest
 
 from router.simulator import Simulator, SimulatorConfig
 from tests.support.clients.voice_agent import PATHS, hold_text_turn, voice_agent
-from tests.support.processes.children import RUN_PY, child, router
+from tests.support.processes.children import RUN_PY, child, router, workers_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
@@ -26,11 +25,6 @@ def can_mount():
     """Whether this user may mount a file system in a namespace of its own."""
     tried = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /mnt"]
     return sys.platform == "linux" and subprocess.run(tried, capture_output=True, check=False).returncode == 0
-
-
-def workers_of(address):
-    with urllib.request.urlopen(f"http://{address}/readyz", timeout=5) as answer:
-        return {it["pid"]: it["sessions"] for it in json.load(answer)["workers"] if it["stage"] == "serving"}
 
 
 def kill_busiest(address):

@@ -1,12 +1,10 @@
 """The main process dies by SIGKILL, and with it the keeper: calls go on, and move to a main process in its place."""
 
-import json
 import os
 import re
 import signal
 import socket
 import sys
-import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +14,7 @@ import pytest
 
 from router.simulator import Simulator, SimulatorConfig
 from tests.support.clients.voice_agent import PATHS, hold_text_turn, voice_agent
-from tests.support.processes.children import RUN_PY, child
+from tests.support.processes.children import RUN_PY, child, workers_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
@@ -43,10 +41,6 @@ class Host:
     @property
     def address(self):
         return f"127.0.0.1:{self.port}"
-
-    def workers(self):
-        with urllib.request.urlopen(f"http://{self.address}/readyz", timeout=5) as answer:
-            return {it["pid"]: it["sessions"] for it in json.load(answer)["workers"] if it["stage"] == "serving"}
 
     def callers(self):
         agents = [self._stack.enter_context(voice_agent(self.address, path)) for path in (*PATHS, *PATHS)]
@@ -99,7 +93,7 @@ def test_calls_without_a_main_process_move_to_the_one_that_a_supervisor_starts(h
     for agent in agents:
         hold_text_turn(agent, "are you still there")
     # The other main process keeps them, too.
-    serving = host.workers()
+    serving = workers_of(host.address)
     victim = max(serving, key=serving.get)
     os.kill(victim, signal.SIGKILL)
     second.wait_for(rf"worker {victim} died, others continue its calls")

@@ -1,11 +1,9 @@
 """A main process that replaces another under calls: `switchboard serve --take-over`."""
 
-import json
 import re
 import shutil
 import sys
 import threading
-import urllib.request
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +13,7 @@ from websockets.sync.client import connect
 
 from router.simulator import Simulator, SimulatorConfig
 from tests.support.clients.voice_agent import hold_text_turn, voice_agent
-from tests.support.processes.children import RUN_PY, child
+from tests.support.processes.children import RUN_PY, child, workers_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
@@ -49,8 +47,7 @@ class Deploy:
         return f"127.0.0.1:{self.port}"
 
     def workers(self):
-        with urllib.request.urlopen(f"http://{self.address}/readyz", timeout=5) as answer:
-            return {it["pid"] for it in json.load(answer)["workers"] if it["stage"] == "serving"}
+        return set(workers_of(self.address))
 
 
 @contextmanager

@@ -1,17 +1,15 @@
 """Workers die by SIGKILL under callers that ask by text and by voice: each question is answered once."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
-import urllib.request
 from contextlib import ExitStack
 
 from router.simulator import Simulator, SimulatorConfig
 from tests.support.clients.questioners import Questioner
 from tests.support.clients.voice_agent import PATHS, hold_text_turn, voice_agent
-from tests.support.processes.children import RUN_PY, child, router
+from tests.support.processes.children import RUN_PY, child, router, workers_of
 
 CALLERS = 8
 DEATHS = 3
@@ -36,15 +34,9 @@ sys.exit(main())
 """A command whose session kills the worker that handles a certain message of its client."""
 
 
-def workers_of(process):
-    """Return the workers that serve, with their number of sessions."""
-    with urllib.request.urlopen(f"http://{process.address}/readyz") as response:
-        return {it["pid"]: it["sessions"] for it in json.load(response)["workers"] if it["stage"] == "serving"}
-
-
 async def kill_one(process, callers):
     """Kill the busiest worker, and wait until each caller has had further answers."""
-    workers = workers_of(process)
+    workers = workers_of(process.address)
     victim = max(workers, key=workers.get)
     turns = {caller: len(caller.turns) + TURNS_BETWEEN for caller in callers}
     os.kill(victim, signal.SIGKILL)

@@ -221,25 +221,30 @@ class RealtimeWorld:
         if upstream is None:
             return
         for command in act(upstream):
-            match command:
-                case commands.Send(event):
-                    if event["type"] == "error":
-                        self.upstream_errors.append(event["error"])
-                    self._deliver(generation, orjson.dumps(event).decode())
-                case commands.SendRaw(text):
-                    self._deliver(generation, text)
-                case commands.StartTimer(name, delay_s):
-                    fire = lambda name=name: self._act(generation, lambda upstream: upstream.fire(name))  # noqa: E731
-                    self._in(delay_s, fire, key=(generation, name))
-                case commands.CancelTimer(name):
-                    self._running.pop((generation, name), None)
-                case commands.Close(code, reason):
-                    loss = Loss(kind=LossKind.CLOSED, code=code, reason=reason, cause="closed by the peer")
-                    self._in(self._latency_s, lambda loss=loss: self._lose(generation, loss))
-                case commands.Hang() | commands.Pause():
-                    pass
-                case _:
-                    raise AssertionError(f"the simulator commands {command}")
+            if isinstance(command, commands.Send) and command.event["type"] == "error":
+                self.upstream_errors.append(command.event["error"])
+            self._perform_simulated(generation, command, self._act)
+
+    def _perform_simulated(
+        self, generation: int, command: Any, act: Callable[[int, Callable[[Any], Any]], None]
+    ) -> None:
+        """Perform a command of a simulated session. `act` lets that session act again."""
+        match command:
+            case commands.Send(event):
+                self._deliver(generation, orjson.dumps(event).decode())
+            case commands.SendRaw(text):
+                self._deliver(generation, text)
+            case commands.StartTimer(name, delay_s):
+                self._in(delay_s, lambda: act(generation, lambda peer: peer.fire(name)), key=(generation, name))
+            case commands.CancelTimer(name):
+                self._running.pop((generation, name), None)
+            case commands.Close(code, reason):
+                loss = Loss(kind=LossKind.CLOSED, code=code, reason=reason, cause="closed by the peer")
+                self._in(self._latency_s, lambda: self._lose(generation, loss))
+            case commands.Hang() | commands.Pause():
+                pass
+            case _:
+                raise AssertionError(f"the simulator commands {command}")
 
     def _deliver(self, generation: int, text: str) -> None:
         def arrive() -> None:

@@ -4,10 +4,8 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
 from actors import messages as engine
-from actors.restart import Loss, LossKind
+from actors.restart import Loss
 from router.fronts.as_openai.machine import TwoBackendRelay
 from router.fronts.failover.deepgram_settings import for_deepgram
 from router.simulator import commands
@@ -65,27 +63,12 @@ class TwoBackendWorld(RealtimeWorld):
         if agent is None:
             return
         for command in act(agent):
-            match command:
-                case commands.Send(event):
-                    if event["type"] == "Error":
-                        self.agent_errors.append(event)
-                    self._deliver(generation, orjson.dumps(event).decode())
-                case commands.SendBinary(data):
-                    self._deliver_audio(generation, data)
-                case commands.SendRaw(text):
-                    self._deliver(generation, text)
-                case commands.StartTimer(name, delay_s):
-                    fire = lambda name=name: self._act_as_agent(generation, lambda agent: agent.fire(name))  # noqa: E731
-                    self._in(delay_s, fire, key=(generation, name))
-                case commands.CancelTimer(name):
-                    self._running.pop((generation, name), None)
-                case commands.Close(code, reason):
-                    loss = Loss(kind=LossKind.CLOSED, code=code, reason=reason, cause="closed by the peer")
-                    self._in(self._latency_s, lambda loss=loss: self._lose(generation, loss))
-                case commands.Hang() | commands.Pause():
-                    pass
-                case _:
-                    raise AssertionError(f"the simulator commands {command}")
+            if isinstance(command, commands.SendBinary):
+                self._deliver_audio(generation, command.data)
+                continue
+            if isinstance(command, commands.Send) and command.event["type"] == "Error":
+                self.agent_errors.append(command.event)
+            self._perform_simulated(generation, command, self._act_as_agent)
 
     def _deliver_audio(self, generation: int, data: bytes) -> None:
         def arrive() -> None:

@@ -4,12 +4,14 @@ A child leads a process group of its own, so that whatever it started goes with 
 on a thread that ends with it. Waiting is always for a line, with a deadline; a failure shows the output.
 """
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -177,3 +179,9 @@ def assert_comes_back(module: str, function: str, *numbers: int) -> None:
     with child(sys.executable, GC_STRESS_PY, module, function, *map(str, numbers)) as process:
         process.wait_for("came back")
         assert process.wait() == 0, process.output
+
+
+def workers_of(address: str) -> dict[int, int]:
+    """Return the workers that serve, by process id, with their numbers of sessions."""
+    with urllib.request.urlopen(f"http://{address}/readyz", timeout=5) as answer:
+        return {it["pid"]: it["sessions"] for it in json.load(answer)["workers"] if it["stage"] == "serving"}

@@ -9,16 +9,13 @@ from pydantic import BaseModel, TypeAdapter
 
 from router.fronts.as_openai.agent import UNSUPPORTED
 from router.simulator import Fault, FaultAction, FaultPoint
-from tests.router.fronts.realtime.test_simulation import ACTIONS, FAULTS, GAPS_S, RACES
+from tests.router.fronts.realtime.test_simulation import ACTIONS, FAULTS, RACES, STEPS
 from tests.support.machine.two_backend_world import DEEPGRAM, OPENAI, TwoBackendWorld
 from tests.support.processes.further import examples, further
 
 LONG_S = 120.0
 """The time in which every deadline has passed."""
 
-STEPS = strategies.lists(
-    strategies.tuples(strategies.sampled_from(GAPS_S), strategies.sampled_from(sorted(ACTIONS))), max_size=14
-)
 WAYS = strategies.fixed_dictionaries(
     {
         "latency_s": strategies.sampled_from([0.0, 0.02, 0.3]),
