@@ -89,16 +89,11 @@ OUTSIDE = {
 
 _OWN_DETECTOR = "the rules leave it open: the upstream's own detector ends the replayed speech as well, only later"
 _ENDS = "equivalent: the handler ends the session, and the machine then enters ENDED"
-_ENDED_THERE = "equivalent: behind an unannounced call, the response has ended at the upstream in either state"
-UNJUDGED: dict[str, str] = (
-    {"RESPONSE.NONE: ResponseFunctionCallArgumentsDone stays": _ENDED_THERE}
-    | {
-        f"LIFECYCLE.{state}: {kind} stays": _ENDS
-        for state in ("CONNECTING", "CONFIGURING", "READY")
-        for kind in ("ClientClosed", "ClientOverflowed", "EndRequested")
-    }
-    | {f"LIFECYCLE.{state}: ForceEndTurn is ignored": _OWN_DETECTOR for state in ("CONNECTING", "CONFIGURING")}
-)
+UNJUDGED: dict[str, str] = {
+    f"LIFECYCLE.{state}: {kind} stays": _ENDS
+    for state in ("CONNECTING", "CONFIGURING", "READY")
+    for kind in ("ClientClosed", "ClientOverflowed", "EndRequested")
+} | {f"LIFECYCLE.{state}: ForceEndTurn is ignored": _OWN_DETECTOR for state in ("CONNECTING", "CONFIGURING")}
 """Mutants that break no rule, each with the reason: they are equivalent, or change what the rules leave open."""
 
 

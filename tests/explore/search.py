@@ -178,6 +178,8 @@ class Search:
                 world = thawed(copy)
                 action = self._rarest(world)
                 if action is None or self.report.found:
+                    if path is self._start[1]:
+                        self._start = None  # nothing can follow, say because the session has ended
                     break
                 self._act_on(world, action, path)
                 copy, path = frozen(world), (action, path)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.explore.canonical import key_of
-from tests.explore.mutants import mutants, outside, search_for
+from tests.explore.mutants import OUTSIDE, UNJUDGED, mutants, outside, search_for
 from tests.explore.world import World
 
 ROOT = ("converse", "settings", "none")
@@ -62,4 +62,8 @@ def test_a_walk_behind_which_a_mutant_changes_nothing_is_passed_over():
 
 
 def test_each_reason_for_which_a_mutant_is_not_searched_is_about_one():
+    lines = [mutant.line for mutant in ALL.values()]
+    named = {part for line in lines for part in (line, *line.partition(": ")[::2])}
+    assert set(OUTSIDE) - named == set()
+    assert set(UNJUDGED) - set(ALL) == set()
     assert {outside(mutant) for mutant in ALL.values()} > {None}

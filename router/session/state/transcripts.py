@@ -11,7 +11,7 @@ from router.deepgram.messages import ConversationText
 from router.session.state.queues import NO_ENTRIES, dropped, kept, newest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from router.deepgram import messages as deepgram
 
@@ -74,7 +74,7 @@ class Transcripts:
         """
         self._early: tuple[str, ...] = ()
         """Items whose transcript arrived before the items were committed."""
-        self.held: tuple[HeldMessage, ...] = ()
+        self.held: Sequence[HeldMessage] = ()
 
     def __len__(self) -> int:
         return len(self._awaited)
@@ -87,7 +87,11 @@ class Transcripts:
     def expect(self, item_id: str | None) -> None:
         """Await the transcript of a committed item, unless it arrived before the commit."""
         if item_id is None or item_id not in self._early:
-            self._awaited = kept(self._awaited, item_id or "", None)
+            # In place: a copy for each of many commits would take time quadratic in their number.
+            if isinstance(self._awaited, dict):
+                self._awaited[item_id or ""] = None
+            else:
+                self._awaited = {item_id or "": None}
 
     def resolve(self, item_id: str | None) -> None:
         """Stop awaiting a transcript, because it arrived or failed.
@@ -99,8 +103,10 @@ class Transcripts:
             item_id = next(iter(self._awaited), None)
         elif item_id not in self._awaited:
             self._early = newest(self._early, item_id, MAX_EARLY)
-        for key in (item_id, ""):
-            self._awaited = dropped(self._awaited, key or "")
+        if isinstance(self._awaited, dict):
+            for key in (item_id, ""):
+                self._awaited.pop(key or "", None)
+            self._awaited = self._awaited or NO_ENTRIES
 
     def forget_upstream_ids(self) -> None:
         """Forget the ids that the previous upstream gave: the next upstream may give the same ids."""
@@ -113,7 +119,11 @@ class Transcripts:
 
     def hold(self, message: deepgram.ServerMessage, item_id: str | None = None) -> None:
         """Hold a message until no transcript is awaited."""
-        self.held += (HeldMessage(message, item_id),)
+        held = HeldMessage(message, item_id)
+        if isinstance(self.held, list):
+            self.held.append(held)
+        else:
+            self.held = [held]
 
     def take_held(self) -> list[deepgram.ServerMessage]:
         """Remove and return the held messages."""
@@ -122,6 +132,6 @@ class Transcripts:
 
     def drop_texts(self, item_ids: set[str | None]) -> None:
         """Drop the held texts of items that were cut off. Other messages stay, such as the end of the turn."""
-        self.held = tuple(
+        self.held = [
             it for it in self.held if it.item_id not in item_ids or not isinstance(it.message, ConversationText)
-        )
+        ] or ()
