@@ -165,10 +165,10 @@ class Agent:
         self.commands.append(engine.SendToUpstream(data, self.generation, is_binary=isinstance(data, bytes)))
 
     def send_or_keep(self, frame: Fields) -> None:
-        """Send Deepgram a message, or keep it until the Settings are applied. Before the Settings it needs none."""
+        """Send Deepgram a message, or keep it behind the audio that waits for the Settings."""
         if self.stage is Stage.READY:
             self.send(frame)
-        elif self.stage is Stage.CONFIGURING:
+        elif self.stage is not Stage.CLOSED:
             self.waiting.keep_text(write(frame))
 
     def log(self, level: int, text: str) -> None:

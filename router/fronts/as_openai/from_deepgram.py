@@ -29,6 +29,8 @@ def _applied(agent: Agent, _fields: Fields) -> None:
     agent.held = []
     for frame in agent.waiting.take():
         agent.send(frame if isinstance(frame, bytes) else orjson.loads(frame))
+    if agent.commit is not None:
+        agent.commit = agent.commit[0], agent.now_s  # Deepgram has only now got the speech
 
 
 def _user_spoke(agent: Agent, _fields: Fields) -> None:

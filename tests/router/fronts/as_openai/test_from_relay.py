@@ -5,6 +5,7 @@ import pytest
 from actors import messages as engine
 from router.fronts.as_openai.agent import UNSUPPORTED
 from router.fronts.as_openai.history import GO_ON_TEXT
+from router.fronts.as_openai.upstream import COMMIT_S
 from tests.support.machine.agent_book import (
     APPEND,
     AUDIO,
@@ -73,6 +74,17 @@ def test_a_client_that_ends_its_turns_by_itself_does_so_here():
     assert types(book.take()[1]) == ["audio", "ForceEndTurn"]
     book.hear("UserStartedSpeaking").answer("Fine.", "How are you?")
     assert types(book.sent)[0] == "input_audio_buffer.committed"
+    assert book.events("response.done")[0]["response"]["status"] == "completed"
+
+
+def test_a_commit_goes_on_at_the_next_upstream_and_its_clock_begins_there():
+    book = AgentBook().ready(**MANUAL)
+    book.say("input_audio_buffer.append", **APPEND).say("input_audio_buffer.commit").say("response.create")
+    book.lose().welcome().wait(COMMIT_S - 1).take()
+    book.hear("SettingsApplied").wait(COMMIT_S - 1)
+    assert types(book.agent) == ["audio", "ForceEndTurn"]
+    book.hear("UserStartedSpeaking").answer("Fine.", "How are you?")
+    assert book.events("error") == []
     assert book.events("response.done")[0]["response"]["status"] == "completed"
 
 
