@@ -114,6 +114,8 @@ class Agent:
         """Commands of the relay that wait for `SettingsApplied`."""
         self.is_wanted = False
         """Whether Deepgram is needed, so that the Settings have to leave."""
+        self.is_think_stale = False
+        """Whether the instructions or functions have changed since the Settings, which Deepgram has not applied."""
         self.sent_s = now_s
         """The time of the newest frame for Deepgram."""
         self.appended_bytes = 0
@@ -170,6 +172,13 @@ class Agent:
             self.send(frame)
         elif self.stage is not Stage.CLOSED:
             self.waiting.keep_text(write(frame))
+
+    def update_think(self) -> None:
+        """Send Deepgram the instructions and functions that have changed. Settings on their way are followed by one."""
+        if self.stage is Stage.READY:
+            self.send({"type": "UpdateThink", "think": self.session.think()})
+        elif self.stage is Stage.CONFIGURING:
+            self.is_think_stale = True
 
     def log(self, level: int, text: str) -> None:
         """Write a log line."""

@@ -27,6 +27,9 @@ def _applied(agent: Agent, _fields: Fields) -> None:
     agent.stage = Stage.READY
     agent.commands += agent.held
     agent.held = []
+    if agent.is_think_stale:
+        agent.is_think_stale = False
+        agent.update_think()
     for frame in agent.waiting.take():
         agent.send(frame if isinstance(frame, bytes) else orjson.loads(frame))
     if agent.commit is not None:

@@ -37,7 +37,7 @@ def _update(agent: Agent, event: Fields, event_id: str | None) -> None:
         return
     agent.session.apply(update)
     if is_sent and update.keys() & {"instructions", "tools", "tool_choice"}:
-        agent.send_or_keep({"type": "UpdateThink", "think": agent.session.think()})
+        agent.update_think()
     agent.emit({"type": "session.updated", "session": agent.session.shown})
 
 
@@ -99,7 +99,7 @@ def _note(agent: Agent, item: Fields) -> None:
     parts = item.get("content")
     words = " ".join(words_of(part) for part in parts if isinstance(part, dict)) if isinstance(parts, list) else ""
     agent.session.notes.append(words)
-    agent.send_or_keep({"type": "UpdateThink", "think": agent.session.think()})
+    agent.update_think()
 
 
 def _problem_of(agent: Agent, item: Fields) -> str | None:

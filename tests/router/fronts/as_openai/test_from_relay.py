@@ -127,6 +127,16 @@ def test_instructions_and_tools_change_within_the_session(book):
     assert book.events("session.updated")[0]["session"]["instructions"] == "Be kind."
 
 
+def test_many_changes_during_the_settings_are_one_update_with_the_newest():
+    book = AgentBook().welcome().say("input_audio_buffer.append", **APPEND)
+    for number in range(200):
+        book.configure(instructions=f"Rule {number}.")
+    book.take()
+    book.hear("SettingsApplied")
+    assert types(book.agent) == ["UpdateThink", "audio"]
+    assert book.agent[0]["think"]["prompt"] == "Rule 199."
+
+
 def test_a_message_of_the_system_follows_the_prompt(book):
     book.say("conversation.item.create", item=message("system", "The caller is Ada."))
     assert book.agent[0]["think"]["prompt"] == "The caller is Ada."
