@@ -37,6 +37,9 @@ PAUSE_MS: Final = 1500
 LIFE_S: Final = 7200
 """The length of the longest session of Deepgram's, in seconds. The relay moves on before its end."""
 
+MAX_AUDIO_BYTES: Final = 4 * 1024 * 1024
+"""The audio that may wait for `SettingsApplied`: 87 s at 24 kHz. The relay repeats up to a minute of speech."""
+
 MAX_CAUSE_CHARS: Final = 100
 
 
@@ -109,7 +112,7 @@ class Agent:
         self.count = 0
         self.session = AgentSession(f"sess_dg{generation}", parts.model, parts.as_sent)
         self.history = History()
-        self.waiting = Waiting(bounds.early_messages, bounds.early_bytes)
+        self.waiting = Waiting(bounds.early_messages, bounds.early_bytes, MAX_AUDIO_BYTES)
         self.held: list[engine.Command] = []
         """Commands of the relay that wait for `SettingsApplied`."""
         self.is_wanted = False

@@ -30,6 +30,9 @@ def _applied(agent: Agent, _fields: Fields) -> None:
     if agent.is_think_stale:
         agent.is_think_stale = False
         agent.update_think()
+    if agent.waiting.dropped_bytes:
+        lost = agent.waiting.dropped_bytes
+        agent.log(logging.WARNING, f"{lost} bytes of audio are dropped, because Deepgram's Settings took too long")
     for frame in agent.waiting.take():
         agent.send(frame if isinstance(frame, bytes) else orjson.loads(frame))
     if agent.commit is not None:
