@@ -76,6 +76,11 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     question: Question | None = None
     """The question for Deepgram; None where Deepgram answers by itself."""
 
+    @property
+    def is_of_speech(self) -> bool:
+        """Whether Deepgram answers because of speech alone."""
+        return self.question is None and not self.outputs
+
 
 class Echo(msgspec.Struct):
     """A question that Deepgram has not repeated."""

@@ -68,7 +68,13 @@ def commit_without_speech(agent: Agent, event_id: str | None) -> None:
     agent.commit = None
     message = "Error committing input audio buffer: no speech was heard."
     agent.refuse(event_id, "input_audio_buffer_commit_empty", message)
-    ask, agent.current, agent.owes_answer = agent.current, None, False
+    agent.owes_answer = False
+    if agent.current is not None and agent.current.is_of_speech:
+        ask, agent.current = agent.current, None
+    else:
+        ask = next((it for it in agent.asks if it.is_of_speech), None)
+        if ask is not None:
+            agent.asks.remove(ask)
     if ask is not None:
         agent.refuse(ask.event_id, "response_without_input", "There is no input to respond to.")
 

@@ -107,3 +107,24 @@ def test_a_commit_without_speech_is_refused_and_so_is_its_request():
         "response_without_input",
     ]
     assert book.ask("Tea?").answer("Yes.", "Tea?").client.text.endswith("Yes.")
+
+
+def test_a_commit_in_which_speech_was_heard_waits_for_its_text():
+    book = AgentBook().ready(**MANUAL)
+    book.say("input_audio_buffer.append", **APPEND).hear("UserStartedSpeaking")
+    book.say("input_audio_buffer.commit").say("response.create").wait(COMMIT_S + 1)
+    assert book.events("error") == []
+    book.answer("Fine.", "How are you?")
+    assert types(book.sent)[0] == "input_audio_buffer.committed"
+    assert book.events("response.done")[0]["response"]["status"] == "completed"
+
+
+def test_a_commit_without_speech_leaves_the_request_of_a_question_alone():
+    book = AgentBook().ready(**MANUAL)
+    book.say("conversation.item.create", item=message("user", "Tea?")).say("response.create", event_id="tea")
+    book.say("input_audio_buffer.append", **APPEND).say("input_audio_buffer.commit", event_id="commit")
+    book.say("response.create", event_id="speech").wait(COMMIT_S + 1)
+    assert [it["error"]["event_id"] for it in book.events("error")] == ["commit", "speech"]
+    assert book.answer("Yes.", "Tea?").events("response.done")[0]["response"]["status"] == "completed"
+    book.take()
+    assert [it["content"] for it in book.ask("Coffee?").agent] == ["Coffee?"]
