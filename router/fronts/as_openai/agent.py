@@ -127,6 +127,8 @@ class Agent:
         self.sent_s = now_s
         """The time of the newest frame for Deepgram."""
         self.appended_bytes = 0
+        self.committed_bytes = 0
+        """The `appended_bytes` at the newest commit or clearing."""
         self.last_item: str | None = None
         self.speech: Speech | None = None
         self.commit: tuple[str | None, float] | None = None

@@ -55,9 +55,13 @@ def _append(agent: Agent, event: Fields, event_id: str | None) -> None:
 
 
 def _committed(agent: Agent, _event: Fields, event_id: str | None) -> None:
-    if not agent.appended_bytes:
+    if agent.appended_bytes == agent.committed_bytes:
         agent.refuse(event_id, "input_audio_buffer_commit_empty", "Error committing input audio buffer: empty.")
         return
+    if agent.commit is not None:
+        agent.refuse_unsupported(event_id, "Deepgram's backend has not finished the commit before.")
+        return
+    agent.committed_bytes = agent.appended_bytes
     agent.commit = event_id, agent.now_s
     agent.owes_answer = True
     agent.send_or_keep({"type": "ForceEndTurn"})
@@ -81,6 +85,7 @@ def commit_without_speech(agent: Agent, event_id: str | None) -> None:
 
 def _clear(agent: Agent, _event: Fields, event_id: str | None) -> None:
     if agent.speech is None:
+        agent.committed_bytes = agent.appended_bytes
         agent.emit({"type": "input_audio_buffer.cleared"})
     else:
         agent.refuse_unsupported(event_id, "Deepgram's backend has heard the audio of this speech already.")

@@ -93,6 +93,27 @@ def test_an_empty_commit_is_refused(book):
     assert code_of(book) == "input_audio_buffer_commit_empty"
 
 
+@pytest.mark.parametrize("kind", ["input_audio_buffer.commit", "input_audio_buffer.clear"])
+def test_a_commit_without_new_audio_is_refused(kind):
+    book = AgentBook().ready(**MANUAL)
+    book.say("input_audio_buffer.append", **APPEND).say(kind).say("input_audio_buffer.commit", event_id="second")
+    (error,) = book.events("error")
+    assert (error["error"]["code"], error["error"]["event_id"]) == ("input_audio_buffer_commit_empty", "second")
+
+
+def test_a_commit_is_refused_while_another_has_no_text_and_deepgram_stays():
+    book = AgentBook().ready(**MANUAL)
+    for name in ("first", "second"):
+        book.say("input_audio_buffer.append", **APPEND).say("input_audio_buffer.commit", event_id=name)
+    assert [it["error"]["event_id"] for it in book.events("error")] == ["second"]
+    book.hear("UserStartedSpeaking").answer("Fine.", "How are you?").wait(60.0)
+    assert types(book.sent).count("input_audio_buffer.committed") == 1
+    assert not book.of(engine.AbandonUpstream)
+    book.take()
+    book.say("input_audio_buffer.commit")
+    assert types(book.agent) == ["ForceEndTurn"]
+
+
 def test_audio_that_is_no_base64_is_refused(book):
     book.say("input_audio_buffer.append", audio="%%%")
     assert book.wait(1.0).events("error")[0]["error"]["code"] == "invalid_value"
