@@ -16,6 +16,7 @@ from router.fronts.as_openai.history import (
 )
 from router.fronts.deepgram_agent.fields import text_of
 from router.fronts.realtime import requests
+from router.fronts.realtime.names import AGAIN, ASK, prefix_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from router.fronts.realtime.wire import Fields
 
 
-REPEATED: Final = ("ask_", "again_")
+REPEATED: Final = (prefix_of(ASK), prefix_of(AGAIN))
 """The beginnings of the ids of events by which the relay repeats a question or an item at another upstream."""
 
 
@@ -174,7 +175,7 @@ def _respond(agent: Agent, event: Fields, event_id: str | None) -> None:
     is_by_itself = agent.owes_answer and not is_apart
     is_closed = is_apart or is_by_itself or agent.answer is not None
     question = None if is_closed else agent.history.take_question(is_repeated=is_repeated)
-    outputs = () if is_closed else tuple(agent.outputs)
+    outputs = () if is_apart else tuple(agent.outputs)
     has_request = is_apart or is_by_itself or question is not None or bool(outputs)
     is_asked = agent.current is not None or bool(agent.asks)
     if agent.answer is not None or (is_asked and not has_request):

@@ -31,6 +31,17 @@ def test_a_request_without_a_new_item_goes_on_or_follows_its_instructions(book):
     assert book.take()[1] == [{"type": "InjectUserMessage", "content": "Greet the caller."}]
 
 
+@pytest.mark.parametrize("event_id", ["ask_1", "again_1"])
+def test_a_client_s_own_id_makes_no_repetition(book, event_id):
+    book.say("response.create", event_id=event_id, response={"instructions": "Greet the caller."})
+    assert book.agent == [{"type": "InjectUserMessage", "content": "Greet the caller."}]
+
+
+def test_an_error_about_a_client_s_own_id_reaches_the_client(book):
+    book.say("output_audio_buffer.clear", event_id="again_1").wait(1.0)
+    assert book.events("error")[0]["error"]["event_id"] == "again_1"
+
+
 def test_a_request_during_an_answer_is_refused_as_at_openai(book):
     book.ask("Tea?").said("user", "Tea?").said("assistant", "Yes.").say("response.create")
     assert code_of(book) == "conversation_already_has_active_response"
@@ -139,6 +150,14 @@ def test_each_of_several_outputs_reaches_deepgram_although_it_answers_once(book)
     book.say("conversation.item.create", item=output("call_2")).say("response.create")
     assert [it["id"] for it in book.agent] == ["call_1", "call_2"]
     assert code_of(book) == "conversation_already_has_active_response"
+
+
+def test_the_output_of_a_function_reaches_deepgram_although_the_user_spoke_meanwhile(book):
+    book.ask("Weather?").said("user", "Weather?").hear("FunctionCallRequest", functions=[CALLED])
+    book.hear("UserStartedSpeaking").said("user", "Hello?").take()
+    book.say("conversation.item.create", item=output("call_1")).say("response.create")
+    assert types(book.agent) == ["FunctionCallResponse"]
+    assert book.answer("It is sunny.").events("response.done")[0]["response"]["status"] == "completed"
 
 
 def test_instructions_and_tools_change_within_the_session(book):
