@@ -66,6 +66,15 @@ class Stage(enum.Enum):
     """The upstream is abandoned: whatever it still sends is dropped."""
 
 
+class Commit(msgspec.Struct):
+    """A commit of the client's that awaits its text."""
+
+    event_id: str | None
+    sent_s: float
+    is_cancelled: bool = False
+    """Whether the client has cancelled the answer to the speech."""
+
+
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """A request for a response."""
 
@@ -75,6 +84,9 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """The outputs of functions, as messages for Deepgram. Their request waits, because Deepgram answers by itself."""
     question: Question | None = None
     """The question for Deepgram; None where Deepgram answers by itself."""
+
+    commit: Commit | None = None
+    """The commit of the speech that Deepgram answers by itself, if the speech had no text yet."""
 
     @property
     def is_of_speech(self) -> bool:
@@ -95,6 +107,8 @@ class Speech(msgspec.Struct):
 
     item_id: str
     began_s: float
+    is_cancelled: bool = False
+    """Whether the client has cancelled the answer."""
     is_repeated: bool = False
     """Whether the speech is an item that the client has already."""
 
@@ -131,8 +145,7 @@ class Agent:
         """The `appended_bytes` at the newest commit or clearing."""
         self.last_item: str | None = None
         self.speech: Speech | None = None
-        self.commit: tuple[str | None, float] | None = None
-        """The client's commit that awaits its text: its `event_id` and time; None without one."""
+        self.commit: Commit | None = None
         self.asks: deque[Ask] = deque()
         self.current: Ask | None = None
         """The request that Deepgram has got and has not begun to answer."""
@@ -200,6 +213,13 @@ class Agent:
         self.stage = Stage.CLOSED
         loss = Loss(kind=kind, cause=cause[:MAX_CAUSE_CHARS], is_fatal=is_fatal)
         self.commands.append(engine.AbandonUpstream(self.generation, loss))
+
+    def new_speech(self) -> Speech:
+        """Begin speech, and report its start. Speech of a commit belongs to the request behind the commit."""
+        is_cancelled = self.commit is not None and self.commit.is_cancelled
+        speech = Speech(self.new_id("item"), self.now_s, is_cancelled=is_cancelled)
+        self.announce_speech(speech)
+        return speech
 
     def announce_speech(self, speech: Speech) -> None:
         """Report the start of speech to a client that does not end its turns by itself."""

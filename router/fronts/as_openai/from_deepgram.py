@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from actors.restart import LossKind
-from router.fronts.as_openai.agent import LIFE_S, PAUSE_MS, Agent, Speech, Stage
+from router.fronts.as_openai.agent import LIFE_S, PAUSE_MS, Agent, Stage
 from router.fronts.deepgram_agent.fields import objects_of, text_of
 from router.fronts.realtime.wire import SERVER_ERROR, Fields, error_of
 
@@ -36,15 +36,14 @@ def _applied(agent: Agent, _fields: Fields) -> None:
     for frame in agent.waiting.take():
         agent.send(frame if isinstance(frame, bytes) else orjson.loads(frame))
     if agent.commit is not None:
-        agent.commit = agent.commit[0], agent.now_s  # Deepgram has only now got the speech
+        agent.commit.sent_s = agent.now_s
 
 
 def _user_spoke(agent: Agent, _fields: Fields) -> None:
     if agent.speech is not None:
         return
-    agent.speech = Speech(agent.new_id("item"), agent.now_s)
-    agent.is_muted = False
-    agent.announce_speech(agent.speech)
+    agent.speech = agent.new_speech()
+    agent.is_muted = agent.speech.is_cancelled
     agent.end_answer("cancelled", "turn_detected")
 
 
@@ -69,18 +68,19 @@ def _user_said(agent: Agent, text: str) -> None:
         agent.is_muted = agent.echoes.popleft().is_cancelled
     elif speech is not None and speech.is_repeated:
         agent.speech = None
+        agent.is_muted = speech.is_cancelled
     else:
         if speech is None:
-            speech = Speech(agent.new_id("item"), agent.now_s)
-            agent.announce_speech(speech)
+            speech = agent.new_speech()
         agent.speech = None
+        agent.is_muted = speech.is_cancelled
         _commit_speech(agent, speech, text)
 
 
 def _commit_speech(agent: Agent, speech: Speech, text: str) -> None:
     agent.stop_speech(speech)
     agent.commit = None
-    agent.owes_answer = True
+    agent.owes_answer = not speech.is_cancelled
     previous, agent.last_item = agent.last_item, speech.item_id
     place = {"previous_item_id": previous}
     agent.emit({"type": "input_audio_buffer.committed", **place, "item_id": speech.item_id})

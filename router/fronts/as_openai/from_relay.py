@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from router.fronts.as_openai.agent import Agent, Ask, Stage, decoded
+from router.fronts.as_openai.agent import Agent, Ask, Commit, Stage, decoded
 from router.fronts.as_openai.history import (
     GO_ON_TEXT,
     Entry,
@@ -63,7 +63,7 @@ def _committed(agent: Agent, _event: Fields, event_id: str | None) -> None:
         agent.refuse_unsupported(event_id, "Deepgram's backend has not finished the commit before.")
         return
     agent.committed_bytes = agent.appended_bytes
-    agent.commit = event_id, agent.now_s
+    agent.commit = Commit(event_id, agent.now_s)
     agent.owes_answer = True
     agent.send_or_keep({"type": "ForceEndTurn"})
 
@@ -184,17 +184,25 @@ def _respond(agent: Agent, event: Fields, event_id: str | None) -> None:
         return
     if question is None and not outputs and not is_by_itself:
         instructions = text_of(response, "instructions")
-        question = Question(instructions if instructions and not is_repeated else GO_ON_TEXT)
+        question = Question(instructions if instructions and not is_repeated else GO_ON_TEXT, is_made=True)
     metadata = response.get("metadata")
     given = metadata if isinstance(metadata, dict) else None
-    agent.asks.append(Ask(event_id=event_id or "", metadata=given, outputs=outputs, question=question))
+    commit = agent.commit if is_by_itself else None
+    ask = Ask(event_id=event_id or "", metadata=given, outputs=outputs, question=question, commit=commit)
+    agent.asks.append(ask)
     if outputs:
         agent.outputs = []
     agent.is_wanted = True
     agent.owes_answer = agent.owes_answer and is_apart
 
 
-def _cancel(agent: Agent, _event: Fields, event_id: str | None) -> None:
+def _cancel(agent: Agent, event: Fields, event_id: str | None) -> None:
+    is_other = event.get("response_id") not in (None, agent.answer.id if agent.answer is not None else None)
+    if is_other:
+        agent.refuse(event_id, "response_cancel_not_active", "Cancellation failed: no active response found")
+        return
+    if agent.answer is None:
+        _cancel_speech(agent)
     if agent.answer is not None or agent.current is not None:
         agent.is_muted = True
         for echo in agent.echoes:
@@ -209,10 +217,22 @@ def _cancel(agent: Agent, _event: Fields, event_id: str | None) -> None:
     agent.end_answer("cancelled", "client_cancelled")
 
 
+def _cancel_speech(agent: Agent) -> None:
+    """Keep the answer to speech from the client if the request that is cancelled is one for this answer."""
+    ask = agent.current or (agent.asks[0] if agent.asks else None)
+    if ask is None:
+        return
+    is_of_commit = ask.commit is not None and ask.commit is agent.commit
+    if ask.commit is not None and is_of_commit:
+        ask.commit.is_cancelled = True
+    if agent.speech is not None and (is_of_commit or agent.speech.is_repeated):
+        agent.speech.is_cancelled = True
+
+
 def _take_back(agent: Agent, ask: Ask) -> None:
     """Keep the question and the outputs of a request that Deepgram has not got for the next request."""
     agent.outputs = [*ask.outputs, *agent.outputs]
-    if ask.question is not None:
+    if ask.question is not None and not ask.question.is_made:
         agent.history.add(Entry(role=Role.USER, item_id="", text=ask.question.text, audio=ask.question.audio))
 
 

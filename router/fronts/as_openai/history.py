@@ -44,6 +44,8 @@ class Question(msgspec.Struct, frozen=True):
 
     text: str
     audio: str = ""
+    is_made: bool = False
+    """Whether the text stands for no item: the instructions of a request, or the words that ask the agent to go on."""
 
 
 class UnsupportedItemError(ValueError):

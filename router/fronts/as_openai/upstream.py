@@ -121,9 +121,9 @@ class DeepgramUpstream:
 def _tick_ready(agent: Agent) -> None:
     if agent.now_s - agent.sent_s >= KEEP_ALIVE_S:
         agent.send({"type": "KeepAlive"})
-    is_late = agent.commit is not None and agent.now_s - agent.commit[1] >= COMMIT_S
+    is_late = agent.commit is not None and agent.now_s - agent.commit.sent_s >= COMMIT_S
     if agent.commit is not None and is_late and agent.speech is None:
-        commit_without_speech(agent, agent.commit[0])
+        commit_without_speech(agent, agent.commit.event_id)
     if agent.speech is not None and agent.now_s - agent.speech.began_s >= SPEECH_S:
         agent.drop_speech()
 

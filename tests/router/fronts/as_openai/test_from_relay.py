@@ -74,6 +74,59 @@ def test_a_request_that_deepgram_was_not_told_of_is_cancelled_and_its_question_s
     assert [it["content"] for it in book.take()[1]] == ["Tea?\nCoffee?"]
 
 
+@pytest.mark.parametrize("is_heard", [True, False], ids=["during the speech", "before the speech"])
+def test_the_answer_to_committed_speech_stays_cancelled(is_heard):
+    book = AgentBook().ready(**MANUAL)
+    book.say("input_audio_buffer.append", **APPEND)
+    if is_heard:
+        book.hear("UserStartedSpeaking")
+    book.say("input_audio_buffer.commit").say("response.create").say("response.cancel")
+    if not is_heard:
+        book.hear("UserStartedSpeaking")
+    book.answer("Fine.", "How are you?")
+    assert [it["response"]["status"] for it in book.events("response.done")] == ["cancelled"]
+    assert types(book.sent).count("input_audio_buffer.committed") == 1
+    assert "Fine." not in book.client.text
+    assert book.ask("Tea?").answer("Yes.", "Tea?").client.text.endswith("Yes.")
+
+
+def test_the_answer_to_speech_stays_cancelled_before_deepgram_has_the_speech():
+    book = AgentBook().welcome().configure(**MANUAL).say("input_audio_buffer.append", **APPEND)
+    book.say("input_audio_buffer.commit").say("response.create").say("response.cancel").hear("SettingsApplied")
+    book.hear("UserStartedSpeaking").answer("Fine.", "How are you?")
+    assert "Fine." not in book.client.text
+
+
+def test_a_commit_after_the_cancelled_request_is_answered():
+    book = AgentBook().ready(**MANUAL)
+    book.say("input_audio_buffer.append", **APPEND).say("input_audio_buffer.commit").say("response.create")
+    book.hear("UserStartedSpeaking").said("user", "How are you?")
+    book.say("input_audio_buffer.append", **APPEND).say("input_audio_buffer.commit").say("response.cancel")
+    book.hear("UserStartedSpeaking").say("response.create").answer("Noon.", "What time is it?")
+    assert book.client.text.endswith("Noon.")
+
+
+def test_speech_after_a_cancellation_is_answered(book):
+    book.ask("Tea?").said("user", "Tea?").said("assistant", "Yes.").say("response.cancel")
+    book.hear("UserStartedSpeaking").answer("Fine.", "How are you?")
+    assert book.client.text.endswith("Fine.")
+
+
+def test_a_cancellation_of_another_response_is_refused(book):
+    book.ask("Tea?").said("user", "Tea?").said("assistant", "Yes.")
+    book.say("response.cancel", response_id="resp_old").wait(1.0)
+    assert code_of(book) == "response_cancel_not_active"
+    assert book.events("response.done") == []
+    book.say("response.cancel", response_id=book.events("response.created")[0]["response"]["id"])
+    assert book.events("response.done")[0]["response"]["status"] == "cancelled"
+
+
+def test_instructions_of_a_cancelled_request_are_no_words_of_the_user():
+    book = AgentBook().welcome().say("response.create", response={"instructions": "Say hello."})
+    book.say("response.cancel").hear("SettingsApplied").take()
+    assert [it["content"] for it in book.ask("Coffee?").agent] == ["Coffee?"]
+
+
 def test_without_a_response_there_is_nothing_to_cancel(book):
     book.say("response.cancel").wait(1.0)
     assert code_of(book) == "response_cancel_not_active"
