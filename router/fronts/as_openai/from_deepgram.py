@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+CANCELLED_OUTPUT: Final = '{"error": "The user has cancelled the response. The function did not run."}'
+"""The output of a function that Deepgram calls in a turn that the client has cancelled."""
+
+
 def _welcome(agent: Agent, _fields: Fields) -> None:
     if agent.stage is Stage.DIALLING:
         agent.stage = Stage.WELCOMED
@@ -107,7 +111,10 @@ def _agent_done(agent: Agent, _fields: Fields) -> None:
 
 def _called(agent: Agent, fields: Fields) -> None:
     functions = [it for it in objects_of(fields, "functions") if it.get("client_side") is not False]
-    if not functions or agent.is_muted:
+    if not functions:
+        return
+    if agent.is_muted:
+        _answer_muted(agent, functions)
         return
     agent.begin_answer()
     for function in functions:
@@ -116,6 +123,15 @@ def _called(agent: Agent, fields: Fields) -> None:
         if agent.answer is not None:
             agent.emit_all(agent.answer.call(call_id, name, text_of(function, "arguments") or "{}"))
     agent.end_answer("completed")
+
+
+def _answer_muted(agent: Agent, functions: list[Fields]) -> None:
+    """Answer calls of a turn that the client has cancelled. Deepgram waits for their outputs."""
+    for function in functions:
+        name = text_of(function, "name")
+        agent.log(logging.WARNING, f"a call of {name} is not passed on, because the client has cancelled the response")
+        output = {"type": "FunctionCallResponse", "id": text_of(function, "id"), "name": name}
+        agent.send({**output, "content": CANCELLED_OUTPUT})
 
 
 def _calls_cancelled(agent: Agent, fields: Fields) -> None:

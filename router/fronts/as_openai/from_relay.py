@@ -47,11 +47,13 @@ def _append(agent: Agent, event: Fields, event_id: str | None) -> None:
     if audio is None:
         agent.refuse(event_id, "invalid_value", "The audio is no base64.", "audio")
         return
+    if not audio:
+        return
     agent.is_wanted = True
     agent.appended_bytes += len(audio)
     if agent.stage is Stage.READY:
         agent.send(audio)
-    elif audio:
+    else:
         agent.waiting.keep_audio(audio)
 
 
@@ -96,11 +98,8 @@ def _create_item(agent: Agent, event: Fields, event_id: str | None) -> None:
     item = _child(event, "item")
     if item.get("type") == "message" and item.get("role") in ("system", "developer"):
         _note(agent, item)
-    else:
-        problem = _problem_of(agent, item)
-        if problem is not None:
-            agent.refuse_unsupported(event_id, problem, "item")
-            return
+    elif not _take_item(agent, item, event_id):
+        return
     previous, agent.last_item = agent.last_item, str(item.get("id", ""))
     made = {"object": "realtime.item", "status": "completed", **item}
     for kind in ("conversation.item.added", "conversation.item.done"):
@@ -114,20 +113,27 @@ def _note(agent: Agent, item: Fields) -> None:
     agent.update_think()
 
 
-def _problem_of(agent: Agent, item: Fields) -> str | None:
-    """Take an item into the history. Return a sentence about the item where that is not possible."""
+def _take_item(agent: Agent, item: Fields, event_id: str | None) -> bool:
+    """Take an item into the history, and return True. Refuse an item where that is not possible."""
     try:
-        entry = read(item)
+        # Without its images a repeated item is still worth more than nothing.
+        entry = read(item, takes_images=(event_id or "").startswith(REPEATED))
     except UnsupportedItemError as error:
-        return str(error)
+        agent.refuse_unsupported(event_id, str(error), "item")
+        return False
+    if entry.audio and decoded(entry.audio) is None:
+        agent.refuse(event_id, "invalid_value", "The audio is no base64.", "item")
+        return False
     is_begun = agent.stage is not Stage.WELCOMED
     if is_begun and entry.role in (Role.ASSISTANT, Role.CALL):
-        return "Deepgram's backend takes what the agent said only before the first question."
+        message = "Deepgram's backend takes what the agent said only before the first question."
+        agent.refuse_unsupported(event_id, message, "item")
+        return False
     if entry.role is Role.OUTPUT and entry.call_id in agent.calls:
         _take_output(agent, entry)
     else:
         agent.history.add(entry)
-    return None
+    return True
 
 
 def _take_output(agent: Agent, entry: Entry) -> None:

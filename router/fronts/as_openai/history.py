@@ -52,8 +52,8 @@ class UnsupportedItemError(ValueError):
     """An item has no place in Deepgram's protocol."""
 
 
-def read(item: Fields) -> Entry:
-    """Return an item as an entry.
+def read(item: Fields, *, takes_images: bool = False) -> Entry:
+    """Return an item as an entry. With `takes_images` the words beside an image are one, without the image.
 
     Raises:
         UnsupportedItemError: Deepgram has nothing like the item. The text is a sentence for the client.
@@ -67,15 +67,16 @@ def read(item: Fields) -> Entry:
         return Entry(role=Role.CALL, item_id=item_id, text=arguments, call_id=call_id, name=_string(item, "name"))
     if kind != "message" or item.get("role") not in ("user", "assistant"):
         raise UnsupportedItemError(f"Deepgram's backend takes no item of the type {kind!s:.40}.")
-    return _message(item, item_id)
+    return _message(item, item_id, takes_images=takes_images)
 
 
-def _message(item: Fields, item_id: str) -> Entry:
+def _message(item: Fields, item_id: str, *, takes_images: bool) -> Entry:
     content = item.get("content")
     parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
     text = " ".join(words for part in parts if (words := words_of(part)))
     audio = next((sound for part in parts if (sound := _string(part, "audio"))), "")
-    if not text and not audio and any(part.get("type") == "input_image" for part in parts):
+    has_image = any(part.get("type") == "input_image" for part in parts)
+    if has_image and not (takes_images and (text or audio)):
         raise UnsupportedItemError("Deepgram's backend takes no images.")
     role = Role.USER if item.get("role") == "user" else Role.ASSISTANT
     return Entry(role=role, item_id=item_id, text=text, audio="" if text else audio)

@@ -157,6 +157,10 @@ def test_an_empty_commit_is_refused(book):
     assert code_of(book) == "input_audio_buffer_commit_empty"
 
 
+def test_empty_audio_is_not_sent(book):
+    assert book.say("input_audio_buffer.append", audio="").take() == ([], [])
+
+
 @pytest.mark.parametrize("kind", ["input_audio_buffer.commit", "input_audio_buffer.clear"])
 def test_a_commit_without_new_audio_is_refused(kind):
     book = AgentBook().ready(**MANUAL)
@@ -181,6 +185,13 @@ def test_a_commit_is_refused_while_another_has_no_text_and_deepgram_stays():
 def test_audio_that_is_no_base64_is_refused(book):
     book.say("input_audio_buffer.append", audio="%%%")
     assert book.wait(1.0).events("error")[0]["error"]["code"] == "invalid_value"
+
+
+def test_an_item_whose_audio_is_no_base64_is_refused(book):
+    content = [{"type": "input_audio", "audio": "%%%"}]
+    book.say("conversation.item.create", item={"type": "message", "role": "user", "content": content}).wait(1.0)
+    assert types(book.sent) == ["error"]
+    assert code_of(book) == "invalid_value"
 
 
 def test_a_call_is_answered_with_the_request_for_its_answer(book):
@@ -267,6 +278,7 @@ def test_a_request_with_an_empty_input_has_its_instructions_alone(book):
     assert [it["content"] for it in book.agent] == ["Tea?"]
 
 
+IMAGE = {"type": "input_image", "image_url": "data:"}
 UNTAKEN = {
     "a response outside of the conversation": ("response.create", {"response": {"conversation": "none"}}),
     "a response to other items": ("response.create", {"response": {"input": [message("user", "Tea?")]}}),
@@ -274,7 +286,11 @@ UNTAKEN = {
     "words of the agent": ("conversation.item.create", {"item": message("assistant", "Hi", "output_text")}),
     "an image": (
         "conversation.item.create",
-        {"item": {"type": "message", "role": "user", "content": [{"type": "input_image", "image_url": "data:"}]}},
+        {"item": {"type": "message", "role": "user", "content": [IMAGE]}},
+    ),
+    "an image beside a text": (
+        "conversation.item.create",
+        {"item": {**message("user", "Tea?"), "content": [{"type": "input_text", "text": "Tea?"}, IMAGE]}},
     ),
     "a deletion": ("conversation.item.delete", {"item_id": "dg"}),
     "an unknown event": ("output_audio_buffer.clear", {}),
