@@ -15,16 +15,13 @@ from actors import messages as engine
 from actors.restart import Loss, LossKind
 from router.fronts.as_openai.agent_session import AgentSession
 from router.fronts.as_openai.answer import Answer
-from router.fronts.as_openai.history import (
-    History,
-    Question,
-)
+from router.fronts.as_openai.history import OVERHEAD_BYTES, History, Question
 from router.fronts.deepgram_agent.fields import write
 from router.fronts.deepgram_agent.waiting import Waiting
 from router.fronts.realtime.wire import Fields, error_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from router.session.options import SessionOptions
 
@@ -39,6 +36,9 @@ LIFE_S: Final = 7200
 
 MAX_AUDIO_BYTES: Final = 4 * 1024 * 1024
 """The audio that may wait for `SettingsApplied`: 87 s at 24 kHz. The relay repeats up to a minute of speech."""
+
+MAX_HELD_BYTES: Final = 8 * 1024 * 1024
+"""The memory of all items that Deepgram has not got. The relay repeats a conversation of 1 MiB and the open items."""
 
 MAX_CAUSE_CHARS: Final = 100
 
@@ -87,6 +87,12 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
     commit: Commit | None = None
     """The commit of the speech that Deepgram answers by itself, if the speech had no text yet."""
+
+    @property
+    def size_bytes(self) -> int:
+        """The memory of the request."""
+        question_bytes = self.question.size_bytes if self.question is not None else OVERHEAD_BYTES
+        return question_bytes + size_of(self.outputs)
 
     @property
     def is_of_speech(self) -> bool:
@@ -147,6 +153,7 @@ class Agent:
         self.speech: Speech | None = None
         self.commit: Commit | None = None
         self.asks: deque[Ask] = deque()
+        self._asks_bytes = 0
         self.current: Ask | None = None
         """The request that Deepgram has got and has not begun to answer."""
         self.echoes: deque[Echo] = deque()
@@ -159,6 +166,22 @@ class Agent:
         """The names of the functions whose output Deepgram awaits, by `call_id`."""
         self.outputs: list[Fields] = []
         """The outputs of functions that wait for a request for a response."""
+
+    def add_ask(self, ask: Ask) -> None:
+        """Let a request wait behind the others."""
+        self.asks.append(ask)
+        self._asks_bytes += ask.size_bytes
+
+    def take_ask(self, ask: Ask) -> Ask:
+        """Return a request that waited, and which waits no longer."""
+        self.asks.remove(ask)
+        self._asks_bytes -= ask.size_bytes
+        return ask
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory of the items that Deepgram has not got: those without a request, too."""
+        return self.history.size_bytes + self._asks_bytes + size_of(self.outputs) + self.session.notes_bytes
 
     def new_id(self, kind: str) -> str:
         """Return a new id of a kind, which no other upstream gives."""
@@ -261,6 +284,11 @@ class Agent:
         if answer is not None:
             self.emit_all(answer.end(status, reason))
             self.last_item = answer.last_item
+
+
+def size_of(outputs: Sequence[Fields]) -> int:
+    """Return the memory of the outputs of functions."""
+    return sum(OVERHEAD_BYTES + len(output["content"].encode()) for output in outputs)
 
 
 def decoded(audio: str) -> bytes | None:

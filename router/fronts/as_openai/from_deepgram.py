@@ -15,6 +15,8 @@ from router.fronts.realtime.wire import SERVER_ERROR, Fields, error_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from router.fronts.as_openai.agent import Speech
+
 
 CANCELLED_OUTPUT: Final = '{"error": "The user has cancelled the response. The function did not run."}'
 """The output of a function that Deepgram calls in a turn that the client has cancelled."""

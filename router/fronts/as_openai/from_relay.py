@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from router.fronts.as_openai.agent import Agent, Ask, Commit, Stage, decoded
+import orjson
+
+from router.fronts.as_openai.agent import MAX_HELD_BYTES, Agent, Ask, Commit, Stage, decoded
 from router.fronts.as_openai.history import (
     GO_ON_TEXT,
     Entry,
@@ -81,7 +84,7 @@ def commit_without_speech(agent: Agent, event_id: str | None) -> None:
     else:
         ask = next((it for it in agent.asks if it.is_of_speech), None)
         if ask is not None:
-            agent.asks.remove(ask)
+            agent.take_ask(ask)
     if ask is not None:
         agent.refuse(ask.event_id, "response_without_input", "There is no input to respond to.")
 
@@ -96,6 +99,11 @@ def _clear(agent: Agent, _event: Fields, event_id: str | None) -> None:
 
 def _create_item(agent: Agent, event: Fields, event_id: str | None) -> None:
     item = _child(event, "item")
+    if agent.held_bytes + len(orjson.dumps(item)) > MAX_HELD_BYTES:
+        message = "Deepgram's backend has not got the items before, and they fill the bound. Request a response first."
+        agent.refuse(event_id, "too_many_waiting_events", message, "item")
+        agent.log(logging.WARNING, "an item of the client is refused: too many wait for Deepgram")
+        return
     if item.get("type") == "message" and item.get("role") in ("system", "developer"):
         _note(agent, item)
     elif not _take_item(agent, item, event_id):
@@ -109,7 +117,7 @@ def _create_item(agent: Agent, event: Fields, event_id: str | None) -> None:
 def _note(agent: Agent, item: Fields) -> None:
     parts = item.get("content")
     words = " ".join(words_of(part) for part in parts if isinstance(part, dict)) if isinstance(parts, list) else ""
-    agent.session.notes.append(words)
+    agent.session.add_note(words)
     agent.update_think()
 
 
@@ -195,7 +203,7 @@ def _respond(agent: Agent, event: Fields, event_id: str | None) -> None:
     given = metadata if isinstance(metadata, dict) else None
     commit = agent.commit if is_by_itself else None
     ask = Ask(event_id=event_id or "", metadata=given, outputs=outputs, question=question, commit=commit)
-    agent.asks.append(ask)
+    agent.add_ask(ask)
     if outputs:
         agent.outputs = []
     agent.is_wanted = True
@@ -214,7 +222,7 @@ def _cancel(agent: Agent, event: Fields, event_id: str | None) -> None:
         for echo in agent.echoes:
             echo.is_cancelled = True
     elif agent.asks:
-        agent.current = agent.asks.popleft()
+        agent.current = agent.take_ask(agent.asks[0])
         _take_back(agent, agent.current)
     else:
         agent.refuse(event_id, "response_cancel_not_active", "Cancellation failed: no active response found")

@@ -187,6 +187,39 @@ def test_audio_that_is_no_base64_is_refused(book):
     assert book.wait(1.0).events("error")[0]["error"]["code"] == "invalid_value"
 
 
+@pytest.mark.parametrize("role", ["user", "system"])
+def test_items_that_deepgram_has_not_got_are_counted_and_have_a_bound(book, role):
+    before = book.machine.held_bytes()
+    for _ in range(3):
+        book.say("conversation.item.create", item=message(role, "x" * 1_000_000))
+    assert book.machine.held_bytes() - before > 3_000_000
+    for _ in range(6):
+        book.say("conversation.item.create", item=message(role, "x" * 1_000_000)).take()
+    book.wait(1.0)
+    book.say("conversation.item.create", item=message(role, "x" * 1_000_000)).wait(1.0)
+    assert code_of(book) == "too_many_waiting_events"
+
+
+def test_a_request_that_waits_is_counted_until_deepgram_has_it(book):
+    def kept():
+        return book.machine.held_bytes() - book.relay.held_bytes()
+
+    book.ask("Tea?")
+    assert kept() == 0
+    book.ask("x" * 2_000_000)
+    assert kept() > 2_000_000
+    book.answer("Yes.", "Tea?")
+    assert kept() == 0
+
+
+def test_an_output_that_waits_is_counted_until_deepgram_has_it(book):
+    book.ask("Weather?").said("user", "Weather?").hear("FunctionCallRequest", functions=[CALLED])
+    book.say("conversation.item.create", item=output("call_1", "x" * 1_000_000))
+    assert book.machine.held_bytes() - book.relay.held_bytes() > 1_000_000
+    book.say("response.create")
+    assert book.machine.held_bytes() - book.relay.held_bytes() == 0
+
+
 def test_an_item_whose_audio_is_no_base64_is_refused(book):
     content = [{"type": "input_audio", "audio": "%%%"}]
     book.say("conversation.item.create", item={"type": "message", "role": "user", "content": content}).wait(1.0)
