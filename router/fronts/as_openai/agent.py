@@ -181,7 +181,12 @@ class Agent:
     @property
     def held_bytes(self) -> int:
         """The memory of the items that Deepgram has not got: those without a request, too."""
-        return self.history.size_bytes + self._asks_bytes + size_of(self.outputs) + self.session.notes_bytes
+        return self.history.size_bytes + self._asks_bytes + size_of(self.outputs) + self.notes_bytes
+
+    @property
+    def notes_bytes(self) -> int:
+        """The memory of the texts of the system."""
+        return self.session.notes_bytes + OVERHEAD_BYTES * len(self.session.notes)
 
     def new_id(self, kind: str) -> str:
         """Return a new id of a kind, which no other upstream gives."""

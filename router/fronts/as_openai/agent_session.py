@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, Final
 
-from router.fronts.as_openai.history import OVERHEAD_BYTES
 from router.fronts.realtime.configuration import Configuration
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class AgentSession:
     def add_note(self, text: str) -> None:
         """Add a text of the system."""
         self.notes.append(text)
-        self.notes_bytes += OVERHEAD_BYTES + len(text.encode())
+        self.notes_bytes += len(text.encode())
 
     def changed_format(self, update: Fields) -> str | None:
         """Return the path of an audio format that an update changes, or None. Deepgram takes formats once."""

@@ -79,8 +79,9 @@ def commit_without_speech(agent: Agent, event_id: str | None) -> None:
     message = "Error committing input audio buffer: no speech was heard."
     agent.refuse(event_id, "input_audio_buffer_commit_empty", message)
     agent.owes_answer = False
-    if agent.current is not None and agent.current.is_of_speech:
-        ask, agent.current = agent.current, None
+    ask: Ask | None = agent.current
+    if ask is not None and ask.is_of_speech:
+        agent.current = None
     else:
         ask = next((it for it in agent.asks if it.is_of_speech), None)
         if ask is not None:
