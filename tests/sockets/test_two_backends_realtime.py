@@ -36,10 +36,10 @@ class Place:
 
 
 @contextmanager
-def place(*, openai_faults=(), deepgram_faults=(), **settings):
+def place(*, openai_faults=(), deepgram_faults=(), deepgram_pace=0, **settings):
     with (
         Simulator(SimulatorConfig(pace=0, faults=openai_faults)) as openai,
-        DeepgramSimulator(SimulatorConfig(pace=0, required_key=KEY, faults=deepgram_faults)) as deepgram,
+        DeepgramSimulator(SimulatorConfig(pace=deepgram_pace, required_key=KEY, faults=deepgram_faults)) as deepgram,
     ):
         given = {"routes": ROUTES, "deepgram_api_key": KEY, "deepgram_agent_url": deepgram.url, **settings}
         router = Router(upstreams=[{"url": openai.url}], **given).start()
@@ -170,25 +170,38 @@ def test_a_function_that_deepgram_calls_is_answered():
 
 
 def test_a_barge_in_ends_the_answer_and_the_speech_is_answered():
-    with place(openai_faults=(gone(skip=0),)) as here:
+    with place(openai_faults=(gone(skip=0),), deepgram_pace=2.0) as here:
         client = here.client
         client.configure(audio=TRANSCRIBED)
-        here.deepgram.config = None
-        ask(client, "One")
+        here.deepgram.transcribe(["Good morning"])
+        client.say("Tell me of tea, of coffee, of milk, of water, of juice, of cocoa and of wine. " * 4)
+        client.wait_for("response.output_audio.delta")
         client.speak(SPEECH)
-        client.wait_until("answer", lambda: completed(client) == 2)
+        client.wait_until("answer", lambda: completed(client))
+        assert list(client.wire.responses.values()) == ["cancelled", "completed"]
+        cut = client.wire.of("response.done")[0]["response"]["status_details"]
+        assert cut == {"type": "cancelled", "reason": "turn_detected"}
+        assert "Good morning" in client.wire.text
+        assert client.wire.errors == []
+
+
+TEXTS = ["My name is Ada.", "I like tea.", "What do you remember?"]
 
 
 def test_a_call_returns_to_openai_when_deepgram_is_lost():
     refused = Fault(point=FaultPoint.CONNECT, action=FaultAction.CLOSE, code=1011, skip=1, times=1)
     faults = (lost(FaultPoint.BETWEEN_TURNS), refused)
     with place(openai_faults=faults, deepgram_faults=(lost(FaultPoint.BETWEEN_TURNS),)) as here:
-        for text in ("My name is Ada.", "I like tea.", "What do you remember?"):
+        for text in TEXTS:
             ask(here.client, text)
-        assert here.deepgram.connections
-        assert "Ada" in here.client.wire.text.rpartition("remember")[2] or "Ada" in str(
-            here.openai.connections[-1].events
-        )
+        assert len(here.deepgram.connections) == 1
+        served, refusing, newest = here.openai.connections
+        assert (len(served.events), refusing.events) == (2, [])
+        items = [it["item"] for it in newest.events if it["type"] == "conversation.item.create"]
+        assert [it["role"] for it in items] == ["user", "assistant", "user", "assistant", "user"]
+        assert [it["content"][0]["text"] for it in items[::2]] == TEXTS
+        assert "You said" in items[3]["content"][0]["text"]  # Deepgram's answer
+        assert newest.events[-1]["type"] == "response.create"
         assert here.client.wire.errors == []
 
 
