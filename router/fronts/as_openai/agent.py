@@ -15,16 +15,13 @@ from actors import messages as engine
 from actors.restart import Loss, LossKind
 from router.fronts.as_openai.agent_session import AgentSession
 from router.fronts.as_openai.answer import Answer
-from router.fronts.as_openai.history import (
-    History,
-    Question,
-)
+from router.fronts.as_openai.history import OVERHEAD_BYTES, History, Question
 from router.fronts.deepgram_agent.fields import write
 from router.fronts.deepgram_agent.waiting import Waiting
 from router.fronts.realtime.wire import Fields, error_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from router.session.options import SessionOptions
 
@@ -36,6 +33,12 @@ PAUSE_MS: Final = 1500
 
 LIFE_S: Final = 7200
 """The length of the longest session of Deepgram's, in seconds. The relay moves on before its end."""
+
+MAX_AUDIO_BYTES: Final = 4 * 1024 * 1024
+"""The audio that may wait for `SettingsApplied`: 87 s at 24 kHz. The relay repeats up to a minute of speech."""
+
+MAX_HELD_BYTES: Final = 8 * 1024 * 1024
+"""The memory of all items that Deepgram has not got. The relay repeats a conversation of 1 MiB and the open items."""
 
 MAX_CAUSE_CHARS: Final = 100
 
@@ -63,6 +66,15 @@ class Stage(enum.Enum):
     """The upstream is abandoned: whatever it still sends is dropped."""
 
 
+class Commit(msgspec.Struct):
+    """A commit of the client's that awaits its text."""
+
+    event_id: str | None
+    sent_s: float
+    is_cancelled: bool = False
+    """Whether the client has cancelled the answer to the speech."""
+
+
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """A request for a response."""
 
@@ -72,6 +84,20 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """The outputs of functions, as messages for Deepgram. Their request waits, because Deepgram answers by itself."""
     question: Question | None = None
     """The question for Deepgram; None where Deepgram answers by itself."""
+
+    commit: Commit | None = None
+    """The commit of the speech that Deepgram answers by itself, if the speech had no text yet."""
+
+    @property
+    def size_bytes(self) -> int:
+        """The memory of the request."""
+        question_bytes = self.question.size_bytes if self.question is not None else OVERHEAD_BYTES
+        return question_bytes + size_of(self.outputs)
+
+    @property
+    def is_of_speech(self) -> bool:
+        """Whether Deepgram answers because of speech alone."""
+        return self.question is None and not self.outputs
 
 
 class Echo(msgspec.Struct):
@@ -87,6 +113,8 @@ class Speech(msgspec.Struct):
 
     item_id: str
     began_s: float
+    is_cancelled: bool = False
+    """Whether the client has cancelled the answer."""
     is_repeated: bool = False
     """Whether the speech is an item that the client has already."""
 
@@ -109,19 +137,23 @@ class Agent:
         self.count = 0
         self.session = AgentSession(f"sess_dg{generation}", parts.model, parts.as_sent)
         self.history = History()
-        self.waiting = Waiting(bounds.early_messages, bounds.early_bytes)
+        self.waiting = Waiting(bounds.early_messages, bounds.early_bytes, MAX_AUDIO_BYTES)
         self.held: list[engine.Command] = []
         """Commands of the relay that wait for `SettingsApplied`."""
         self.is_wanted = False
         """Whether Deepgram is needed, so that the Settings have to leave."""
+        self.is_think_stale = False
+        """Whether the instructions or functions have changed since the Settings, which Deepgram has not applied."""
         self.sent_s = now_s
         """The time of the newest frame for Deepgram."""
         self.appended_bytes = 0
+        self.committed_bytes = 0
+        """The `appended_bytes` at the newest commit or clearing."""
         self.last_item: str | None = None
         self.speech: Speech | None = None
-        self.commit: tuple[str | None, float] | None = None
-        """The client's commit that awaits its text: its `event_id` and time; None without one."""
+        self.commit: Commit | None = None
         self.asks: deque[Ask] = deque()
+        self._asks_bytes = 0
         self.current: Ask | None = None
         """The request that Deepgram has got and has not begun to answer."""
         self.echoes: deque[Echo] = deque()
@@ -134,6 +166,27 @@ class Agent:
         """The names of the functions whose output Deepgram awaits, by `call_id`."""
         self.outputs: list[Fields] = []
         """The outputs of functions that wait for a request for a response."""
+
+    def add_ask(self, ask: Ask) -> None:
+        """Let a request wait behind the others."""
+        self.asks.append(ask)
+        self._asks_bytes += ask.size_bytes
+
+    def take_ask(self, ask: Ask) -> Ask:
+        """Return a request that waited, and which waits no longer."""
+        self.asks.remove(ask)
+        self._asks_bytes -= ask.size_bytes
+        return ask
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory of the items that Deepgram has not got: those without a request, too."""
+        return self.history.size_bytes + self._asks_bytes + size_of(self.outputs) + self.notes_bytes
+
+    @property
+    def notes_bytes(self) -> int:
+        """The memory of the texts of the system."""
+        return self.session.notes_bytes + OVERHEAD_BYTES * len(self.session.notes)
 
     def new_id(self, kind: str) -> str:
         """Return a new id of a kind, which no other upstream gives."""
@@ -165,11 +218,18 @@ class Agent:
         self.commands.append(engine.SendToUpstream(data, self.generation, is_binary=isinstance(data, bytes)))
 
     def send_or_keep(self, frame: Fields) -> None:
-        """Send Deepgram a message, or keep it until the Settings are applied. Before the Settings it needs none."""
+        """Send Deepgram a message, or keep it behind the audio that waits for the Settings."""
         if self.stage is Stage.READY:
             self.send(frame)
-        elif self.stage is Stage.CONFIGURING:
+        elif self.stage is not Stage.CLOSED:
             self.waiting.keep_text(write(frame))
+
+    def update_think(self) -> None:
+        """Send Deepgram the instructions and functions that have changed. Settings on their way are followed by one."""
+        if self.stage is Stage.READY:
+            self.send({"type": "UpdateThink", "think": self.session.think()})
+        elif self.stage is Stage.CONFIGURING:
+            self.is_think_stale = True
 
     def log(self, level: int, text: str) -> None:
         """Write a log line."""
@@ -181,6 +241,13 @@ class Agent:
         self.stage = Stage.CLOSED
         loss = Loss(kind=kind, cause=cause[:MAX_CAUSE_CHARS], is_fatal=is_fatal)
         self.commands.append(engine.AbandonUpstream(self.generation, loss))
+
+    def new_speech(self) -> Speech:
+        """Begin speech, and report its start. Speech of a commit belongs to the request behind the commit."""
+        is_cancelled = self.commit is not None and self.commit.is_cancelled
+        speech = Speech(self.new_id("item"), self.now_s, is_cancelled=is_cancelled)
+        self.announce_speech(speech)
+        return speech
 
     def announce_speech(self, speech: Speech) -> None:
         """Report the start of speech to a client that does not end its turns by itself."""
@@ -222,6 +289,11 @@ class Agent:
         if answer is not None:
             self.emit_all(answer.end(status, reason))
             self.last_item = answer.last_item
+
+
+def size_of(outputs: Sequence[Fields]) -> int:
+    """Return the memory of the outputs of functions."""
+    return sum(OVERHEAD_BYTES + len(output["content"].encode()) for output in outputs)
 
 
 def decoded(audio: str) -> bytes | None:

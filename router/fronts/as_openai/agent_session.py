@@ -49,6 +49,7 @@ class AgentSession:
         self._as_sent = as_sent
         self.notes: list[str] = []
         """The texts of the system, which Deepgram gets behind the prompt."""
+        self.notes_bytes = 0
 
     @property
     def shown(self) -> Fields:
@@ -59,6 +60,11 @@ class AgentSession:
         """Merge the `session` of a `session.update`."""
         self._configuration.apply({key: value for key, value in update.items() if key not in ("id", "model")})
         self._configuration.show(self._configuration.update)
+
+    def add_note(self, text: str) -> None:
+        """Add a text of the system."""
+        self.notes.append(text)
+        self.notes_bytes += len(text.encode())
 
     def changed_format(self, update: Fields) -> str | None:
         """Return the path of an audio format that an update changes, or None. Deepgram takes formats once."""

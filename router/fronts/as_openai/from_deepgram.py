@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from actors.restart import LossKind
-from router.fronts.as_openai.agent import LIFE_S, PAUSE_MS, Agent, Speech, Stage
+from router.fronts.as_openai.agent import LIFE_S, PAUSE_MS, Agent, Stage
 from router.fronts.deepgram_agent.fields import objects_of, text_of
 from router.fronts.realtime.wire import SERVER_ERROR, Fields, error_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from router.fronts.as_openai.agent import Speech
+
+
+CANCELLED_OUTPUT: Final = '{"error": "The user has cancelled the response. The function did not run."}'
+"""The output of a function that Deepgram calls in a turn that the client has cancelled."""
 
 
 def _welcome(agent: Agent, _fields: Fields) -> None:
@@ -27,16 +33,23 @@ def _applied(agent: Agent, _fields: Fields) -> None:
     agent.stage = Stage.READY
     agent.commands += agent.held
     agent.held = []
+    if agent.is_think_stale:
+        agent.is_think_stale = False
+        agent.update_think()
+    if agent.waiting.dropped_bytes:
+        lost = agent.waiting.dropped_bytes
+        agent.log(logging.WARNING, f"{lost} bytes of audio are dropped, because Deepgram's Settings took too long")
     for frame in agent.waiting.take():
         agent.send(frame if isinstance(frame, bytes) else orjson.loads(frame))
+    if agent.commit is not None:
+        agent.commit.sent_s = agent.now_s
 
 
 def _user_spoke(agent: Agent, _fields: Fields) -> None:
     if agent.speech is not None:
         return
-    agent.speech = Speech(agent.new_id("item"), agent.now_s)
-    agent.is_muted = False
-    agent.announce_speech(agent.speech)
+    agent.speech = agent.new_speech()
+    agent.is_muted = agent.speech.is_cancelled
     agent.end_answer("cancelled", "turn_detected")
 
 
@@ -61,18 +74,19 @@ def _user_said(agent: Agent, text: str) -> None:
         agent.is_muted = agent.echoes.popleft().is_cancelled
     elif speech is not None and speech.is_repeated:
         agent.speech = None
+        agent.is_muted = speech.is_cancelled
     else:
         if speech is None:
-            speech = Speech(agent.new_id("item"), agent.now_s)
-            agent.announce_speech(speech)
+            speech = agent.new_speech()
         agent.speech = None
+        agent.is_muted = speech.is_cancelled
         _commit_speech(agent, speech, text)
 
 
 def _commit_speech(agent: Agent, speech: Speech, text: str) -> None:
     agent.stop_speech(speech)
     agent.commit = None
-    agent.owes_answer = True
+    agent.owes_answer = not speech.is_cancelled
     previous, agent.last_item = agent.last_item, speech.item_id
     place = {"previous_item_id": previous}
     agent.emit({"type": "input_audio_buffer.committed", **place, "item_id": speech.item_id})
@@ -99,7 +113,10 @@ def _agent_done(agent: Agent, _fields: Fields) -> None:
 
 def _called(agent: Agent, fields: Fields) -> None:
     functions = [it for it in objects_of(fields, "functions") if it.get("client_side") is not False]
-    if not functions or agent.is_muted:
+    if not functions:
+        return
+    if agent.is_muted:
+        _answer_muted(agent, functions)
         return
     agent.begin_answer()
     for function in functions:
@@ -108,6 +125,15 @@ def _called(agent: Agent, fields: Fields) -> None:
         if agent.answer is not None:
             agent.emit_all(agent.answer.call(call_id, name, text_of(function, "arguments") or "{}"))
     agent.end_answer("completed")
+
+
+def _answer_muted(agent: Agent, functions: list[Fields]) -> None:
+    """Answer calls of a turn that the client has cancelled. Deepgram waits for their outputs."""
+    for function in functions:
+        name = text_of(function, "name")
+        agent.log(logging.WARNING, f"a call of {name} is not passed on, because the client has cancelled the response")
+        output = {"type": "FunctionCallResponse", "id": text_of(function, "id"), "name": name}
+        agent.send({**output, "content": CANCELLED_OUTPUT})
 
 
 def _calls_cancelled(agent: Agent, fields: Fields) -> None:

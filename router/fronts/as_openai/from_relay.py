@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from router.fronts.as_openai.agent import Agent, Ask, Stage, decoded
+import orjson
+
+from router.fronts.as_openai.agent import MAX_HELD_BYTES, Agent, Ask, Commit, Stage, decoded
 from router.fronts.as_openai.history import (
     GO_ON_TEXT,
     Entry,
@@ -16,6 +19,7 @@ from router.fronts.as_openai.history import (
 )
 from router.fronts.deepgram_agent.fields import text_of
 from router.fronts.realtime import requests
+from router.fronts.realtime.names import AGAIN, ASK, prefix_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from router.fronts.realtime.wire import Fields
 
 
-REPEATED: Final = ("ask_", "again_")
+REPEATED: Final = (prefix_of(ASK), prefix_of(AGAIN))
 """The beginnings of the ids of events by which the relay repeats a question or an item at another upstream."""
 
 
@@ -37,7 +41,7 @@ def _update(agent: Agent, event: Fields, event_id: str | None) -> None:
         return
     agent.session.apply(update)
     if is_sent and update.keys() & {"instructions", "tools", "tool_choice"}:
-        agent.send_or_keep({"type": "UpdateThink", "think": agent.session.think()})
+        agent.update_think()
     agent.emit({"type": "session.updated", "session": agent.session.shown})
 
 
@@ -46,19 +50,25 @@ def _append(agent: Agent, event: Fields, event_id: str | None) -> None:
     if audio is None:
         agent.refuse(event_id, "invalid_value", "The audio is no base64.", "audio")
         return
+    if not audio:
+        return
     agent.is_wanted = True
     agent.appended_bytes += len(audio)
     if agent.stage is Stage.READY:
         agent.send(audio)
-    elif audio:
+    else:
         agent.waiting.keep_audio(audio)
 
 
 def _committed(agent: Agent, _event: Fields, event_id: str | None) -> None:
-    if not agent.appended_bytes:
+    if agent.appended_bytes == agent.committed_bytes:
         agent.refuse(event_id, "input_audio_buffer_commit_empty", "Error committing input audio buffer: empty.")
         return
-    agent.commit = event_id, agent.now_s
+    if agent.commit is not None:
+        agent.refuse_unsupported(event_id, "Deepgram's backend has not finished the commit before.")
+        return
+    agent.committed_bytes = agent.appended_bytes
+    agent.commit = Commit(event_id, agent.now_s)
     agent.owes_answer = True
     agent.send_or_keep({"type": "ForceEndTurn"})
 
@@ -68,13 +78,21 @@ def commit_without_speech(agent: Agent, event_id: str | None) -> None:
     agent.commit = None
     message = "Error committing input audio buffer: no speech was heard."
     agent.refuse(event_id, "input_audio_buffer_commit_empty", message)
-    ask, agent.current, agent.owes_answer = agent.current, None, False
+    agent.owes_answer = False
+    ask: Ask | None = agent.current
+    if ask is not None and ask.is_of_speech:
+        agent.current = None
+    else:
+        ask = next((it for it in agent.asks if it.is_of_speech), None)
+        if ask is not None:
+            agent.take_ask(ask)
     if ask is not None:
         agent.refuse(ask.event_id, "response_without_input", "There is no input to respond to.")
 
 
 def _clear(agent: Agent, _event: Fields, event_id: str | None) -> None:
     if agent.speech is None:
+        agent.committed_bytes = agent.appended_bytes
         agent.emit({"type": "input_audio_buffer.cleared"})
     else:
         agent.refuse_unsupported(event_id, "Deepgram's backend has heard the audio of this speech already.")
@@ -82,13 +100,15 @@ def _clear(agent: Agent, _event: Fields, event_id: str | None) -> None:
 
 def _create_item(agent: Agent, event: Fields, event_id: str | None) -> None:
     item = _child(event, "item")
+    if agent.held_bytes + len(orjson.dumps(item)) > MAX_HELD_BYTES:
+        message = "Deepgram's backend has not got the items before, and they fill the bound. Request a response first."
+        agent.refuse(event_id, "too_many_waiting_events", message, "item")
+        agent.log(logging.WARNING, "an item of the client is refused: too many wait for Deepgram")
+        return
     if item.get("type") == "message" and item.get("role") in ("system", "developer"):
         _note(agent, item)
-    else:
-        problem = _problem_of(agent, item)
-        if problem is not None:
-            agent.refuse_unsupported(event_id, problem, "item")
-            return
+    elif not _take_item(agent, item, event_id):
+        return
     previous, agent.last_item = agent.last_item, str(item.get("id", ""))
     made = {"object": "realtime.item", "status": "completed", **item}
     for kind in ("conversation.item.added", "conversation.item.done"):
@@ -98,24 +118,31 @@ def _create_item(agent: Agent, event: Fields, event_id: str | None) -> None:
 def _note(agent: Agent, item: Fields) -> None:
     parts = item.get("content")
     words = " ".join(words_of(part) for part in parts if isinstance(part, dict)) if isinstance(parts, list) else ""
-    agent.session.notes.append(words)
-    agent.send_or_keep({"type": "UpdateThink", "think": agent.session.think()})
+    agent.session.add_note(words)
+    agent.update_think()
 
 
-def _problem_of(agent: Agent, item: Fields) -> str | None:
-    """Take an item into the history. Return a sentence about the item where that is not possible."""
+def _take_item(agent: Agent, item: Fields, event_id: str | None) -> bool:
+    """Take an item into the history, and return True. Refuse an item where that is not possible."""
     try:
-        entry = read(item)
+        # Without its images a repeated item is still worth more than nothing.
+        entry = read(item, takes_images=(event_id or "").startswith(REPEATED))
     except UnsupportedItemError as error:
-        return str(error)
+        agent.refuse_unsupported(event_id, str(error), "item")
+        return False
+    if entry.audio and decoded(entry.audio) is None:
+        agent.refuse(event_id, "invalid_value", "The audio is no base64.", "item")
+        return False
     is_begun = agent.stage is not Stage.WELCOMED
     if is_begun and entry.role in (Role.ASSISTANT, Role.CALL):
-        return "Deepgram's backend takes what the agent said only before the first question."
+        message = "Deepgram's backend takes what the agent said only before the first question."
+        agent.refuse_unsupported(event_id, message, "item")
+        return False
     if entry.role is Role.OUTPUT and entry.call_id in agent.calls:
         _take_output(agent, entry)
     else:
         agent.history.add(entry)
-    return None
+    return True
 
 
 def _take_output(agent: Agent, entry: Entry) -> None:
@@ -163,7 +190,7 @@ def _respond(agent: Agent, event: Fields, event_id: str | None) -> None:
     is_by_itself = agent.owes_answer and not is_apart
     is_closed = is_apart or is_by_itself or agent.answer is not None
     question = None if is_closed else agent.history.take_question(is_repeated=is_repeated)
-    outputs = () if is_closed else tuple(agent.outputs)
+    outputs = () if is_apart else tuple(agent.outputs)
     has_request = is_apart or is_by_itself or question is not None or bool(outputs)
     is_asked = agent.current is not None or bool(agent.asks)
     if agent.answer is not None or (is_asked and not has_request):
@@ -172,23 +199,31 @@ def _respond(agent: Agent, event: Fields, event_id: str | None) -> None:
         return
     if question is None and not outputs and not is_by_itself:
         instructions = text_of(response, "instructions")
-        question = Question(instructions if instructions and not is_repeated else GO_ON_TEXT)
+        question = Question(instructions if instructions and not is_repeated else GO_ON_TEXT, is_made=True)
     metadata = response.get("metadata")
     given = metadata if isinstance(metadata, dict) else None
-    agent.asks.append(Ask(event_id=event_id or "", metadata=given, outputs=outputs, question=question))
+    commit = agent.commit if is_by_itself else None
+    ask = Ask(event_id=event_id or "", metadata=given, outputs=outputs, question=question, commit=commit)
+    agent.add_ask(ask)
     if outputs:
         agent.outputs = []
     agent.is_wanted = True
     agent.owes_answer = agent.owes_answer and is_apart
 
 
-def _cancel(agent: Agent, _event: Fields, event_id: str | None) -> None:
+def _cancel(agent: Agent, event: Fields, event_id: str | None) -> None:
+    is_other = event.get("response_id") not in (None, agent.answer.id if agent.answer is not None else None)
+    if is_other:
+        agent.refuse(event_id, "response_cancel_not_active", "Cancellation failed: no active response found")
+        return
+    if agent.answer is None:
+        _cancel_speech(agent)
     if agent.answer is not None or agent.current is not None:
         agent.is_muted = True
         for echo in agent.echoes:
             echo.is_cancelled = True
     elif agent.asks:
-        agent.current = agent.asks.popleft()
+        agent.current = agent.take_ask(agent.asks[0])
         _take_back(agent, agent.current)
     else:
         agent.refuse(event_id, "response_cancel_not_active", "Cancellation failed: no active response found")
@@ -197,10 +232,22 @@ def _cancel(agent: Agent, _event: Fields, event_id: str | None) -> None:
     agent.end_answer("cancelled", "client_cancelled")
 
 
+def _cancel_speech(agent: Agent) -> None:
+    """Keep the answer to speech from the client if the request that is cancelled is one for this answer."""
+    ask = agent.current or (agent.asks[0] if agent.asks else None)
+    if ask is None:
+        return
+    is_of_commit = ask.commit is not None and ask.commit is agent.commit
+    if ask.commit is not None and is_of_commit:
+        ask.commit.is_cancelled = True
+    if agent.speech is not None and (is_of_commit or agent.speech.is_repeated):
+        agent.speech.is_cancelled = True
+
+
 def _take_back(agent: Agent, ask: Ask) -> None:
     """Keep the question and the outputs of a request that Deepgram has not got for the next request."""
     agent.outputs = [*ask.outputs, *agent.outputs]
-    if ask.question is not None:
+    if ask.question is not None and not ask.question.is_made:
         agent.history.add(Entry(role=Role.USER, item_id="", text=ask.question.text, audio=ask.question.audio))
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 OUTPUT_TEXT: Final = "(The function returned: {output})"
 """The question that brings the output of a function which Deepgram did not call itself."""
 
+OVERHEAD_BYTES: Final = 256
+"""The memory of an item beside its texts."""
+
 GO_ON_TEXT: Final = "(Please go on.)"
 """The question of a request without a new item."""
 
@@ -38,20 +41,32 @@ class Entry(msgspec.Struct, kw_only=True):
     call_id: str = ""
     name: str = ""
 
+    @property
+    def size_bytes(self) -> int:
+        """The memory of the item."""
+        return OVERHEAD_BYTES + len(self.text.encode()) + len(self.audio)
+
 
 class Question(msgspec.Struct, frozen=True):
     """The text to ask, or the speech in base64 where the words are not known."""
 
     text: str
     audio: str = ""
+    is_made: bool = False
+    """Whether the text stands for no item: the instructions of a request, or the words that ask the agent to go on."""
+
+    @property
+    def size_bytes(self) -> int:
+        """The memory of the question."""
+        return OVERHEAD_BYTES + len(self.text.encode()) + len(self.audio)
 
 
 class UnsupportedItemError(ValueError):
     """An item has no place in Deepgram's protocol."""
 
 
-def read(item: Fields) -> Entry:
-    """Return an item as an entry.
+def read(item: Fields, *, takes_images: bool = False) -> Entry:
+    """Return an item as an entry. With `takes_images` the words beside an image are one, without the image.
 
     Raises:
         UnsupportedItemError: Deepgram has nothing like the item. The text is a sentence for the client.
@@ -65,15 +80,16 @@ def read(item: Fields) -> Entry:
         return Entry(role=Role.CALL, item_id=item_id, text=arguments, call_id=call_id, name=_string(item, "name"))
     if kind != "message" or item.get("role") not in ("user", "assistant"):
         raise UnsupportedItemError(f"Deepgram's backend takes no item of the type {kind!s:.40}.")
-    return _message(item, item_id)
+    return _message(item, item_id, takes_images=takes_images)
 
 
-def _message(item: Fields, item_id: str) -> Entry:
+def _message(item: Fields, item_id: str, *, takes_images: bool) -> Entry:
     content = item.get("content")
     parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
     text = " ".join(words for part in parts if (words := words_of(part)))
     audio = next((sound for part in parts if (sound := _string(part, "audio"))), "")
-    if not text and not audio and any(part.get("type") == "input_image" for part in parts):
+    has_image = any(part.get("type") == "input_image" for part in parts)
+    if has_image and not (takes_images and (text or audio)):
         raise UnsupportedItemError("Deepgram's backend takes no images.")
     role = Role.USER if item.get("role") == "user" else Role.ASSISTANT
     return Entry(role=role, item_id=item_id, text=text, audio="" if text else audio)
@@ -89,18 +105,22 @@ class History:
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
+        self.size_bytes = 0
+        """The memory of the items."""
         self._is_begun = False
         """Whether Deepgram has its context, and takes every later item as a question."""
 
     def add(self, entry: Entry) -> None:
         """Add an item at the end."""
         self._entries.append(entry)
+        self.size_bytes += entry.size_bytes
 
     def remove(self, item_id: object) -> bool:
         """Remove an item, and return whether it was there."""
         kept = [entry for entry in self._entries if entry.item_id != item_id]
         is_found = len(kept) < len(self._entries)
         self._entries = kept
+        self._weigh()
         return is_found
 
     def begin(self) -> list[Fields]:
@@ -108,6 +128,7 @@ class History:
         outputs = {it.call_id: it.text for it in self._entries if it.role is Role.OUTPUT}
         messages = [written for entry in self._entries if (written := _written(entry, outputs)) is not None]
         self._entries, self._is_begun = [], True
+        self.size_bytes = 0
         return messages
 
     def take_question(self, *, is_repeated: bool) -> Question | None:
@@ -129,11 +150,15 @@ class History:
         else:
             asked = questions
             self._entries = [*self._entries[:first], *(it for it in questions if it.role is Role.CALL)]
+        self._weigh()
         texts = [words for entry in asked if (words := _asked(entry))]
         if texts:
             return Question("\n".join(texts))
         audio = next((entry.audio for entry in reversed(asked) if entry.audio), "")
         return Question("", audio) if audio else None
+
+    def _weigh(self) -> None:
+        self.size_bytes = sum(entry.size_bytes for entry in self._entries)
 
 
 def _asked(entry: Entry) -> str:

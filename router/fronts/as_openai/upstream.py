@@ -45,8 +45,8 @@ class DeepgramUpstream:
 
     @property
     def held_bytes(self) -> int:
-        """The size of the frames that wait for Deepgram."""
-        return self._agent.waiting.size_bytes
+        """The size of the frames and items that wait for Deepgram."""
+        return self._agent.waiting.size_bytes + self._agent.held_bytes
 
     def hold(self, command: engine.Command) -> None:
         """Keep a command of the relay until Deepgram has applied the Settings."""
@@ -103,7 +103,7 @@ class DeepgramUpstream:
             agent.send(agent.session.settings(agent.history.begin()))
         is_free = agent.stage is Stage.READY and agent.current is None and agent.answer is None
         if is_free and agent.asks:
-            _ask(agent, agent.asks.popleft())
+            _ask(agent, agent.take_ask(agent.asks[0]))
 
     def tick(self, now_s: float) -> None:
         """Judge the waits of this upstream, and keep its connection open."""
@@ -121,8 +121,9 @@ class DeepgramUpstream:
 def _tick_ready(agent: Agent) -> None:
     if agent.now_s - agent.sent_s >= KEEP_ALIVE_S:
         agent.send({"type": "KeepAlive"})
-    if agent.commit is not None and agent.now_s - agent.commit[1] >= COMMIT_S:
-        commit_without_speech(agent, agent.commit[0])
+    is_late = agent.commit is not None and agent.now_s - agent.commit.sent_s >= COMMIT_S
+    if agent.commit is not None and is_late and agent.speech is None:
+        commit_without_speech(agent, agent.commit.event_id)
     if agent.speech is not None and agent.now_s - agent.speech.began_s >= SPEECH_S:
         agent.drop_speech()
 

@@ -6,16 +6,17 @@ from collections import deque
 from typing import Final
 
 MAX_AUDIO_BYTES: Final = 1024 * 1024
-"""The audio that may wait for an upstream: some ten seconds. Beyond this bound the oldest audio is dropped."""
+"""The audio that may wait for an upstream: some ten seconds. Beyond a bound the oldest audio is dropped."""
 
 
 class Waiting:
     """The frames of a client that wait for an upstream, in order. Texts have one bound, and audio another."""
 
-    def __init__(self, max_texts: int, max_text_bytes: int) -> None:
+    def __init__(self, max_texts: int, max_text_bytes: int, max_audio_bytes: int = MAX_AUDIO_BYTES) -> None:
         self._frames: deque[str | bytes] = deque()
         self._max_texts = max_texts
         self._max_text_bytes = max_text_bytes
+        self._max_audio_bytes = max_audio_bytes
         self.texts = 0
         self._text_bytes = 0
         self._audio_bytes = 0
@@ -42,7 +43,7 @@ class Waiting:
         self._frames.append(audio)
         self._audio_bytes += len(audio)
         dropped_bytes = 0
-        while self._audio_bytes > MAX_AUDIO_BYTES:
+        while self._audio_bytes > self._max_audio_bytes:
             oldest = next(frame for frame in self._frames if isinstance(frame, bytes))
             self._frames.remove(oldest)
             self._audio_bytes -= len(oldest)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from router.fronts.realtime import requests
 from router.fronts.realtime.kept_items import ROOT
+from router.fronts.realtime.names import AGAIN
 from router.fronts.realtime.responses import Request
 from router.fronts.realtime.wire import Event, new_event
 
@@ -245,10 +246,6 @@ def create_again(context: Context, wire: dict[str, object], previous: str | None
     context.send(new_event(requests.CREATE_ITEM, event_id=event_id, **place, item=wire))
     state.replayed[str(wire["id"])] = state.replayed.get(str(wire["id"]), 0) + 1
     state.unacknowledged.append(str(wire["id"]))
-
-
-AGAIN: Final = "again"
-"""The beginning of the ids of events that repeat an item."""
 
 
 def _delete_upstream(context: Context, item: Item) -> None:

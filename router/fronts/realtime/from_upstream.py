@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from actors.restart import LossKind
 from router.fronts.realtime import recovery, requests
-from router.fronts.realtime.from_client import AGAIN, close_response
+from router.fronts.realtime.from_client import close_response
 from router.fronts.realtime.kept_items import ROOT
+from router.fronts.realtime.names import AGAIN, prefix_of
 from router.fronts.realtime.relay import ERROR_S, Context, Stage, Timer
 from router.fronts.realtime.wire import Event, Fields
 from router.openai import codec
@@ -84,7 +85,7 @@ def _error(context: Context, event: Event) -> None:
         state.last_error = error
         context.abandon(context.options.redact(code), kind=LossKind.REFUSED)
         return
-    if isinstance(event_id, str) and event_id.startswith(f"{AGAIN}_"):
+    if isinstance(event_id, str) and event_id.startswith(prefix_of(AGAIN)):
         context.log(logging.WARNING, f"the upstream refuses an item of the conversation: {code}")
         return
     if code in errors.FATAL | errors.EXPIRED:

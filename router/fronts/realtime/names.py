@@ -18,8 +18,19 @@ _IDS: Final = ("item_id", "previous_item_id", "response_id", "call_id")
 
 _MARK: Final = "_switchboard_"
 
+ASK: Final = "ask"
+"""The beginning of the ids of events that repeat a request for a response."""
+
+AGAIN: Final = "again"
+"""The beginning of the ids of events that repeat an item."""
+
 MAX_KNOWN: Final = 4000
 """The most ids that are remembered. With them the relay finds an id that another upstream gives a second time."""
+
+
+def prefix_of(kind: str) -> str:
+    """Return the beginning of the router's own ids of a kind."""
+    return f"{kind}{_MARK}"
 
 
 class Names:
@@ -36,7 +47,7 @@ class Names:
     def new(self, kind: str) -> str:
         """Return an id of the router's own, which no upstream gives."""
         self._count += 1
-        return f"{kind}{_MARK}{self._count:x}"
+        return f"{prefix_of(kind)}{self._count:x}"
 
     def is_own(self, name: str) -> bool:
         """Whether an id is one of the router's own."""

@@ -11,6 +11,7 @@ from actors.restart import Decision, Loss, LossKind
 from router import closes
 from router.fronts.realtime import requests
 from router.fronts.realtime.from_client import add, answer_about, close_response, create_again, take_waiting
+from router.fronts.realtime.names import ASK
 from router.fronts.realtime.relay import Context, Stage, Timer
 from router.fronts.realtime.responses import Request, Response
 from router.fronts.realtime.wire import SERVER_ERROR, Event, Fields, new_event
@@ -172,7 +173,7 @@ def _continued(context: Context, fields: Fields, heard: str) -> Fields:
 
 
 def _own(context: Context, fields: Fields) -> Request:
-    return Request(fields, event_id=context.state.names.new("ask"), is_own=True)
+    return Request(fields, event_id=context.state.names.new(ASK), is_own=True)
 
 
 # The next upstream.

@@ -36,7 +36,7 @@ def test_no_function_is_offered_where_none_may_be_called():
 
 def test_notes_of_the_system_follow_the_prompt():
     made = session(instructions="Be brief.")
-    made.notes.append("The caller is Ada.")
+    made.add_note("The caller is Ada.")
     assert made.think()["prompt"] == "Be brief.\n\nThe caller is Ada."
 
 

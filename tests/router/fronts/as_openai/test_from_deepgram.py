@@ -126,6 +126,19 @@ def test_a_function_that_deepgram_runs_itself_is_no_call(book):
     assert book.sent == []
 
 
+def test_a_call_in_a_turn_that_the_client_has_cancelled_gets_an_error_as_its_output(book):
+    book.ask("Weather?").said("user", "Weather?").say("response.cancel").take()
+    book.hear("FunctionCallRequest", functions=[CALLED])
+    (response,) = book.agent
+    assert (response["type"], response["id"], response["name"]) == ("FunctionCallResponse", "call_1", "get_weather")
+    assert "error" in response["content"]
+    assert "get_weather" in book.of(engine.Log)[0].text
+    assert book.take()[0] == []
+    book.answer("I stopped.")
+    assert book.take()[0] == []
+    assert book.ask("Tea?").answer("Yes.", "Tea?").client.text.endswith("Yes.")
+
+
 def test_the_output_of_a_cancelled_call_stays_here(book):
     book.ask("Weather?").said("user", "Weather?").hear("FunctionCallRequest", functions=[CALLED]).take()
     book.say("conversation.item.create", item=output("call_1"))

@@ -5,6 +5,7 @@ import pytest
 from actors import messages as engine
 from router.fronts.as_openai.agent import UNSUPPORTED
 from router.fronts.as_openai.history import GO_ON_TEXT
+from router.fronts.as_openai.upstream import COMMIT_S
 from tests.support.machine.agent_book import (
     APPEND,
     AUDIO,
@@ -28,6 +29,17 @@ def test_a_request_without_a_new_item_goes_on_or_follows_its_instructions(book):
     book.answer("More.", GO_ON_TEXT).take()
     book.say("response.create", response={"instructions": "Greet the caller."})
     assert book.take()[1] == [{"type": "InjectUserMessage", "content": "Greet the caller."}]
+
+
+@pytest.mark.parametrize("event_id", ["ask_1", "again_1"])
+def test_a_client_s_own_id_makes_no_repetition(book, event_id):
+    book.say("response.create", event_id=event_id, response={"instructions": "Greet the caller."})
+    assert book.agent == [{"type": "InjectUserMessage", "content": "Greet the caller."}]
+
+
+def test_an_error_about_a_client_s_own_id_reaches_the_client(book):
+    book.say("output_audio_buffer.clear", event_id="again_1").wait(1.0)
+    assert book.events("error")[0]["error"]["event_id"] == "again_1"
 
 
 def test_a_request_during_an_answer_is_refused_as_at_openai(book):
@@ -62,6 +74,59 @@ def test_a_request_that_deepgram_was_not_told_of_is_cancelled_and_its_question_s
     assert [it["content"] for it in book.take()[1]] == ["Tea?\nCoffee?"]
 
 
+@pytest.mark.parametrize("is_heard", [True, False], ids=["during the speech", "before the speech"])
+def test_the_answer_to_committed_speech_stays_cancelled(is_heard):
+    book = AgentBook().ready(**MANUAL)
+    book.say("input_audio_buffer.append", **APPEND)
+    if is_heard:
+        book.hear("UserStartedSpeaking")
+    book.say("input_audio_buffer.commit").say("response.create").say("response.cancel")
+    if not is_heard:
+        book.hear("UserStartedSpeaking")
+    book.answer("Fine.", "How are you?")
+    assert [it["response"]["status"] for it in book.events("response.done")] == ["cancelled"]
+    assert types(book.sent).count("input_audio_buffer.committed") == 1
+    assert "Fine." not in book.client.text
+    assert book.ask("Tea?").answer("Yes.", "Tea?").client.text.endswith("Yes.")
+
+
+def test_the_answer_to_speech_stays_cancelled_before_deepgram_has_the_speech():
+    book = AgentBook().welcome().configure(**MANUAL).say("input_audio_buffer.append", **APPEND)
+    book.say("input_audio_buffer.commit").say("response.create").say("response.cancel").hear("SettingsApplied")
+    book.hear("UserStartedSpeaking").answer("Fine.", "How are you?")
+    assert "Fine." not in book.client.text
+
+
+def test_a_commit_after_the_cancelled_request_is_answered():
+    book = AgentBook().ready(**MANUAL)
+    book.say("input_audio_buffer.append", **APPEND).say("input_audio_buffer.commit").say("response.create")
+    book.hear("UserStartedSpeaking").said("user", "How are you?")
+    book.say("input_audio_buffer.append", **APPEND).say("input_audio_buffer.commit").say("response.cancel")
+    book.hear("UserStartedSpeaking").say("response.create").answer("Noon.", "What time is it?")
+    assert book.client.text.endswith("Noon.")
+
+
+def test_speech_after_a_cancellation_is_answered(book):
+    book.ask("Tea?").said("user", "Tea?").said("assistant", "Yes.").say("response.cancel")
+    book.hear("UserStartedSpeaking").answer("Fine.", "How are you?")
+    assert book.client.text.endswith("Fine.")
+
+
+def test_a_cancellation_of_another_response_is_refused(book):
+    book.ask("Tea?").said("user", "Tea?").said("assistant", "Yes.")
+    book.say("response.cancel", response_id="resp_old").wait(1.0)
+    assert code_of(book) == "response_cancel_not_active"
+    assert book.events("response.done") == []
+    book.say("response.cancel", response_id=book.events("response.created")[0]["response"]["id"])
+    assert book.events("response.done")[0]["response"]["status"] == "cancelled"
+
+
+def test_instructions_of_a_cancelled_request_are_no_words_of_the_user():
+    book = AgentBook().welcome().say("response.create", response={"instructions": "Say hello."})
+    book.say("response.cancel").hear("SettingsApplied").take()
+    assert [it["content"] for it in book.ask("Coffee?").agent] == ["Coffee?"]
+
+
 def test_without_a_response_there_is_nothing_to_cancel(book):
     book.say("response.cancel").wait(1.0)
     assert code_of(book) == "response_cancel_not_active"
@@ -76,14 +141,90 @@ def test_a_client_that_ends_its_turns_by_itself_does_so_here():
     assert book.events("response.done")[0]["response"]["status"] == "completed"
 
 
+def test_a_commit_goes_on_at_the_next_upstream_and_its_clock_begins_there():
+    book = AgentBook().ready(**MANUAL)
+    book.say("input_audio_buffer.append", **APPEND).say("input_audio_buffer.commit").say("response.create")
+    book.lose().welcome().wait(COMMIT_S - 1).take()
+    book.hear("SettingsApplied").wait(COMMIT_S - 1)
+    assert types(book.agent) == ["audio", "ForceEndTurn"]
+    book.hear("UserStartedSpeaking").answer("Fine.", "How are you?")
+    assert book.events("error") == []
+    assert book.events("response.done")[0]["response"]["status"] == "completed"
+
+
 def test_an_empty_commit_is_refused(book):
     book.say("input_audio_buffer.commit")
     assert code_of(book) == "input_audio_buffer_commit_empty"
 
 
+def test_empty_audio_is_not_sent(book):
+    assert book.say("input_audio_buffer.append", audio="").take() == ([], [])
+
+
+@pytest.mark.parametrize("kind", ["input_audio_buffer.commit", "input_audio_buffer.clear"])
+def test_a_commit_without_new_audio_is_refused(kind):
+    book = AgentBook().ready(**MANUAL)
+    book.say("input_audio_buffer.append", **APPEND).say(kind).say("input_audio_buffer.commit", event_id="second")
+    (error,) = book.events("error")
+    assert (error["error"]["code"], error["error"]["event_id"]) == ("input_audio_buffer_commit_empty", "second")
+
+
+def test_a_commit_is_refused_while_another_has_no_text_and_deepgram_stays():
+    book = AgentBook().ready(**MANUAL)
+    for name in ("first", "second"):
+        book.say("input_audio_buffer.append", **APPEND).say("input_audio_buffer.commit", event_id=name)
+    assert [it["error"]["event_id"] for it in book.events("error")] == ["second"]
+    book.hear("UserStartedSpeaking").answer("Fine.", "How are you?").wait(60.0)
+    assert types(book.sent).count("input_audio_buffer.committed") == 1
+    assert not book.of(engine.AbandonUpstream)
+    book.take()
+    book.say("input_audio_buffer.commit")
+    assert types(book.agent) == ["ForceEndTurn"]
+
+
 def test_audio_that_is_no_base64_is_refused(book):
     book.say("input_audio_buffer.append", audio="%%%")
     assert book.wait(1.0).events("error")[0]["error"]["code"] == "invalid_value"
+
+
+@pytest.mark.parametrize("role", ["user", "system"])
+def test_items_that_deepgram_has_not_got_are_counted_and_have_a_bound(book, role):
+    before = book.machine.held_bytes()
+    for _ in range(3):
+        book.say("conversation.item.create", item=message(role, "x" * 1_000_000))
+    assert book.machine.held_bytes() - before > 3_000_000
+    for _ in range(6):
+        book.say("conversation.item.create", item=message(role, "x" * 1_000_000)).take()
+    book.wait(1.0)
+    book.say("conversation.item.create", item=message(role, "x" * 1_000_000)).wait(1.0)
+    assert code_of(book) == "too_many_waiting_events"
+
+
+def test_a_request_that_waits_is_counted_until_deepgram_has_it(book):
+    def kept():
+        return book.machine.held_bytes() - book.relay.held_bytes()
+
+    book.ask("Tea?")
+    assert kept() == 0
+    book.ask("x" * 2_000_000)
+    assert kept() > 2_000_000
+    book.answer("Yes.", "Tea?")
+    assert kept() == 0
+
+
+def test_an_output_that_waits_is_counted_until_deepgram_has_it(book):
+    book.ask("Weather?").said("user", "Weather?").hear("FunctionCallRequest", functions=[CALLED])
+    book.say("conversation.item.create", item=output("call_1", "x" * 1_000_000))
+    assert book.machine.held_bytes() - book.relay.held_bytes() > 1_000_000
+    book.say("response.create")
+    assert book.machine.held_bytes() - book.relay.held_bytes() == 0
+
+
+def test_an_item_whose_audio_is_no_base64_is_refused(book):
+    content = [{"type": "input_audio", "audio": "%%%"}]
+    book.say("conversation.item.create", item={"type": "message", "role": "user", "content": content}).wait(1.0)
+    assert types(book.sent) == ["error"]
+    assert code_of(book) == "invalid_value"
 
 
 def test_a_call_is_answered_with_the_request_for_its_answer(book):
@@ -108,11 +249,29 @@ def test_each_of_several_outputs_reaches_deepgram_although_it_answers_once(book)
     assert code_of(book) == "conversation_already_has_active_response"
 
 
+def test_the_output_of_a_function_reaches_deepgram_although_the_user_spoke_meanwhile(book):
+    book.ask("Weather?").said("user", "Weather?").hear("FunctionCallRequest", functions=[CALLED])
+    book.hear("UserStartedSpeaking").said("user", "Hello?").take()
+    book.say("conversation.item.create", item=output("call_1")).say("response.create")
+    assert types(book.agent) == ["FunctionCallResponse"]
+    assert book.answer("It is sunny.").events("response.done")[0]["response"]["status"] == "completed"
+
+
 def test_instructions_and_tools_change_within_the_session(book):
     book.configure(instructions="Be kind.")
     (update,) = book.agent
     assert (update["type"], update["think"]["prompt"]) == ("UpdateThink", "Be kind.")
     assert book.events("session.updated")[0]["session"]["instructions"] == "Be kind."
+
+
+def test_many_changes_during_the_settings_are_one_update_with_the_newest():
+    book = AgentBook().welcome().say("input_audio_buffer.append", **APPEND)
+    for number in range(200):
+        book.configure(instructions=f"Rule {number}.")
+    book.take()
+    book.hear("SettingsApplied")
+    assert types(book.agent) == ["UpdateThink", "audio"]
+    assert book.agent[0]["think"]["prompt"] == "Rule 199."
 
 
 def test_a_message_of_the_system_follows_the_prompt(book):
@@ -152,6 +311,7 @@ def test_a_request_with_an_empty_input_has_its_instructions_alone(book):
     assert [it["content"] for it in book.agent] == ["Tea?"]
 
 
+IMAGE = {"type": "input_image", "image_url": "data:"}
 UNTAKEN = {
     "a response outside of the conversation": ("response.create", {"response": {"conversation": "none"}}),
     "a response to other items": ("response.create", {"response": {"input": [message("user", "Tea?")]}}),
@@ -159,7 +319,11 @@ UNTAKEN = {
     "words of the agent": ("conversation.item.create", {"item": message("assistant", "Hi", "output_text")}),
     "an image": (
         "conversation.item.create",
-        {"item": {"type": "message", "role": "user", "content": [{"type": "input_image", "image_url": "data:"}]}},
+        {"item": {"type": "message", "role": "user", "content": [IMAGE]}},
+    ),
+    "an image beside a text": (
+        "conversation.item.create",
+        {"item": {**message("user", "Tea?"), "content": [{"type": "input_text", "text": "Tea?"}, IMAGE]}},
     ),
     "a deletion": ("conversation.item.delete", {"item_id": "dg"}),
     "an unknown event": ("output_audio_buffer.clear", {}),

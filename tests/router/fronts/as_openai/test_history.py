@@ -101,3 +101,13 @@ def test_a_removed_item_is_in_no_context():
 def test_an_item_that_deepgram_has_nothing_for_is_refused(item):
     with pytest.raises(UnsupportedItemError):
         read(item)
+
+
+def test_the_words_beside_an_image_are_kept_only_where_the_item_is_repeated():
+    image = {"type": "input_image", "image_url": "data:"}
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Tea?"}, image]}
+    assert read(item, takes_images=True).text == "Tea?"
+    with pytest.raises(UnsupportedItemError):
+        read(item)
+    with pytest.raises(UnsupportedItemError):
+        read({**item, "content": [image]}, takes_images=True)

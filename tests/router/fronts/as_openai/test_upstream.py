@@ -1,9 +1,12 @@
 """One upstream of Deepgram's: its Settings, its questions and its waits."""
 
+import base64
+
 import pytest
 
 from actors import messages as engine
 from actors.restart import LossKind
+from router.fronts.as_openai.agent import MAX_AUDIO_BYTES
 from router.fronts.as_openai.upstream import COMMIT_S, KEEP_ALIVE_S
 from router.session.deadlines import SPEECH_S
 from router.session.reports import UpstreamTookOver
@@ -31,6 +34,30 @@ def test_audio_brings_the_settings_and_waits_for_their_acknowledgement():
     book = AgentBook().welcome().say("input_audio_buffer.append", **APPEND)
     assert types(book.take()[1]) == ["Settings"]
     assert book.hear("SettingsApplied").take()[1] == [AUDIO]
+
+
+SECOND = base64.b64encode(bytes(48_000)).decode()
+
+
+def test_a_minute_of_audio_waits_for_the_settings():
+    book = AgentBook().welcome()
+    for _ in range(60):
+        book.say("input_audio_buffer.append", audio=SECOND)
+    book.take()
+    book.hear("SettingsApplied")
+    assert len(b"".join(book.agent)) == 60 * 48_000
+    assert not book.of(engine.Log)
+
+
+def test_audio_that_waits_too_long_for_the_settings_is_dropped_and_logged():
+    book = AgentBook().welcome()
+    for _ in range(100):
+        book.say("input_audio_buffer.append", audio=SECOND)
+    book.take()
+    book.hear("SettingsApplied")
+    heard = len(b"".join(book.agent))
+    assert heard <= MAX_AUDIO_BYTES
+    assert f"{100 * 48_000 - heard} bytes of audio" in book.of(engine.Log)[0].text
 
 
 def test_the_settings_of_a_silent_client_leave_in_time():
@@ -80,3 +107,24 @@ def test_a_commit_without_speech_is_refused_and_so_is_its_request():
         "response_without_input",
     ]
     assert book.ask("Tea?").answer("Yes.", "Tea?").client.text.endswith("Yes.")
+
+
+def test_a_commit_in_which_speech_was_heard_waits_for_its_text():
+    book = AgentBook().ready(**MANUAL)
+    book.say("input_audio_buffer.append", **APPEND).hear("UserStartedSpeaking")
+    book.say("input_audio_buffer.commit").say("response.create").wait(COMMIT_S + 1)
+    assert book.events("error") == []
+    book.answer("Fine.", "How are you?")
+    assert types(book.sent)[0] == "input_audio_buffer.committed"
+    assert book.events("response.done")[0]["response"]["status"] == "completed"
+
+
+def test_a_commit_without_speech_leaves_the_request_of_a_question_alone():
+    book = AgentBook().ready(**MANUAL)
+    book.say("conversation.item.create", item=message("user", "Tea?")).say("response.create", event_id="tea")
+    book.say("input_audio_buffer.append", **APPEND).say("input_audio_buffer.commit", event_id="commit")
+    book.say("response.create", event_id="speech").wait(COMMIT_S + 1)
+    assert [it["error"]["event_id"] for it in book.events("error")] == ["commit", "speech"]
+    assert book.answer("Yes.", "Tea?").events("response.done")[0]["response"]["status"] == "completed"
+    book.take()
+    assert [it["content"] for it in book.ask("Coffee?").agent] == ["Coffee?"]
