@@ -152,6 +152,7 @@ class FrameParser:
         except _ViolationError as error:
             events.append(error.event)
             self._finish()
+            self.traffic.received_bytes += len(data)
         else:
             # Here and not in the connection, which has many classes: its attributes cost several times as much.
             self.traffic.received_bytes += rest

@@ -258,7 +258,7 @@ class KeptConnection(ClientConnection):
             self._show_life()
         self._events = events = self._feed(shelf.memory[fill:end])
         unhandled = self.unhandled
-        if len(events) == 1 and unhandled.newest is None:
+        if len(events) == 1 and unhandled.newest is None and not unhandled.others:
             unhandled.newest = events[0]
         else:
             unhandled.note_read(events)

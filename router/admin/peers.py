@@ -12,6 +12,7 @@ import logging
 import os
 import shutil
 import socket
+import stat
 import tempfile
 import threading
 import time
@@ -43,6 +44,16 @@ FOLDERS: Final = ("/tmp", "/dev/shm", "/var/tmp")  # noqa: S108 - for a folder o
 """The folders that are used if the path of the temporary folder is too long."""
 
 Verb = dict[str, Any]
+
+
+def is_own(folder: Path) -> bool:
+    """Whether a folder belongs to this user, and no other user can enter it.
+
+    Raises:
+        OSError: there is no such folder.
+    """
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
 
 
 def socket_folder() -> str:

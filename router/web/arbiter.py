@@ -257,6 +257,15 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
             OSError: no room, process or descriptor is left.
             SuccessorError: the template is gone.
         """
+        # gunicorn changes the umask to make a worker's file, and does not restore it if it cannot make the file.
+        mask = os.umask(0)
+        os.umask(mask)
+        try:
+            return self._spawn()
+        finally:
+            os.umask(mask)
+
+    def _spawn(self) -> int:
         if self._template is None:
             self.app.begin_spawn()
             try:
@@ -309,9 +318,11 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         if is_boot and not (worker.is_on_trial or any(self._serving(lambda it: not it.is_retired).values())):
             raise HaltServer("a worker failed to start", code)
         worker.tmp.close()
-        self.cfg.child_exit(self, worker)
-        if self._keeper is not None:
-            self._keeper.note_end(worker.pid, has_died=code != 0)
+        try:
+            self.cfg.child_exit(self, worker)
+        finally:
+            if self._keeper is not None:
+                self._keeper.note_end(worker.pid, has_died=code != 0)
 
     def murder_workers(self) -> None:
         """Kill workers that stand still, that have written no row for long, or that end too late."""

@@ -58,6 +58,9 @@ THREADS: Final = 4
 LOOK_S: Final = 1.0
 """The seconds between two checks for dialled upstreams whose session has not come in time."""
 
+DEAF_S: Final = 0.5
+"""The seconds in which a worker without a descriptor accepts no session."""
+
 MAX_BYTES: Final = 16 * 1024 * 1024
 
 GOING_AWAY: Final = "SERVER_GOING_AWAY"
@@ -150,6 +153,8 @@ class Arrivals:
         self._dialled: list[_Parked] = []
         """The connections whose dial has ended. The thread of the listener takes them."""
         self._is_closing = False
+        self._deaf_until_s = 0.0
+        """The time until which no session is accepted, because this process has no descriptor left; 0 otherwise."""
         self._thread = threading.Thread(target=self._listen, name="moves-listener", daemon=True)
         self._thread.start()
 
@@ -178,8 +183,7 @@ class Arrivals:
 
     def _look_at(self, key: selectors.SelectorKey) -> None:
         if key.fileobj is self._listener:
-            channel, _ = self._listener.accept()
-            self._pool.submit(self._receive, channel, None)
+            self._accept()
         elif key.fileobj is self._wakes:
             self._wakes.recv(4096)
             with self._lock:
@@ -190,11 +194,25 @@ class Arrivals:
             self._selector.unregister(key.fileobj)
             self._pool.submit(self._receive, key.data.channel, key.data.ahead)
 
+    def _accept(self) -> None:
+        try:
+            channel, _ = self._listener.accept()
+        except OSError as error:
+            logger.error("no session can be taken over for %g s: %s", DEAF_S, error)  # noqa: TRY400 - no bug
+            # Stop listening, because the waiting worker would wake this thread again and again.
+            self._selector.unregister(self._listener)
+            self._deaf_until_s = time.monotonic() + DEAF_S
+        else:
+            self._pool.submit(self._receive, channel, None)
+
     def _parked(self) -> list[_Parked]:
         return [key.data for key in self._selector.get_map().values() if key.data is not None]
 
     def _expire(self) -> None:
         now_s = time.monotonic()
+        if 0 < self._deaf_until_s < now_s:
+            self._deaf_until_s = 0.0
+            self._selector.register(self._listener, selectors.EVENT_READ)
         for parked in self._parked():
             if now_s > parked.until_s:
                 self._selector.unregister(parked.channel)
@@ -271,7 +289,11 @@ class Departures:
     def targets(self) -> list[Path]:
         """The sockets of newer workers that can read the values of this version. Nothing says which worker is best."""
         wanted = f"{self._router.value_layout}{SUFFIX}"
-        return [path for path in self._folder.glob(f"*{SUFFIX}") if self._is_target(path.name, wanted)]
+        try:
+            return [path for path in self._folder.glob(f"*{SUFFIX}") if self._is_target(path.name, wanted)]
+        except OSError as error:  # no free descriptor
+            logger.error("newer workers cannot be found: %s", error)  # noqa: TRY400 - no bug
+            return []
 
     def _is_target(self, name: str, wanted: str) -> bool:
         age, pid, layout = name.split("-", 2)
@@ -300,12 +322,18 @@ class Departures:
         if channel is None:
             announcement.on_ready()
             return
+        # The thread gets a duplicate, because the session may leave, and close the channel, before the answer comes.
+        try:
+            answers = channel.dup()
+        except OSError as error:
+            logger.warning("no upstream is dialled in advance: %s", error)
+            channel.close()
+            announcement.on_ready()
+            return
         with self._lock:
             former = self._announced.pop(announcement.session_id, None)
             self._announced[announcement.session_id] = channel
-            # The thread gets a duplicate, because the session may leave, and close the channel, before the answer
-            # comes.
-            self._waiting.append((channel.dup(), announcement.on_ready))
+            self._waiting.append((answers, announcement.on_ready))
         if former is not None:
             former.close()
         self._wake.send(b"x")
@@ -315,16 +343,17 @@ class Departures:
         targets = self.targets
         random.shuffle(targets)
         for target in targets:
-            channel = socket.socket(socket.AF_UNIX)
-            try:
-                channel.settimeout(ANSWER_S)
-                channel.connect(str(target))
-                send(channel, announced)
-            except OSError as error:
-                logger.warning("a worker dials no upstream in advance: %s", error)
-                channel.close()
-            else:
-                return channel
+            with contextlib.ExitStack() as undo:
+                try:
+                    channel = undo.enter_context(socket.socket(socket.AF_UNIX))
+                    channel.settimeout(ANSWER_S)
+                    channel.connect(str(target))
+                    send(channel, announced)
+                except OSError as error:
+                    logger.warning("a worker dials no upstream in advance: %s", error)
+                else:
+                    undo.pop_all()
+                    return channel
         return None
 
     def _await_answers(self) -> None:

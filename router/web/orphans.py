@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from router.admin.peers import is_own
+
 SUFFIX: Final = ".folder"
 
 LEAST_AGE: Final = 0
@@ -32,9 +34,11 @@ def find(path: Path, own: Path) -> Path | None:
     """Return the folder of the workers of another main process; None if there is no such process."""
     try:
         folder = Path(path.with_suffix(SUFFIX).read_text(encoding="utf-8"))
+        # Sessions go there with their credentials, so both folders must be this user's alone.
+        is_found = folder != own and is_own(path.parent) and is_own(folder)
     except OSError:
         return None
-    return folder if folder != own and folder.is_dir() else None
+    return folder if is_found else None
 
 
 def tidy(folder: Path) -> None:

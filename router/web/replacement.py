@@ -12,7 +12,6 @@ import hashlib
 import logging
 import os
 import socket
-import stat
 import struct
 import time
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from router.admin.peers import MOST_PATH_BYTES, socket_folder
+from router.admin.peers import MOST_PATH_BYTES, is_own, socket_folder
 from router.web.handoff import MAX_PACKET_BYTES, Handoff
 
 if TYPE_CHECKING:
@@ -292,8 +291,7 @@ def _own_folder(folder: Path) -> None:
         OSError: another user can enter it.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+    if not is_own(folder):
         raise PermissionError(0, f"{folder} is not a folder of this user alone")
 
 

@@ -7,6 +7,7 @@ after the fork, because threads do not survive a fork. After a reload, a templat
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import logging
@@ -532,13 +533,26 @@ class _Server(BaseApplication):  # type: ignore[misc]
             self._admin_server.shutdown()
             self._admin_server.server_close()
 
+    def _departures(self, folder: Path, least_age: int) -> Departures | None:
+        """Let the sessions move to newer workers. Return their way; None if this process has no descriptor for it."""
+        assert self.router is not None  # noqa: S101 - the caller has looked
+        try:
+            departures = Departures(folder, least_age, self.router)
+        except OSError as error:
+            logger.error("the sessions drain, and do not move: %s", error)  # noqa: TRY400 - no bug
+            return None
+        if departures.targets:
+            self.router.let_depart(Exit(departures.deliver, departures.announce))
+        return departures
+
     def find_heir(self) -> bool:
         """Find another main process whose workers can continue the sessions here. Return whether there is one."""
         folder = orphans.find(replacement.path_of(self._config.host, self._port), self.peers.folder)
         if folder is None or self.router is None or not self._config.keeper:
             return False
-        if any(folder.glob(f"*-{self.router.value_layout}{SUFFIX}")):
-            self._heir = folder
+        with contextlib.suppress(OSError):  # no free descriptor, or the folder was removed: asked again later
+            if any(folder.glob(f"*-{self.router.value_layout}{SUFFIX}")):
+                self._heir = folder
         return self._heir is not None
 
     def tidy(self) -> None:
@@ -563,9 +577,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             folder, least_age, has_newer = self._heir, orphans.LEAST_AGE, True
         # Otherwise, for example after the end of the arbiter, no newer workers exist.
         if is_replaced and drain_s and self._config.keeper and has_newer:
-            departures = Departures(folder, least_age, self.router)
-            if departures.targets:
-                self.router.let_depart(Exit(departures.deliver, departures.announce))
+            departures = self._departures(folder, least_age)
         self.router.close(drain_s)
         if self._custody is not None:
             self._custody.end()
@@ -603,8 +615,10 @@ class _Server(BaseApplication):  # type: ignore[misc]
             self._shared_limits.forget(worker.slot)
             self.scoreboard.free_slot(worker.slot, worker.pid, time.monotonic(), was_stopped=was_stopped)
         self.peers.forget(f"{worker.pid}.sock")
-        for path in self.peers.folder.glob(f"*-{worker.pid}-*{SUFFIX}"):
-            self.peers.forget(path.name)
+        # Without a free descriptor the files stay: another worker finds that nothing listens there.
+        with contextlib.suppress(OSError):
+            for path in self.peers.folder.glob(f"*-{worker.pid}-*{SUFFIX}"):
+                self.peers.forget(path.name)
 
     def _announce(self, _arbiter: Arbiter) -> None:
         if self._config.log_format == "json":

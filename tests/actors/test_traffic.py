@@ -42,8 +42,15 @@ def test_a_message_of_several_fragments_is_one_message_with_the_bytes_of_all():
 def test_a_breach_of_the_protocol_is_no_message():
     it = parser()
     assert isinstance(it.feed(b"\xff\x00")[0], ProtocolViolation)
-    assert (it.traffic.received_messages, it.traffic.received_bytes) == (0, 0)
+    assert (it.traffic.received_messages, it.traffic.received_bytes) == (0, 2)
 
 
 def test_a_connection_on_no_dispatcher_counts_for_nobody():
     assert FrameParser(is_server=False, max_message_bytes=1000).traffic is NO_TRAFFIC
+
+
+def test_the_bytes_of_a_read_that_breaks_the_protocol_are_counted():
+    it = parser()
+    read = HELLO + SOUND + b"\xf1\x00"
+    assert isinstance(it.feed(read)[-1], ProtocolViolation)
+    assert it.traffic.received_bytes == len(read)

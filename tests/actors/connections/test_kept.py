@@ -124,6 +124,15 @@ def test_a_text_among_the_audio_of_a_silent_user_is_kept(kept, dispatcher, arena
     assert rest.journal.startswith(masked(b"a question"))
 
 
+def test_a_single_message_waits_behind_those_of_earlier_reads(kept, dispatcher):
+    connection, listener, client = kept
+    client.sendall(masked(b"one") + masked(b"two", 0x82))
+    assert [listener.heard.get(timeout=WAIT_S) for _ in range(2)] == ["one", b"two"]
+    client.sendall(masked(b"three"))
+    assert listener.heard.get(timeout=WAIT_S) == "three"
+    assert on(dispatcher, connection.unhandled.messages) == ["one", b"two", "three"]
+
+
 def test_messages_wait_until_the_session_has_handled_them(kept, dispatcher):
     connection, listener, client = kept
     client.sendall(masked(b"one") + masked(b"two", 0x82))

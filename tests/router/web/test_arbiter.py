@@ -43,3 +43,35 @@ def test_a_worker_that_cannot_be_forked_gives_its_slot_back(monkeypatch, caplog)
     arbiter._replace_worker()
     assert done == ["begun", "undone"]
     assert "no worker is started" in caplog.text
+
+
+def test_a_worker_whose_file_cannot_be_made_leaves_the_umask_as_it_was(monkeypatch):
+    arbiter = Arbiter.__new__(Arbiter)
+    arbiter._reloads = SimpleNamespace(template=None)
+    arbiter.app = SimpleNamespace(begin_spawn=lambda: None, undo_spawn=lambda: None)
+
+    def fail(_arbiter):
+        os.umask(0)  # as gunicorn's `WorkerTmp` does before it makes the file
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(GunicornArbiter, "spawn_worker", fail)
+    before = os.umask(0o027)
+    try:
+        arbiter._replace_worker()
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
+
+
+def test_the_keeper_learns_of_a_death_although_its_files_cannot_be_removed():
+    arbiter, ended = Arbiter.__new__(Arbiter), []
+
+    def fail(_arbiter, _worker):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    arbiter.cfg = SimpleNamespace(child_exit=fail)
+    arbiter._keeper = SimpleNamespace(note_end=lambda pid, *, has_died: ended.append((pid, has_died)))
+    worker = SimpleNamespace(pid=7, is_on_trial=False, tmp=SimpleNamespace(close=lambda: None))
+    with pytest.raises(OSError, match="Too many"):
+        arbiter._note_end(worker, -9)
+    assert ended == [(7, True)]

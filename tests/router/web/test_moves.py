@@ -1,5 +1,6 @@
 """Sessions between workers, over real sockets; tests/sockets/test_moves.py has it with a server."""
 
+import errno
 import os
 import socket
 from threading import Event
@@ -102,6 +103,21 @@ def test_a_session_is_taken_over_with_its_client_s_socket(tmp_path, arrivals, cl
     assert (departures.moved, departures.lost) == (1, 0)
     assert router.adopted == [(b"value", ClientAdopted(is_planned=True))]
     assert client[0].recv(1) == b""  # the stand-in has closed it, and no copy is left here
+
+
+def test_a_worker_that_lacked_a_descriptor_takes_sessions_again(tmp_path, arrivals, client, monkeypatch):
+    router, accept = Router(), socket.socket.accept
+    arrivals(router)
+    failures = [OSError(errno.EMFILE, "Too many open files")]
+
+    def fail_at_first(listener):
+        if failures:
+            raise failures.pop()
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", fail_at_first)
+    departures = moved(tmp_path, client[1])
+    assert (departures.moved, departures.lost, failures) == (1, 0, [])
 
 
 def test_a_worker_that_refuses_is_passed_over(tmp_path, arrivals, client):

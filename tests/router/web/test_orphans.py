@@ -16,13 +16,22 @@ def path(tmp_path):
 def test_the_workers_of_a_dead_main_process_find_those_of_another(path, tmp_path):
     own, another = tmp_path / "own", tmp_path / "another"
     assert orphans.find(path, own) is None
-    own.mkdir()
-    another.mkdir()
+    own.mkdir(mode=0o700)
+    another.mkdir(mode=0o700)
     orphans.announce(path, own)
     assert orphans.find(path, own) is None
     orphans.announce(path, another)
     assert orphans.find(path, own) == another
     assert sorted(it.name for it in tmp_path.iterdir()) == ["127.0.0.1-8080.folder", "another", "own"]
+
+
+@pytest.mark.parametrize("which", ["the folder of the workers", "the folder of the file"])
+def test_a_folder_that_another_user_can_enter_is_not_used(path, tmp_path, which):
+    another = tmp_path / "another"
+    another.mkdir(mode=0o700)
+    orphans.announce(path, another)
+    (another if which == "the folder of the workers" else tmp_path).chmod(0o755)
+    assert orphans.find(path, tmp_path / "own") is None
 
 
 def test_a_main_process_that_has_ended_is_not_found(path, tmp_path):
