@@ -23,15 +23,6 @@ WALKS = {
             "commit-1 own-1-call update run_well"
         ),
     ),
-    "speech beside a native commit": (
-        ("openai", "session.update", "none"),
-        (
-            "dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 frame inject-interrupt "
-            "speech-1 native-input~audio~buffer.commit stop-1 commit-1 take-1-message words-1-user~101 "
-            "own-1-message words-1-user~102 take-1-message take-1-message step-1-True step-1-True step-1-True "
-            "step-1-True step-1-True step-1-True"
-        ),
-    ),
     "a question at a rollover": (
         ("openai", "settings", "no echo"),
         (
