@@ -23,17 +23,6 @@ WALKS = {
             "commit-1 own-1-call update run_well"
         ),
     ),
-    "a question at a rollover": (
-        ("openai", "settings", "no echo"),
-        (
-            "dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 "
-            "native-input~audio~buffer.commit native-response.cancel no words-1-user~101-failed "
-            "inject-interrupt say refuse-1 take-1-message fire-rollover frame update take-1-message say "
-            "dialled-2 take-1-message created-2 take-2-message take-1-message fire-first~event lost-1 "
-            "speech-2 stop-2 commit-2 words-2-user~201 own-2-message step-2-False step-2-False step-2-False "
-            "step-2-False step-2-False step-2-False"
-        ),
-    ),
     "calls that the client answers": (
         ("openai", "settings", "numeric ids"),
         (
