@@ -42,7 +42,7 @@ def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
     parts, answer = turn.answer.parts, turn.answer.newest
     turn.begin_answer()
     sent = pending.in_flight
-    is_interrupted = turn.is_interrupted or (sent is not None and sent is turn.current and sent.is_interrupted)
+    is_interrupted = turn.is_interrupted or (sent is not None and sent is turn.current and sent.is_over)
     if sent is turn.current:
         # `active` is this request. Any other request in flight waits for the end of the upstream's own response.
         pending.in_flight = None
