@@ -9,13 +9,6 @@ from tests.explore.findings import actions_of
 from tests.explore.shrink import breaks
 
 WALKS = {
-    "a refused commit by hand": (
-        ("openai", "settings", "none"),
-        (
-            "dialled-1 created-1 take-1-message frame speech-1 force stop-1 speech-1 "
-            "native-input~audio~buffer.commit drop-1 refuse-1"
-        ),
-    ),
     "two requests behind an own call": (
         ("openai", "settings", "none"),
         (
