@@ -9,13 +9,6 @@ from tests.explore.findings import actions_of
 from tests.explore.shrink import breaks
 
 WALKS = {
-    "two requests behind an own call": (
-        ("openai", "settings", "none"),
-        (
-            "dialled-1 created-1 take-1-message frame speech-1 force stop-1 say native-response.cancel "
-            "commit-1 own-1-call update run_well"
-        ),
-    ),
     "speech beside a native commit": (
         ("openai", "session.update", "none"),
         (
@@ -67,13 +60,6 @@ WALKS = {
         (
             "dialled-1 created-1 take-1-message say frame speech-1 take-1-message stop-1 commit-1 "
             "unannounced-1-item+only take-1-audio+first step-1-False fire-transcript"
-        ),
-    ),
-    "an answer behind a cut call": (
-        ("converse", "settings", "only done"),
-        (
-            "dialled-1 created-1 take-1-message frame speech-1 force drop-1 stop-1 say commit-1 own-1-call "
-            "step-1-False step-1-False frame step-1-False run_well"
         ),
     ),
 }
