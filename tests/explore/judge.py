@@ -459,16 +459,19 @@ class Judge:
             self.statements.remove(generation)
 
     def takes_over(self, generation: int) -> None:
-        """Judge the conversation that an upstream was given, now that it serves the session."""
-        answered = {call for call, state in self.calls.items() if state == "answered"}
-        lacking = answered - self.knowledge.refused - {call for number, call in self.outputs if number == generation}
-        require(not lacking, f"viii the next upstream lacks the outputs of {lacking}")
+        """Judge the commits that an upstream was given, now that it serves the session."""
         self.is_replayed = self.is_voice_shown and generation in self.appended_to and not self.unanswered_commits
         repeated = {it for it in self.unanswered_commits if (generation, it) in self.committed_at}
         require(
             not self.unanswered_commits or bool(repeated), "ii a commit by hand is not repeated at the next upstream"
         )
         self.unanswered_commits = repeated
+
+    def judge_conversation(self, generation: int) -> None:
+        """Judge the conversation that an upstream was given, now that it serves the session."""
+        answered = {call for call, state in self.calls.items() if state == "answered"}
+        lacking = answered - self.knowledge.refused - {call for number, call in self.outputs if number == generation}
+        require(not lacking, f"viii the next upstream lacks the outputs of {lacking}")
         self.knowledge.judge(generation, must_have=set(self.texts) & self.completed)
 
     # What holds at any time, and at rest.

@@ -48,13 +48,6 @@ WALKS = {
             "step-1-True step-1-True step-1-True speech-1 run_silent"
         ),
     ),
-    "a commit behind a late answer": (
-        ("openai", "session.update", "reused ids"),
-        (
-            "dialled-1 created-1 take-1-message say take-1-message take-1-message fire-next~event "
-            "native-input~audio~buffer.commit native-input~audio~buffer.commit run_well"
-        ),
-    ),
     "an unannounced answer behind a whole item": (
         ("openai", "settings", "no created"),
         (

@@ -581,9 +581,10 @@ class World:
         link = self.session.state.upstream.generation
         if link != self.serving and self.session.state.lifecycle is Lifecycle.READY:
             self.serving = link
+            self.judge.takes_over(link)
             if self.quirk != "reused ids":
                 # An interruption may meet two answers of one id, and neither is told apart by anybody.
-                self.judge.takes_over(link)
+                self.judge.judge_conversation(link)
         return commands
 
     def _handle(self, message: messages.Input) -> list[messages.Command]:
