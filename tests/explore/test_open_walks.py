@@ -48,13 +48,6 @@ WALKS = {
             "step-1-True step-1-True step-1-True speech-1 run_silent"
         ),
     ),
-    "an unannounced answer behind a whole item": (
-        ("openai", "settings", "no created"),
-        (
-            "dialled-1 created-1 take-1-message say frame speech-1 take-1-message stop-1 commit-1 "
-            "unannounced-1-item+only take-1-audio+first step-1-False fire-transcript"
-        ),
-    ),
 }
 
 

@@ -414,7 +414,7 @@ def test_the_late_answer_to_speech_that_a_request_replaces_is_not_taken_for_a_gi
     book = TimedPlaybook("converse").ready().hears("u1").client(inject("interrupt"))
     book.upstream(started("u2")).begins_itself("resp_1", "item_1").upstream(stopped("u2"), committed("u2"))
     book.ends("resp_1", "cancelled").begins_itself("resp_2", "item_2")
-    assert texts_after(book, "resp_2", "item_2") == []  # it waits for the transcripts
+    assert "At noon." not in texts_after(book, "resp_2", "item_2")  # it waits for the transcripts
     assert book.upstream(transcribed("One.", "u1"), transcribed("Two.", "u2")).texts()[-1] == "At noon."
 
 
