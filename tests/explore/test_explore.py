@@ -111,3 +111,9 @@ def test_of_two_commits_that_a_lost_upstream_did_not_answer_the_next_one_owes_on
     assert len(world.judge.unanswered_commits) == 1
     world.act(("take", 2, "message"))  # it refuses to commit nothing
     assert not world.judge.unanswered_commits
+
+
+def test_a_refused_commit_shows_that_the_one_before_it_was_lost():
+    commits = "native-input~audio~buffer.commit native-input~audio~buffer.commit drop-1 take-1-message"
+    walk = f"dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 {commits} run_well"
+    assert breaks(("openai", "session.update", "none"), actions_of(walk))[0] == ""
