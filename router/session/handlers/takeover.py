@@ -74,7 +74,12 @@ def await_item(context: Context, link: UpstreamLink) -> None:
     """Let the requests wait until the upstream acknowledges the last replayed item, and so has all earlier ones, too.
 
     If that item is no message, but for example a function's output, the requests do not wait, as in a running session.
+    But until its acknowledgement the upstream's answer to speech does not cover them.
     """
-    last = link.last_item_id
-    if last is not None and link.items.is_awaited(last) and context.state.pending.await_item(last):
+    last, pending = link.last_item_id, context.state.pending
+    if last is None or not link.items.is_awaited(last):
+        return
+    if not link.items.is_message(last):
+        pending.presume_item(last)
+    elif pending.await_item(last):
         context.wait(Wait.ITEM_ACK)
