@@ -49,20 +49,22 @@ def adopt(context: Context, adopted: messages.ClientAdopted) -> Lifecycle | None
     delivery.abandon_transcripts(context)
     interrupt_work(context)
     function_calls.forget_approvals(context)
-    # Before SettingsApplied the client has noticed nothing, and only waits a little longer.
+    # No warning before SettingsApplied: until then the client only waits a little longer.
     if state.is_applied and not adopted.is_planned:
         context.to_client(RECOVERED)
     context.signal(inputs.StandbyReleased())
     state.upstream = state.next_link()
     context.wait(Wait.RESTART)
     context.open_upstream(state.upstream.generation, state.model)
+    # The answer to the ping of the other process may be lost. Until a client has answered, only little audio may wait.
     if state.playback.is_waiting and not state.playback.is_trusted:
         context.probe_client()
     return None
 
 
 def _forget_drain(context: Context) -> None:
-    # Only the other process had to end. The end at a limit of the call uses the same wait, and stays.
+    # The drain concerned only the other process. A session that ends because of a limit uses the same wait, and still
+    # ends.
     state = context.state
     if state.limited.reached is None:
         state.drain_until_s, state.stays_idle = math.inf, False
@@ -86,7 +88,7 @@ def finish(context: Context) -> None:
 
 
 def acquit(context: Context, _fired: messages.TimerFired) -> None:
-    """Set the count of adoptions to 0: the session has run for `ADOPTION_S` in this process, which is still alive."""
+    """Set the count of adoptions to 0, because the session has run for `ADOPTION_S` without ending this process."""
     context.state.adoptions = 0
 
 

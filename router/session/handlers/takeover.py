@@ -48,7 +48,7 @@ def take_over(context: Context, since: int = 0) -> None:
 
 
 def send_pending_acks(context: Context) -> None:
-    """Send the acknowledgements that waited for the takeover: only another upstream could apply a new voice."""
+    """Send the acknowledgements of a new voice, which only another upstream could apply."""
     state = context.state
     if state.next_speak is not None:
         state.plan, state.next_speak = state.next_plan, None
@@ -71,9 +71,10 @@ def replay_audio(context: Context) -> None:
 
 
 def await_item(context: Context, link: UpstreamLink) -> None:
-    """Let the requests wait until the upstream acknowledges the last replayed item, and so has all earlier ones, too.
+    """Let the response requests wait until the upstream acknowledges the last replayed item.
 
-    If that item is no message, but for example a function's output, the requests do not wait, as in a running session.
+    Then it has all earlier items, too. If the last item is no message, but for example a function's output, the
+    requests do not wait, as in a running session.
     """
     last = link.last_item_id
     if last is not None and link.items.is_awaited(last) and context.state.pending.await_item(last):
