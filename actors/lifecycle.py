@@ -295,12 +295,12 @@ class Announcement(Message, frozen=True):
 
 
 class Exit(NamedTuple):
-    """The way of sessions to other processes. Both functions are called on the session's dispatcher."""
+    """Two functions that move a session to another process. Each is called on the session's dispatcher."""
 
     deliver: Callable[[Departure], None]
-    """Takes a session that departs."""
+    """Moves a session that is ready to leave this process."""
     announce: Callable[[Announcement], None] | None = None
-    """Takes a session that departs soon; None if no process dials in advance."""
+    """Called shortly before `deliver`, so that the other process dials an upstream in advance. None if none does."""
 
 
 class LetDepart(Message, frozen=True):
