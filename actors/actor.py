@@ -104,7 +104,7 @@ class Inbox:
     def put(self, envelope: Any) -> None:
         """Add an envelope, or a message without one, to the end, and schedule the actor. From any thread."""
         self.waiting.append(envelope)
-        # Two threads may both find the flag down; then the actor is given one slice too many, which finds nothing.
+        # Two threads may both find the flag down. Then the actor gets one slice too many, in which no message waits.
         if self.is_scheduled:
             return
         actor = self.actor  # once: another thread may unbind it meanwhile
@@ -133,8 +133,8 @@ _first_waiter = threading.Lock()
 class Stopped:
     """pykka's `actor_stopped`: an event that is read for every frame and hardly ever waited for.
 
-    Reading the event reads one attribute. A lock for waiting takes a kilobyte, so only the first waiter makes it. It is
-    no `threading.Event`, whose dictionary an instance could not do without.
+    To read it takes one attribute. A lock for waiting takes a kilobyte, so only the first waiter makes it. The class
+    does not derive from `threading.Event`, because then each object would have a dictionary.
     """
 
     __slots__ = ("_waited_for", "is_up")
@@ -359,8 +359,8 @@ class Actor(pykka.Actor):
     def handle_at_once(self, handler: Callable[[Any, Any], Any], message: Any) -> None:
         """Handle a message with its method in `receives`, ahead of any slice. The actor must rest.
 
-        Outside of slices, the call counts as a slice of the session. Only one message of a turn is handled so, and the
-        others wait in the inbox. So the slices of many messages limit and count a flood.
+        Outside of slices, the call counts as a slice of the session. Only one message of a turn is handled in this way.
+        The others wait in the inbox for slices, which have limits. So a flood is limited, and its time counted.
         """
         dispatcher = self.dispatcher
         began_s = None

@@ -333,7 +333,7 @@ class Dispatcher:
 
     def _wait(self) -> list[tuple[int, int]]:
         # The order settles the race with schedule() and call_soon(). The check below sees what they append before the
-        # flag is set. After it they wake this thread.
+        # flag is set. If they append later, they wake this thread.
         self._sleeping = True
         if self._ready or self._calls or self._flushes or self.heavy or self._stopping:
             timeout_s: float | None = 0

@@ -1,7 +1,7 @@
-"""The memory that the peers of a process hold together: bounded, and the greediest gives way.
+"""The memory that the peers of a process hold together. It has a bound, and the peer that holds the most gives way.
 
-It knows no peer: only sizes, and a callback for each holding. A bound for each peer bounds no process, because a client
-may connect many times (docs/decisions/0021-bounds-for-a-slow-client.md).
+This module knows no peer: only sizes, and a callback for each holding. A bound for each peer bounds no process, because
+a client may connect many times (docs/decisions/0021-bounds-for-a-slow-client.md).
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_DISCARDED: Final = 64
-"""The most dead entries before a small heap is cleared of them: of discarded timers, and of times brought forward.
+"""The most dead entries of a small heap. With one more, the heap is cleared of them.
 
-A large heap is cleared when they are more than a quarter of its entries. A new session leaves two dead entries, because
-its waits for the upstream end early.
+An entry is dead if its timer was discarded, or was set to an earlier time. A large heap is cleared when dead entries
+are more than a quarter of it. A new session leaves two dead entries, because its waits for the upstream end early.
 """
 
 

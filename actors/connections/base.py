@@ -65,7 +65,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     write_buffer_bytes: int = 2 * 1024 * 1024
-    """The most that may wait for a peer that does not read. Beyond it the backlog is dropped, and the owner notified.
+    """The most bytes that may wait for a slow peer. Beyond it the backlog is dropped, and the owner notified.
 
     The message that is being written does not count: a message larger than this bound can be sent to a peer that reads.
     """
@@ -88,7 +88,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     ping_timeout_s: float = 20.0
     """The seconds after a ping within which the peer must send a pong, or any other byte."""
     write_stall_s: float = 10.0
-    """The longest that a non-empty write buffer may make no progress."""
+    """The longest time in which a peer may take no byte of a write buffer that is not empty."""
     close_timeout_s: float = 2.0
     """The longest time from `close` to the peer's close frame, which includes writing the backlog."""
 
