@@ -327,7 +327,10 @@ class AskToDepart(Message, frozen=True):
 
 
 class AskAgain(Message, frozen=True):
-    """The other process has dialled: the client actor may ask its translator again, before its next look."""
+    """The other process has dialled an upstream for the session.
+
+    So the client actor may ask its translator again, without waiting for its timer.
+    """
 
 
 class DepartLater(Message, frozen=True):

@@ -102,9 +102,9 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     It runs on the supervisor's thread, and must not block.
     """
     observe: Callable[[Any], None] = _observe_nothing
-    """Observes the session: notifications, and the supervisor's own messages of `lifecycle` that begin and end it.
+    """The observer of the session: it gets the notifications, and the messages of `lifecycle` about its begin and end.
 
-    Called on the supervisor's thread, in order: it must not block. An exception is logged.
+    It runs on the supervisor's thread, in order, and must not block. An exception is logged.
     """
     log_fields: Mapping[str, Any] = {}
     """The fields of every log line of the session, beside `session` and `generation`."""
