@@ -1,4 +1,7 @@
-"""Pools of threads for work that blocks: nothing on a dispatcher may. A pool knows nothing of actors or sessions."""
+"""Pools of threads for work that blocks, because nothing on a dispatcher may block.
+
+A pool knows nothing of actors or sessions.
+"""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Lease(msgspec.Struct, eq=False):
     key: int
     began_s: float
     is_trial: bool = False
-    """Whether the dial tries a key that failed although another upstream or key could serve."""
+    """Whether the dial tries a key that failed before, although another upstream or key could serve the call."""
     is_dialling: bool = True
     has_served: bool = False
     is_over: bool = False
