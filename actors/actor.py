@@ -102,7 +102,7 @@ class Inbox:
         dispatcher.schedule(actor)
 
     def put(self, envelope: Any) -> None:
-        """Add an envelope, or a message without one, to the end, and schedule the actor. From any thread."""
+        """Add an envelope, or a message without one, to the end, and schedule the actor. Any thread may call it."""
         self.waiting.append(envelope)
         # Two threads may both find the flag down. Then the actor gets one slice too many, in which no message waits.
         if self.is_scheduled:
@@ -148,7 +148,7 @@ class Stopped:
         return self.is_up
 
     def set(self) -> None:
-        """Note that the actor has stopped. From any thread."""
+        """Note that the actor has stopped. Any thread may call it."""
         self.is_up = True
         if self._waited_for is not None:
             self._waited_for.set()
@@ -292,7 +292,7 @@ class Actor(pykka.Actor):
         self._actor_ref = Ref(self)
         self._started = False
         self.is_busy = False
-        """Whether a method of the actor runs outside of its slices. On the dispatcher's thread."""
+        """Whether a method of the actor runs outside of its slices. Only the dispatcher's thread uses this flag."""
         self._last_turn = -1
         """The dispatcher's turn in which the actor last handled a message at once, outside of slices."""
 

@@ -27,7 +27,7 @@ DUE_SHARE: Final = 0.9
 
 
 class Departures:
-    """The drain of a supervisor's sessions. On the supervisor's thread only.
+    """The drain of a supervisor's sessions. It runs on the supervisor's thread only.
 
     Args:
         dispatcher: the dispatcher of the supervisor.

@@ -73,7 +73,7 @@ class Footprint:
 
 
 class Holding:
-    """The memory that one peer holds in one place. Made by `Footprint.holding`."""
+    """The memory that one peer holds in one place. It is made by `Footprint.holding`."""
 
     __slots__ = ("_footprint", "evict", "held_bytes", "is_giving_way", "name")
 

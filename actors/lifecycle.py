@@ -291,7 +291,7 @@ class Announcement(Message, frozen=True):
     route: str
     """The route of the upstream (`OpenUpstream.route`)."""
     on_ready: Callable[[], None]
-    """To be called when the other process has dialled, or has failed to. From any thread."""
+    """A function to call when the other process has dialled, or has failed to. Any thread may call it."""
 
 
 class Exit(NamedTuple):

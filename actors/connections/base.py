@@ -145,7 +145,7 @@ class ConnectionListener(Protocol):
         """Handle that the peer has read every message that was sent before a `probe`."""
 
     def on_closed(self, closed: ConnectionClosed) -> None:
-        """Handle the end of the connection. Called exactly once, and last."""
+        """Handle the end of the connection. It is called exactly once, and last."""
 
 
 class Connection(abc.ABC):
@@ -193,10 +193,10 @@ class Connection(abc.ABC):
 
     @abc.abstractmethod
     def abort_from_outside(self, last_text: str | None = None) -> None:
-        """Send a last text with close code 1011 and hang up, because the dispatcher does not run. From any thread.
+        """Send a last text with close code 1011, and hang up, because the dispatcher does not run.
 
-        Nothing is sent to a peer that has received a part of a message. If the dispatcher runs again, it finds a stream
-        that has ended.
+        Any thread may call this. Nothing is sent to a peer that has received a part of a message. If the dispatcher
+        runs again, it finds a stream that has ended.
         """
 
     @abc.abstractmethod

@@ -169,7 +169,7 @@ class KeptConnection(ClientConnection):
         return connection
 
     def keep(self, arena: Arena) -> Shelf:
-        """Note each byte from now on, and return the memory for it. Called before `open`.
+        """Note all bytes from now on, and return the memory for them. Call this before `open`.
 
         Raises:
             OSError: the kernel does not count.

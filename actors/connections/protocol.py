@@ -573,7 +573,7 @@ class ProtocolConnection(Connection):
 
     @abc.abstractmethod
     def _hang_up(self) -> None:
-        """Shut the stream after the bytes that are written, without the dispatcher. From any thread."""
+        """Shut the stream after the bytes that are written, without the dispatcher. Any thread may call it."""
 
     @abc.abstractmethod
     def _shut_writing(self) -> None:

@@ -111,7 +111,7 @@ class _Block:
 
 
 class Shelf:
-    """The memory of one session of this process. On the session's dispatcher."""
+    """The memory of one session of this process. Only the session's dispatcher uses it."""
 
     __slots__ = (
         "_arena",
@@ -304,7 +304,10 @@ class Shelf:
         self._arena.release(block.at, block.size)
 
     def _compact(self) -> None:
-        """Copy all blocks into a single one. A long message is not whole yet, so no record shortens the journal."""
+        """Copy all blocks into a single one, because no more entries are free.
+
+        This happens if a message is so long that its end has not been read: until then no record shortens the journal.
+        """
         blocks, read = list(self._blocks), self.read
         place = blocks[0].place
         at, size = self._arena.allocate(2 * (read - place))

@@ -75,7 +75,7 @@ class UpstreamPool:
         labels: the printable names of the upstreams, in the order of the list.
         metrics: the counters of this process.
         publish: called with the position, the index of the key and the seconds of the cool-down if a breaker of
-            this process opens or, with 0 seconds, closes. Must not block.
+            this process opens or, with 0 seconds, closes. It must not block.
         clock: the monotonic clock.
     """
 
