@@ -298,9 +298,12 @@ class Exit(NamedTuple):
     """Two functions that move a session to another process. Each is called on the session's dispatcher."""
 
     deliver: Callable[[Departure], None]
-    """Moves a session that is ready to leave this process."""
+    """The function that moves a session that is ready to leave this process."""
     announce: Callable[[Announcement], None] | None = None
-    """Called shortly before `deliver`, so that the other process dials an upstream in advance. None if none does."""
+    """The function that is called shortly before `deliver`, so that the other process dials an upstream in advance.
+
+    It is None if no process dials in advance.
+    """
 
 
 class LetDepart(Message, frozen=True):

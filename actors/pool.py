@@ -46,7 +46,7 @@ class Job:
     def withdraw(self) -> bool:
         """Remove the job from the queue, so that neither `work` nor `done` is called.
 
-        From any thread. Return False if the job was begun or refused already.
+        Any thread may call this. Return False if the job was begun or refused already.
         """
         return self._pool._withdraw(self)  # noqa: SLF001 - one module, two classes
 

@@ -45,7 +45,7 @@ class _Ahead:
     def __init__(self, now_s: float) -> None:
         self.begun_s = now_s
         self.is_ready = False
-        """Set from another thread."""
+        """Whether the other process has dialled. Another thread sets the flag."""
 
     def is_awaited(self, now_s: float, *, is_due: bool) -> bool:
         """Whether the session waits for this dial."""

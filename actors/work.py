@@ -31,11 +31,11 @@ class Pools(msgspec.Struct, frozen=True):
     """
 
     tools: Pool
-    """Runs the work of a session that has begun: functions and their endpoints."""
+    """The pool for the work of a session that has begun: functions and their endpoints."""
     setup: Pool
-    """Runs the work that a session needs before it can begin."""
+    """The pool for the work that a session needs before it can begin."""
     hooks: Pool
-    """Delivers notifications to the embedding application."""
+    """The pool for the delivery of notifications to the embedding application."""
 
 
 class _Running(msgspec.Struct, eq=False):

@@ -249,5 +249,5 @@ class AcceptedConnection(Connection):
     def wait_until_given_back(self) -> None:
         """Wait until the server may have its socket back; return at once if no thread of the server is held.
 
-        From any thread.
+        Any thread may call this.
         """

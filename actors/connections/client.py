@@ -92,7 +92,7 @@ class ClientConnection(StreamConnection, AcceptedConnection):
     def wait_until_given_back(self) -> None:
         """Wait until the server may have its socket back; return at once if the socket was taken over.
 
-        From any thread.
+        Any thread may call this.
         """
         if self._given_back is not None:
             self._given_back.wait()

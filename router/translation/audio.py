@@ -202,7 +202,7 @@ class Microphone:
 
     @contextlib.contextmanager
     def shortened(self) -> Iterator[None]:
-        """Hide all but the newest audio during the block, unless the user speaks."""
+        """Hide all kept audio but the newest during the block, unless the user speaks. So a brief snapshot is small."""
         whole, brief_bytes = self._kept, self._kept_in.size_bytes(BRIEF_MS)
         if not self.is_speech and len(whole) > brief_bytes:
             begin = len(whole) - brief_bytes

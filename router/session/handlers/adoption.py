@@ -72,10 +72,10 @@ def _forget_drain(context: Context) -> None:
 
 
 def finish(context: Context) -> None:
-    """Begin the preparations again, fail the calls of the router's own functions, and start the timers.
+    """Prepare the session again, fail the calls of the router's own functions, and start the timers.
 
-    The machine calls this after `adopt`, in the state that follows. No function runs twice, so an interrupted call
-    fails.
+    Preparations are the hook `configure` and the audio converters. The machine calls this after `adopt`, in the state
+    that follows. No function runs twice, so an interrupted call fails.
     """
     if context.has_ended:
         return

@@ -180,7 +180,7 @@ def _is_doubtful_s(context: Context, response: openai.Response) -> bool:
 
 
 def _may_answer_speech(context: Context) -> bool:
-    """Whether the upstream may begin an answer to the user's speech by itself."""
+    """Whether the upstream could still begin an answer to the user's speech by itself."""
     turns, pending = context.state.user_turns, context.state.pending
     return bool(turns.owed) or turns.by_hand is not None or pending.answers_speech
 

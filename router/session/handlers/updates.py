@@ -112,7 +112,7 @@ def _listen_changes(context: Context, link: UpstreamLink, after: blocks.Agent) -
 class _Kind(msgspec.Struct, frozen=True):
     ack: deepgram.ServerMessage
     validate: Callable[[Any], str | None]
-    """Returns the fault of a message, or None."""
+    """A function that returns the fault of a message, or None."""
     agent: Callable[[Context, blocks.Agent, Any], blocks.Agent]
     changes: Callable[[Context, UpstreamLink, blocks.Agent], dict[str, Any]]
 
