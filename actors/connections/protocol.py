@@ -309,7 +309,7 @@ class ProtocolConnection(Connection):
     def _read_to_the_end(self) -> None:
         """Read the bytes that the peer sent before it went away, perhaps with a close frame, and end the connection.
 
-        Each turn reads one piece of them, because megabytes may wait of a peer that was not read.
+        Each turn reads one piece of them, because a peer that was not read may have sent megabytes.
         """
         if self._is_ended:
             return

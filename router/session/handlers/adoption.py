@@ -35,8 +35,10 @@ RECOVERED: Final = deepgram.Warning(
 def adopt(context: Context, adopted: messages.ClientAdopted) -> Lifecycle | None:
     """Interrupt the work in progress, and dial another upstream. Before Settings there is no work: only dial."""
     state = context.state
+    # This process reads the client, even if the other one had paused it.
     state.user_turns.resume(context.now_s)
     _forget_drain(context)
+    # The session may have ended the other process, and may end this one.
     if state.adoptions:
         context.wait(Wait.ADOPTION)
     context.stop_waiting(*UPSTREAM_WAITS, Wait.STANDBY)
@@ -46,12 +48,14 @@ def adopt(context: Context, adopted: messages.ClientAdopted) -> Lifecycle | None
         return Lifecycle.AWAITING_SETTINGS
     _append_words(context, adopted.words)
     _record_sent_audio(context, adopted.sent_bytes)
+    # The awaited transcripts were lost with the upstream.
     delivery.abandon_transcripts(context)
     interrupt_work(context)
     function_calls.forget_approvals(context)
     # No warning before SettingsApplied: until then the client only waits a little longer.
     if state.is_applied and not adopted.is_planned:
         context.to_client(RECOVERED)
+    # The standby upstream was lost with the other process, too.
     context.signal(inputs.StandbyReleased())
     state.upstream = state.next_link()
     context.wait(Wait.RESTART)

@@ -108,7 +108,7 @@ def _send_text(context: Context, item_id: str | None, content: str) -> None:
 
 
 def deliver_heard(context: Context, part: ItemDelivery, words: str) -> None:
-    """Send the heard words of a cut answer that the client lacks."""
+    """Send the client the heard words of a cut answer, except those that it has already."""
     rest = words[part.delivered_chars :].strip()
     if rest:
         is_whole = context.tells_whole and part.is_continued

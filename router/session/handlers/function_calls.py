@@ -90,6 +90,7 @@ def request_approval(context: Context, item: openai.Item) -> None:
 
 def _client_answers(context: Context) -> bool:
     functions_of_client = session_config.first_think(context.state.plan.agent).functions or []
+    # A client without functions of its own has no code for an answer. The React component may declare functions late.
     return context.profile.openai_events or any(function.endpoint is None for function in functions_of_client)
 
 

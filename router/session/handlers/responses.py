@@ -220,6 +220,7 @@ def _begin_requested(context: Context, response: openai.Response) -> None:
     if sent.request.verbatim is not None:
         verbatim.expect(context, sent.request.verbatim)
     else:
+        # The response answers the whole conversation, and so every question before the speech.
         if context.state.user_turns.owed and _covers_speech(sent):
             pending.answer_with_speech()
         _answer_speech(context, sent)
@@ -228,9 +229,9 @@ def _begin_requested(context: Context, response: openai.Response) -> None:
 
 
 def _answer_speech(context: Context, sent: SentRequest) -> None:
-    """Record that a requested response answers the user's speech, too.
+    """Count a requested response as the answer to the user's speech, if it covers that speech.
 
-    It does so if the conversation contained the speech when the response began.
+    An answer to the conversation covers all speech before it.
     """
     if _covers_speech(sent):
         context.state.user_turns.by_hand = None
@@ -410,6 +411,7 @@ def finish_response(context: Context, event: openai.ResponseDone) -> ResponseSta
     if event.response.status == "failed" and not turn.is_interrupted:
         return _fail(context, _error_of(event.response))
     if _was_cancelled(event.response) and event.response.id is not None:
+        # Its function calls may still arrive (upstream 6.3).
         turn.note_cancelled(event.response.id)
     if _is_lost(context, event.response):
         return _fail(context, openai.ErrorDetail(code="response_cancelled"))

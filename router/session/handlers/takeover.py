@@ -22,10 +22,12 @@ def session_updated(context: Context, event: openai.SessionUpdated) -> Lifecycle
     if not upstream_setup.record_acknowledgement(context, context.state.upstream, event):
         return Lifecycle.CONFIGURING
     context.stop_waiting(Wait.SESSION_UPDATED, Wait.RESTART)
+    # An error from the setup does not explain a later loss.
     context.state.last_error = None
     # This adds a greeting to the ledger before the ledger is replayed. So the first upstream takes the same path as
     # every later one.
     settings.apply_settings(context)
+    # It still runs if session.created did not come. Now session.updated shows that the upstream serves.
     context.stop_waiting(Wait.SESSION_CREATED)
     take_over(context, context.state.upstream.seeded_to)
     if context.state.upstream.is_rollover_due:

@@ -61,6 +61,7 @@ def item_done(context: Context, event: openai.ConversationItemDone) -> None:
         # The upstream ran it: the next one gets it as a function call, which every upstream knows.
         output = item.output if item.output is not None else f"failed: {item.error}"
         context.state.ledger.add_finished_call(item.id, item.name or "", item.arguments or "{}", output)
+    # The client has the text of the items that the session or the client created, and of closed items (upstream 5.7).
     is_known = context.state.upstream.items.is_ours(item.id) or item.id in turn.closed
     if text.is_assistant_message(item) and not is_known:
         content = text.item_text(item)

@@ -145,7 +145,7 @@ class Turn:
         """Whether an event belongs to the late response of an earlier request, which the upstream does not announce.
 
         An upstream takes requests in their order. So the response to a verbatim text that a rule ended begins before
-        the response that was requested after it. The response to a doubtful request can be told apart only if the
+        the response that was requested after it. The response to a doubtful request can be recognized only if the
         response in progress speaks a verbatim text.
         """
         is_earlier = bool(self.overtaken_ids) or (self.doubtful_id is not None and self.verbatim is not None)
