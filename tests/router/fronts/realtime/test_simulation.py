@@ -47,6 +47,8 @@ ACTIONS = {
     ),
     "delete": lambda it: it.send("conversation.item.delete", item_id=last_answer(it)),
     "lose": lambda it: it.lose(),
+    "move": lambda it: it.move(),
+    "die": lambda it: it.die(),
 }
 GAPS_S = [0.0, 0.01, 0.05, 0.3, 1.0, 5.0]
 STEPS = strategies.lists(
