@@ -6,6 +6,7 @@ itself. A relay moves only between processes of one machine, whose clocks are th
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -70,10 +71,12 @@ ITEM: Final = (
 )
 """The fields of an item that may change while its content stays."""
 
+_FACTS: Final = operator.attrgetter(*ITEM)
+
 
 def _row_of(item: Item) -> bytes:
     """Return an item as it is written. An item that has not changed since is written only once."""
-    facts = tuple(getattr(item, name) for name in ITEM)
+    facts: tuple[Any, ...] = _FACTS(item)
     packed = item.packed
     if packed is None or packed[0] is not item.wire or packed[1] is not item.audio or packed[2] != facts:
         packed = item.packed = item.wire, item.audio, facts, _ENCODER.encode([item.wire, item.audio, *facts])
