@@ -170,6 +170,15 @@ def test_a_refused_commit_of_no_speech_leaves_none():
     assert owed_to(book.upstream(*speech("u1"))) == ["u1"]
 
 
+def test_the_refusal_of_a_commit_shows_that_an_earlier_one_was_lost():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(FORCE).upstream(stopped(), started())
+    book.client(COMMIT)
+    book.upstream(error("invalid_value", event_id=book.sent("input_audio_buffer.commit")[-1]["event_id"]))
+    assert phase_of(book) is UserTurnState.SPEAKING
+    assert Wait.COMMIT.value not in book.timers
+    assert owed_to(book.upstream(stopped(), committed())) == ["u1"]
+
+
 def test_speech_behind_a_commit_on_its_way_is_a_turn_of_its_own():
     book = Playbook().ready().client(LOUD).upstream(started()).client(FORCE)
     book.upstream(started("u2"), committed("u1"))
