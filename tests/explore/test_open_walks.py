@@ -9,26 +9,6 @@ from tests.explore.findings import actions_of
 from tests.explore.shrink import breaks
 
 WALKS = {
-    "speech beside a native commit": (
-        ("openai", "session.update", "none"),
-        (
-            "dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 frame inject-interrupt "
-            "speech-1 native-input~audio~buffer.commit stop-1 commit-1 take-1-message words-1-user~101 "
-            "own-1-message words-1-user~102 take-1-message take-1-message step-1-True step-1-True step-1-True "
-            "step-1-True step-1-True step-1-True"
-        ),
-    ),
-    "a question at a rollover": (
-        ("openai", "settings", "no echo"),
-        (
-            "dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 "
-            "native-input~audio~buffer.commit native-response.cancel no words-1-user~101-failed "
-            "inject-interrupt say refuse-1 take-1-message fire-rollover frame update take-1-message say "
-            "dialled-2 take-1-message created-2 take-2-message take-1-message fire-first~event lost-1 "
-            "speech-2 stop-2 commit-2 words-2-user~201 own-2-message step-2-False step-2-False step-2-False "
-            "step-2-False step-2-False step-2-False"
-        ),
-    ),
     "calls that the client answers": (
         ("openai", "settings", "numeric ids"),
         (

@@ -1,4 +1,4 @@
-"""One upstream of Deepgram's, between its wire and OpenAI's events. Pure.
+"""One upstream that is Deepgram's Voice Agent, translated into OpenAI's events. Pure.
 
 Deepgram takes its Settings once, with the conversation so far. So they wait for the first question or audio, because
 a client or the relay may create items before.
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from router.fronts.realtime.wire import Fields
 
 KEEP_ALIVE_S: Final = 6.0
-"""The silence towards Deepgram, in seconds, that a `KeepAlive` ends. Deepgram closes an idle connection."""
+"""The seconds without a frame to Deepgram after which a `KeepAlive` is sent. Deepgram ends idle connections."""
 
 COMMIT_S: Final = 3.0
 """The wait for the text of speech that the client committed."""
 
 
 class DeepgramUpstream:
-    """One upstream."""
+    """One upstream that is Deepgram's, with the translation of both wires."""
 
     def __init__(self, opened: engine.UpstreamOpened, parts: Parts, now_s: float) -> None:
         self._agent = Agent(opened, parts, now_s)
@@ -45,8 +45,15 @@ class DeepgramUpstream:
 
     @property
     def held_bytes(self) -> int:
-        """The size of the frames and items that wait for Deepgram."""
+        """The bytes of the frames and items that wait for Deepgram."""
         return self._agent.waiting.size_bytes + self._agent.held_bytes
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether Deepgram owes nothing, and nothing waits for it."""
+        agent = self._agent
+        is_asked = agent.asks or agent.current or agent.answer or agent.owes_answer or agent.commit
+        return agent.stage is Stage.READY and not (is_asked or agent.speech or agent.held)
 
     def hold(self, command: engine.Command) -> None:
         """Keep a command of the relay until Deepgram has applied the Settings."""
@@ -54,13 +61,13 @@ class DeepgramUpstream:
         (self._agent.commands if is_applied else self._agent.held).append(command)
 
     def close(self) -> None:
-        """Drop what the upstream still sends, because it is abandoned."""
+        """Drop all later messages of the upstream, because it is abandoned."""
         self._agent.stage = Stage.CLOSED
 
     # The two wires.
 
     def take_text(self, text: str, now_s: float) -> None:
-        """Take a message of Deepgram's."""
+        """Handle a message of Deepgram's."""
         agent = self._agent
         agent.now_s = now_s
         if agent.stage is Stage.CLOSED:
@@ -74,7 +81,7 @@ class DeepgramUpstream:
             take(agent, fields)
 
     def take_audio(self, audio: bytes, now_s: float) -> None:
-        """Take a piece of the agent's audio. Audio outside of a response belongs to an answer that was cut off."""
+        """Handle a piece of the agent's audio. Drop audio outside of a response: its answer was interrupted."""
         agent = self._agent
         agent.now_s = now_s
         if agent.answer is not None and agent.stage is Stage.READY:

@@ -58,7 +58,7 @@ def origin_of(
 ) -> Origin:
     """Return the origin of a response.
 
-    `is_echoing` says whether the upstream brings metadata back, or is None if that is unknown. `is_owed` tells that the
+    `is_echoing` says whether the upstream brings metadata back, or is None if that is unknown. `is_owed` is true if the
     upstream may owe an answer to the user's speech.
     """
     if is_marked(response):

@@ -19,7 +19,7 @@ MAX_ITEMS: Final = 8
 """The most items whose interim words, or whose completion, are remembered."""
 
 MAX_EARLY: Final = 8
-"""The most early transcripts that are remembered: those of speech that never becomes an item must not collect here."""
+"""The most early transcripts that are remembered. Some belong to speech that never becomes an item."""
 
 
 class InterimTranscripts:

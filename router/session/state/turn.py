@@ -145,11 +145,11 @@ class Turn:
         return is_cut or response_id in self.interrupted or self.is_overtaken(response_id)
 
     def is_overtaken(self, response_id: str | None) -> bool:
-        """Whether an event belongs to an earlier request's response, which the upstream does not announce.
+        """Whether an event belongs to the late response of an earlier request, which the upstream does not announce.
 
-        An upstream takes requests in their order. So the response of a verbatim text that a rule ended begins before
-        the response that was requested after it. Only a verbatim text can be distinguished from the response to a
-        doubtful request.
+        An upstream takes requests in their order. So the response to a verbatim text that a rule ended begins before
+        the response that was requested after it. The response to a doubtful request can be recognized only if the
+        response in progress speaks a verbatim text.
         """
         is_earlier = bool(self.overtaken_ids) or (self.doubtful_id is not None and self.verbatim is not None)
         return is_earlier and self.is_unknown(response_id)
@@ -195,7 +195,7 @@ class Turn:
         self.has_called = False
 
     def claim_unnamed(self, item_id: str | None, content: str) -> bool:
-        """Return whether an item only names a text that was sent without an item id.
+        """Return whether an item has a text that was sent before without an item id.
 
         No other item can claim that text again.
         """
@@ -281,7 +281,7 @@ class Turn:
         return response_id not in (self.response_id, None)
 
     def takes_late_end(self) -> bool:
-        """Whether a response.done ends the previous response: the requested one has sent nothing yet."""
+        """Whether a response.done is that of the previous response, because the requested response has not begun."""
         is_late = self.is_end_open and self.response is ResponseState.REQUESTED
         self.is_end_open = False
         return is_late

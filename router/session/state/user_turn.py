@@ -164,11 +164,11 @@ class UserTurns:
         self.by_hand = self.by_hand_id = None
 
     def pause(self, now_s: float) -> None:
-        """Stop the microphone's clock, because the router does not read the client."""
+        """Stop measuring the time since the last microphone frame, because the router does not read the client."""
         self.paused_s = now_s
 
     def resume(self, now_s: float) -> None:
-        """Let the microphone's clock run again."""
+        """Measure the time since the last microphone frame again, without the pause."""
         if self.paused_s is not None and self.last_audio_s is not None:
             self.last_audio_s += now_s - self.paused_s
         self.paused_s = None

@@ -147,6 +147,15 @@ def test_an_answer_is_not_cancelled_for_an_urgent_text_that_came_before_its_ques
     assert book.events_to_upstream == []
 
 
+def test_an_answer_is_not_cancelled_for_an_earlier_urgent_text_although_a_commit_crossed_its_question():
+    book = Playbook().ready().client(LOUD).upstream(*speech("u1"))
+    book.client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": "interrupt"})
+    book.upstream(started("u2")).client(COMMIT).upstream(stopped("u2"), committed("u2"), NOTHING)
+    assert owed_to(book) == ["u1", "u2"]
+    book.forget().upstream(UNASKED)
+    assert book.events_to_upstream == []
+
+
 def test_a_commit_by_hand_ends_the_speech_that_went_on_meanwhile():
     book = Playbook().ready().client(LOUD).upstream(started()).client(FORCE).upstream(stopped(), started(), stopped())
     book.upstream(committed())
