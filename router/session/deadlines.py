@@ -28,7 +28,7 @@ SPEECH_S: Final = 60.0
 """The time without a sign of its progress after which speech counts as ended. A noise may keep a detector on."""
 
 ADOPTION_S: Final = 3.0
-"""The time after which an adopted session counts as harmless, because one that kills its process does so at once."""
+"""The time after which an adopted session counts as harmless. A session that ends its process ends it at once."""
 
 TAKEOVER_S: Final = 60.0
 """The time within which another upstream must take over with a new voice.

@@ -51,8 +51,8 @@ def _await_next_item(context: Context) -> None:
 def item_done(context: Context, event: openai.ConversationItemDone) -> None:
     """Record an item, and deliver the assistant's text if no earlier event had it.
 
-    conversation.item.added and conversation.item.done both acknowledge an item. xAI sends only the first (upstream
-    12.1).
+    conversation.item.added and conversation.item.done both acknowledge an item. xAI sends no conversation.item.done
+    (upstream 12.1).
     """
     item_added(context, event, is_done=True)
     item, turn = event.item, context.state.turn
