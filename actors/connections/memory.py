@@ -210,7 +210,7 @@ def memory_pair(limits: ConnectionLimits | None = None) -> tuple[MemoryConnectio
 
 
 class _OtherEnd:
-    """A connection as the peer of another."""
+    """A connection in the role of the peer of another connection."""
 
     def __init__(self, connection: MemoryConnection) -> None:
         self._connection = connection

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 RECEIVE_BYTES: Final = 64 * 1024
 
 READ_BUDGET_BYTES: Final = 256 * 1024
-"""The most that one wake-up reads, so that one peer cannot hog the dispatcher."""
+"""The most bytes that one wake-up reads, so that one peer cannot hog the dispatcher."""
 
 READ_S: Final = 0.005
 """The seconds that a read may take, with the parsing. 64 kB of audio take 1 ms, and 64 kB of empty frames 15 ms.
