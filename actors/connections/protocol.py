@@ -113,7 +113,7 @@ class ProtocolConnection(Connection):
         self._alive_s = 0.0
         """The time, on the monotonic clock, at which the peer last showed life."""
         self._share: Share | None = None
-        """The record of the memory that is held for the peer, from `STEP_BYTES` on: few peers ever need one."""
+        """The record of the memory that is held for the peer. It is made at `STEP_BYTES`, which few peers reach."""
         self._idle: Timer | None = None
         self._close_deadline: Timer | None = None
         self._lingers = False

@@ -118,7 +118,10 @@ def _refuses_commit(context: Context, error: openai.ErrorDetail) -> bool:
 
 
 def record_rate_limits(context: Context, event: openai.RateLimitsUpdated) -> None:
-    """Keep the limits of the operator's account. If little is left of a limit, warn in the log once in each window."""
+    """Keep the rate limits of the operator's account.
+
+    If little is left of a limit, write a warning to the log, at most once until that limit resets.
+    """
     link = context.state.upstream
     link.rate_limits = {limit.name: limit for limit in (event.rate_limits or [])[:MAX_LIMITS]}
     context.report(limits_left(link.position, event))

@@ -327,7 +327,7 @@ class PendingResponses:
     def take_back(self) -> None:
         """Put the request in flight before all others, because another response is active.
 
-        A request that the user interrupted ends.
+        If the user interrupted the request, end it instead.
         """
         sent, self.in_flight = self.in_flight, None
         if sent is not None and sent.is_interrupted:
