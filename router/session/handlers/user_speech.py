@@ -174,6 +174,7 @@ def transcription_completed(context: Context, event: openai.InputAudioTranscript
         context.to_client(deepgram.ConversationText(role="user", content=transcript))
         context.to_component(text.transcript(transcript, is_final=True, words=event.words))
     else:
+        # Without words the speech was a noise. The upstream may answer it, but a missing answer is no loss.
         context.state.user_turns.forget_noise(event.item_id)
         context.signal(inputs.NoiseFound(event.item_id))
     delivery.transcript_arrived(context, event.item_id)
