@@ -17,6 +17,8 @@ class Marks(Protocol):
     """A number that changes when the whole value has to be stored."""
     words_due: int
     """A number that changes when it is enough to store the words of `take_words` in addition to the value."""
+    words_bytes: int
+    """The room for such words behind each value."""
 
     def note_stored(self) -> None:
         """Note that the whole value is stored now."""

@@ -376,13 +376,16 @@ class Shelf:
 
     # Records.
 
-    def store(self, record: bytes, journal_from: int) -> bool:
-        """Store a record. The bytes read from `journal_from` on belong to its journal. Return whether it fits."""
+    def store(self, record: bytes, journal_from: int, notes_bytes: int = NOTES_BYTES) -> bool:
+        """Store a record with room for notes behind it. Return whether the record has room.
+
+        The bytes read from `journal_from` on belong to its journal.
+        """
         if len(record) > MAX_RECORD_BYTES:
             return False
         slot = 1 if self._valid == 1 else 0
         words, head = self.words, self._word
-        at, size = self._arena.allocate(max(LEAST_RECORD_BYTES, len(record) + NOTES_BYTES))
+        at, size = self._arena.allocate(max(LEAST_RECORD_BYTES, len(record) + notes_bytes))
         end = at + len(record)
         self.view[at:end] = record
         word = head + _SLOTS + slot * _SLOT_WORDS

@@ -59,6 +59,9 @@ For other inputs, such as audio, the check costs only one look-up in this set.
 class Session:
     """One conversation. `handle` takes an input and the time from the actors, and returns commands."""
 
+    words_bytes = 160
+    """The room for words behind a stored snapshot (`words_due`)."""
+
     def __init__(self, session_id: str, profile: Profile, options: SessionOptions) -> None:
         self.context = Context(session_id, profile, options)
         self.state = self.context.state

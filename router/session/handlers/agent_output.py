@@ -120,11 +120,12 @@ def deliver_heard(context: Context, part: ItemDelivery, words: str) -> None:
 
 
 def start_speaking(context: Context) -> None:
-    """Send the component AgentStartedSpeaking ahead of a response's first output."""
+    """End an earlier turn, and send the component AgentStartedSpeaking ahead of a response's first output."""
     turn = context.state.turn
     turn.has_output = True
     if not turn.has_started_speaking:
         turn.has_started_speaking = True
+        delivery.end_earlier_turn(context)
         context.to_component(deepgram.AgentStartedSpeaking())
 
 

@@ -42,10 +42,13 @@ def interrupt(context: Context) -> None:
     item_ids = {it.played.item_id for it in unheard}
     # A held text of unheard audio would show the client words that the caller did not hear.
     state.transcripts.drop_texts(item_ids)
+    was_interrupted = state.turn.is_interrupted
     _stop_response(context, is_audible=is_audible)
     for item in unheard:
         _cut_item(context, item)
-    _cut_silent_answer(context, item_ids)
+    # The first interruption has dropped the unheard words. A later one would count them as heard.
+    if not was_interrupted:
+        _cut_silent_answer(context, item_ids)
     # The texts of unheard audio are dropped with it. Other messages, such as the end of the turn, are still due.
     context.to_client(*(message for message in waiting if not isinstance(message, deepgram.ConversationText)))
     _drop_continuations(context)

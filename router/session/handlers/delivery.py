@@ -74,6 +74,16 @@ def abandon_transcripts(context: Context, _fired: messages.TimerFired | None = N
     send(context, *transcripts.abandon())
 
 
+def end_earlier_turn(context: Context) -> None:
+    """Send the held messages if they end an earlier turn, because the output of the next answer follows at once.
+
+    The next answer's own text still waits for the transcript.
+    """
+    transcripts = context.state.transcripts
+    if transcripts.hold_end:
+        send(context, *transcripts.take_held())
+
+
 def schedule_audio(context: Context, piece: Piece) -> None:
     """Emit a piece of audio, or keep it until the client has played enough."""
     playback = context.state.playback

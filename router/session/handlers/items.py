@@ -96,8 +96,7 @@ def seed(context: Context, link: UpstreamLink) -> None:
 
 
 def _repeat(context: Context, link: UpstreamLink, item: Item) -> None:
-    item_id = create_item(context, item, link=link)
-    link.last_item_id = item_id if _kind_of(item)[0] == "message" else None
+    link.last_item_id = create_item(context, item, link=link)
 
 
 def refuse_item(context: Context, error: openai.ErrorDetail) -> str | None:

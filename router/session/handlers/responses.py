@@ -20,7 +20,7 @@ from router.session.handlers.barge_in import cancel_active, interrupt
 from router.session.handlers.items import CUT_EVENT_ID
 from router.session.handlers.refusals import is_fatal_error
 from router.session.handlers.resume import response_failed
-from router.session.state.origin import Origin, is_marked, metadata_of, origin_of
+from router.session.state.origin import Origin, is_marked, is_outside, metadata_of, origin_of
 from router.session.state.pending import ResponseRequest, SentRequest
 from router.session.state.queues import kept
 from router.session.state.states import Lifecycle, ResponseState
@@ -131,12 +131,14 @@ def begin_response(context: Context, event: openai.ResponseCreated) -> ResponseS
     """Begin a response: the requested one, or one that the upstream began by itself."""
     turn, pending = context.state.turn, context.state.pending
     origin = _origin_of(context, event.response)
-    if origin in _NO_TURN:
+    if origin is Origin.LATE and not is_outside(event.response):
+        _begin_rejected(context, event.response)
+    elif origin in _NO_TURN:
         _pass_over(context, event.response, origin)
         # Without a request in flight no response is awaited: `_pass_over` has removed the client's request for this
         # one.
         return ResponseState.NONE if pending.in_flight is None else turn.response
-    if origin is Origin.REQUESTED:
+    elif origin is Origin.REQUESTED:
         _begin_requested(context, event.response)
     else:
         _begin_upstream_s(context, event.response)
@@ -202,6 +204,19 @@ def _reject(context: Context, response: openai.Response) -> None:
     """Cancel a response that begins too late, and drop its output."""
     context.state.turn.mute(response.id)
     context.to_upstream(openai.ResponseCancel(response_id=response.id, event_id=CUT_EVENT_ID))
+
+
+def _begin_rejected(context: Context, response: openai.Response) -> None:
+    """Cancel a response of the conversation that begins too late, and await its end.
+
+    The upstream refuses any other response before this end.
+    """
+    turn = context.state.turn
+    cancels_next, turn.current = turn.cancels_next, None
+    turn.begin(response.id)
+    turn.begin_answer()
+    cancel_active(context)
+    turn.is_rejected, turn.cancels_next = True, cancels_next
 
 
 def _begin_requested(context: Context, response: openai.Response) -> None:
@@ -366,10 +381,12 @@ def another_begins(context: Context, event: openai.ResponseCreated) -> None:
         # response.
         context.state.pending.in_flight = None
     origin = _origin_of(context, response)
-    sent = context.state.pending.in_flight
-    if origin in _NO_TURN:
+    sent, is_same = context.state.pending.in_flight, not turn.is_announced and not is_other
+    if is_same and origin is Origin.LATE and not is_outside(response):
+        _begin_rejected(context, response)
+    elif origin in _NO_TURN:
         _pass_over(context, response, origin)
-    elif not turn.is_announced and not is_other:
+    elif is_same:
         _announce(context, response, origin)
     elif origin is Origin.REQUESTED and sent is not None and sent.request.verbatim is not None:
         _reject(context, response)
@@ -584,8 +601,11 @@ def end_of_response(context: Context) -> None:
     verbatim.conclude(context)
     if pending.in_flight is turn.current:
         pending.in_flight = None
+    # A rejected response is no turn. The turn that is open beside it is that of a request.
+    is_turn = not turn.is_rejected or not (pending or pending.in_flight)
     turn.end()
-    end_turn(context)
+    if is_turn:
+        end_turn(context)
     if not turn.is_open and context.state.transcripts.are_awaited and not context.state.transcripts.held:
         # No held text has started this deadline. A transcript that never comes would keep the session busy, and so
         # prevent a rollover and the end of a drain.

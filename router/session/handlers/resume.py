@@ -43,6 +43,8 @@ def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
     turn.begin_answer()
     sent = pending.in_flight
     is_interrupted = turn.is_interrupted or (sent is not None and sent is turn.current and sent.is_interrupted)
+    # A rejected response is no turn. The turn that is open beside it is that of a request.
+    is_turn = not turn.is_rejected or not (pending or sent)
     if sent is turn.current:
         # `active` is this request. Any other request in flight waits for the end of the upstream's own response.
         pending.in_flight = None
@@ -53,7 +55,7 @@ def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
         # A late event of this response must not end the next response.
         turn.note_ended(turn.response_id)
     turn.current = turn.response_id = turn.output_id = None
-    turn.is_announced = turn.is_cut = turn.cancels_next = False
+    turn.is_announced = turn.is_cut = turn.is_rejected = turn.cancels_next = False
     turn.failures = 0
     if is_lost:
         # No gate stays closed: the next upstream gets the items with the ledger, and needs no pause.
@@ -63,7 +65,7 @@ def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
         # the failed response was active (upstream 4.3).
         pending.add(ResponseRequest())
         context.signal(inputs.AnswerRequested())
-    if active is None:
+    if active is None or not is_turn:
         return
     if active.verbatim is not None and not is_interrupted:
         rest = verbatim.rest_request(context, active, active.verbatim, answer, is_lost=is_lost)

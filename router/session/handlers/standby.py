@@ -90,8 +90,6 @@ def seed_standby(context: Context, event: openai.SessionUpdated) -> StandbyState
     state.standby_sequence = state.ledger.sequence
     # Request no response here, because the upstream in use gives the answers.
     items.replay(context, state.standby, 0)
-    # No request waits for these items.
-    state.standby.last_item_id = None
     return None
 
 

@@ -77,8 +77,13 @@ def await_item(context: Context, link: UpstreamLink) -> None:
     """Let the response requests wait until the upstream acknowledges the last replayed item.
 
     Then it has all earlier items, too. If the last item is no message, but for example a function's output, the
-    requests do not wait, as in a running session.
+    requests do not wait, as in a running session. But until the upstream has acknowledged that item, the upstream's
+    answer to speech does not count as the answer to these requests.
     """
-    last = link.last_item_id
-    if last is not None and link.items.is_awaited(last) and context.state.pending.await_item(last):
+    last, pending = link.last_item_id, context.state.pending
+    if last is None or not link.items.is_awaited(last):
+        return
+    if not link.items.is_message(last):
+        pending.presume_item(last)
+    elif pending.await_item(last):
         context.wait(Wait.ITEM_ACK)

@@ -220,6 +220,10 @@ class PendingResponses:
                 return True
         return False
 
+    def presume_item(self, item_id: str) -> None:
+        """Note that the upstream may lack an item that the answers respond to."""
+        self._change(lambda it: it.is_answer, lambda it: _replace(it, presumed_item=item_id))
+
     def end_pauses(self) -> None:
         """Open the gates of the requests whose response failed before."""
         self._change(lambda it: it.is_paused, lambda it: _replace(it, is_paused=False))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from router.deepgram.messages import ConversationText
+from router.deepgram.messages import AgentAudioDone, ConversationText
 from router.session.state.queues import NO_ENTRIES, dropped, kept, newest
 
 if TYPE_CHECKING:
@@ -83,6 +83,11 @@ class Transcripts:
     def are_awaited(self) -> bool:
         """Whether any transcript is awaited."""
         return bool(self._awaited)
+
+    @property
+    def hold_end(self) -> bool:
+        """Whether the end of an agent's turn is held."""
+        return any(isinstance(it.message, AgentAudioDone) for it in self.held)
 
     def expect(self, item_id: str | None) -> None:
         """Await the transcript of a committed item, unless it arrived before the commit."""

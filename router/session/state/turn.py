@@ -51,6 +51,7 @@ class Turn:
         "is_cut",
         "is_end_open",
         "is_open",
+        "is_rejected",
         "is_resumed",
         "output_id",
         "outputs",
@@ -74,6 +75,8 @@ class Turn:
         """The request of the response in progress. The upstream's own responses have none."""
         self.is_cut = False
         """The user interrupted the response in progress: its late text and audio are dropped."""
+        self.is_rejected = False
+        """The response in progress began too late, and was cancelled at once. It is no turn of the agent's."""
         self.answers_speech = False
         """The response in progress is the upstream's own answer to the user's speech."""
         self.has_output = False
@@ -177,7 +180,7 @@ class Turn:
         """Begin a response. Some servers reuse response ids, so forget an earlier response with this id."""
         self.response_id, self.output_id = response_id, None
         self.is_announced = True
-        self.is_cut = self.has_output = self.answers_speech = self.is_end_open = False
+        self.is_cut = self.is_rejected = self.has_output = self.answers_speech = self.is_end_open = False
         # From now on an event without ids is about this response.
         self.closed = without(self.closed, None)
         self.ended = without(self.ended, response_id)
@@ -266,7 +269,7 @@ class Turn:
         elif self.output_id is not None:
             self.outputs = newest(self.outputs, self.output_id, MAX_INTERRUPTED)
         self.response_id = self.output_id = self.current = None
-        self.is_announced = self.is_cut = self.has_output = self.answers_speech = False
+        self.is_announced = self.is_cut = self.is_rejected = self.has_output = self.answers_speech = False
         self.has_started_speaking = self.cancels_next = self.is_cancelled_by_client = False
         self.begin_answer()
 
