@@ -1,4 +1,7 @@
-"""Pools of threads for work that blocks: nothing on a dispatcher may. A pool knows nothing of actors or sessions."""
+"""Pools of threads for work that blocks, because nothing on a dispatcher may block.
+
+A pool knows nothing of actors or sessions.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ class Job:
     def withdraw(self) -> bool:
         """Remove the job from the queue, so that neither `work` nor `done` is called.
 
-        From any thread. Return False if the job was begun or refused already.
+        Any thread may call this. Return False if the job was begun or refused already.
         """
         return self._pool._withdraw(self)  # noqa: SLF001 - one module, two classes
 

@@ -218,7 +218,7 @@ class Supervisor(Actor):
     def _observe(self, session: SessionRecord, event: Any) -> None:
         try:
             session.spec.observe(event)
-        except Exception:  # a fault of what is counted must not end the call
+        except Exception:  # an error of the observer must not end the call
             logger.exception(
                 "session %s: its observer failed at %s",
                 *(session.spec.session_id, type(event).__name__),

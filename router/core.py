@@ -17,14 +17,13 @@ from actors.connections.kept import KeptConnection
 from router import asgi, hooks
 from router.access.request import Request
 from router.admin import verbs
-from router.assembly.carried import count_adoption
+from router.assembly.carried import VALUE_LAYOUT, count_adoption
 from router.config import keywords
 from router.establish import adopt, authorize, begin
 from router.establish.parts import Parts
 from router.fronts.table import FRONTS, routes
 from router.metrics.catalog import OTHER, REFUSALS, REFUSED
 from router.session.profile import PROFILES
-from router.session.snapshot import VALUE_LAYOUT
 from router.web import upgrade
 from router.web.app import make_app
 

@@ -214,7 +214,7 @@ class ShelvedMachine:
         pending = [(isinstance(it, str), it.encode() if isinstance(it, str) else it) for it in waiting]
         record = Record(value, shelf.written, unwritten, pending)
         try:
-            is_stored = shelf.store(pack(record), journal_from)
+            is_stored = shelf.store(pack(record), journal_from, self._marks.words_bytes)
         except MemoryError as error:
             connection.stop_keeping(error)
             return

@@ -65,7 +65,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     write_buffer_bytes: int = 2 * 1024 * 1024
-    """The most that may wait for a peer that does not read. Beyond it the backlog is dropped, and the owner notified.
+    """The most bytes that may wait for a slow peer. Beyond it the backlog is dropped, and the owner notified.
 
     The message that is being written does not count: a message larger than this bound can be sent to a peer that reads.
     """
@@ -88,7 +88,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     ping_timeout_s: float = 20.0
     """The seconds after a ping within which the peer must send a pong, or any other byte."""
     write_stall_s: float = 10.0
-    """The longest that a non-empty write buffer may make no progress."""
+    """The longest time in which a peer may take no byte of a write buffer that is not empty."""
     close_timeout_s: float = 2.0
     """The longest time from `close` to the peer's close frame, which includes writing the backlog."""
 
@@ -145,7 +145,7 @@ class ConnectionListener(Protocol):
         """Handle that the peer has read every message that was sent before a `probe`."""
 
     def on_closed(self, closed: ConnectionClosed) -> None:
-        """Handle the end of the connection. Called exactly once, and last."""
+        """Handle the end of the connection. It is called exactly once, and last."""
 
 
 class Connection(abc.ABC):
@@ -193,10 +193,10 @@ class Connection(abc.ABC):
 
     @abc.abstractmethod
     def abort_from_outside(self, last_text: str | None = None) -> None:
-        """Send a last text with close code 1011 and hang up, because the dispatcher does not run. From any thread.
+        """Send a last text with close code 1011, and hang up, because the dispatcher does not run.
 
-        Nothing is sent to a peer that has received a part of a message. If the dispatcher runs again, it finds a stream
-        that has ended.
+        Any thread may call this. Nothing is sent to a peer that has received a part of a message. If the dispatcher
+        runs again, it finds a stream that has ended.
         """
 
     @abc.abstractmethod
@@ -249,5 +249,5 @@ class AcceptedConnection(Connection):
     def wait_until_given_back(self) -> None:
         """Wait until the server may have its socket back; return at once if no thread of the server is held.
 
-        From any thread.
+        Any thread may call this.
         """

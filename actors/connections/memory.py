@@ -30,7 +30,7 @@ class Peer(Protocol):
 
 
 class MemoryConnection(ProtocolConnection):
-    """An actor's end. Made by `memory_pair` and `memory_link`."""
+    """An actor's end. It is made by `memory_pair` and `memory_link`."""
 
     memory_peer: Peer
 
@@ -40,13 +40,13 @@ class MemoryConnection(ProtocolConnection):
         self._is_reading = False
 
     def arrive(self, data: bytes | OSError) -> None:
-        """Take bytes that the peer wrote; `b""` is the end of its stream. From any thread."""
+        """Take bytes that the peer wrote; `b""` is the end of its stream. Any thread may call it."""
         self._incoming.append(data)
         if self._dispatcher is not None:
             self._dispatcher.call_soon(self._on_readable)
 
     def make_room(self) -> None:
-        """Write again, because the peer reads. From any thread."""
+        """Write again, because the peer reads. Any thread may call it."""
         if self._dispatcher is not None:
             self._dispatcher.call_soon(self._on_writable)
 

@@ -309,7 +309,7 @@ class ProtocolConnection(Connection):
     def _read_to_the_end(self) -> None:
         """Read the bytes that the peer sent before it went away, perhaps with a close frame, and end the connection.
 
-        Each turn reads one piece of them, because megabytes may wait of a peer that was not read.
+        Each turn reads one piece of them, because a peer that was not read may have sent megabytes.
         """
         if self._is_ended:
             return
@@ -573,7 +573,7 @@ class ProtocolConnection(Connection):
 
     @abc.abstractmethod
     def _hang_up(self) -> None:
-        """Shut the stream after the bytes that are written, without the dispatcher. From any thread."""
+        """Shut the stream after the bytes that are written, without the dispatcher. Any thread may call it."""
 
     @abc.abstractmethod
     def _shut_writing(self) -> None:

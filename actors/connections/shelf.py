@@ -111,7 +111,7 @@ class _Block:
 
 
 class Shelf:
-    """The memory of one session of this process. On the session's dispatcher."""
+    """The memory of one session of this process. Only the session's dispatcher uses it."""
 
     __slots__ = (
         "_arena",
@@ -149,9 +149,9 @@ class Shelf:
         """The same: its slices cost less than those of a view."""
         self.fill = self.end = 0
         self.limit = -1
-        """Beyond `limit` the room is too small for another read of that size."""
+        """If `fill` exceeds `limit`, the room is too small for another read of `newest_bytes`."""
         self.newest_bytes = 0
-        """The size of the newest read: frames of one size are read one by one."""
+        """The size of the newest read. A client's frames have one size, and nearly every read brings one of them."""
         self.words = words = arena.words
         self._write_word = self._write_at = 0
         self.at, self._size = arena.allocate(HEAD_BYTES)
@@ -230,15 +230,16 @@ class Shelf:
         self.asks_for_record = place - blocks[0].place > MOST_JOURNAL_BYTES
 
     def begin_anew(self) -> bool:
-        """Make room as `make_room` does, where a silent user's last read ended with a frame. Return whether it could.
+        """Make room for the next read by dropping the content of the last block. Return whether that was possible.
 
-        Nearly every room is made here. One word drops what the last block has, and the next read overwrites it.
+        The caller has checked that the user is silent, and that the last read ended with a frame. Nearly every room is
+        made here. One word drops the content, and the next read overwrites it.
         """
         blocks = self._blocks
         if not blocks:
             return False
         size = blocks[-1].size
-        # A long block is left from speech, or from a flood, unless the frames need it.
+        # The block is replaced if it is longer than needed: it is left from speech, or from a flood.
         if size != JOURNAL_BYTES and (size != LONG_JOURNAL_BYTES or self.newest_bytes <= JOURNAL_BYTES // 2):
             return False
         while len(blocks) > 1:
@@ -303,7 +304,10 @@ class Shelf:
         self._arena.release(block.at, block.size)
 
     def _compact(self) -> None:
-        """Copy all blocks into a single one. A long message is not whole yet, so no record shortens the journal."""
+        """Copy all blocks into a single one, because no more entries are free.
+
+        This happens if a message is so long that its end has not been read: until then no record shortens the journal.
+        """
         blocks, read = list(self._blocks), self.read
         place = blocks[0].place
         at, size = self._arena.allocate(2 * (read - place))
@@ -369,13 +373,16 @@ class Shelf:
 
     # Records.
 
-    def store(self, record: bytes, journal_from: int) -> bool:
-        """Store a record. The bytes read from `journal_from` on belong to its journal. Return whether it has room."""
+    def store(self, record: bytes, journal_from: int, notes_bytes: int = NOTES_BYTES) -> bool:
+        """Store a record with room for notes behind it. Return whether the record has room.
+
+        The bytes read from `journal_from` on belong to its journal.
+        """
         if len(record) > MAX_RECORD_BYTES:
             return False
         slot = 1 if self._valid == 1 else 0
         words, head = self.words, self._word
-        at, size = self._arena.allocate(max(LEAST_RECORD_BYTES, len(record) + NOTES_BYTES))
+        at, size = self._arena.allocate(max(LEAST_RECORD_BYTES, len(record) + notes_bytes))
         end = at + len(record)
         self.view[at:end] = record
         word = head + _SLOTS + slot * _SLOT_WORDS

@@ -92,7 +92,7 @@ class DialError(Exception):
 
 
 class UpstreamConnection(StreamConnection):
-    """The connection to an upstream. Made by `dial`."""
+    """The connection to an upstream. It is made by `dial`."""
 
     __slots__ = ("_early",)
 

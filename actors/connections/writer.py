@@ -123,7 +123,7 @@ class Writer:
         self._is_closing = True
 
     def close(self) -> int:
-        """Drop all frames and release the owner. Callable once. Return how many bytes are unsent."""
+        """Drop all frames and release the owner. Return how many bytes are unsent. Call this once."""
         self.is_closed = True
         if self._stall is not None:
             self._stall.discard()
@@ -222,10 +222,11 @@ class Writer:
         return dropped_bytes
 
     def _bound(self) -> None:
-        """Flush now if more than `INLINE_FLUSH_BYTES` or `write_buffer_bytes` wait, and otherwise later in the turn.
+        """Bound the bytes that wait.
 
-        A full stream is not flushed. Then drop a backlog of more than `write_buffer_bytes`, unless the connection is
-        closing.
+        If the stream takes bytes, flush: now if more than `INLINE_FLUSH_BYTES` or `write_buffer_bytes` wait, and
+        otherwise later in the turn. If the backlog still exceeds `write_buffer_bytes`, drop it, unless the connection
+        is closing.
         """
         outbox, limits = self.outbox, self._limits
         # While the stream is full, a flush cannot help. Otherwise flush first, which may satisfy the bound.

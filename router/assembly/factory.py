@@ -137,11 +137,12 @@ class SessionFactory:
             request,
             turn_detection,
             assembled.memory,
+            relay=assembled.relay,
             can_outlive=front.can_outlive and not config.guard.is_on,
+            can_return=front.can_return and not config.guard.is_on,
             is_at_rest=assembled.is_at_rest,
         )
-        # A relay cannot be stored as a value.
-        can_move = front.can_move and failover is None
+        can_move = front.can_move and assembled.is_movable
         return SessionSpec(
             session_id=session_id,
             machine=assembled.machine if parcel is None else ReplayingMachine(assembled.machine, journal),

@@ -92,6 +92,13 @@ class CallLimits:
         for step in limited.resume(now_s):
             yield from self._take(step)
 
+    def adopt(self, now_s: float) -> Iterator[engine.Command]:
+        """Start the timers of a call again that another process carried."""
+        self._heard_at_s = 0.0
+        yield from self.resume(self.limited, now_s)
+        if self.limited.reached is not None:
+            yield engine.StartTimer(GRACE_TIMER, GRACE_S)
+
     def mark_active(self, now_s: float) -> None:
         """Record speech of either side, or a message that requests something."""
         self.limited.active_s = now_s

@@ -49,6 +49,7 @@ def _front(profile: Profile) -> Front:
         lost_frame=LOST_FRAME,
         can_move=True,
         can_outlive=True,
+        can_return=True,
     )
 
 

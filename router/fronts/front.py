@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from actors.connections.base import ConnectionLimits
     from actors.connections.upstream import DialTarget
-    from actors.machine import Machine
+    from actors.machine import Machine, Marks
     from router.config.guard import Guard
     from router.config.model import RouterConfig
     from router.fronts.agents import Agents
@@ -53,8 +53,24 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 class Remembering(Protocol):
     """The machine of a front that has a memory of its own, and whose sessions can still move to another process."""
 
-    def memory(self) -> bytes:
-        """Return the memory, between two inputs. The machine of another process gets it as `Call.memory`."""
+    def memory(self, *, is_brief: bool = False) -> bytes:
+        """Return the memory, between two inputs. The machine of another process gets it as `Call.memory`.
+
+        With `is_brief` the memory lacks audio that matters little.
+        """
+
+
+@runtime_checkable
+class Standalone(Remembering, Protocol):
+    """The machine of a relay that can move. It takes the place of the session, so it also knows when to be stored."""
+
+    @property
+    def can_move(self) -> bool:
+        """Whether a move at this moment cuts nothing off."""
+
+    @property
+    def marks(self) -> Marks:
+        """The signs that the memory has to be stored."""
 
 
 class Front(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,10 +103,13 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     can_move: bool = False
     """Whether another process can continue a session: the machine has no memory of its own, or passes it on."""
     can_outlive: bool = False
-    """Whether another process can also continue a session whose process died, or whose client comes back.
+    """Whether another process can also continue a session whose process died.
 
-    Then the binary frames for the client have to be the session's audio, because their bytes count as heard.
+    Then the binary frames for the client have to be the session's audio, because their bytes count as heard. Or the
+    machine notes by itself which events the client has (`Standalone`).
     """
+    can_return: bool = False
+    """Whether a client that lost its connection can come back to its session."""
     dialect: Callable[[], Dialect] | None = None
     """Makes the guard's knowledge of a relay's wire. A front around the session needs none."""
     is_relay: bool = False

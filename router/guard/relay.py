@@ -114,6 +114,12 @@ class GuardedRelay(GuardedInputs):
         """Return the bytes that the relay holds, plus those of the frames and messages that wait here."""
         return super().held_bytes() + sum(len(it.text or it.command.frame) for it in self._held)
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing waits for a verdict, and no answer is in progress or has to be cancelled or spoken."""
+        is_waiting = self._open or self._held or self._active or self._cancels_next or self._say
+        return super().is_at_rest and not is_waiting
+
     def _handle(self, message: messages.Input, now_s: float) -> Iterator[messages.Command]:
         self._now_s = now_s
         yield from super()._handle(message, now_s)
@@ -200,7 +206,7 @@ class GuardedRelay(GuardedInputs):
         return text
 
     def _flush(self, *keys: str) -> Iterator[messages.Command]:
-        """Begin the last windows of these texts."""
+        """Begin a last window with the rest of each text of `keys`, because no more of these texts follows."""
         for key in keys:
             text = self._texts.get(key)
             if text is not None:

@@ -47,7 +47,7 @@ class SharedSnapshots:
         self._threads = threading.Lock()
 
     def put(self, session_id: str, data: bytes, keep_s: float) -> bool:
-        """Keep a snapshot. Return False if it replaced the snapshot of another session that could still come back.
+        """Keep a snapshot. Return False if it replaced the snapshot of another session whose client could still return.
 
         Raises:
             TooLargeError: the snapshot does not fit.

@@ -53,9 +53,9 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     times: tuple[str, ...] = ()
     """Stored fields that are moments of the dispatcher's clock, or containers with such moments as values."""
     pack: Callable[[Any, Packer], Plain] | None = None
-    """Packs an object in a form of its own, instead of its fields."""
+    """A function that packs an object in a form of its own, instead of its fields."""
     fill: Callable[[Any, Plain, Unpacker], None] | None = None
-    """Fills a new object from the form that `pack` makes."""
+    """A function that fills a new object from the form that `pack` makes."""
 
 
 class Layouts:

@@ -67,7 +67,7 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, tag="switchboard se
     adoptions: int
     """The number of processes in a row that took the session over; see `State.adoptions`."""
     clock: str
-    """The name of the monotonic clock: the id of the machine's start. Empty if it does not matter."""
+    """The name of the monotonic clock: the id of the machine's start. It is empty if it does not matter."""
     taken_s: float
     """The time of the session's last input, on that clock."""
     taken_unix_s: float

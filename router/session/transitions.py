@@ -129,7 +129,8 @@ _BEFORE_SETTINGS: Final[tuple[Entry[Lifecycle], ...]] = (
 _BEFORE_READY: Final[tuple[Entry[Lifecycle], ...]] = (
     on(deepgram.Settings, settings.repeat_settings),
     on(deepgram.InjectUserMessage, early_input.keep_user_message),
-    # This is not kept: a call of the previous upstream may be outstanding, and its answer goes into the ledger.
+    # An answer to a call is not kept: the call may be one of the previous upstream, and its answer goes into the
+    # ledger.
     on(deepgram.FunctionCallResponse, function_calls.answer_function_call),
     on(deepgram.InjectAgentMessage, early_input.keep_message),
     on(deepgram.ForceEndTurn, early_input.keep_message),

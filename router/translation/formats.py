@@ -119,7 +119,7 @@ _G711: Final = {"audio/pcmu": MULAW_8K, "audio/pcma": ALAW_8K}
 
 
 def native_formats(heard: Format, spoken: Format) -> Formats:
-    """Choose the formats for an upstream that knows G.711.
+    """Choose the formats for an upstream that knows G.711. `heard` is the client's input format, `spoken` its output.
 
     For each direction choose the client's format if the API has that format, and otherwise linear16.
     """

@@ -62,7 +62,8 @@ def choose(candidates: Sequence[Candidate], leaving: int | None) -> int:
     """Return the position to dial.
 
     The best rank wins. Among equals, an upstream other than the one that the call leaves wins. Then upstreams with a
-    weight come first, with the least load for the weight. Then come the fallbacks, in the order of `candidates`.
+    weight come first, and among them the one with the smallest load in relation to its weight. Then come the fallbacks,
+    in the order of `candidates`.
 
     Args:
         candidates: at least one upstream, in the order of preference.

@@ -125,8 +125,8 @@ class Judge:
         """The transcript of an item failed, and the client is not warned yet."""
         self.is_refusal_due = False
         """An upstream refused an event, and the client is not told yet."""
-        self.unanswered_commits: set[str] = set()
-        """The ids of the commits by hand that no upstream has answered. The next upstream gets the last one, too."""
+        self.unanswered_commits: list[str] = []
+        """The ids of the commits by hand that an upstream may still answer. The next upstream gets the last one."""
         self.updating: set[tuple[int, str]] = set()
         """The generations whose session.update is not answered, and its id."""
         self.committed_at: set[tuple[int, str]] = set()
@@ -391,7 +391,8 @@ class Judge:
             self.updating.add(key)
         if kind == "input_audio_buffer.commit":
             self.committed_at.add((generation, str(event.get("event_id"))))
-            self.unanswered_commits.add(str(event.get("event_id")))
+            named = str(event.get("event_id"))
+            self.unanswered_commits += [named] if named not in self.unanswered_commits else []
         self.turns += kind == "response.create"
         if kind == "response.create" and (event.get("response") or {}).get("conversation") == "none":
             self.statements.append(generation)
@@ -432,7 +433,9 @@ class Judge:
         named = str((event.get("error") or {}).get("event_id"))
         if event["type"] in ENDS_COMMITS:
             self.unanswered_commits.clear()
-        self.unanswered_commits.discard(named)
+        if named in self.unanswered_commits:
+            # An upstream answers commits in their order, so it has lost those before the refused one.
+            del self.unanswered_commits[: self.unanswered_commits.index(named) + 1]
 
     def upstream_answers_update(self, event: dict[str, Any], generation: int) -> None:
         """Record the answer to a session.update."""
@@ -459,16 +462,19 @@ class Judge:
             self.statements.remove(generation)
 
     def takes_over(self, generation: int) -> None:
-        """Judge the conversation that an upstream was given, now that it serves the session."""
-        answered = {call for call, state in self.calls.items() if state == "answered"}
-        lacking = answered - self.knowledge.refused - {call for number, call in self.outputs if number == generation}
-        require(not lacking, f"viii the next upstream lacks the outputs of {lacking}")
+        """Judge the commits that an upstream was given, now that it serves the session."""
         self.is_replayed = self.is_voice_shown and generation in self.appended_to and not self.unanswered_commits
-        repeated = {it for it in self.unanswered_commits if (generation, it) in self.committed_at}
+        repeated = [it for it in self.unanswered_commits if (generation, it) in self.committed_at]
         require(
             not self.unanswered_commits or bool(repeated), "ii a commit by hand is not repeated at the next upstream"
         )
         self.unanswered_commits = repeated
+
+    def judge_conversation(self, generation: int) -> None:
+        """Judge the conversation that an upstream was given, now that it serves the session."""
+        answered = {call for call, state in self.calls.items() if state == "answered"}
+        lacking = answered - self.knowledge.refused - {call for number, call in self.outputs if number == generation}
+        require(not lacking, f"viii the next upstream lacks the outputs of {lacking}")
         self.knowledge.judge(generation, must_have=set(self.texts) & self.completed)
 
     # What holds at any time, and at rest.

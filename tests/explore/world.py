@@ -221,10 +221,11 @@ class World:
 
     def _act_fire(self, name: str) -> None:
         due_s = self.timers.pop(name)
-        is_early = name in IDLE_TIMERS and not self.timers.keys() <= IDLE_TIMERS
-        self.now_s = max(self.now_s, self.now_s if is_early else due_s)
+        # An idle timer may expire at any time: the clock stays before the deadlines that come first.
+        is_ahead = name in IDLE_TIMERS and not self.timers.keys() <= IDLE_TIMERS
+        self.now_s = self.now_s if is_ahead else max(self.now_s, due_s)
         self._judge_deadline(name)
-        is_early = self.is_sound and name == Wait.NEXT_EVENT.value and not self._is_speaking()
+        has_all_events = self.is_sound and name == Wait.NEXT_EVENT.value and not self._is_speaking()
         self.judge.expires(name, self.now_s)
         if name in IDLE_TIMERS:
             self._spend("rollover")
@@ -233,7 +234,7 @@ class World:
                 raise Violation(f"i {name} expires although both peers behave well")
             self.is_sound = False
         commands = self._feed(messages.TimerFired(name))
-        if is_early and any(isinstance(it, messages.AbandonUpstream) for it in commands):
+        if has_all_events and any(isinstance(it, messages.AbandonUpstream) for it in commands):
             raise Violation("i next_event expires behind the last event of a response")
         is_followed = any(not isinstance(it, (messages.Log, messages.Notify)) for it in commands)
         # A session that is not ready yet notes that its rollover is due.
@@ -581,9 +582,10 @@ class World:
         link = self.session.state.upstream.generation
         if link != self.serving and self.session.state.lifecycle is Lifecycle.READY:
             self.serving = link
+            self.judge.takes_over(link)
             if self.quirk != "reused ids":
                 # An interruption may meet two answers of one id, and neither is told apart by anybody.
-                self.judge.takes_over(link)
+                self.judge.judge_conversation(link)
         return commands
 
     def _handle(self, message: messages.Input) -> list[messages.Command]:

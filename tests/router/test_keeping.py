@@ -23,6 +23,8 @@ def masked(data, first=0x81):
 class Session:
     """A machine that answers each text with a text, and calls for a record then."""
 
+    words_bytes = 160
+
     def __init__(self):
         self.record_due = self.words_due = 0
         self.words = ""

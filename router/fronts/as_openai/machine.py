@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.fronts.realtime.machine import RealtimeRelay
+    from router.fronts.realtime.marks import Marks
     from router.fronts.realtime.wire import Fields
 
 TICK_TIMER: Final = "as_openai.tick"
@@ -64,6 +65,24 @@ class TwoBackendRelay:
                 self._give(message, now_s, commands)
         self._settle(now_s, commands)
         return commands
+
+    # Another process.
+
+    @property
+    def marks(self) -> Marks:
+        """The signs that the memory of the relay has to be stored."""
+        return self._relay.marks
+
+    @property
+    def can_move(self) -> bool:
+        """Whether a move at this moment cuts nothing off, at Deepgram either."""
+        return self._relay.can_move and all(upstream.is_at_rest for upstream in self._upstreams.values())
+
+    def memory(self, *, is_brief: bool = False) -> bytes:
+        """Return the memory of the relay, which has all that another upstream needs; see `Remembering`."""
+        return self._relay.memory(is_brief=is_brief)
+
+    # Facts.
 
     def held_bytes(self) -> int:
         """Return the bytes that are kept for another upstream, and for Deepgram."""

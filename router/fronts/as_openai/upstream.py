@@ -48,6 +48,13 @@ class DeepgramUpstream:
         """The bytes of the frames and items that wait for Deepgram."""
         return self._agent.waiting.size_bytes + self._agent.held_bytes
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether Deepgram owes nothing, and nothing waits for it."""
+        agent = self._agent
+        is_asked = agent.asks or agent.current or agent.answer or agent.owes_answer or agent.commit
+        return agent.stage is Stage.READY and not (is_asked or agent.speech or agent.held)
+
     def hold(self, command: engine.Command) -> None:
         """Keep a command of the relay until Deepgram has applied the Settings."""
         is_applied = self._agent.stage is Stage.READY

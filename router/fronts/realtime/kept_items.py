@@ -45,6 +45,7 @@ class Item:
         "is_done",
         "is_left_out",
         "is_upstream",
+        "packed",
         "previous",
         "weight",
         "wire",
@@ -71,6 +72,8 @@ class Item:
         self.is_left_out = False
         """Whether no other upstream gets the item, because its answer is requested again, or because of the bounds."""
         self.weight = _NOTHING
+        self.packed: tuple[Fields, list[str], tuple[Any, ...], bytes] | None = None
+        """The content and the facts of the item as it was last written, and its written form (`layouts`)."""
 
     @property
     def id(self) -> str:
@@ -293,6 +296,28 @@ class Conversation:
         self._tokens -= item.weight.tokens
         self._bytes -= item.weight.size_bytes
         item.weight = _NOTHING
+
+    # Another process.
+
+    @property
+    def memory(self) -> tuple[list[Item], list[int] | None]:
+        """The items in the order in which they came, and the places of the conversation's items in that order.
+
+        The second value is None if both orders are the same.
+        """
+        names = list(self._items)
+        if names == self._order:
+            return list(self._items.values()), None
+        places = {name: place for place, name in enumerate(names)}
+        return list(self._items.values()), [places[name] for name in self._order]
+
+    @memory.setter
+    def memory(self, memory: tuple[list[Item], list[int] | None]) -> None:
+        items, order = memory
+        self._items = {item.id: item for item in items}
+        self._order = [items[place].id for place in order] if order is not None else list(self._items)
+        self._tokens = sum(item.weight.tokens for item in items)
+        self._bytes = sum(item.weight.size_bytes for item in items)
 
     # Another upstream.
 

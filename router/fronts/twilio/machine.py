@@ -84,7 +84,7 @@ class TelephoneCall:
         if call.memory:
             self._remember(_MEMORIES.decode(call.memory))
 
-    def memory(self) -> bytes:
+    def memory(self, *, is_brief: bool = False) -> bytes:  # noqa: ARG002 - it has no audio
         """Return the memory of this call, for the machine of another process; see `Remembering`."""
         calls = self._key_function.memory if self._key_function is not None else ([], None)
         memory = Memory(self._stream_sid, self._call_sid, self._keypad.keys, self._playout.memory, calls)

@@ -1,4 +1,4 @@
-"""Order the agent's messages, and pace its audio: after the user's words, and not too far ahead of the caller.
+"""Send the agent's messages after the user's words, and its audio not too far ahead of the caller's playback.
 
 Two things can hold the agent's turn up. Its text waits for the transcript of the user's speech, which may arrive after
 the answer (upstream 4.7). Its audio waits while the client has more than enough to play
@@ -23,7 +23,7 @@ BESIDE_AUDIO: Final = frozenset(
         deepgram.HistoryCalls,
     }
 )
-"""Messages without sound, which overtake waiting audio. They might wait for minutes of audio otherwise."""
+"""Messages that overtake waiting audio. Otherwise they might wait until minutes of audio are played."""
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,6 +74,16 @@ def abandon_transcripts(context: Context, _fired: messages.TimerFired | None = N
     send(context, *transcripts.abandon())
 
 
+def end_earlier_turn(context: Context) -> None:
+    """Send the held messages if they end an earlier turn, because the output of the next answer follows at once.
+
+    The next answer's own text still waits for the transcript.
+    """
+    transcripts = context.state.transcripts
+    if transcripts.hold_end:
+        send(context, *transcripts.take_held())
+
+
 def schedule_audio(context: Context, piece: Piece) -> None:
     """Emit a piece of audio, or keep it until the client has played enough."""
     playback = context.state.playback
@@ -89,7 +99,7 @@ def schedule_audio(context: Context, piece: Piece) -> None:
 
 
 def client_caught_up(context: Context, _caught_up: messages.ClientCaughtUp) -> None:
-    """Record that the client reads. From now on more of its audio may wait in memory."""
+    """Record that the client reads. From now on more audio for it may wait in memory."""
     context.state.playback.is_trusted = True
 
 

@@ -1,6 +1,6 @@
 """Keep client input that arrives before the session is ready, since real clients do not wait (client 2.2).
 
-The session sends none of this input upstream before. The upstream's default session would answer audio by itself,
+Until then the session sends none of this input upstream. The upstream's default session would answer audio by itself,
 without the client's prompt, and that answer would fix the voice (upstream 1.5).
 """
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class SpeakingParty(enum.Enum):
-    """The party whose turn it is. The value opens the client's InjectionRefused."""
+    """The party whose turn it is. Each value begins the sentence in InjectionRefused."""
 
     USER = "the user is speaking"
     AGENT = "the agent is speaking, or about to speak"

@@ -1,8 +1,8 @@
 """The responses that the session will create: one list, in the order in which they are created.
 
 A request may wait for its gate to open: for the acknowledgement of an item, or for a pause after a failure. Every
-request behind it waits, too. A request leaves the list when the session sends its response.create, or by a rule. Each
-rule is a method of `PendingResponses`, and the session logs its name.
+request behind it waits, too. A request leaves the list when the session sends its response.create, or when a rule ends
+it. Each rule is a method of `PendingResponses`, and the session logs the name of a rule that ended a request.
 """
 
 from __future__ import annotations
@@ -62,7 +62,10 @@ class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
     item_bytes: int = 0
     """The size of the item that the response answers."""
     presumed_item: str | None = None
-    """The item that the upstream did not acknowledge in time. An answer to something else may not cover it."""
+    """The item with the question, if the upstream has not acknowledged it, and may lack it.
+
+    Then a response may be the answer to speech instead (docs/decisions/0027).
+    """
     is_paused: bool = False
     """The response failed before. Until the pause is over, the gate is closed."""
 
@@ -185,10 +188,7 @@ class PendingResponses:
             self._merge()
 
     def put_first(self, request: ResponseRequest) -> None:
-        """Add a request before all others except the urgent ones.
-
-        The request was first before, and its response did not begin.
-        """
+        """Add a request before all others except the urgent ones."""
         at = sum(other.is_urgent for other in self._requests)
         self._requests = (*self._requests[:at], request, *self._requests[at:])
         self._merge()
@@ -219,6 +219,10 @@ class PendingResponses:
                 self._put(at, _replace(request, item_id=item_id))
                 return True
         return False
+
+    def presume_item(self, item_id: str) -> None:
+        """Note that the upstream may lack an item that the answers respond to."""
+        self._change(lambda it: it.is_answer, lambda it: _replace(it, presumed_item=item_id))
 
     def end_pauses(self) -> None:
         """Open the gates of the requests whose response failed before."""
@@ -273,7 +277,8 @@ class PendingResponses:
     def answer_with_speech(self) -> None:
         """Apply ANSWERED_WITH_SPEECH: the upstream's answer to the user's speech covers every question before it.
 
-        The answer covers the question in flight, too, if its item was acknowledged. It covers no function's output.
+        The answer covers the question in flight, too, if the item with that question was acknowledged. It covers no
+        function's output.
         """
         self._drop(
             "ANSWERED_WITH_SPEECH",

@@ -131,7 +131,7 @@ class TextDelivery:
         self.before = before
         """The delivered words of the continued answer. The first item follows them."""
         self.given: ItemDelivery | None = None
-        """The part of a verbatim text. It stands for all other parts of the answer."""
+        """The part of a verbatim text. If it is set, all audio of the answer belongs to it."""
 
     @property
     def newest(self) -> ItemDelivery:

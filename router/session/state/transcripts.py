@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from router.deepgram.messages import ConversationText
+from router.deepgram.messages import AgentAudioDone, ConversationText
 from router.session.state.queues import NO_ENTRIES, dropped, kept, newest
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ MAX_ITEMS: Final = 8
 """The most items whose interim words, or whose completion, are remembered."""
 
 MAX_EARLY: Final = 8
-"""The most early transcripts that are remembered: those of speech that never becomes an item must not collect here."""
+"""The most early transcripts that are remembered. Some belong to speech that never becomes an item."""
 
 
 class InterimTranscripts:
@@ -83,6 +83,11 @@ class Transcripts:
     def are_awaited(self) -> bool:
         """Whether any transcript is awaited."""
         return bool(self._awaited)
+
+    @property
+    def hold_end(self) -> bool:
+        """Whether the end of an agent's turn is held."""
+        return any(isinstance(it.message, AgentAudioDone) for it in self.held)
 
     def expect(self, item_id: str | None) -> None:
         """Await the transcript of a committed item, unless it arrived before the commit."""

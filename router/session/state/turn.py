@@ -51,6 +51,7 @@ class Turn:
         "is_cut",
         "is_end_open",
         "is_open",
+        "is_rejected",
         "is_resumed",
         "output_id",
         "outputs",
@@ -74,6 +75,8 @@ class Turn:
         """The request of the response in progress. The upstream's own responses have none."""
         self.is_cut = False
         """The user interrupted the response in progress: its late text and audio are dropped."""
+        self.is_rejected = False
+        """The response in progress began too late, and was cancelled at once. It is no turn of the agent's."""
         self.answers_speech = False
         """The response in progress is the upstream's own answer to the user's speech."""
         self.has_output = False
@@ -142,11 +145,11 @@ class Turn:
         return is_cut or response_id in self.interrupted or self.is_overtaken(response_id)
 
     def is_overtaken(self, response_id: str | None) -> bool:
-        """Whether an event belongs to an earlier request's response, which the upstream does not announce.
+        """Whether an event belongs to the late response of an earlier request, which the upstream does not announce.
 
-        An upstream takes requests in their order. So the response of a verbatim text that a rule ended begins before
-        the response that was requested after it. Only a verbatim text can be distinguished from the response to a
-        doubtful request.
+        An upstream takes requests in their order. So the response to a verbatim text that a rule ended begins before
+        the response that was requested after it. The response to a doubtful request can be recognized only if the
+        response in progress speaks a verbatim text.
         """
         is_earlier = bool(self.overtaken_ids) or (self.doubtful_id is not None and self.verbatim is not None)
         return is_earlier and self.is_unknown(response_id)
@@ -174,7 +177,7 @@ class Turn:
         """Begin a response. Some servers reuse response ids, so forget an earlier response with this id."""
         self.response_id, self.output_id = response_id, None
         self.is_announced = True
-        self.is_cut = self.has_output = self.answers_speech = self.is_end_open = False
+        self.is_cut = self.is_rejected = self.has_output = self.answers_speech = self.is_end_open = False
         # From now on an event without ids is about this response.
         self.closed = without(self.closed, None)
         self.ended = without(self.ended, response_id)
@@ -192,7 +195,7 @@ class Turn:
         self.has_called = False
 
     def claim_unnamed(self, item_id: str | None, content: str) -> bool:
-        """Return whether an item only names a text that was sent without an item id.
+        """Return whether an item has a text that was sent before without an item id.
 
         No other item can claim that text again.
         """
@@ -263,7 +266,7 @@ class Turn:
         elif self.output_id is not None:
             self.outputs = newest(self.outputs, self.output_id, MAX_INTERRUPTED)
         self.response_id = self.output_id = self.current = None
-        self.is_announced = self.is_cut = self.has_output = self.answers_speech = False
+        self.is_announced = self.is_cut = self.is_rejected = self.has_output = self.answers_speech = False
         self.has_started_speaking = self.cancels_next = self.is_cancelled_by_client = False
         self.begin_answer()
 
@@ -278,7 +281,7 @@ class Turn:
         return response_id not in (self.response_id, None)
 
     def takes_late_end(self) -> bool:
-        """Whether a response.done ends the previous response: the requested one has sent nothing yet."""
+        """Whether a response.done is that of the previous response, because the requested response has not begun."""
         is_late = self.is_end_open and self.response is ResponseState.REQUESTED
         self.is_end_open = False
         return is_late

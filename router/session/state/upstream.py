@@ -82,6 +82,10 @@ class Items:
         """Whether an item is on its way, and not acknowledged."""
         return item_id in self._unacknowledged
 
+    def is_message(self, item_id: str) -> bool:
+        """Whether an item on its way is a message."""
+        return item_id in self._unacknowledged and self._unacknowledged[item_id][0] == "message"
+
     def _oldest_like(self, item: openai.Item) -> str | None:
         # The upstream's own items are no acknowledgements (upstream 3.5): speech from its audio buffer, and an answer
         # that it is about to generate.
@@ -177,7 +181,7 @@ class UpstreamLink:
         self.seeded_to = 0
         """The sequence number of the newest ledger entry that the upstream got with its configuration."""
         self.last_item_id: str | None = None
-        """The last item of the ledger that the upstream got, if that item is a message."""
+        """The last item of the ledger that the upstream got."""
         self.pending_updates = 0
         """The number of unacknowledged session.updates: its configuration, and changes that it received on standby."""
         self.refused: tuple[str, ...] = ()

@@ -143,6 +143,10 @@ class RealtimeBook:
         """Return the types of what the client was sent since the last look, and forget it."""
         return [event["type"] for event in self.take()[0]]
 
+    def kinds_upstream(self) -> list[str]:
+        """Return the types of what the upstream was sent since the last look, and forget it."""
+        return [event["type"] for event in self.take()[1]]
+
     @property
     def ending(self) -> Any:
         """The end of the session, or None."""

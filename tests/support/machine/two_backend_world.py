@@ -32,6 +32,10 @@ class TwoBackendWorld(RealtimeWorld):
     def _around(self, relay):
         return TwoBackendRelay(relay, DEEPGRAM, lambda settings: for_deepgram(settings, {}, 24_000))
 
+    def _adopt(self, *given: Any) -> None:
+        self._agents.clear()
+        super()._adopt(*given)
+
     def _perform(self, command: engine.Command) -> None:
         if isinstance(command, engine.CloseUpstream | engine.AbandonUpstream):
             self._agents.pop(command.generation, None)

@@ -1,0 +1,91 @@
+"""The signs that a relay's memory has to be stored: records for events, notes for deltas."""
+
+import pytest
+
+from actors.connections import frames
+from router.fronts.realtime.marks import AUDIO, MAX_NOTES, SPEECH, Marks, Progress, read_notes, wire_bytes
+from router.fronts.realtime.responses import Response
+from tests.support.machine.realtime_book import RealtimeBook
+
+FIRST = Progress("a1", 0, SPEECH, "One ")
+SECOND = Progress("a1", 0, AUDIO, 640)
+OTHER = Progress("a2", 1, SPEECH, "zwei")
+FRAME = "x" * 100
+SIZE = 102
+
+
+def kept():
+    """Return the marks of a relay that a keeper keeps."""
+    marks = Marks()
+    marks.note_stored()
+    return marks
+
+
+def test_an_event_calls_for_a_record_and_a_delta_for_a_note():
+    marks = kept()
+    marks.note(FRAME, None)
+    assert (marks.record_due, marks.words_due) == (1, 0)
+    marks.note(FRAME, FIRST)
+    assert (marks.record_due, marks.words_due) == (1, 1)
+    assert not marks.may_drop_audio()
+
+
+def test_without_a_keeper_no_note_is_kept():
+    marks = Marks()
+    for _ in range(MAX_NOTES):
+        marks.note(FRAME, FIRST)
+    assert marks.take_words() == ""
+
+
+def test_more_notes_than_fit_call_for_a_record():
+    marks = kept()
+    for _ in range(MAX_NOTES + 1):
+        marks.note(FRAME, FIRST)
+    assert marks.record_due == 1
+
+
+def test_notes_are_read_as_far_as_their_frames_were_sent():
+    marks, words = kept(), ""
+    for progress in (FIRST, SECOND, OTHER):
+        marks.note(FRAME, progress)
+        words += marks.take_words()
+    assert list(read_notes(words, 3 * SIZE)) == [FIRST, SECOND, OTHER]
+    assert list(read_notes(words, 2 * SIZE)) == [FIRST, SECOND]
+    # The rest of a frame that was sent in part follows.
+    assert list(read_notes(words, 2 * SIZE - 10)) == [FIRST, SECOND]
+    assert list(read_notes(words, 0)) == []
+    assert list(read_notes(words + "[[", 3 * SIZE)) == [FIRST, SECOND, OTHER]
+
+
+def test_notes_behind_a_record_name_their_item_again():
+    marks = kept()
+    marks.note(FRAME, FIRST)
+    marks.note_stored()
+    marks.note(FRAME, SECOND)
+    assert list(read_notes(marks.take_words(), SIZE)) == [SECOND]
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
+def test_the_length_of_a_frame_is_that_on_the_wire(size):
+    text = "é" * (size // 2) + "x" * (size % 2)
+    written = b"".join(frames.text_frames(text, mask=False, max_frame_bytes=2**20))
+    assert wire_bytes(text) == len(written)
+
+
+def test_the_deltas_of_an_answer_call_for_few_records():
+    book = RealtimeBook().ready().ask().begin().write("One")
+    book.relay.marks.note_stored()
+    due = book.relay.marks.record_due
+    place = {"response_id": "r1", "item_id": "a1", "output_index": 0, "content_index": 0}
+    for _ in range(20):
+        book.server("response.output_audio.delta", **place, delta="AAAA")
+        book.server("response.output_audio_transcript.delta", **place, delta=" two")
+    assert book.relay.marks.record_due == due
+    book.finish("One two")
+    assert book.relay.marks.record_due > due
+
+
+def test_a_delta_of_an_unknown_item_changes_nothing():
+    response = Response({"id": "r1"}, None, is_outside=False)
+    response.advance(FIRST)
+    assert response.outputs == {}
