@@ -1,4 +1,4 @@
-"""A world: a session, its client, its upstreams, its timers and the judge, as one value that can be copied.
+"""A world: a session with its client, its upstreams, its timers and the judge, as one value that can be copied.
 
 An action is a tuple. `World.actions` returns all that may happen next, and `World.act` lets one of them happen. Nothing
 in a world depends on the real time or on chance, so the same actions lead to the same world.
@@ -35,7 +35,7 @@ from tests.support.machine.options import session_options
 from tests.support.machine.playbook import SESSION_ID, SETTINGS
 
 START_S = 1e9
-"""The clock's start. A number above half of it is a time, and no duration."""
+"""The time at which the clock starts. A number above half of it is a time; a smaller number is a duration."""
 FRAME = bytes(960)
 """20 ms of the microphone."""
 LOSS = Loss(kind=LossKind.CLOSED, code=1000)
@@ -44,16 +44,16 @@ OPTIONS = session_options()
 RESTARTS = RouterConfig().limits.restarts if hasattr(RouterConfig().limits, "restarts") else 3
 FUNCTION = {"name": "lookup", "description": "Look it up", "parameters": {"type": "object", "properties": {}}}
 IDLE_TIMERS = frozenset({Wait.ROLLOVER.value})
-"""Timers on which nothing waits."""
+"""Timers that run although the session owes nothing."""
 OWN_TIMERS = frozenset({Wait.ROLLOVER.value, Wait.MICROPHONE.value})
 """Timers that expire without a fault of any peer."""
 LATE = {"no created": frozenset({Wait.UNANNOUNCED.value})}
-"""Further such timers, where an upstream has a quirk."""
+"""Further timers of this kind, by the quirk of the upstream."""
 MAY_REST = frozenset({Wait.ITEM_ACK.value, Wait.ASK_AGAIN.value})
 """Timers whose end opens a gate of a request. The request may have another gate."""
 STEPS_TO_REST = 600
 SOON_S = 30.0
-"""The time within which the next try for a successor is due, where the last one failed."""
+"""The seconds within which the session dials another successor after one failed."""
 ACKNOWLEDGEMENTS = "acknowledgements"
 
 BUDGET = {
@@ -73,7 +73,7 @@ BUDGET = {
 
 
 class World:
-    """One state of everything."""
+    """One state of a session and of all its peers."""
 
     def __init__(self, profile: str, opening: str, quirk: str, budget: dict[str, int] | None = None) -> None:
         self.session = Session(SESSION_ID, PROFILES[profile], OPTIONS)
@@ -84,26 +84,26 @@ class World:
         self.timers: dict[str, float] = {}
         self.work: list[str] = []
         self.dials: list[int] = []
-        """Generations that are being dialled."""
+        """The generations that are being dialled."""
         self.abandoned: list[tuple[int, Loss]] = []
-        """Upstreams whose loss the supervisor has to report."""
+        """The generations that the session abandoned, with the loss that the supervisor has yet to report."""
         self.upstreams: dict[int, Upstream] = {}
         self.gone: Upstream | None = None
-        """The last upstream that was lost or closed. Its frames may be on their way."""
+        """The upstream that was lost or closed last. Frames of it may still arrive."""
         self.serving = 0
         """The generation that serves the session."""
         self.restarts = restart.History()
         self.judge = Judge()
         self.asked = 0
         self.is_sound = True
-        """No fault has happened, and no deadline has expired but the idle ones."""
+        """No fault has happened, and no deadline has expired except those of `OWN_TIMERS`."""
         self.is_well = False
-        """Both peers do all that they owe."""
+        """All peers do what they owe from now on."""
         self.faults = 0
         self.has_dropped = False
-        """An upstream has lost an event of the session's."""
+        """An upstream has lost an event of the session."""
         self.inputs: list[messages.Input] | None = None
-        """Every input, where a recording is wanted."""
+        """Every input so far, if the world is recorded; else None."""
 
     def open(self) -> "World":
         """Open the client's connection, and configure the session."""
@@ -124,7 +124,7 @@ class World:
     # What may happen.
 
     def actions(self) -> list[tuple[Any, ...]]:
-        """Return every action that may happen next."""
+        """Return all actions that may happen next."""
         if self.judge.has_ended:
             return []
         found: list[tuple[Any, ...]] = [("lost", generation) for generation, _ in self.abandoned]
@@ -208,7 +208,7 @@ class World:
             raise Violation(f"i {[it.text for it in self.judge.owed]} is owed, and no deadline runs")
 
     def _others(self) -> set[int]:
-        """Return the generations of all upstreams but the one in use."""
+        """Return the generations of all upstreams except the one in use."""
         known = {*self.upstreams, *self.dials, *(generation for generation, _ in self.abandoned)}
         return known - {self.session.state.upstream.generation}
 
@@ -248,7 +248,7 @@ class World:
         return serving is None or serving.active is not None or serving.outside is not None
 
     def _judge_deadline(self, name: str) -> None:
-        """Judge that what a deadline waits for has not come."""
+        """Judge that the event for which a deadline waits has not come."""
         serving = self.upstreams.get(self.serving)
         if serving is None or self.session.state.lifecycle is not Lifecycle.READY:
             return
@@ -647,11 +647,11 @@ class World:
     # To the end.
 
     def run_noisy(self) -> None:
-        """Let time pass while no peer does anything, but the microphone never stops."""
+        """Let time pass while no peer acts, except that the microphone never stops."""
         self.run_silent(is_noisy=True)
 
     def run_silent(self, *, is_noisy: bool = False) -> None:
-        """Let time pass while no peer does anything. Every deadline expires, and every dial fails."""
+        """Let time pass while no peer acts. Every deadline expires, and every dial fails."""
         self.budget = dict.fromkeys(self.budget, 0)
         for _ in range(STEPS_TO_REST):
             self.budget["fault"] = 1
@@ -676,7 +676,7 @@ class World:
         self.judge.judge_rest()
 
     def run_well(self) -> None:
-        """Let both peers do all that they owe. Deadlines expire only where nothing else can happen."""
+        """Let all peers do what they owe. A deadline expires only if nothing else can happen."""
         self.budget, self.is_well = dict.fromkeys(self.budget, 0), True
         spent = self.restarts.restarts_in_a_row + self.faults
         was_over = self.judge.has_ended and not self.is_sound
@@ -705,12 +705,12 @@ class World:
             raise Violation(f"i the upstreams {others} serve nothing, and remain")
 
     def _is_silent_about(self, action: tuple[Any, ...]) -> bool:
-        """Whether an upstream never takes an action: some servers never send session.created."""
+        """Whether the action is one that some upstream never takes: some servers never send session.created."""
         is_second = action[0] == "created" and action[1] % 2 == 0
         return action[0] == "announce" or (is_second and self.quirk == "no created")
 
     def _judge_account(self, *, has_dropped: bool) -> None:
-        """Judge what the session itself reports to be owed. A lost event is never acknowledged."""
+        """Judge what the session itself reports as owed. A lost event is never acknowledged."""
         owed = self.session.describe()["owed"]
         assert isinstance(owed, dict)
         owed = {name: count for name, count in owed.items() if count and not (has_dropped and name == ACKNOWLEDGEMENTS)}
@@ -718,7 +718,7 @@ class World:
             raise Violation(f"i the session waits for {sorted(owed)} at rest")
 
     def _roll_over(self) -> None:
-        """Let the successor of the upstream take over."""
+        """Let the successor of the upstream in use take over."""
         before = self.serving
         if Wait.ROLLOVER.value not in self.timers:
             raise Violation("i no successor of the upstream is due")
