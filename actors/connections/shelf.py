@@ -22,20 +22,23 @@ LEAST_RECORD_BYTES: Final = 1024
 """The size of the smallest block for a record. A freed block of a common size fits the next session."""
 
 FIRST_JOURNAL_BYTES: Final = 512
-"""The first block of the journal: a session without a microphone reads little between two records."""
+"""The size of the first block of the journal: a session without a microphone reads little between two records."""
 JOURNAL_BYTES: Final = 3 * 1024
-"""A block of the journal: 80 ms of a microphone of 16 kHz. While its user is silent, a session has a single block."""
+"""The size of a block of the journal: 80 ms of audio from a microphone of 16 kHz.
+
+While its user is silent, a session has a single block.
+"""
 KEPT_BYTES: Final = 1024
 """The least audio without speech that is kept if a read ends within a frame.
 
-Otherwise no audio is kept: the newest block is overwritten when it is full.
+If reads end with a frame, no such audio is kept: the newest block is overwritten when it is full.
 """
 LEAST_ROOM_BYTES: Final = 256
 """The least room for a read."""
 LONG_JOURNAL_BYTES: Final = 16 * 1024
 """A block of a journal from which nothing may be dropped."""
 MOST_JOURNAL_BYTES: Final = 256 * 1024
-"""The bytes after a record from which on the session has to store another record."""
+"""The size of the journal from which on the session has to store another record."""
 
 NOTES_BYTES: Final = 160
 """The room for words after a record."""

@@ -192,7 +192,7 @@ LAYOUTS: Final = (
         " received_s resent searched_chars sent_chars sent_text transcript",
     ),
     _of(pending.PendingResponses, "_requests _rules in_flight"),
-    _of(pending.SentRequest, "event_id is_interrupted is_proven request"),
+    _of(pending.SentRequest, "event_id is_interrupted is_proven is_replaced request"),
     _of(early.EarlyInputs, "inputs dropped_bytes _messages _bytes _audio_bytes", derived="_max_messages _max_bytes"),
     _of(transcripts.InterimTranscripts, "_words _complete"),
     _of(transcripts.Transcripts, "_awaited _early held"),
@@ -282,7 +282,7 @@ STRUCTS: Final = (
     pending.VerbatimText,
     reports.Said,
 )
-"""The messages and other values that msgspec writes whole. None of them holds an object of the list above."""
+"""The messages and other values that msgspec writes whole. None of them holds an object that has a layout."""
 
 ENUMS: Final = (states.Lifecycle, states.ResponseState, states.StandbyState, states.UserTurnState)
 

@@ -92,7 +92,10 @@ class Judge:
         self.replaced: set[str] = set()
         """Texts of the responses that a verbatim text replaced. They answer no later question."""
         self.cuts_next = False
-        """The user spoke while a response was requested, so the response is cancelled when it begins."""
+        """The user spoke while a response was requested, so the response is cancelled when it begins.
+
+        If the speech was a noise and the response never begins, its question stays open.
+        """
         self.is_replacing = False
         """A verbatim text is to be spoken in place of the answers that are about to begin."""
         self.is_cancelling = False
@@ -277,6 +280,7 @@ class Judge:
         self.statements = [it for it in self.statements if it != generation]
         self.begun = {it for it in self.begun if it[0] != generation}
         self.active = {key: it for key, it in self.active.items() if key[0] != generation}
+        self.cuts_next &= generation not in self.asks
         self.asks = [it for it in self.asks if it != generation]
         self.missing.clear()  # the next upstream repeats or continues the answer
 
@@ -447,6 +451,7 @@ class Judge:
         """Record that an upstream refused an event, or lost it."""
         if event["type"] == "response.create" and generation in self.asks:
             self.asks.remove(generation)
+            self.cuts_next = False
         if event["type"] == "response.create" and (event.get("response") or {}).get("conversation") == "none":
             self._forget_statement(generation)
         self.knowledge.refuse(event)

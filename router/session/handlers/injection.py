@@ -85,7 +85,7 @@ def _inject(context: Context, content: str, behavior: str) -> None:
         # response.created may be lost (upstream 7.4), so the session cancels the answer when it begins.
         turn.cancels_next = bool(context.state.user_turns.owed)
         if pending.in_flight is not None:
-            pending.in_flight.is_interrupted = True
+            pending.in_flight.is_interrupted = pending.in_flight.is_replaced = True
     pending.add(request)
 
 

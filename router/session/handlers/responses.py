@@ -382,13 +382,14 @@ def another_begins(context: Context, event: openai.ResponseCreated) -> None:
         context.state.pending.in_flight = None
     origin = _origin_of(context, response)
     sent, is_same = context.state.pending.in_flight, not turn.is_announced and not is_other
+    is_text_next = sent is not None and sent.request.verbatim is not None
     if is_same and origin is Origin.LATE and not is_outside(response):
         _begin_rejected(context, response)
     elif origin in _NO_TURN:
         _pass_over(context, response, origin)
     elif is_same:
         _announce(context, response, origin)
-    elif origin is Origin.REQUESTED and sent is not None and sent.request.verbatim is not None:
+    elif origin is Origin.REQUESTED and is_text_next and not turn.is_rejected:
         _reject(context, response)
         context.state.pending.take_back()
     else:

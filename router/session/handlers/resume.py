@@ -42,7 +42,7 @@ def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
     parts, answer = turn.answer.parts, turn.answer.newest
     turn.begin_answer()
     sent = pending.in_flight
-    is_interrupted = turn.is_interrupted or (sent is not None and sent is turn.current and sent.is_interrupted)
+    is_interrupted = turn.is_interrupted or (sent is not None and sent is turn.current and sent.is_over)
     # A rejected response is no turn. The turn that is open beside it is that of a request.
     is_turn = not turn.is_rejected or not (pending or sent)
     if sent is turn.current:

@@ -109,7 +109,7 @@ class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
 class SentRequest:
     """A request whose response.create is sent."""
 
-    __slots__ = ("event_id", "is_interrupted", "is_proven", "request")
+    __slots__ = ("event_id", "is_interrupted", "is_proven", "is_replaced", "request")
 
     def __init__(self, request: ResponseRequest, event_id: str) -> None:
         self.request = request
@@ -118,7 +118,17 @@ class SentRequest:
         self.is_proven = False
         """Whether the response has brought the metadata of this request back."""
         self.is_interrupted = False
-        """The user interrupted the request before its response began."""
+        """The request was interrupted before its response began: the session cancels the response when it begins."""
+        self.is_replaced = False
+        """The client interrupted the request with a text that the agent speaks instead."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether an interruption has ended the request, even if its response never begins.
+
+        A question is still open if only the user's voice interrupted it, because the voice may be a noise.
+        """
+        return self.is_interrupted and (self.is_replaced or not self.request.is_general)
 
 
 class PendingResponses:
@@ -329,12 +339,12 @@ class PendingResponses:
             self.note(rule)
 
     def take_back(self) -> None:
-        """Put the request in flight before all others, because another response is active.
+        """Put the request in flight before all others, because its response does not begin now.
 
-        A request that the user interrupted ends.
+        If an interruption has ended the request, note that instead.
         """
         sent, self.in_flight = self.in_flight, None
-        if sent is not None and sent.is_interrupted:
+        if sent is not None and sent.is_over:
             self.note("INTERRUPTED")
         elif sent is not None:
             self.put_first(sent.request)

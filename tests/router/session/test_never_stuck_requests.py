@@ -664,3 +664,14 @@ def test_a_question_beside_a_response_that_began_too_late_is_asked_at_the_next_u
     begin = book.restarted_after()
     assert AUDIO_DONE not in book.frames(since=here)
     assert len(book.asked(since=begin)) == 1
+
+
+def test_a_given_text_is_spoken_beside_a_response_that_began_too_late():
+    book, metadata = answered_with_speech()
+    book.client(inject("queue")).upstream(created("resp_1", metadata))
+    begin = book.here
+    book.upstream(outside("resp_t", book.sent("response.create")[-1]["response"]["metadata"]))
+    book.says("Mind the gap.", 1.0, response_id="resp_t", item_id="item_t").ends("resp_1", "cancelled").ends("resp_t")
+    assert book.audio_bytes(since=begin) == BYTES_PER_S
+    assert book.frames(since=begin).count(AUDIO_DONE) == 1
+    assert [event["response_id"] for event in book.sent("response.cancel")] == ["resp_1"]
