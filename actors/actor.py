@@ -122,7 +122,10 @@ class Inbox:
         return not self.waiting
 
     def unbind(self) -> None:
-        """Release the stopped actor: a reference to it holds this inbox, and would keep the actor in memory."""
+        """Release the stopped actor.
+
+        Otherwise a reference to the actor, which holds this inbox, would keep the actor in memory.
+        """
         self.actor = None
 
 

@@ -90,7 +90,7 @@ class Departures:
         return self._exit is not None and session.spec.carried is not None and session.is_live
 
     def _send_off_all(self) -> list[SessionRecord]:
-        """Let all sessions depart that may, spread over some time. Return the others."""
+        """Begin the departure of each session that can depart, spread over `SPREAD_S`. Return the other sessions."""
         sessions = list(self._sessions.values())
         departing = [it for it in sessions if self._may_depart(it)]
         spread_s = min(SPREAD_S, self._left_s() / 4)

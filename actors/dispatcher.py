@@ -310,7 +310,7 @@ class Dispatcher:
     def _run_turn(self) -> None:
         """Handle events and calls, run the actors that they made ready, write what those sent, and fire timers.
 
-        Timers come last. Only timers fire that were due before the loop looked for events. So a message that was there
+        Timers come last, and only those that were due before the loop looked for events. So a message that was there
         before a deadline is handled before the deadline is judged, however late the turn is.
         """
         self.turns += 1

@@ -108,7 +108,10 @@ class CloseConnection(Message, frozen=True):
 
 
 class GiveWay(Message, frozen=True):
-    """All sessions together hold too much memory, and this one the most: the client's connection has to be closed."""
+    """All sessions together hold too much memory, and this session the most.
+
+    So the connection of its client has to be closed.
+    """
 
 
 class MeasureMemory(Message, frozen=True):

@@ -55,7 +55,7 @@ class Pool:
     """A few daemon threads, started when they are needed. All methods may be called from any thread.
 
     It is not a ThreadPoolExecutor: the interpreter waits for an executor's threads at exit, so work that hangs would
-    keep the process from ending. Nor has an executor's queue a bound. Work that hangs in a `Pool` keeps its thread,
+    keep the process from ending. An executor's queue has no bound either. Work that hangs in a `Pool` keeps its thread,
     because no code can end a thread.
     """
 
@@ -168,7 +168,10 @@ class Pool:
         result = None
 
     def _on_result(self, result: Any) -> None:
-        """Note a result before `done` is called with it. For subclasses; on the thread that did the work."""
+        """Note a result before `done` is called with it.
+
+        Subclasses override this method, which runs on the thread that did the work.
+        """
 
 
 def _finish(job: Job, result: Any) -> None:

@@ -63,7 +63,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     crash_frame: str
     """The message that the client gets when one of the session's actors has failed; empty for none."""
     busy_frame: str | None = None
-    """The message that the client gets when all sessions together hold too much memory, and this one the most."""
+    """The message that the client gets when all sessions together hold too much memory, and this session the most."""
     footprint: Footprint | None = None
     """The account of the memory that all sessions hold together; None for no bound."""
     client_rates: Rates | None = None

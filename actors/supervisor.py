@@ -46,7 +46,7 @@ NEVER_CLOSED: Final = (CloseCode.ABNORMAL_CLOSURE, "")
 
 
 class Supervisor(Actor):
-    """Starts sessions, connects their actors, and ends them.
+    """The actor that starts sessions, connects their actors, and ends them.
 
     It receives `StartSession` and `Drain`, and answers `ListSessions`. If the supervisor fails at a message of a
     session, the failure is logged and ends that session, never the supervisor.

@@ -151,8 +151,8 @@ def frames() -> dict[int, FrameType]:
     """Return the frame of each thread, by its id. Any thread may call it.
 
     Python 3.11 builds that dictionary under a lock which the start of a thread takes, too, while it holds the
-    interpreter's lock. If a garbage collection begins in the middle and runs Python code, both wait for each other for
-    good: hence no collection here.
+    interpreter's lock. If a garbage collection began in the middle and ran Python code, the two threads would wait for
+    each other for good. So no collection may begin here.
     """
     with _one_at_a_time:
         collects = gc.isenabled()

@@ -262,7 +262,7 @@ class AsgiConnection(AcceptedConnection):
     def _is_held(self) -> bool:
         """Whether no message may be delivered now: the connection is paused or has ended.
 
-        A method and no property, because a type checker would not expect a property to change in a loop.
+        This is a method and no property, because a type checker would not expect a property to change in a loop.
         """
         return self._is_paused or self._is_ended
 

@@ -1,6 +1,6 @@
 """The narrow seam to the network: the interface between a connection and the actor that owns it.
 
-A connection works on one dispatcher's thread. The real connections (`client`, `upstream`) and the shipped fake
+A connection works on one dispatcher's thread. The real connections (`client`, `upstream`) and the fake
 (`memory`) pass the same tests. Nothing above this package knows a WebSocket library.
 """
 
@@ -48,9 +48,9 @@ class Ending(enum.Enum):
 class ConnectionClosed(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a connection, reported exactly once.
 
-    `code` and `reason` are those of the peer's close frame. If the router began, or the peer broke the protocol, they
-    are those of the router's close frame. Code 1005 means a close frame without a code, 1006 no close frame at all (RFC
-    6455, 7.1.5).
+    `code` and `reason` are those of the peer's close frame. If the router began the close, or the peer broke the
+    protocol, they are those of the router's close frame. Code 1005 means a close frame without a code, 1006 no close
+    frame at all (RFC 6455, 7.1.5).
     """
 
     ending: Ending

@@ -147,7 +147,7 @@ def accept(
     `wait_until_given_back`. A client that is gone already is reported after `open`, like any end.
 
     Raises:
-        HandshakeRefused: before anything was written: answer in plain HTTP.
+        HandshakeRefused: nothing was written; the caller has to answer in plain HTTP.
     """
     if handover.has_own_handshake(environ):
         own: AcceptedConnection = environ[handover.HANDSHAKE].accept(

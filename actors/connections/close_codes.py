@@ -28,7 +28,7 @@ class CloseCode(enum.IntEnum):
     The router sends it to a client that is accepted while the router closes.
     """
     PROTOCOL_ERROR = 1002
-    """The peer broke the rules of WebSocket (RFC 6455, 7.4.1). Every connection sends it."""
+    """The peer broke the rules of WebSocket (RFC 6455, 7.4.1). Each kind of connection sends it."""
     UNSUPPORTED_DATA = 1003
     """The peer sent a type of message that is not accepted (RFC 6455, 7.4.1). The router never sends it."""
     NO_STATUS_RCVD = 1005
@@ -39,7 +39,7 @@ class CloseCode(enum.IntEnum):
     ABNORMAL_CLOSURE = 1006
     """The stream ended without a close frame (RFC 6455, 7.4.1). It is never on the wire."""
     INVALID_DATA = 1007
-    """A text message is not UTF-8 (RFC 6455, 7.4.1). Every connection sends it."""
+    """A text message is not UTF-8 (RFC 6455, 7.4.1). Each kind of connection sends it."""
     POLICY_VIOLATION = 1008
     """The peer breaks a rule for which no other code exists (RFC 6455, 7.4.1).
 
@@ -48,7 +48,7 @@ class CloseCode(enum.IntEnum):
     MESSAGE_TOO_BIG = 1009
     """A message is larger than the receiver accepts (RFC 6455, 7.4.1).
 
-    Every connection sends it to a peer whose message exceeds `max_message_bytes` or `max_text_bytes` of its
+    Each kind of connection sends it to a peer whose message exceeds `max_message_bytes` or `max_text_bytes` of its
     `ConnectionLimits`.
     """
     MANDATORY_EXTENSION = 1010

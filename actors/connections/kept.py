@@ -1,6 +1,6 @@
 """The connection of a client whose session outlives the process: each byte is accounted for in a `Shelf`.
 
-Only for plain TCP on Linux, whose kernel counts the bytes of both directions.
+It is only for plain TCP on Linux, whose kernel counts the bytes of both directions.
 """
 
 from __future__ import annotations
@@ -235,7 +235,7 @@ class KeptConnection(ClientConnection):
     def _read_once(self) -> int:
         """Read once and deliver, as the base class does, and note what was read.
 
-        All of it is here, because each call costs more than a note.
+        All of this is in one function, because a call costs more than a note.
         """
         shelf = self.shelf
         if shelf is None or (shelf.fill > shelf.limit and not self._make_room(shelf)):

@@ -1,4 +1,4 @@
-"""The shipped fake: a connection whose peer is a test in the same process.
+"""The fake connection of this package: its peer is a test in the same process.
 
 `memory_pair` gives the actor's end and the test's end; `memory_link` gives two ends for two actors. An actor's end is
 the same `ProtocolConnection` as the real ones, over a byte stream in memory: it behaves as they do.
@@ -210,7 +210,7 @@ def memory_pair(limits: ConnectionLimits | None = None) -> tuple[MemoryConnectio
 
 
 class _OtherEnd:
-    """A connection as the peer of another."""
+    """A connection in the role of the peer of another connection."""
 
     def __init__(self, connection: MemoryConnection) -> None:
         self._connection = connection

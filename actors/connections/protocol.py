@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 RECEIVE_BYTES: Final = 64 * 1024
 
 READ_BUDGET_BYTES: Final = 256 * 1024
-"""The most that one wake-up reads, so that one peer cannot hog the dispatcher."""
+"""The most bytes that one wake-up reads, so that one peer cannot hog the dispatcher."""
 
 READ_S: Final = 0.005
 """The seconds that a read may take, with the parsing. 64 kB of audio take 1 ms, and 64 kB of empty frames 15 ms.
@@ -113,7 +113,7 @@ class ProtocolConnection(Connection):
         self._alive_s = 0.0
         """The time, on the monotonic clock, at which the peer last showed life."""
         self._share: Share | None = None
-        """The record of the memory that is held for the peer, from `STEP_BYTES` on: few peers ever need one."""
+        """The record of the memory that is held for the peer. It is made at `STEP_BYTES`, which few peers reach."""
         self._idle: Timer | None = None
         self._close_deadline: Timer | None = None
         self._lingers = False

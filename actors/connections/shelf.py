@@ -22,20 +22,23 @@ LEAST_RECORD_BYTES: Final = 1024
 """The size of the smallest block for a record. A freed block of a common size fits the next session."""
 
 FIRST_JOURNAL_BYTES: Final = 512
-"""The first block of the journal: a session without a microphone reads little between two records."""
+"""The size of the first block of the journal: a session without a microphone reads little between two records."""
 JOURNAL_BYTES: Final = 3 * 1024
-"""A block of the journal: 80 ms of a microphone of 16 kHz. While its user is silent, a session has a single block."""
+"""The size of a block of the journal: 80 ms of audio from a microphone of 16 kHz.
+
+While its user is silent, a session has a single block.
+"""
 KEPT_BYTES: Final = 1024
 """The least audio without speech that is kept if a read ends within a frame.
 
-Otherwise no audio is kept: the newest block is overwritten when it is full.
+If reads end with a frame, no such audio is kept: the newest block is overwritten when it is full.
 """
 LEAST_ROOM_BYTES: Final = 256
 """The least room for a read."""
 LONG_JOURNAL_BYTES: Final = 16 * 1024
 """A block of a journal from which nothing may be dropped."""
 MOST_JOURNAL_BYTES: Final = 256 * 1024
-"""The bytes after a record from which on the session has to store another record."""
+"""The size of the journal from which on the session has to store another record."""
 
 NOTES_BYTES: Final = 160
 """The room for words after a record."""
@@ -242,15 +245,29 @@ class Shelf:
         # The block is replaced if it is longer than needed: it is left from speech, or from a flood.
         if size != JOURNAL_BYTES and (size != LONG_JOURNAL_BYTES or self.newest_bytes <= JOURNAL_BYTES // 2):
             return False
-        while len(blocks) > 1:
-            self._remove_first()
-        block = blocks[0]
+        block = blocks[-1]
         at = block.at
-        self.words[block.word] = block.place = block.place + self.fill - at
+        block.place += self.fill - at
         block.is_aligned = True
+        if len(blocks) == 1:
+            self.words[block.word] = block.place
+        else:
+            self._keep_last(block)
         self.fill = at
         self.limit = self.end - max(self.newest_bytes, LEAST_ROOM_BYTES)
         return True
+
+    def _keep_last(self, block: _Block) -> None:
+        """Drop all blocks except the last one, which has another place now."""
+        others = self._blocks[:-1]
+        # One entry is free. The word written after it makes the block the only one, at its new place: the block may
+        # begin within a frame as long as it is at its old place.
+        number = (self._first + len(self._blocks)) % MAX_BLOCKS
+        self._write_entry(block, number)
+        self.words[self._word + _JOURNAL] = number << _COUNT_BITS | 1
+        self._first, self._blocks[:] = number, [block]
+        for other in others:
+            self._arena.release(other.at, other.size)
 
     def _write_entry(self, block: _Block, number: int) -> None:
         entry = self._word + _BLOCKS + number % MAX_BLOCKS * 2

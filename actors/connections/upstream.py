@@ -78,7 +78,7 @@ class DialError(Exception):
         super().__init__(kind, status, detail)
         self.kind = kind
         self.status = status
-        """The HTTP status, if the server answered the upgrade with another one than 101."""
+        """The HTTP status, if the server answered the upgrade with a status other than 101."""
         self.retry_after_s = retry_after_s
         """The seconds of the answer's `Retry-After`; None without that header."""
         self.detail = detail

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 INLINE_FLUSH_BYTES: Final = 128 * 1024
-"""Writes after the first of a turn leave together at its end, or at once when more than this is waiting."""
+"""The bytes that may wait for the end of a turn.
+
+The first write of a turn leaves at once. The others leave together at its end, or when more bytes wait.
+"""
 
 
 class WriterOwner(Protocol):

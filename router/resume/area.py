@@ -1,4 +1,4 @@
-"""The snapshots of lost calls, in memory that the workers of one server share. It has a few slots of one size."""
+"""The snapshots of lost calls, in memory that the workers of one server share: a few slots of one size."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ CLOSE_S: Final = 2.0
 
 
 NEW: Final = "new"
-"""The parameter has this value if the client asks for a token, and has none yet."""
+"""The value of the URL's parameter `resume` if the client asks for a token, and has none yet."""
 
 
 def asks_for_token(request: Request) -> bool:

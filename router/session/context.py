@@ -83,7 +83,7 @@ class Context:
         None means that all messages are allowed.
         """
         self.overrides: Mapping[str, Any] | None = None
-        """The overrides of the hook `configure`. The session lays them over every later update, too."""
+        """The overrides of the hook `configure`. The session applies them to every later update, too."""
         self.voice: str | None = None
         """The upstream's name for the voice that the overrides set in Settings."""
         self.timers: dict[str, float] = {}

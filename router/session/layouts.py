@@ -282,7 +282,7 @@ STRUCTS: Final = (
     pending.VerbatimText,
     reports.Said,
 )
-"""The messages and other values that msgspec writes whole. None of them holds an object of the list above."""
+"""The messages and other values that msgspec writes whole. None of them holds an object that has a layout."""
 
 ENUMS: Final = (states.Lifecycle, states.ResponseState, states.StandbyState, states.UserTurnState)
 

@@ -322,7 +322,7 @@ class Session:
                 self._take_signals()
 
     def _enter(self, state: Lifecycle | ResponseState | StandbyState | UserTurnState | None) -> None:
-        """Enter a state of the table that has it, or the end if the handler has ended the session."""
+        """Enter a state in the table to which it belongs. If the handler has ended the session, enter ENDED."""
         if isinstance(state, ResponseState):
             self.state.turn.response = state
         elif isinstance(state, StandbyState):

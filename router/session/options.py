@@ -44,7 +44,10 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     unread_audio_bytes: int = 1024 * 1024
     """The bound on waiting audio until the client answers a ping. A client that does not read never plays the audio."""
     ledger_bytes: int = 1024 * 1024
-    """The size of the ledger. `ledger_tokens` keeps its text far below; this bounds speech without a transcript."""
+    """The size of the ledger.
+
+    `ledger_tokens` keeps the text far below this size. The bound is needed for speech without a transcript.
+    """
 
 
 class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""A session as a value: `snapshot` writes its whole memory, and `restore` makes a session from that.
+"""A session as a value: `snapshot` writes its whole memory, and `restore` makes a session from that value.
 
 A snapshot is taken between two inputs. It has an envelope, which is read without the session, and a body, which only a
 program with the same `layouts` reads. With other layouts the session drains, as without snapshots. A checksum protects

@@ -80,6 +80,7 @@ def on(
     """Return the row of an input.
 
     Without `next_state` the state stays. `may_stay` lets the handler keep the state in a row with a `next_state`.
+    `instead` lists further states that the handler may choose.
     """
 
     def entry(state: S) -> Row[S]:

@@ -505,7 +505,7 @@ ACTIVITY: Final[Mapping[type, Callable[[Limited, float], None]]] = {
 """Inputs that end a silence. KeepAlive and microphone audio do not, because an open microphone is no speech."""
 
 NEVER_SETTLES: Final = frozenset({inputs.MicrophoneAudio, openai.ResponseOutputAudioDelta})
-"""Inputs after which no joint rule can newly hold. They arrive many times a second, and each look costs time."""
+"""Inputs that cannot make a joint rule hold. They arrive many times a second, and each check takes time."""
 
 # DEADLINES and WORK: the rows of `TimerFired` and `WorkDone` look these up.
 

@@ -34,7 +34,7 @@ The dispatcher converts a frame in one step. That takes up to 35 ms for 60 s of 
 """
 
 LONGEST_COSTLY_FRAME_S: Final = 10.0
-"""The limit for a conversion that costs several times as much (`Converter.is_costly`)."""
+"""The longest audio in one frame if its conversion costs several times as much (`Converter.is_costly`)."""
 
 
 class Microphone:

@@ -39,7 +39,8 @@ _OUTPUT_RATES: Final[dict[str, tuple[int, ...]]] = {
 _CONTAINERS: Final = ("none", "wav")
 """The containers that a client may name.
 
-Frames are raw audio for both, because clients that ask for wav write its header themselves (client 8.3).
+With either container the frames are raw audio, because clients that ask for wav write its header themselves (client
+8.3).
 """
 
 

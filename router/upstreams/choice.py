@@ -26,7 +26,7 @@ class Rank(NamedTuple):
     tier: int
     """The class of the key, from `USABLE` to `IN_COOL_DOWN`."""
     until_s: float = 0.0
-    """The end of the cool-down. Of several open keys, the one whose cool-down ends first comes first."""
+    """The end of the cool-down. Of several keys in a cool-down, the one whose cool-down ends first comes first."""
 
 
 class Candidate(NamedTuple):

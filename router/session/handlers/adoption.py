@@ -97,7 +97,7 @@ def acquit(context: Context, _fired: messages.TimerFired) -> None:
 
 
 def _append_words(context: Context, words: str) -> None:
-    """Append the words that the other process received after the snapshot: the caller may have heard them."""
+    """Append to the answer in progress the words that came after the snapshot: the caller may have heard them."""
     turn = context.state.turn
     if words and turn.response is not ResponseState.NONE:
         turn.answer.newest.transcript += words

@@ -33,6 +33,7 @@ def text_delta(context: Context, event: Delta) -> None:
     A profile that sends only whole items needs the record, too, because the heard words of a cut answer come from it.
     """
     turn = context.state.turn
+    # A late event may repeat the text of an earlier response (upstream 5.7).
     if turn.is_suppressed(event.response_id) or turn.is_repeated(event.item_id, event.response_id):
         return
     part = turn.answer.of_text(event.item_id, event.content_index)

@@ -40,6 +40,7 @@ def interrupt(context: Context) -> None:
     unheard = state.playback.unheard(context.now_s)
     waiting = state.playback.stop(context.now_s)
     item_ids = {it.played.item_id for it in unheard}
+    # A held text of unheard audio would show the client words that the caller did not hear.
     state.transcripts.drop_texts(item_ids)
     was_interrupted = state.turn.is_interrupted
     _stop_response(context, is_audible=is_audible)

@@ -46,7 +46,7 @@ class Waiting(Protocol):
 def has_room(context: Context, waiting: Collection[Waiting], another: Waiting) -> bool:
     """Whether another request may wait, too.
 
-    The first request always may, because its frame did not exceed the bound on frames.
+    The first request may always wait, because its frame did not exceed the bound on frames.
     """
     bounds, size_bytes = context.options.bounds, sum(it.size_bytes for it in (*waiting, another))
     return not waiting or (len(waiting) < bounds.early_messages and size_bytes <= bounds.early_bytes)

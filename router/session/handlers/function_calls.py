@@ -199,6 +199,7 @@ def tool_done(context: Context, call_id: str, done: messages.WorkDone) -> None:
         problem = _problem(done.failure, context.options.deadlines.tool_call_s)
         _warn_of_failure(context, call, problem)
         output = functions.failed_output(call.name, problem)
+    # The client gets the output only as information (client 5.1).
     delivery.send(context, deepgram.FunctionCallEcho(id=call_id, name=call.name, content=output))
     _send_history(context, call, output)
     _record_answer(context, call_id, output)

@@ -47,6 +47,7 @@ def silence_deadline(context: Context, _fired: messages.TimerFired) -> None:
     """Warn the client of its silence, or end the call, depending on how long the silence has lasted."""
     state, now_s = context.state, context.now_s
     is_busy = state.is_busy or state.playback.is_audible(now_s)
+    # The silence begins when the caller has heard the answer, and not when the answer was sent.
     _take(context, state.limited.of_silence(now_s, is_busy=is_busy, heard_at_s=state.playback.ends_s))
 
 

@@ -128,7 +128,7 @@ def _open_with(context: Context, message: deepgram.Settings) -> None:
 
 
 def open_passthrough_session(context: Context, message: inputs.PassthroughSessionUpdate) -> None:
-    """Take a client's own session.update in place of its Settings."""
+    """Take a client's own session.update, which configures the session in place of Settings."""
     context.stop_waiting(Wait.SETTINGS)
     await_dial(context)
     if context.options.is_configured_outside:

@@ -41,6 +41,7 @@ def take_over(context: Context, since: int = 0) -> None:
     context.log(logging.INFO, f"upstream {state.upstream.generation} has taken over")
     context.report(UpstreamTookOver(generation=state.upstream.generation, position=state.upstream.position))
     state.forget_upstream_ids()
+    # Set the formats first: the uncommitted audio is replayed in the format of this upstream.
     format_negotiation.apply_formats(context)
     send_pending_acks(context)
     items.replay(context, state.upstream, since)

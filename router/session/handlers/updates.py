@@ -222,6 +222,7 @@ def updated(context: Context, event: openai.SessionUpdated) -> None:
 
     The acknowledgement of a client's own session.update is SettingsApplied.
     """
+    # session.updated has the whole effective session (upstream 2.3), and a client's own update may change formats.
     format_negotiation.record_formats(context.state.upstream, event)
     format_negotiation.apply_formats(context)
     if context.state.upstream.pending_updates > 0:

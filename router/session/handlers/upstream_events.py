@@ -51,8 +51,8 @@ def _await_next_item(context: Context) -> None:
 def item_done(context: Context, event: openai.ConversationItemDone) -> None:
     """Record an item, and deliver the assistant's text if no earlier event had it.
 
-    conversation.item.added and conversation.item.done both acknowledge an item. xAI sends only the first (upstream
-    12.1).
+    conversation.item.added and conversation.item.done both acknowledge an item. xAI sends no conversation.item.done
+    (upstream 12.1).
     """
     item_added(context, event, is_done=True)
     item, turn = event.item, context.state.turn
@@ -118,7 +118,10 @@ def _refuses_commit(context: Context, error: openai.ErrorDetail) -> bool:
 
 
 def record_rate_limits(context: Context, event: openai.RateLimitsUpdated) -> None:
-    """Keep the limits of the operator's account. If little is left of a limit, warn in the log once in each window."""
+    """Keep the rate limits of the operator's account.
+
+    If little is left of a limit, write a warning to the log, at most once until that limit resets.
+    """
     link = context.state.upstream
     link.rate_limits = {limit.name: limit for limit in (event.rate_limits or [])[:MAX_LIMITS]}
     context.report(limits_left(link.position, event))

@@ -52,7 +52,7 @@ def record_created(context: Context, link: UpstreamLink, event: openai.SessionCr
 
 
 def created_timed_out(context: Context, _fired: messages.TimerFired) -> None:
-    """Let an upstream be configured that has not sent session.created in time: some servers never send it.
+    """Let the session configure an upstream that has not sent session.created in time: some servers never send it.
 
     The deadline SESSION_CREATED stays: it ends the wait for an upstream that sends nothing at all.
     """

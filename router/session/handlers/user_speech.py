@@ -71,7 +71,10 @@ def _refuse_audio(context: Context, size_bytes: int, longest_s: float) -> None:
 
 
 def commit(context: Context, fired: messages.TimerFired | None = None) -> None:
-    """End the user's turn, and request a response at once: the upstream handles the two in their order."""
+    """End the user's turn, and request a response at once: the upstream handles the two in their order.
+
+    `fired` is the timer of a pause of the microphone. It is None if the client asked for the end of the turn.
+    """
     microphone = context.state.microphone
     # Without audio the commit would be refused (upstream 4.1).
     if microphone is None or not microphone.has_uncommitted:
@@ -171,6 +174,7 @@ def transcription_completed(context: Context, event: openai.InputAudioTranscript
         context.to_client(deepgram.ConversationText(role="user", content=transcript))
         context.to_component(text.transcript(transcript, is_final=True, words=event.words))
     else:
+        # Without words the speech was a noise. The upstream may answer it, but a missing answer is no loss.
         context.state.user_turns.forget_noise(event.item_id)
         context.signal(inputs.NoiseFound(event.item_id))
     delivery.transcript_arrived(context, event.item_id)

@@ -104,7 +104,7 @@ class Ledger:
         self._tokens = 0
         self._bytes = 0
         self.changes = 0
-        """A number that grows with each change of an entry. With it a snapshot leaves unchanged entries as they are."""
+        """A number that grows with each change of an entry. By it a snapshot knows whether `packed` is still valid."""
         self.packed: tuple[int, bytes] | None = None
         """The entries as the last snapshot wrote them, preceded by the value of `changes` at that time."""
         self.dropped = 0

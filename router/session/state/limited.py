@@ -74,7 +74,7 @@ COST_TODAY: Final = Limit(
 )
 
 SPENT: Final = frozenset(limit.code for limit in (TOKENS, COST, TURNS, TOKENS_TODAY, COST_TODAY))
-"""The codes of the limits that each turn uses up further. No turn begins after the turn that reaches one of them."""
+"""The codes of the limits of which each turn uses more. No turn begins after the turn that reaches one of them."""
 
 BY_CODE: Final = {limit.code: limit for limit in (CALL, SILENCE, TOKENS, COST, TURNS, TOKENS_TODAY, COST_TODAY)}
 

@@ -341,7 +341,7 @@ class PendingResponses:
     def take_back(self) -> None:
         """Put the request in flight before all others, because its response does not begin now.
 
-        Apply INTERRUPTED to a request that an interruption has ended.
+        If an interruption has ended the request, note that instead.
         """
         sent, self.in_flight = self.in_flight, None
         if sent is not None and sent.is_over:

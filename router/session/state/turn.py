@@ -84,7 +84,7 @@ class Turn:
         self.has_started_speaking = False
         self.answer = TextDelivery()
         self.closed: tuple[str | None, ...] = ()
-        """The newest items whose text was sent, or must not be. A late event may repeat the text (upstream 5.7)."""
+        """The newest items whose text was sent, or must not be. A late event may repeat their text (upstream 5.7)."""
         self.unnamed: tuple[str, ...] = ()
         """The newest texts that were sent without an item id. Their items may follow, with the same text."""
         self.unasked: tuple[float, ...] = ()
@@ -140,7 +140,10 @@ class Turn:
         return is_given or self.is_muted(response_id)
 
     def is_muted(self, response_id: str | None) -> bool:
-        """Whether a response's audio is not played, because the user interrupted. Some servers send no ids."""
+        """Whether a response's audio is not played, because the user interrupted.
+
+        An event without an id counts as one of the response in progress.
+        """
         is_cut = self.is_cut and response_id in (self.response_id, self.output_id, None)
         return is_cut or response_id in self.interrupted or self.is_overtaken(response_id)
 
@@ -161,7 +164,7 @@ class Turn:
         return not any(response_id in known for known in (self.ended, self.outputs, self.outside, self.interrupted))
 
     def is_repeated(self, item_id: str | None, response_id: str | None) -> bool:
-        """Whether late text repeats an item of an earlier response. An item of the active one may have the same id."""
+        """Whether late text repeats an item of an earlier response. An item of the active response may have its id."""
         is_late = self.response is ResponseState.NONE or self.is_other_response(response_id)
         if not is_late or item_id is None:
             return False

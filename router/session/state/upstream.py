@@ -34,7 +34,10 @@ class Items:
         """The type and role of each item on its way, the oldest first."""
         self._ours: Newest[str] = Newest(maxlen=MAX_ITEMS)
         self.adds_unnamed = False
-        """The upstream sends conversation.item.added without an id. A `done` without an id only repeats that."""
+        """The upstream sends conversation.item.added without an id.
+
+        A conversation.item.done without an id then only repeats conversation.item.added.
+        """
 
     @property
     def memory(self) -> tuple[dict[str, tuple[str, str | None]], Newest[str]]:
@@ -173,7 +176,7 @@ class UpstreamLink:
         self.rate_limits: Mapping[str, openai.RateLimit] = NO_ENTRIES
         """The newest limits of the operator's account, by name."""
         self.rates_warned: Mapping[str, float] = NO_ENTRIES
-        """By name, the end of the window in which the log has warned of a limit, on the dispatcher's clock."""
+        """By the name of a limit, the time until which the log does not warn of it again, on the dispatcher's clock."""
         self.is_created = False
         """session.created has arrived."""
         self.is_unannounced = False
