@@ -23,6 +23,7 @@ from router.session.handlers import agent_output, barge_in, delivery, responses,
 from router.session.handlers.ignored import ignore
 from router.session.state import ledger, origin, pending, session, turn, upstream, user_turn
 from router.session.state.states import UserTurnState
+from tests.explore.ends import ENDS
 from tests.explore.search import ROOTS, Action, Root, Search
 from tests.explore.shrink import breaks
 
@@ -52,7 +53,7 @@ def actions_of(walk: str) -> list[Action]:
 def _action(kind: str, *details: str) -> Action:
     values = {"True": True, "False": False}
     parts = [int(it) if it.isdigit() else values.get(it, it.replace("~", "_").replace("+", " ")) for it in details]
-    return (kind.replace("_", " ") if kind not in ("run_silent", "run_well", "run_noisy") else kind, *parts)
+    return (kind.replace("_", " ") if kind not in ENDS else kind, *parts)
 
 
 # Ways to undo a mending.

@@ -144,7 +144,7 @@ def pytest_xdist_make_scheduler(config: Any) -> Any:
     """Hand the tests out kind by kind, if no other distribution is asked for."""
     if config.option.dist != "load":
         return None
-    from tests.support.processes.schedule import Scheduling
+    from tests.support.processes.schedule import Scheduling  # noqa: PLC0415 - only where pytest-xdist runs
 
     return Scheduling(config, Path(config.turns_folder.name, KINDS))
 
