@@ -18,7 +18,7 @@ class Knowledge:
         self.denied: dict[str, int] = {}
         """The generation that refused a text with an error, by text."""
         self.again: set[tuple[int, str]] = set()
-        """Each text that a standby upstream refused, with its generation. Only this upstream gets it after the others."""
+        """Each text that a standby upstream refused, with its generation. This upstream gets it after the others."""
         self.given: dict[int, dict[str, tuple[str, str]]] = {}
         """The role and the text of each message that the session created, by generation and id."""
         self.ids: set[tuple[int, str]] = set()
@@ -53,7 +53,7 @@ class Knowledge:
             given.pop(str(event["item_id"]), None)
 
     def deny(self, event: dict[str, Any], generation: int) -> None:
-        """Record that the upstream in use refused an event with an error. No later upstream may receive the event's item.
+        """Record that the upstream in use refused an event with an error. No later upstream may receive its item.
 
         If an upstream only loses an item, the next upstream receives it.
         """
