@@ -14,15 +14,15 @@ _SECTION = "importlinter"
 
 @dataclass(frozen=True)
 class Floors:
-    """One contract's layers, the highest first, below one container or below none."""
+    """The layers of one contract, the highest first, below one container or none."""
 
     contract: str
     layers: tuple[frozenset[str], ...]
-    """Full names of modules; each stands for its descendants, too."""
+    """The full names of modules. Each name also stands for the descendants of its module."""
     are_independent: tuple[bool, ...]
-    """For each layer, whether its modules may import each other not (`|`), or may (`:`)."""
+    """For each layer, whether its modules must not import each other (`|`) or may (`:`)."""
     ignored: frozenset[str] = frozenset()
-    """Children of the container that an exhaustive contract passes over."""
+    """The children of the container that an exhaustive contract ignores."""
 
     @property
     def names(self):
@@ -62,7 +62,7 @@ def root_packages(root=ROOT):
 
 
 def exceptions(root=ROOT):
-    """Find the options by which import-linter looks away from an import: each hides an arrow."""
+    """Find the options that let import-linter ignore an import, because each hides an arrow."""
     session = dict(_sections(root)).get(_SECTION, {})
     if _is_true(session.get("exclude_type_checking_imports")):
         yield "importlinter: exclude_type_checking_imports"
@@ -72,9 +72,9 @@ def exceptions(root=ROOT):
 
 
 def unplaced(modules, floors, roots):
-    """Return the modules that no layer names, neither themselves nor by a package that they lie in.
+    """Return the modules that no layer names, neither directly nor by a package around them.
 
-    A package whose children are layers is placed by them: its `__init__` is their map. So is a root package.
+    A package whose children are layers has a place by them, because its `__init__` is their map. So has a root package.
     """
     names = frozenset().union(*(each.names for each in floors))
     placed = {module for module in modules for name in names if _is_in(module, name) or _is_in(name, module)}
@@ -82,9 +82,9 @@ def unplaced(modules, floors, roots):
 
 
 def besides(modules, floors):
-    """Return the modules that no layer names although layers name others of the same package.
+    """Return the modules that no layer names although layers name other modules of the same package.
 
-    That is what `exhaustive` refuses; this asks it of contracts without containers, too.
+    `exhaustive` refuses such modules. This function also finds them in contracts without containers.
     """
     names = frozenset().union(*(each.names for each in floors))
     ignored = frozenset().union(*(each.ignored for each in floors))
