@@ -80,7 +80,7 @@ class Counts:
         return self._count(_MARKS, _PENDING)
 
     def _count(self, column: int, key: bytes) -> int:
-        # This is a search in C over a few kilobytes. Keys are random, so it finds none across the border of two others.
+        # This is a search in C over a few kilobytes. Keys are random, so it finds none across the border of two keys.
         count = 0
         for slot in range(self._slots):
             used, present = self.head(slot)
