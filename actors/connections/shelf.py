@@ -245,15 +245,29 @@ class Shelf:
         # The block is replaced if it is longer than needed: it is left from speech, or from a flood.
         if size != JOURNAL_BYTES and (size != LONG_JOURNAL_BYTES or self.newest_bytes <= JOURNAL_BYTES // 2):
             return False
-        while len(blocks) > 1:
-            self._remove_first()
-        block = blocks[0]
+        block = blocks[-1]
         at = block.at
-        self.words[block.word] = block.place = block.place + self.fill - at
+        block.place += self.fill - at
         block.is_aligned = True
+        if len(blocks) == 1:
+            self.words[block.word] = block.place
+        else:
+            self._keep_last(block)
         self.fill = at
         self.limit = self.end - max(self.newest_bytes, LEAST_ROOM_BYTES)
         return True
+
+    def _keep_last(self, block: _Block) -> None:
+        """Drop all blocks except the last one, which has another place now."""
+        others = self._blocks[:-1]
+        # One entry is free. The word written after it makes the block the only one, at its new place: the block may
+        # begin within a frame as long as it is at its old place.
+        number = (self._first + len(self._blocks)) % MAX_BLOCKS
+        self._write_entry(block, number)
+        self.words[self._word + _JOURNAL] = number << _COUNT_BITS | 1
+        self._first, self._blocks[:] = number, [block]
+        for other in others:
+            self._arena.release(other.at, other.size)
 
     def _write_entry(self, block: _Block, number: int) -> None:
         entry = self._word + _BLOCKS + number % MAX_BLOCKS * 2

@@ -5,6 +5,7 @@ ears answers with a sentence of its own.
 """
 
 import asyncio
+import base64
 import difflib
 import itertools
 import json
@@ -94,7 +95,7 @@ class Questioner:
         """Ask until `is_over` is set, and hang up after the last answer."""
         async with connect(self._url, open_timeout=TIMEOUT_S, max_size=None, ping_interval=None) as connection:
             listener = asyncio.create_task(self._listen(connection))
-            await connection.send(json.dumps(SETTINGS))
+            await self._begin(connection)
             microphone = asyncio.create_task(self._send_audio(connection)) if self._speaks else None
             try:
                 async with asyncio.timeout(TIMEOUT_S):
@@ -124,7 +125,7 @@ class Questioner:
             self._speech = SPEECH
         else:
             self._turn = Turn(f"Fact {spelled(count)} of caller {spelled(self.number)} is a green lamp.")
-            await connection.send(json.dumps({"type": "InjectUserMessage", "content": self._turn.question}))
+            await self._ask_text(connection, self._turn.question)
         self.turns.append(self._turn)
         async with self._progress:
             self._progress.notify_all()
@@ -138,7 +139,7 @@ class Questioner:
         with suppress(ConnectionClosed):
             while True:
                 frame, self._speech = self._speech[:FRAME_BYTES], self._speech[FRAME_BYTES:]
-                await connection.send(frame.ljust(FRAME_BYTES, b"\0"))
+                await connection.send(self._frame(frame.ljust(FRAME_BYTES, b"\0")))
                 due_s += FRAME_S
                 await asyncio.sleep(max(0.0, due_s - time.monotonic()))
 
@@ -170,6 +171,20 @@ class Questioner:
             self._turn.took_s = time.monotonic() - self._turn.asked_s
             self._has_ended.set()
 
+    # The wire, which a caller with another protocol replaces.
+
+    async def _begin(self, connection):
+        """Configure the session."""
+        await connection.send(json.dumps(SETTINGS))
+
+    async def _ask_text(self, connection, text):
+        """Type a question."""
+        await connection.send(json.dumps({"type": "InjectUserMessage", "content": text}))
+
+    def _frame(self, pcm):
+        """Return a piece of audio as a frame for the router."""
+        return pcm
+
     # What was wrong.
 
     @property
@@ -195,3 +210,43 @@ class Questioner:
         if differing(turn.answer, turn.expected) > most_words:
             found.append(f"{turn.question!r} was answered with {turn.answers}")
         return found
+
+
+class RealtimeQuestioner(Questioner):
+    """One caller that speaks the OpenAI Realtime API. It is answered as it asks: by text or by voice.
+
+    The transcript of a cut answer may have words that were not spoken yet, so the next answer speaks them.
+    """
+
+    def __init__(self, number, address, *, speaks):
+        super().__init__(number, address, "/v1/realtime", speaks=speaks)
+
+    async def _begin(self, connection):
+        session = {"type": "realtime", "output_modalities": ["audio" if self._speaks else "text"]}
+        await connection.send(json.dumps({"type": "session.update", "session": session}))
+
+    async def _ask_text(self, connection, text):
+        item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+        await connection.send(json.dumps({"type": "conversation.item.create", "item": item}))
+        await connection.send(json.dumps({"type": "response.create"}))
+
+    def _frame(self, pcm):
+        # The speech is a tone, so another rate only makes it deeper.
+        return json.dumps({"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode()})
+
+    def _note(self, message):
+        match message["type"]:
+            case "session.updated":
+                self._is_applied.set()
+            case "conversation.item.added" if message["item"].get("role") == "user":
+                (part, *_) = message["item"]["content"] or [{}]
+                self._turn.echoes.append(part.get("text"))
+            case "response.output_audio_transcript.done" | "response.output_text.done":
+                self._turn.answers.append(message.get("text") or message["transcript"])
+            case "response.output_audio.delta":
+                self._turn.audio_bytes += len(message["delta"])
+            case "error":
+                self.errors.append(message["error"]["code"])
+            case "response.done" if message["response"]["status"] == "completed" and self.turns:
+                self._turn.took_s = time.monotonic() - self._turn.asked_s
+                self._has_ended.set()

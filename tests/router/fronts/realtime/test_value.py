@@ -7,6 +7,7 @@ import pytest
 
 from actors import messages as engine
 from router.fronts.realtime import value
+from router.fronts.realtime.relay import Timer
 from router.session.snapshot import SnapshotError, UnknownVersionError
 from tests.support.machine.realtime_book import AUDIO_SESSION, MANUAL_SESSION, RealtimeBook, message
 from tests.support.machine.realtime_world import make_relay
@@ -88,6 +89,28 @@ def test_a_brief_value_has_only_the_newest_audio_of_a_silent_user():
         twin = make_relay(memory=book.relay.memory(is_brief=True))
         assert len(PIECE) < twin.held_bytes() <= most * len(PIECE)
         assert book.relay.held_bytes() == held
+
+
+@pytest.mark.parametrize(("query", "expected"), [({"notices": "1"}, ["switchboard.session_recovered"]), ({}, [])])
+def test_a_client_that_asked_for_notices_is_told_of_a_death_and_of_no_move(query, expected):
+    for is_planned in (False, True):
+        book = RealtimeBook(query=query).ready()
+        book.relay = make_relay(memory=book.relay.memory(), query=query)
+        book.feed(engine.ClientAdopted(is_planned=is_planned))
+        assert book.kinds() == ([] if is_planned else expected)
+
+
+def test_a_session_that_has_run_for_a_while_counts_as_harmless():
+    for step in (lambda book: book.fire(Timer.ADOPTION), lambda book: book.open().begin().write("One.").finish("One.")):
+        book = talk()
+        book.relay = make_relay(memory=book.relay.memory())
+        state = book.relay.context.session.state
+        state.adoptions = 2
+        book.feed(engine.ClientAdopted())
+        due = book.relay.marks.record_due
+        step(book)
+        assert state.adoptions == 0
+        assert book.relay.marks.record_due > due
 
 
 def test_a_drain_of_the_other_process_is_forgotten():
