@@ -82,7 +82,7 @@ def _fill(within, key, random):
 
 
 def _bury(within, key, random):
-    """Put a mark into a field. The text gets many levels in its place, because a parser reads more than a writer writes."""
+    """Put a mark into a field. The text gets many levels there, because a parser reads more than a writer writes."""
     within[key] = f"{_DEEP}{random.choice(DEPTHS)}"
 
 
