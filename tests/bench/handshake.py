@@ -13,7 +13,7 @@ class Refused(ConnectionError):  # noqa: N818 - named for what happened
 
 
 class Asking:
-    """The client's end."""
+    """The client's end of a handshake."""
 
     def __init__(self, host, port, path, headers=()):
         key = base64.b64encode(os.urandom(16)).decode()
@@ -43,7 +43,7 @@ class Asking:
 
 
 class Answering:
-    """The server's end."""
+    """The server's end of a handshake."""
 
     opening = b""
 
