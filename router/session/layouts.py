@@ -196,7 +196,7 @@ LAYOUTS: Final = (
     _of(early.EarlyInputs, "inputs dropped_bytes _messages _bytes _audio_bytes", derived="_max_messages _max_bytes"),
     _of(transcripts.InterimTranscripts, "_words _complete"),
     _of(transcripts.Transcripts, "_awaited _early held"),
-    _of(transcripts.HeldMessage, "message item_id"),
+    _of(transcripts.HeldMessage, "message item_id size_bytes"),
     _of(
         playback.Playback,
         "_ends_s _items _waiting _waiting_bytes is_trusted sent_s dropped_bytes",

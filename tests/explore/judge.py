@@ -452,7 +452,6 @@ class Judge:
             self.cuts_next = False
         if event["type"] == "response.create" and (event.get("response") or {}).get("conversation") == "none":
             self._forget_statement(generation)
-        self.knowledge.refuse(event)
 
     def lacks(self, generation: int, event: dict[str, Any]) -> None:
         """Record that a standby upstream refused an item. It gets the item again when it takes over."""
