@@ -4,6 +4,7 @@ Contracts of other kinds place no module: the forbidden ones name whole root pac
 """
 
 import configparser
+import functools
 import re
 from dataclasses import dataclass
 
@@ -29,13 +30,14 @@ class Floors:
         """Every module that is named."""
         return frozenset().union(*self.layers)
 
+    @functools.cached_property
+    def _floors(self):
+        return {name: index for index, layer in reversed([*enumerate(self.layers)]) for name in layer}
+
     def floor_of(self, module):
         """Return the index of the layer and the named module that a module belongs to, or None."""
-        for index, layer in enumerate(self.layers):
-            for name in layer:
-                if _is_in(module, name):
-                    return index, name
-        return None
+        found = [(self._floors[name], name) for name in _with_packages(module) if name in self._floors]
+        return min(found, default=None)
 
     def arrows_back(self, graph):
         """Return the imports that run up, or across a layer of independent modules."""
@@ -77,7 +79,8 @@ def unplaced(modules, floors, roots):
     A package whose children are layers has a place by them, because its `__init__` is their map. So has a root package.
     """
     names = frozenset().union(*(each.names for each in floors))
-    placed = {module for module in modules for name in names if _is_in(module, name) or _is_in(name, module)}
+    above = {package for name in names for package in _with_packages(name)}
+    placed = {module for module in modules if module in above or not names.isdisjoint(_with_packages(module))}
     return sorted(set(modules) - placed - set(roots))
 
 
@@ -89,12 +92,14 @@ def besides(modules, floors):
     names = frozenset().union(*(each.names for each in floors))
     ignored = frozenset().union(*(each.ignored for each in floors))
     divided = {name.rpartition(".")[0] for name in names}
-    named = {module for module in modules for name in names if _is_in(name, module)}
+    named = {package for name in names for package in _with_packages(name)}
     return sorted(m for m in modules if m.rpartition(".")[0] in divided - {""} and m not in named | ignored)
 
 
-def _is_in(module, package):
-    return module == package or module.startswith(f"{package}.")
+def _with_packages(module):
+    """Return a module and all packages that it lies in, by their names."""
+    parts = module.split(".")
+    return [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
 
 
 def _sections(root):
