@@ -36,9 +36,9 @@ WORTH_BYTES: Final = 32 * 1024 * 1024
 
 
 class Allocator:
-    """Returns memory to the system after sessions have ended.
+    """The object that returns memory to the system after sessions have ended.
 
-    `note_end` may be called from any thread; `look` is called every second by the watchdog, on its thread.
+    Any thread may call `note_end`. The watchdog calls `look` every second, on its thread.
     """
 
     def __init__(self) -> None:

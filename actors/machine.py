@@ -31,7 +31,7 @@ class Marks(Protocol):
 
 
 class Carried(Protocol):
-    """A session as a value, which another process can continue. Called on the session's dispatcher."""
+    """A session as a value, which another process can continue. Its methods run on the session's dispatcher."""
 
     @property
     def snapshot_due(self) -> int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class AsgiHandshake:
-    """The handshake of one request of an ASGI server, under `handover.HANDSHAKE` in its environ.
+    """The handshake of one request of an ASGI server. The environ holds it under the key `handover.HANDSHAKE`.
 
     `accept` is called by the router on a thread of a pool, everything else on the loop.
     """

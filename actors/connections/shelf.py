@@ -22,20 +22,23 @@ LEAST_RECORD_BYTES: Final = 1024
 """The size of the smallest block for a record. A freed block of a common size fits the next session."""
 
 FIRST_JOURNAL_BYTES: Final = 512
-"""The first block of the journal: a session without a microphone reads little between two records."""
+"""The size of the first block of the journal: a session without a microphone reads little between two records."""
 JOURNAL_BYTES: Final = 3 * 1024
-"""A block of the journal: 80 ms of a microphone of 16 kHz. While its user is silent, a session has a single block."""
+"""The size of a block of the journal: 80 ms of audio from a microphone of 16 kHz.
+
+While its user is silent, a session has a single block.
+"""
 KEPT_BYTES: Final = 1024
 """The least audio without speech that is kept if a read ends within a frame.
 
-Otherwise no audio is kept: the newest block is overwritten when it is full.
+If reads end with a frame, no such audio is kept: the newest block is overwritten when it is full.
 """
 LEAST_ROOM_BYTES: Final = 256
 """The least room for a read."""
 LONG_JOURNAL_BYTES: Final = 16 * 1024
 """A block of a journal from which nothing may be dropped."""
 MOST_JOURNAL_BYTES: Final = 256 * 1024
-"""The bytes after a record from which on the session has to store another record."""
+"""The size of the journal from which on the session has to store another record."""
 
 NOTES_BYTES: Final = 160
 """The room for words after a record."""
@@ -111,7 +114,7 @@ class _Block:
 
 
 class Shelf:
-    """The memory of one session of this process. On the session's dispatcher."""
+    """The memory of one session of this process. Only the session's dispatcher uses it."""
 
     __slots__ = (
         "_arena",
@@ -149,9 +152,9 @@ class Shelf:
         """The same: its slices cost less than those of a view."""
         self.fill = self.end = 0
         self.limit = -1
-        """Beyond `limit` the room is too small for another read of that size."""
+        """If `fill` exceeds `limit`, the room is too small for another read of `newest_bytes`."""
         self.newest_bytes = 0
-        """The size of the newest read: frames of one size are read one by one."""
+        """The size of the newest read. A client's frames have one size, and nearly every read brings one of them."""
         self.words = words = arena.words
         self._write_word = self._write_at = 0
         self.at, self._size = arena.allocate(HEAD_BYTES)
@@ -230,15 +233,16 @@ class Shelf:
         self.asks_for_record = place - blocks[0].place > MOST_JOURNAL_BYTES
 
     def begin_anew(self) -> bool:
-        """Make room as `make_room` does, where a silent user's last read ended with a frame. Return whether it could.
+        """Make room for the next read by dropping the content of the last block. Return whether that was possible.
 
-        Nearly every room is made here. One word drops what the last block has, and the next read overwrites it.
+        The caller has checked that the user is silent, and that the last read ended with a frame. Nearly every room is
+        made here. One word drops the content, and the next read overwrites it.
         """
         blocks = self._blocks
         if not blocks:
             return False
         size = blocks[-1].size
-        # A long block is left from speech, or from a flood, unless the frames need it.
+        # The block is replaced if it is longer than needed: it is left from speech, or from a flood.
         if size != JOURNAL_BYTES and (size != LONG_JOURNAL_BYTES or self.newest_bytes <= JOURNAL_BYTES // 2):
             return False
         block = blocks[-1]
@@ -317,7 +321,10 @@ class Shelf:
         self._arena.release(block.at, block.size)
 
     def _compact(self) -> None:
-        """Copy all blocks into a single one. A long message is not whole yet, so no record shortens the journal."""
+        """Copy all blocks into a single one, because no more entries are free.
+
+        This happens if a message is so long that its end has not been read: until then no record shortens the journal.
+        """
         blocks, read = list(self._blocks), self.read
         place = blocks[0].place
         at, size = self._arena.allocate(2 * (read - place))

@@ -83,4 +83,7 @@ class Dialect(Protocol):
         """Return the frame that tells the client that a text was withheld; None if the wire has no such frame."""
 
     def ended(self, command: messages.Command) -> Iterable[messages.Command]:
-        """Convert a command of a session's end by an operator to one of an end by the guard."""
+        """Return the command with which an operator ends a session as if the guard had ended it.
+
+        Return any other command unchanged.
+        """

@@ -206,7 +206,7 @@ class GuardedRelay(GuardedInputs):
         return text
 
     def _flush(self, *keys: str) -> Iterator[messages.Command]:
-        """Begin the last windows of these texts."""
+        """Begin a last window with the rest of each text of `keys`, because no more of these texts follows."""
         for key in keys:
             text = self._texts.get(key)
             if text is not None:

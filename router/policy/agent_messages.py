@@ -86,7 +86,7 @@ def _update(message: Fields, block: str, rules: Mapping[str, Rule]) -> Iterator[
 def _blocks(message: Fields, rules: Mapping[str, Rule], here: Any) -> Iterator[Denied | None]:
     """Yield the denials of the blocks in a message.
 
-    `here` converts a path of Settings to the path in this message. The result is empty if the message has no such
+    `here` converts a path of Settings to the path in this message. It returns an empty path if the message has no such
     place.
     """
     functions: Path = here(("agent", "think", "functions"))

@@ -68,8 +68,7 @@ def judge_session(
         yield Denied(place="session", field="", problem="is not an object")
         return
     if not is_lenient:
-        # A client may repeat fields that it received. No rule is about them, so the router removes them before an
-        # upstream.
+        # A client may repeat fields that only a server sets. No rule is about them, so they must not reach an upstream.
         for name in known.SERVER_S:
             session.pop(name, None)
     # A session of another type has other fields.

@@ -36,7 +36,7 @@ class RemoteSnapshots:
         self._cipher = AESGCM(key)
 
     def put(self, session_id: str, data: bytes, keep_s: float) -> None:
-        """Keep a snapshot. Raises the errors of Redis's client."""
+        """Keep a snapshot. It raises the errors of Redis's client."""
         nonce = os.urandom(_NONCE_BYTES)
         sealed = nonce + self._cipher.encrypt(nonce, data, session_id.encode())
         self._redis().set(PREFIX + session_id, base64.b64encode(sealed).decode(), px=int(keep_s * _MS))

@@ -38,7 +38,7 @@ CLOSE_S: Final = 2.0
 
 
 NEW: Final = "new"
-"""The parameter has this value if the client asks for a token, and has none yet."""
+"""The value of the URL's parameter `resume` if the client asks for a token, and has none yet."""
 
 
 def asks_for_token(request: Request) -> bool:
@@ -82,7 +82,7 @@ class Resumption:
         return orjson.dumps({**orjson.loads(text), **more}).decode()
 
     def keep(self, session_id: str, data: bytes) -> None:
-        """Keep the snapshot of a lost call, unless it is too large, or too many snapshots wait. Does not block."""
+        """Keep the snapshot of a lost call, unless it is too large, or too many snapshots wait. It does not block."""
         size = len(data)
         if size > (MOST_BYTES if self._remote is None else MOST_REMOTE_BYTES):
             self._metrics.add(RESUMES, ("too large",))
@@ -98,7 +98,7 @@ class Resumption:
             self._metrics.add(RESUMES, ("failed",))
 
     def take(self, request: Request) -> bytes | None:
-        """Return the snapshot that a request asks for; None if it asks for none, or has no right to it. Blocks."""
+        """Return the snapshot that a request asks for; None if it asks for none, or has no right to it. It blocks."""
         token = request.query.get(PARAMETER)
         if token in (None, "", NEW) or not self.is_on:
             return None

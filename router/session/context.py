@@ -83,7 +83,7 @@ class Context:
         None means that all messages are allowed.
         """
         self.overrides: Mapping[str, Any] | None = None
-        """The overrides of the hook `configure`. The session lays them over every later update, too."""
+        """The overrides of the hook `configure`. The session applies them to every later update, too."""
         self.voice: str | None = None
         """The upstream's name for the voice that the overrides set in Settings."""
         self.timers: dict[str, float] = {}
@@ -102,7 +102,8 @@ class Context:
         self.meter = UsageMeter(options) if options.is_reported or options.is_observed or is_limited else None
         """The reader of usage; None if nothing needs usage.
 
-        The relay of `/v1/realtime` reads with the same meter, because `read_late` takes the late events of both.
+        The relay of `/v1/realtime` uses this reader, too, because the session's `read_late` reads the late events of a
+        relay.
         """
 
     def take_commands(self) -> list[messages.Command]:
@@ -225,7 +226,10 @@ class Context:
         self._commands.append(messages.AbandonUpstream(self.state.upstream.generation, loss))
 
     def reset_restart_budget(self) -> None:
-        """Restore the full number of restarts, because a turn was completed. Such a session does not kill processes."""
+        """Restore the full number of restarts, because a turn was completed.
+
+        Set the count of adoptions to 0, because a session that completes a turn does not end its process.
+        """
         self.state.adoptions = 0
         self._commands.append(messages.ResetRestartBudget())
 

@@ -182,7 +182,7 @@ LAYOUTS: Final = (
         "is_open response response_id output_id is_announced current is_cut answers_speech has_output"
         " has_started_speaking answer closed unnamed unasked failures interrupted ended cancels_next cancelled outside"
         " outputs overtaken_ids doubtful_id is_cancelled_by_client is_resumed is_answered_by_passthrough has_called"
-        " is_end_open",
+        " is_end_open is_rejected",
         times="unasked",
     ),
     _of(text_delivery.TextDelivery, "before given parts resent"),
@@ -192,11 +192,11 @@ LAYOUTS: Final = (
         " received_s resent searched_chars sent_chars sent_text transcript",
     ),
     _of(pending.PendingResponses, "_requests _rules in_flight"),
-    _of(pending.SentRequest, "event_id is_interrupted is_proven request"),
+    _of(pending.SentRequest, "event_id is_interrupted is_proven is_replaced request"),
     _of(early.EarlyInputs, "inputs dropped_bytes _messages _bytes _audio_bytes", derived="_max_messages _max_bytes"),
     _of(transcripts.InterimTranscripts, "_words _complete"),
     _of(transcripts.Transcripts, "_awaited _early held"),
-    _of(transcripts.HeldMessage, "message item_id"),
+    _of(transcripts.HeldMessage, "message item_id size_bytes"),
     _of(
         playback.Playback,
         "_ends_s _items _waiting _waiting_bytes is_trusted sent_s dropped_bytes",
@@ -282,7 +282,7 @@ STRUCTS: Final = (
     pending.VerbatimText,
     reports.Said,
 )
-"""The messages and other values that msgspec writes whole. None of them holds an object of the list above."""
+"""The messages and other values that msgspec writes whole. None of them holds an object that has a layout."""
 
 ENUMS: Final = (states.Lifecycle, states.ResponseState, states.StandbyState, states.UserTurnState)
 

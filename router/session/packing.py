@@ -44,18 +44,21 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     derived: tuple[str, ...] = ()
     """Fields that a new object sets by itself."""
     optional: tuple[str, ...] = ()
-    """The last stored fields, which may be None in a new object.
+    """The names at the end of `stored` whose fields may be None in a new object.
 
     Such a field stays None, whatever the data has. If the data has None, the new object keeps its own value.
     """
     is_filled: bool = False
-    """Whether the new session's own object is filled, because its derived fields depend on the session's options."""
+    """Whether the object that a new session has made is filled, and no new object takes its place.
+
+    Such an object has derived fields that depend on the session's options.
+    """
     times: tuple[str, ...] = ()
     """Stored fields that are moments of the dispatcher's clock, or containers with such moments as values."""
     pack: Callable[[Any, Packer], Plain] | None = None
-    """Packs an object in a form of its own, instead of its fields."""
+    """A function that packs an object in a form of its own, instead of its fields."""
     fill: Callable[[Any, Plain, Unpacker], None] | None = None
-    """Fills a new object from the form that `pack` makes."""
+    """A function that fills a new object from the form that `pack` makes."""
 
 
 class Layouts:

@@ -129,7 +129,8 @@ _BEFORE_SETTINGS: Final[tuple[Entry[Lifecycle], ...]] = (
 _BEFORE_READY: Final[tuple[Entry[Lifecycle], ...]] = (
     on(deepgram.Settings, settings.repeat_settings),
     on(deepgram.InjectUserMessage, early_input.keep_user_message),
-    # This is not kept: a call of the previous upstream may be outstanding, and its answer goes into the ledger.
+    # An answer to a call is not kept: the call may be one of the previous upstream, and its answer goes into the
+    # ledger.
     on(deepgram.FunctionCallResponse, function_calls.answer_function_call),
     on(deepgram.InjectAgentMessage, early_input.keep_message),
     on(deepgram.ForceEndTurn, early_input.keep_message),
@@ -504,7 +505,7 @@ ACTIVITY: Final[Mapping[type, Callable[[Limited, float], None]]] = {
 """Inputs that end a silence. KeepAlive and microphone audio do not, because an open microphone is no speech."""
 
 NEVER_SETTLES: Final = frozenset({inputs.MicrophoneAudio, openai.ResponseOutputAudioDelta})
-"""Inputs after which no joint rule can newly hold. They arrive many times a second, and each look costs time."""
+"""Inputs that cannot make a joint rule hold. They arrive many times a second, and each check takes time."""
 
 # DEADLINES and WORK: the rows of `TimerFired` and `WorkDone` look these up.
 

@@ -34,7 +34,7 @@ The dispatcher converts a frame in one step. That takes up to 35 ms for 60 s of 
 """
 
 LONGEST_COSTLY_FRAME_S: Final = 10.0
-"""The limit for a conversion that costs several times as much (`Converter.is_costly`)."""
+"""The longest audio in one frame if its conversion costs several times as much (`Converter.is_costly`)."""
 
 
 class Microphone:
@@ -184,7 +184,7 @@ class Microphone:
         """
         self._straighten()
         whole_bytes = len(self._kept) - len(self._kept) % self._sample_bytes
-        # The silence does not go to the very end: the last sample may be incomplete, and its rest is still to come.
+        # Insert the silence before an incomplete last sample, because the rest of that sample is still to come.
         self._kept[whole_bytes:whole_bytes] = self._kept_in.silence(duration_ms)
         self._keep(b"")
         return self._appends(self.target.silence(duration_ms))
@@ -202,7 +202,7 @@ class Microphone:
 
     @contextlib.contextmanager
     def shortened(self) -> Iterator[None]:
-        """Hide all but the newest audio during the block, unless the user speaks."""
+        """Hide all kept audio but the newest during the block, unless the user speaks. So a brief snapshot is small."""
         whole, brief_bytes = self._kept, self._kept_in.size_bytes(BRIEF_MS)
         if not self.is_speech and len(whole) > brief_bytes:
             begin = len(whole) - brief_bytes

@@ -36,7 +36,7 @@ class Lease(msgspec.Struct, eq=False):
     key: int
     began_s: float
     is_trial: bool = False
-    """Whether the dial tries a key that failed although another upstream or key could serve."""
+    """Whether the dial tries a key that failed before, although another upstream or key could serve the call."""
     is_dialling: bool = True
     has_served: bool = False
     is_over: bool = False
@@ -75,7 +75,7 @@ class UpstreamPool:
         labels: the printable names of the upstreams, in the order of the list.
         metrics: the counters of this process.
         publish: called with the position, the index of the key and the seconds of the cool-down if a breaker of
-            this process opens or, with 0 seconds, closes. Must not block.
+            this process opens or, with 0 seconds, closes. It must not block.
         clock: the monotonic clock.
     """
 

@@ -98,10 +98,10 @@ class Server(Protocol):
         """Count a session that continues, but that no other worker could continue."""
 
     def begin_spawn(self) -> None:
-        """Forget the slot of the worker before."""
+        """Forget the slot that the last spawned worker took."""
 
     def undo_spawn(self) -> None:
-        """Give the slot of a worker back that was not forked."""
+        """Release the slot of a worker that could not be forked."""
 
     @property
     def can_reload(self) -> bool:

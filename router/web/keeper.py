@@ -128,7 +128,7 @@ class Keeper:
     def note_end(self, pid: int, *, has_died: bool) -> None:
         """Give the sessions of a worker that has died to other workers.
 
-        Forget those of a worker that ended in order.
+        Forget the sessions of a worker that ended normally.
         """
         self.poll()  # the channel may still hold messages of the dead worker
         channel = self._channels.pop(pid, None)

@@ -287,7 +287,7 @@ class Departures:
 
     @property
     def targets(self) -> list[Path]:
-        """The sockets of newer workers that can read the values of this version. Nothing says which worker is best."""
+        """The sockets of newer workers that can read the values of this version. Their order means nothing."""
         wanted = f"{self._router.value_layout}{SUFFIX}"
         try:
             return [path for path in self._folder.glob(f"*{SUFFIX}") if self._is_target(path.name, wanted)]

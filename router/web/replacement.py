@@ -83,11 +83,13 @@ def path_of(host: str, port: int) -> Path:
 
 
 class Replaceable:
-    """The connection to a replacement, in the main process that serves. For the arbiter's thread; no method blocks.
+    """The socket on which the serving main process waits for a main process that replaces it.
+
+    Only the arbiter's thread may call its methods. No method blocks.
 
     Args:
         path: the path of the socket.
-        offer: returns the running server, and its descriptors in order.
+        offer: returns the `Offer` that describes this server, and the descriptors in the order that `Offer` names.
 
     Raises:
         OSError: the socket cannot be made.
@@ -116,7 +118,7 @@ class Replaceable:
         return self._channel is not None
 
     def advance(self) -> Served | None:
-        """Take the next step, if it is due. Return the report of a replacement that serves."""
+        """Take the next step, if it is due. Return `Served` as soon as the replacement reports that it serves."""
         if self._channel is None:
             self._accept()
             return None
@@ -135,7 +137,7 @@ class Replaceable:
         return message
 
     def release(self) -> None:
-        """Leave the path of the socket to the replacement, and new callers to its workers."""
+        """Remove the socket, so that the replacement can use its path, and send the replacement `Released`."""
         self._close_listener()
         if self._channel is not None:
             with contextlib.suppress(OSError):

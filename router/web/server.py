@@ -534,7 +534,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             self._admin_server.server_close()
 
     def _departures(self, folder: Path, least_age: int) -> Departures | None:
-        """Let the sessions move to newer workers. Return their way; None if this process has no descriptor for it."""
+        """Let the sessions move to newer workers. Return the `Departures`; None if no descriptor is free."""
         assert self.router is not None  # noqa: S101 - the caller has looked
         try:
             departures = Departures(folder, least_age, self.router)
@@ -595,11 +595,11 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self._age = worker.age
 
     def begin_spawn(self) -> None:
-        """Forget the slot of the worker before."""
+        """Forget the slot that the last spawned worker took."""
         self._slot = None
 
     def undo_spawn(self) -> None:
-        """Give the slot of a worker back that was not forked."""
+        """Release the slot of a worker that could not be forked."""
         if self._slot is not None:
             self.scoreboard.free_slot(self._slot, 0, time.monotonic(), was_stopped=True)
             self._slot = None

@@ -2,7 +2,11 @@
 
     python -m tests.explore --seconds 60
 
-`world`      the session machine, its client, its upstreams and its timers, as one value that can be copied
+`world`      the session machine, its client, its upstreams and its timers, as one value
+`client_actions`, `upstream_actions`, `fault_actions`, `engine_actions`
+             what may happen in a world: by its client, by an upstream that keeps to the protocol or fails, and by time
+`ends`       the ways to the end of a world
+`copies`     copies of a world
 `upstream`   the model of an upstream: all that the protocol, or a known quirk of a server, lets it do
 `judge`      the invariants of docs/invariants.md, judged by what both peers can see
 `account`    the session's account of its tables, judged by what its peers have done

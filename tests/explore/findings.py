@@ -19,10 +19,11 @@ import msgspec
 from router.openai import events as openai
 from router.session import machine, transitions
 from router.session.deadlines import Wait
-from router.session.handlers import agent_output, barge_in, responses, upstream_events
+from router.session.handlers import agent_output, barge_in, delivery, responses, upstream_events
 from router.session.handlers.ignored import ignore
-from router.session.state import ledger, origin, pending, session, turn, upstream
+from router.session.state import ledger, origin, pending, session, turn, upstream, user_turn
 from router.session.state.states import UserTurnState
+from tests.explore.ends import ENDS
 from tests.explore.search import ROOTS, Action, Root, Search
 from tests.explore.shrink import breaks
 
@@ -52,7 +53,7 @@ def actions_of(walk: str) -> list[Action]:
 def _action(kind: str, *details: str) -> Action:
     values = {"True": True, "False": False}
     parts = [int(it) if it.isdigit() else values.get(it, it.replace("~", "_").replace("+", " ")) for it in details]
-    return (kind.replace("_", " ") if kind not in ("run_silent", "run_well", "run_noisy") else kind, *parts)
+    return (kind.replace("_", " ") if kind not in ENDS else kind, *parts)
 
 
 # Ways to undo a mending.
@@ -152,6 +153,12 @@ def _begin_and_cover(context: Any, response: Any) -> None:
 
 _BEGIN = responses._begin_upstream_s
 
+
+def _withdraw_one(self: user_turn.UserTurns, event_id: str | None) -> bool:
+    self.commits = tuple(it for it in self.commits if it.event_id != event_id)
+    return event_id == self.by_hand_id
+
+
 FINDINGS = (
     Finding("3", "speech that never ends keeps a question waiting", OPENAI, READY + "frame speech-1 say run_noisy",
             _without_deadline(Wait.SPEECH)),
@@ -186,6 +193,15 @@ FINDINGS = (
             "dialled-1 close-1 dialled-2 created-2 take-2-message native-response.create take-2-both step-2-False "
             "step-2-False say fire-item~ack update step-2-False fire-update frame run_well",
             _set(session.State, "_retired", lambda _self, item_id: item_id)),
+    Finding("E6", "a response that begins too late is not awaited to its end", OPENAI,
+            READY + "frame speech-1 force stop-1 say native-response.cancel commit-1 own-1-call update run_well",
+            _set(responses, "is_outside", lambda _response: True)),
+    Finding("E7", "a waiting turn ends inside the next answer", ("openai", "settings", "no created"),
+            READY + "say frame speech-1 take-1-message stop-1 commit-1 unannounced-1-item+only take-1-audio+first "
+            "step-1-False fire-transcript", _set(delivery, "end_earlier_turn", lambda _context: None)),
+    Finding("E8", "a lost commit is awaited although the next one was refused", OPENAI,
+            READY + "frame speech-1 force stop-1 speech-1 native-input~audio~buffer.commit drop-1 refuse-1",
+            _set(user_turn.UserTurns, "withdraw_commit", _withdraw_one)),
 )  # fmt: skip
 
 

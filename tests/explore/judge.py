@@ -92,7 +92,8 @@ class Judge:
         self.replaced: set[str] = set()
         """Texts of the responses that gave way to a given text. They answer no later question."""
         self.cuts_next = False
-        """The user's voice came while a response was requested: it is cancelled when it begins."""
+        """The user's voice came while a response was requested: it is cancelled when it begins. A noise ends no
+        question whose response never begins."""
         self.is_replacing = False
         """A given text is to be spoken in place of the answers that are about to begin."""
         self.is_cancelling = False
@@ -125,8 +126,8 @@ class Judge:
         """The transcript of an item failed, and the client is not warned yet."""
         self.is_refusal_due = False
         """An upstream refused an event, and the client is not told yet."""
-        self.unanswered_commits: set[str] = set()
-        """The ids of the commits by hand that no upstream has answered. The next upstream gets the last one, too."""
+        self.unanswered_commits: list[str] = []
+        """The ids of the commits by hand that an upstream may still answer. The next upstream gets the last one."""
         self.updating: set[tuple[int, str]] = set()
         """The generations whose session.update is not answered, and its id."""
         self.committed_at: set[tuple[int, str]] = set()
@@ -277,6 +278,7 @@ class Judge:
         self.statements = [it for it in self.statements if it != generation]
         self.begun = {it for it in self.begun if it[0] != generation}
         self.active = {key: it for key, it in self.active.items() if key[0] != generation}
+        self.cuts_next &= generation not in self.asks
         self.asks = [it for it in self.asks if it != generation]
         self.missing.clear()  # the next upstream repeats or continues the answer
 
@@ -391,7 +393,8 @@ class Judge:
             self.updating.add(key)
         if kind == "input_audio_buffer.commit":
             self.committed_at.add((generation, str(event.get("event_id"))))
-            self.unanswered_commits.add(str(event.get("event_id")))
+            named = str(event.get("event_id"))
+            self.unanswered_commits += [named] if named not in self.unanswered_commits else []
         self.turns += kind == "response.create"
         if kind == "response.create" and (event.get("response") or {}).get("conversation") == "none":
             self.statements.append(generation)
@@ -432,7 +435,9 @@ class Judge:
         named = str((event.get("error") or {}).get("event_id"))
         if event["type"] in ENDS_COMMITS:
             self.unanswered_commits.clear()
-        self.unanswered_commits.discard(named)
+        if named in self.unanswered_commits:
+            # An upstream answers commits in their order, so it has lost those before the refused one.
+            del self.unanswered_commits[: self.unanswered_commits.index(named) + 1]
 
     def upstream_answers_update(self, event: dict[str, Any], generation: int) -> None:
         """Record the answer to a session.update."""
@@ -444,9 +449,9 @@ class Judge:
         """Record that an upstream refused an event, or lost it."""
         if event["type"] == "response.create" and generation in self.asks:
             self.asks.remove(generation)
+            self.cuts_next = False
         if event["type"] == "response.create" and (event.get("response") or {}).get("conversation") == "none":
             self._forget_statement(generation)
-        self.knowledge.refuse(event)
 
     def lacks(self, generation: int, event: dict[str, Any]) -> None:
         """Record that a standby upstream refused an item. It gets the item again when it takes over."""
@@ -459,16 +464,19 @@ class Judge:
             self.statements.remove(generation)
 
     def takes_over(self, generation: int) -> None:
-        """Judge the conversation that an upstream was given, now that it serves the session."""
-        answered = {call for call, state in self.calls.items() if state == "answered"}
-        lacking = answered - self.knowledge.refused - {call for number, call in self.outputs if number == generation}
-        require(not lacking, f"viii the next upstream lacks the outputs of {lacking}")
+        """Judge the commits that an upstream was given, now that it serves the session."""
         self.is_replayed = self.is_voice_shown and generation in self.appended_to and not self.unanswered_commits
-        repeated = {it for it in self.unanswered_commits if (generation, it) in self.committed_at}
+        repeated = [it for it in self.unanswered_commits if (generation, it) in self.committed_at]
         require(
             not self.unanswered_commits or bool(repeated), "ii a commit by hand is not repeated at the next upstream"
         )
         self.unanswered_commits = repeated
+
+    def judge_conversation(self, generation: int) -> None:
+        """Judge the conversation that an upstream was given, now that it serves the session."""
+        answered = {call for call, state in self.calls.items() if state == "answered"}
+        lacking = answered - self.knowledge.refused - {call for number, call in self.outputs if number == generation}
+        require(not lacking, f"viii the next upstream lacks the outputs of {lacking}")
         self.knowledge.judge(generation, must_have=set(self.texts) & self.completed)
 
     # What holds at any time, and at rest.

@@ -10,15 +10,18 @@ import contextlib
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator  # noqa: TC003 - the annotations name them
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from router.session import transitions
 from router.session.machine import Session
 from tests.explore.canonical import key_of
+from tests.explore.copies import thawed
 from tests.explore.search import ROOTS, STATIONS, Action, Path, Root, Search, collect_seldom, state_of
 from tests.explore.upstream import OWN_UNANNOUNCED, UNANNOUNCED
-from tests.explore.world import World, thawed
+
+if TYPE_CHECKING:
+    from tests.explore.world import World
 
 TABLES = {
     "LIFECYCLE": transitions.LIFECYCLE,

@@ -13,9 +13,11 @@ from typing import Any
 import msgspec
 
 from tests.explore.canonical import key_of
+from tests.explore.copies import frozen, thawed
+from tests.explore.ends import ENDS
 from tests.explore.upstream import QUIRKS
 from tests.explore.violation import Violation
-from tests.explore.world import World, frozen, thawed
+from tests.explore.world import World
 
 ROOTS = tuple(
     (profile, opening, quirk)
@@ -38,9 +40,6 @@ STATIONS = (
     ("dialled", "created", "take", "say", "take", "take", "fire-rollover", "dialled", "created", "take"),
 )
 """Stations of a conversation, each by the kinds of the actions that lead to it. The search is exhaustive from each."""
-
-ENDS = ("run_silent", "run_noisy", "run_well")
-"""The ways to the end of a world."""
 
 LONGEST = 60
 """The number of actions after which a walk begins anew."""
@@ -296,9 +295,9 @@ class Search:
             return
         self._kinds.add(kind)
         self.report.ends += 1
-        for end in ENDS:
+        for end, run in ENDS.items():
             try:
-                getattr(thawed(copy), end)()
+                run(thawed(copy))
             except Violation as violation:
                 self._note(((end,), path), str(violation))
 

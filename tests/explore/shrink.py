@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 
 from actors import messages
-from tests.explore.search import ENDS, Action, Found, shape_of
+from tests.explore.ends import ENDS
+from tests.explore.search import Action, Found, shape_of
 from tests.explore.violation import Violation
 from tests.explore.world import World
 
@@ -20,7 +21,7 @@ def breaks(root: tuple[str, str, str], path: list[Action], *, record: bool = Fal
         world.open()
         for action in path:
             if action[0] in ENDS:
-                getattr(world, action[0])()
+                ENDS[action[0]](world)
             elif action in world.actions():
                 world.act(action)
     except Violation as violation:

@@ -142,7 +142,7 @@ def _called(agent: Agent, fields: Fields) -> None:
 
 
 def _answer_muted(agent: Agent, functions: list[Fields]) -> None:
-    """Answer calls of a turn that the client has cancelled. Deepgram waits for their outputs."""
+    """Send Deepgram an output for each function call of a cancelled turn, because Deepgram waits for these outputs."""
     for function in functions:
         name = text_of(function, "name")
         agent.log(logging.WARNING, f"a call of {name} is not passed on, because the client has cancelled the response")

@@ -72,7 +72,7 @@ def _committed(agent: Agent, _event: Fields, event_id: str | None) -> None:
 
 
 def commit_without_speech(agent: Agent, event_id: str | None) -> None:
-    """Refuse a commit in which Deepgram heard no speech, and the request behind it."""
+    """Refuse the client's commit, because Deepgram heard no speech. Refuse the request after the commit, too."""
     agent.commit = None
     message = "Error committing input audio buffer: no speech was heard."
     agent.refuse(event_id, "input_audio_buffer_commit_empty", message)
@@ -127,7 +127,7 @@ def _note(agent: Agent, item: Fields) -> None:
 
 
 def _take_item(agent: Agent, item: Fields, event_id: str | None, previous: str | None) -> bool:
-    """Take an item into the history, and return True. Refuse an item where that is not possible."""
+    """Add an item to the history, and return True. If Deepgram cannot take the item, refuse it and return False."""
     is_repeated = (event_id or "").startswith(REPEATED)
     try:
         # Without its images a repeated item is still worth more than nothing.
@@ -244,7 +244,7 @@ def _cancel(agent: Agent, event: Fields, event_id: str | None) -> None:
 
 
 def _cancel_speech(agent: Agent) -> None:
-    """Keep the answer to speech from the client if the request that is cancelled is one for this answer."""
+    """Mark the answer to the present speech as cancelled if the cancelled request is about that speech."""
     ask = agent.current or (agent.asks[0] if agent.asks else None)
     if ask is None:
         return
@@ -256,7 +256,7 @@ def _cancel_speech(agent: Agent) -> None:
 
 
 def _take_back(agent: Agent, ask: Ask) -> None:
-    """Keep the question and the outputs of a request that Deepgram has not got for the next request."""
+    """Keep the question and outputs of an unsent request, so that the next request contains them."""
     agent.outputs = [*ask.outputs, *agent.outputs]
     if ask.question is not None and not ask.question.is_made:
         agent.history.add(Entry(role=Role.USER, item_id="", text=ask.question.text, audio=ask.question.audio))

@@ -1,4 +1,4 @@
-"""One upstream of Deepgram's, between its wire and OpenAI's events. Pure.
+"""One upstream that is Deepgram's Voice Agent, translated into OpenAI's events. Pure.
 
 Deepgram takes its Settings once, with the conversation so far. So they wait for the first question or audio, because
 a client or the relay may create items before.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from router.fronts.realtime.wire import Fields
 
 KEEP_ALIVE_S: Final = 6.0
-"""The silence towards Deepgram, in seconds, that a `KeepAlive` ends. Deepgram closes an idle connection."""
+"""The seconds without a frame to Deepgram after which a `KeepAlive` is sent. Deepgram ends idle connections."""
 
 MAX_LATER_CHARS: Final = 4 * 1024 * 1024
 """The most characters of events that wait behind a commit: 65 s of audio."""
@@ -38,7 +38,7 @@ COMMIT_S: Final = 3.0
 
 
 class DeepgramUpstream:
-    """One upstream."""
+    """One upstream that is Deepgram's, with the translation of both wires."""
 
     def __init__(self, opened: engine.UpstreamOpened, parts: Parts, now_s: float) -> None:
         self._agent = Agent(opened, parts, now_s)
@@ -56,7 +56,7 @@ class DeepgramUpstream:
 
     @property
     def held_bytes(self) -> int:
-        """The size of the frames and items that wait for Deepgram."""
+        """The bytes of the frames and items that wait for Deepgram."""
         return self._agent.waiting.size_bytes + self._agent.held_bytes + self._later_chars
 
     @property
@@ -72,13 +72,13 @@ class DeepgramUpstream:
         (self._agent.commands if is_applied else self._agent.held).append(command)
 
     def close(self) -> None:
-        """Drop what the upstream still sends, because it is abandoned."""
+        """Drop all later messages of the upstream, because it is abandoned."""
         self._agent.stage = Stage.CLOSED
 
     # The two wires.
 
     def take_text(self, text: str, now_s: float) -> None:
-        """Take a message of Deepgram's."""
+        """Handle a message of Deepgram's."""
         agent = self._agent
         agent.now_s = now_s
         if agent.stage is Stage.CLOSED:
@@ -92,7 +92,7 @@ class DeepgramUpstream:
             take(agent, fields)
 
     def take_audio(self, audio: bytes, now_s: float) -> None:
-        """Take a piece of the agent's audio. Audio outside of a response belongs to an answer that was cut off."""
+        """Handle a piece of the agent's audio. Drop audio outside of a response: its answer was interrupted."""
         agent = self._agent
         agent.now_s = now_s
         if agent.answer is not None and agent.stage is Stage.READY:

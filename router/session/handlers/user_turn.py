@@ -129,10 +129,13 @@ def committed(context: Context, event: openai.InputAudioBufferCommitted) -> User
         turns.by_hand = turn
         turns.by_hand_id = sent.event_id if sent is not None else turns.by_hand_id
     is_owed = detection.owes_answers and not turns.is_ended_by_hand and not is_behind
-    if is_owed:
-        # The next response answers this turn, too, so the session must not cancel it.
-        state.turn.cancels_next = False
-    return UserTurnState.AWAITING_ANSWER if is_owed else UserTurnState.IDLE
+    return _await_answer(context) if is_owed else UserTurnState.IDLE
+
+
+def _await_answer(context: Context) -> UserTurnState:
+    # The next response answers this turn, too, so the session must not cancel it.
+    context.state.turn.cancels_next = False
+    return UserTurnState.AWAITING_ANSWER
 
 
 def _take_audio(context: Context, item_id: str | None) -> None:
@@ -166,7 +169,7 @@ def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnSta
     return UserTurnState.SPEAKING
 
 
-def commit_refused(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
+def commit_refused(context: Context, signal: inputs.CommitRefused) -> UserTurnState:
     """Judge again a turn that a commit by hand seemed to end: the refusal shows that the detector ended it."""
     turns = context.state.user_turns
     if context.state.microphone is not None:
@@ -179,7 +182,7 @@ def commit_refused(context: Context, signal: inputs.CommitRefused) -> UserTurnSt
     if ended is None or not context.state.plan.detection.owes_answers:
         return UserTurnState.IDLE
     turns.subject.item_id, turns.subject.asked_s = ended.item_id, ended.asked_s
-    return None
+    return _await_answer(context)
 
 
 def commit_timed_out(context: Context, _signal: inputs.CommitTimedOut) -> None:

@@ -48,12 +48,17 @@ def is_marked(response: openai.Response) -> bool:
     return KEY in (response.metadata or {})
 
 
+def is_outside(response: openai.Response) -> bool:
+    """Whether a response is outside the conversation. Its metadata shows that, too, if it speaks a verbatim text."""
+    return response.conversation_id is None or (response.metadata or {}).get(KEY) == STATEMENT
+
+
 def origin_of(
     response: openai.Response, in_flight: SentRequest | None, *, is_echoing: bool | None, is_owed: bool
 ) -> Origin:
     """Return the origin of a response.
 
-    `is_echoing` says whether the upstream brings metadata back, or is None if that is unknown. `is_owed` tells that the
+    `is_echoing` says whether the upstream brings metadata back, or is None if that is unknown. `is_owed` is true if the
     upstream may owe an answer to the user's speech.
     """
     if is_marked(response):

@@ -9,9 +9,8 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Locator, Page, Playwright, expect
 
-from tests.support.clients.deepgram_javascript import CHROMIUM_FLAGS
+from tests.support.clients.chromium import FLAGS, chromium_program
 
-CHROMIUM = "/usr/bin/chromium"
 TIMEOUT_MS = 20_000
 
 SILENCED_MS = 300
@@ -27,13 +26,16 @@ def make_speech(path: Path, text: str, *, lead_s: float = 0.0) -> Path:
     return path
 
 
-def launch(playwright: Playwright, *flags: str, microphone: Path | None = None) -> Browser:
-    """Start Debian's Chromium. Its microphone plays the file `microphone` once each time it is opened."""
-    flags = (*CHROMIUM_FLAGS, "--disable-quic", "--disable-sync", *flags)
+def launch(playwright: Playwright, *flags: str, microphone: Path | None = None, is_whole: bool = False) -> Browser:
+    """Start Chromium, on request with its user interface.
+
+    Its microphone plays the file `microphone` once each time it is opened.
+    """
+    flags = (*FLAGS, "--disable-quic", "--disable-sync", *flags)
     if microphone is not None:
         fake = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
         flags = (*flags, *fake, f"--use-file-for-fake-audio-capture={microphone}%noloop")
-    return playwright.chromium.launch(executable_path=CHROMIUM, args=[*flags], timeout=60_000)
+    return playwright.chromium.launch(executable_path=chromium_program(is_whole), args=[*flags], timeout=60_000)
 
 
 class ConsolePage:

@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 
+from tests.support.clients.chromium import FLAGS
 from tests.support.clients.sdk_client import TIMEOUT_S, SdkClient
 from tests.support.data.oracle import OracleError, assert_server_message
 from tests.support.processes import children
@@ -31,16 +32,6 @@ SDK = Path("node_modules", "@deepgram", "sdk")
 TYPED = """import type {{ V1Socket }} from "@deepgram/sdk/agent/v1";
 export const messages: Exclude<V1Socket.Response, string>[] = {};
 """
-CHROMIUM_FLAGS = (
-    "--headless",
-    "--no-sandbox",  # it runs as root
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-)
-
 MICROPHONE_FLAGS = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 
 
@@ -186,7 +177,7 @@ def chromium(folder: Path, program: str, microphone: Path | None = None) -> Iter
     """Run Chromium with the SDK's browser build on a local page; its microphone hears this WAV file, once."""
     runtime = JavaScript(folder)
     with runtime.serving() as address:
-        flags = [*CHROMIUM_FLAGS, "--user-data-dir=profile"]  # below the child's own folder
+        flags = [*FLAGS, "--user-data-dir=profile"]  # below the child's own folder
         if microphone is not None:
             flags += [*MICROPHONE_FLAGS, f"--use-file-for-fake-audio-capture={microphone}%noloop"]
         with children.child(program, *flags, f"http://{address}/"):

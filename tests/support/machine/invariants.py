@@ -115,11 +115,16 @@ class ClientSide:
         """Responses that the user interrupted."""
         self._worded: set[str | None] = set()
         """Items whose whole text has come: a later event only repeats it."""
+        self._early: list[dict[str, Any]] = []
+        """Texts that the client received ahead of the user's words since the last end of a turn."""
+        self._is_output = False
+        """The last input was output of the upstream's, with which the next answer may begin."""
 
     # Inputs.
 
     def record_input(self, message: messages.Input) -> None:
         """Record an input."""
+        self._is_output = False
         state = self._session.state
         if state.upstream.generation != self._generation:
             self._generation = state.upstream.generation
@@ -144,6 +149,7 @@ class ClientSide:
 
     def _record_upstream_event(self, event: dict[str, Any]) -> None:
         state, kind = self._session.state, event["type"]
+        self._is_output = kind in OUTPUT
         is_begun = kind == "response.created" and state.turn.response is not ResponseState.ACTIVE
         if is_begun or (kind == "response.done" and not state.turn.is_announced):
             self._cut.discard(event["response"]["id"])  # an id that is given again belongs to another response
@@ -223,11 +229,14 @@ class ClientSide:
         if is_behind_settings and message["role"] == "assistant":
             self._unended += 1  # a written greeting is a turn of its own
         if message["role"] == "assistant" and not message["content"].startswith("Function call: "):
-            assert not self._awaited, f"{message} before the user's words: {self._awaited}"
+            self._early += [message] if self._awaited else []
 
     def _judge_AgentAudioDone(self, _message: dict[str, Any]) -> None:  # noqa: N802
         assert self._unended, "AgentAudioDone without a turn"
         self._unended -= 1
+        if self._is_output:
+            # The output of the next answer ends a turn that waits (docs/decisions/0011).
+            self._early.clear()
         if self._profile == "openai":
             self._must_follow = {"type": "AgentDone"}
 
@@ -270,6 +279,7 @@ class ClientSide:
 
     def judge_after_input(self) -> None:
         """Judge the rules that hold after every input."""
+        assert not self._early, f"{self._early} before the user's words: {self._awaited}"
         assert self._must_follow is None or self.has_ended, f"{self._must_follow} is missing"
         for ack, request in ACKS.items():
             pending_acks = sum(message["type"] == ack for message in self.messages[-3:])

@@ -14,9 +14,14 @@ from typing import IO, Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-PROCESSES_PER_CORE = 2
+PROCESSES_PER_CORE = 3
 """Slow tests wait most of the time, for a process to start or for audio to be played; fast tests never wait."""
 MOST_PROCESSES = 8
+
+SLOW, FAST, QUIET, ALONE = "sfqa"
+"""The kinds of tests, in the order of a run by several processes."""
+KINDS = "kinds"
+"""The name of a file with the kind of each test, a letter each."""
 
 LONG_S = 0.05
 """The shortest set-up or clean-up of a passed test that is reported."""
@@ -60,6 +65,13 @@ class Turns:
         # Both are open as long as this process runs tests.
         self._quiet = Path(folder, "quiet").open("a")  # noqa: SIM115
         self._others = Path(folder, "others").open("a")  # noqa: SIM115
+        self._kinds = Path(folder, KINDS)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note the kinds of the tests, for the process that hands them out. Each process notes the same."""
+        mine = self._kinds.with_suffix(f".{os.getpid()}")
+        mine.write_text("".join(map(kind_of, session.items)), encoding="ascii")
+        mine.replace(self._kinds)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -125,6 +137,22 @@ def pytest_configure_node(node: Any) -> None:
         config.turns_folder = tempfile.TemporaryDirectory(prefix="tests-")
         config.add_cleanup(config.turns_folder.cleanup)
     node.workerinput["turns"] = config.turns_folder.name
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: Any) -> Any:
+    """Hand the tests out kind by kind, if no other distribution is asked for."""
+    if config.option.dist != "load":
+        return None
+    from tests.support.processes.schedule import Scheduling  # noqa: PLC0415 - only where pytest-xdist runs
+
+    return Scheduling(config, Path(config.turns_folder.name, KINDS))
+
+
+def kind_of(item: pytest.Item) -> str:
+    """Return the kind of a test, by its marks."""
+    marks = {mark.name for mark in item.iter_markers()}
+    return ALONE if "alone" in marks else QUIET if "quiet" in marks else SLOW if "slow" in marks else FAST
 
 
 def _has(item: pytest.Item, mark: str) -> bool:

@@ -147,6 +147,15 @@ def test_an_answer_is_not_cancelled_for_an_urgent_text_that_came_before_its_ques
     assert book.events_to_upstream == []
 
 
+def test_an_answer_is_not_cancelled_for_an_earlier_urgent_text_although_a_commit_crossed_its_question():
+    book = Playbook().ready().client(LOUD).upstream(*speech("u1"))
+    book.client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": "interrupt"})
+    book.upstream(started("u2")).client(COMMIT).upstream(stopped("u2"), committed("u2"), NOTHING)
+    assert owed_to(book) == ["u1", "u2"]
+    book.forget().upstream(UNASKED)
+    assert book.events_to_upstream == []
+
+
 def test_a_commit_by_hand_ends_the_speech_that_went_on_meanwhile():
     book = Playbook().ready().client(LOUD).upstream(started()).client(FORCE).upstream(stopped(), started(), stopped())
     book.upstream(committed())
@@ -159,6 +168,15 @@ def test_a_refused_commit_of_no_speech_leaves_none():
     book.upstream(error("invalid_value", event_id=book.sent("input_audio_buffer.commit")[-1]["event_id"]))
     assert phase_of(book) is UserTurnState.IDLE
     assert owed_to(book.upstream(*speech("u1"))) == ["u1"]
+
+
+def test_the_refusal_of_a_commit_shows_that_an_earlier_one_was_lost():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(FORCE).upstream(stopped(), started())
+    book.client(COMMIT)
+    book.upstream(error("invalid_value", event_id=book.sent("input_audio_buffer.commit")[-1]["event_id"]))
+    assert phase_of(book) is UserTurnState.SPEAKING
+    assert Wait.COMMIT.value not in book.timers
+    assert owed_to(book.upstream(stopped(), committed())) == ["u1"]
 
 
 def test_speech_behind_a_commit_on_its_way_is_a_turn_of_its_own():
