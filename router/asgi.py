@@ -210,7 +210,7 @@ async def _body(receive: Receive) -> bytes | None:
 
 
 class _NoHandshake:
-    """Takes the place of a handshake in the environ of a plain HTTP request. Refuses the upgrade with status 426."""
+    """The handshake in the environ of a plain HTTP request. It refuses the upgrade with status 426."""
 
     def accept(self, **_how: Any) -> Any:
         """Refuse the request, because it came as plain HTTP."""

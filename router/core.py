@@ -64,7 +64,7 @@ class Router:
     process. All methods may be called from any thread except a dispatcher's.
 
     Args:
-        config: the whole configuration, or
+        config: the whole configuration; None if `settings` give it.
         settings: the fields of `RouterConfig` as keywords, validated as the command's settings are. A keyword that is
             None counts as not given, and the environment is not read. With neither a key nor an upstream the embedded
             simulator answers.

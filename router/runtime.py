@@ -70,7 +70,7 @@ class Runtime:
         self._simulator: Simulator | None = None
         self.supervisor: Ref | None = None
         self.drained = threading.Event()
-        """Set when the last session has ended, or this runtime has stopped."""
+        """The event that is set when the last session has ended, or this runtime has stopped."""
 
     # Start, drain, stop.
 

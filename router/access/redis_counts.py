@@ -86,8 +86,8 @@ class Full(NamedTuple):
     """The limit that prevents a new session."""
 
     place: int
-    """The number of the limit: 1 for all sessions, 2 for those of the address, 3 for those of the principal. 4 is for
-    those without Settings, 5 for new ones, 6 for the sums of the day."""
+    """The number of the limit: 1 for all sessions, 2 for the sessions of the address, 3 for those of the principal. 4
+    is for sessions without Settings, 5 for new sessions of the address, 6 for the sums of the day."""
     retry_s: int
 
 

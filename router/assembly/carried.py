@@ -112,7 +112,7 @@ def _always() -> bool:
 
 
 class Memory(Protocol):
-    """Returns the memory of a front's machine. With `is_brief` it lacks audio that matters little."""
+    """A function that returns the memory of a front's machine; see `Remembering.memory`."""
 
     def __call__(self, *, is_brief: bool = False) -> bytes:
         """Return the memory, between two inputs."""
@@ -155,7 +155,7 @@ class CarriedSession:
         self._turn_detection = turn_detection
         self._memory = memory
         self._relay = relay
-        """The relay in place of the session, which is unused and has only counts. None without a relay."""
+        """The relay that takes the place of the session, which then has only counts. None without a relay."""
         self._is_at_rest = is_at_rest
         self.can_outlive = can_outlive
         """Whether the session may outlive its process. Otherwise it can only move."""

@@ -55,8 +55,9 @@ The time is long because an overloaded machine delays a worker, and a delayed ca
 """
 
 LATE_S: Final = 3.0
-"""If the arbiter has not checked its workers for this many seconds, it stood still itself, and measures their silence
-anew.
+"""If the arbiter has not checked its workers for this many seconds, it stood still itself.
+
+It then measures their silence from that moment on.
 """
 
 
@@ -452,8 +453,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
 
         Raises:
             HaltServer: another process has replaced this one, and the last worker here has ended; or this process
-                cannot
-                replace the other.
+                cannot replace the other.
         """
         if self.app.predecessor is not None:
             self._take_over(self.app.predecessor)

@@ -1,4 +1,4 @@
-"""The banner at the start: the addresses, the upstream, in a frame if it is the simulator."""
+"""The banner that the command prints at its start: the addresses, the upstream, and advice about the simulator."""
 
 from __future__ import annotations
 

@@ -36,8 +36,9 @@ PASS: Final = b"p"
 LOSE: Final = b"l"
 """The first byte of a packet is its kind.
 
-`ARENA` brings the memory of a worker, and `HOLD` a session in it. `PASS` says that a worker does not adopt a session.
-`LOSE` says that a worker has to end a session.
+A worker sends its memory with `ARENA`, a session in that memory with `HOLD`, and the end of a session with `DROP`. The
+keeper sends a session that the worker has to continue with `ADOPT`, and one that it has to end with `LOSE`. A worker
+that does not adopt a session answers with `PASS`.
 """
 
 LAST_WORD_S: Final = 2.0

@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SUFFIX: Final = ".moves-2"
-"""The end of a socket's name. Its number is the version of the messages:
+"""The end of a socket's name. Its number is the version of the messages.
 
-a worker sends only to sockets with its own number.
+A worker sends only to sockets whose number is its own.
 """
 
 ANSWER_S: Final = 5.0

@@ -60,7 +60,7 @@ class Offer(msgspec.Struct, kw_only=True, tag="offer"):
 
 
 class Served(msgspec.Struct, kw_only=True, tag="served"):
-    """The workers of the replacement serve."""
+    """The report that the workers of the replacement serve."""
 
     least_age: int
     """The age of the oldest worker of the replacement."""
@@ -203,7 +203,7 @@ class Predecessor:
         self._until_s = time.monotonic() + SERVE_S
         self.pid = offer.pid
         self.age = offer.age
-        """The number of workers that it has started. The workers here count on from it, so they count as newer."""
+        """The number of workers that the other process has started. The workers here get higher numbers."""
         listener, *others = descriptors
         admin = others.pop(0) if offer.has_admin else None
         self.handoff = Handoff(

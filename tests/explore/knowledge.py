@@ -1,4 +1,4 @@
-"""The conversation as the client knows it, and as each upstream was given it: invariants viii and ix."""
+"""The conversation as the client knows it, and as each upstream received it: invariants viii and ix."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ class Knowledge:
         self.told: list[tuple[str, str]] = []
         """The role and the text of each ConversationText."""
         self.cut: set[str] = set()
-        """Texts of answers that were interrupted, lost or not completed: the caller may have heard a part alone."""
+        """Texts of answers that were interrupted, lost or not completed: the caller may have heard only a part."""
         self.refused: set[str] = set()
         """Texts and calls whose items the upstream in use refused."""
         self.denied: dict[str, int] = {}
@@ -22,7 +22,7 @@ class Knowledge:
         self.given: dict[int, dict[str, tuple[str, str]]] = {}
         """The role and the text of each message that the session created, by generation and id."""
         self.ids: set[tuple[int, str]] = set()
-        """The ids that an upstream has given or received."""
+        """Each id that an upstream assigned or received, with its generation."""
 
     def tell(self, role: str, text: str) -> None:
         """Record a text that the client received."""
@@ -65,13 +65,13 @@ class Knowledge:
         self.refused.add(_text_of(item) if item["type"] == "message" else item["call_id"])
 
     def lack(self, item: dict[str, Any], generation: int) -> None:
-        """Record that a standby upstream does not have an item that it was given."""
+        """Record that a standby upstream lacks an item that the session sent it."""
         self.given.get(generation, {}).pop(str(item.get("id")), None)
         if item["type"] == "message":
             self.again.add((generation, _text_of(item)))
 
     def judge(self, generation: int, must_have: set[str]) -> None:
-        """Judge the conversation that an upstream was given. `must_have`: texts of completed answers."""
+        """Judge the conversation that an upstream received. `must_have` has the texts of completed answers."""
         whole = list(self.given.get(generation, {}).values())
         given = [it for it in whole if it[1]]
         # Speech without its transcript is given as audio.

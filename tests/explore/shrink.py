@@ -14,7 +14,7 @@ from tests.explore.world import World
 
 
 def breaks(root: tuple[str, str, str], path: list[Action], *, record: bool = False) -> tuple[str, list[Any]]:
-    """Return the violation that a walk meets, or "", and the inputs so far. An impossible action is left out."""
+    """Return the violation that a walk meets, or an empty text, and the inputs so far. Leave out impossible actions."""
     world = World(*root)
     world.inputs = [] if record else None
     try:
@@ -30,7 +30,7 @@ def breaks(root: tuple[str, str, str], path: list[Action], *, record: bool = Fal
 
 
 def shortest(found: Found) -> Found:
-    """Leave out every action without which the same rule is broken."""
+    """Remove every action that the violation does not need."""
     path, wanted = list(found.path), shape_of(found.words)
     size = max(1, len(path) // 2)
     while size:
@@ -46,7 +46,7 @@ def shortest(found: Found) -> Found:
 
 
 def playbook(found: Found) -> str:
-    """Return a test that takes the walk over."""
+    """Return the source of a test that repeats the walk."""
     _, inputs = breaks(found.root, found.path, record=True)
     profile, opening, quirk = found.root
     lines = [

@@ -1,4 +1,4 @@
-"""A world: a session, its client, its upstreams, its timers and the judge, as one value that can be copied.
+"""A world: a session with its client, its upstreams, its timers and the judge, as one value that can be copied.
 
 An action is a tuple of its kind and its details. `World.actions` returns all that may happen next, and `World.act` lets
 one of them happen. Nothing in a world depends on the real time or on chance, so the same actions lead to the same
@@ -54,7 +54,7 @@ BUDGET = {
 
 
 class World:
-    """One state of everything."""
+    """One state of a session and of all its peers."""
 
     def __init__(self, profile: str, opening: str, quirk: str, budget: dict[str, int] | None = None) -> None:
         self.session = Session(SESSION_ID, PROFILES[profile], OPTIONS)
@@ -65,26 +65,26 @@ class World:
         self.timers: dict[str, float] = {}
         self.work: list[str] = []
         self.dials: list[int] = []
-        """Generations that are being dialled."""
+        """The generations that are being dialled."""
         self.abandoned: list[tuple[int, Loss]] = []
-        """Upstreams whose loss the supervisor has to report."""
+        """The generations that the session abandoned, with the loss that the supervisor has yet to report."""
         self.upstreams: dict[int, Upstream] = {}
         self.gone: Upstream | None = None
-        """The last upstream that was lost or closed. Its frames may be on their way."""
+        """The upstream that was lost or closed last. Frames of it may still arrive."""
         self.serving = 0
         """The generation that serves the session."""
         self.restarts = restart.History()
         self.judge = Judge()
         self.asked = 0
         self.is_sound = True
-        """No fault has happened, and no deadline has expired but the idle ones."""
+        """No fault has happened, and no deadline has expired except those of `OWN_TIMERS`."""
         self.is_well = False
-        """Both peers do all that they owe."""
+        """All peers do what they owe from now on."""
         self.faults = 0
         self.has_dropped = False
-        """An upstream has lost an event of the session's."""
+        """An upstream has lost an event of the session."""
         self.inputs: list[messages.Input] | None = None
-        """Every input, where a recording is wanted."""
+        """Every input so far, if the world is recorded; else None."""
 
     def open(self) -> World:
         """Open the client's connection, and configure the session."""
@@ -105,7 +105,7 @@ class World:
         return self
 
     def actions(self) -> list[tuple[Any, ...]]:
-        """Return every action that may happen next."""
+        """Return all actions that may happen next."""
         if self.judge.has_ended:
             return []
         found = engine_actions.reports(self) + upstream_actions.possible(self) + engine_actions.deadlines(self)
@@ -135,7 +135,7 @@ class World:
             raise Violation(f"i {[it.text for it in self.judge.owed]} is owed, and no deadline runs")
 
     def _others(self) -> set[int]:
-        """Return the generations of all upstreams but the one in use."""
+        """Return the generations of all upstreams except the one in use."""
         known = {*self.upstreams, *self.dials, *(generation for generation, _ in self.abandoned)}
         return known - {self.session.state.upstream.generation}
 

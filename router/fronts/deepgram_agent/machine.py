@@ -84,7 +84,7 @@ class DeepgramRelay:
         self._conversation = Conversation(options.bounds.early_messages)
         self._waiting = Waiting(options.bounds.early_messages, options.bounds.early_bytes)
         self._as_sent: Callable[[Fields], Fields] = dict
-        """Returns the Settings that an upstream gets, made from the remembered ones."""
+        """The function that makes the Settings for an upstream from the remembered ones."""
         self._generation = 0
         self._position = 0
         self._stage = Stage.DIALLING

@@ -22,7 +22,7 @@ _ENDED_BY_OPERATOR: Final = "session_ended"
 _DELTAS: Final = ("response.output_text.delta", "response.output_audio_transcript.delta")
 _ENDS: Final = ("response.output_text.done", "response.output_audio_transcript.done")
 _MAX_GIVEN: Final = 64
-"""The ids of deltas that are remembered: of the texts that are open at once, and some more."""
+"""The most ids of deltas that are remembered: more than the number of texts that are open at once."""
 _AUDIO: Final = "response.output_audio.delta"
 _TRANSCRIPTION: Final = "conversation.item.input_audio_transcription."
 _TEXTS: Final = ("text", "transcript")
@@ -61,7 +61,7 @@ class RealtimeDialect:
         return given
 
     def rewritten(self, fields: Fields, text_of: Callable[[str], str | None]) -> Fields | None:
-        """Return an event whose repeated texts are those that the client may know; None if it repeats none."""
+        """Return an event with its repeated texts as the client may know them; None if no text has to change."""
         changes = False
         for key, part in _parts(fields):
             text = text_of(key)

@@ -21,7 +21,7 @@ MAX_ITEMS: Final = 2000
 """The most items that are remembered: the newest ones."""
 
 MAX_SHORT: Final = 1000
-"""The characters that each text of an item keeps if no other upstream will get the item."""
+"""The most characters that each text of an item keeps if no other upstream will get the item."""
 
 MAX_PARTS: Final = 4
 
@@ -137,7 +137,7 @@ def _beginning(value: Any) -> Any:
 
 
 def joined(chunks: list[str]) -> str:
-    """Return one base64 text with the bytes of all chunks."""
+    """Return one base64 text with the bytes of all chunks. Each chunk is a base64 text."""
     if len(chunks) == 1:
         return chunks[0]
     return pybase64.b64encode_as_string(b"".join(_decoded(chunk) for chunk in chunks))

@@ -119,7 +119,7 @@ class Request:
         self.event_id = event_id
         self.is_own = is_own
         self.adopts: Response | None = None
-        """The response whose id the requested response gets towards the client, or None."""
+        """The response whose id the requested response gets towards the client, because it continues that response."""
         self.sent_s = 0.0
 
     @property

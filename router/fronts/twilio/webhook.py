@@ -42,7 +42,7 @@ MAX_SID_CHARS: Final = 64
 
 
 class Router(Protocol):
-    """The part of the router that these requests need. From any thread."""
+    """The part of the router that these requests need. Its methods may be called from any thread."""
 
     @property
     def config(self) -> RouterConfig:

@@ -566,7 +566,7 @@ def calls_are_answered(context: Context) -> bool:
 
 
 def finish_by_calls(context: Context) -> None:
-    """End a response after the outputs of its calls. The turn continues with the answer to them, if no speech cut it."""
+    """End a response after the outputs of its calls. Unless speech cut the turn, it continues with their answer."""
     turn = context.state.turn
     if turn.is_cut:
         turn.mute(turn.output_id)
