@@ -81,8 +81,8 @@ def _fork(arbiter: int) -> int:
     between = os.fork()
     if between:
         os.close(write)
-        with os.fdopen(read, "rb") as said:
-            number = said.read()
+        with os.fdopen(read, "rb") as answer:
+            number = answer.read()
         os.waitpid(between, 0)
         if not number:
             raise OSError("the system has no room for another process")

@@ -364,12 +364,12 @@ class DeepgramRelay:
         if lost.verdict.decision is Decision.TEAR_DOWN:
             yield from self._closing.fail(endings.of_loss(lost.loss, error, self._redact))
             return
-        texts, told = self._conversation.lose()
+        texts, frames = self._conversation.lose()
         self._waiting.put_back(texts)
         if self._is_applied:
             description = "the connection to the upstream was lost and is restored; the conversation continues"
             yield to_client(deepgram.Warning(description=description, code="UPSTREAM_RESTARTED"))
-        for frame in told:
+        for frame in frames:
             yield engine.SendToClient(frame)
         yield from self._dial(lost.verdict.delay_s)
 

@@ -225,7 +225,7 @@ class SessionSide:
         if not self._was_heard:
             # This is a noise, and no upstream would answer its audio.
             conversation.speech.end()
-        texts, told = conversation.lose()
+        texts, frames = conversation.lose()
         self._waiting.put_back(texts)
         call = CallSoFar(
             conversation=conversation,
@@ -235,7 +235,7 @@ class SessionSide:
             is_applied=self._is_applied,
             now_s=now_s,
         )
-        return [engine.SendToClient(frame) for frame in told], call
+        return [engine.SendToClient(frame) for frame in frames], call
 
     def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
         """Continue a call of a relay at an upstream of the session's."""
