@@ -281,22 +281,23 @@ class Admission:
         """
         if self._seats is None:
             return 0, 0
-        return self._shared.counts.sessions(), self._shared.counts.pending()
+        present = self._shared.counts.present()
+        return present.sessions, present.pending()
 
     def _locked(self, change: Callable[[int], None], cell: int) -> None:
         with self._lock:
             change(cell)
 
     def _check(self, address: bytes, principal: bytes | None) -> None:
-        limits, counts = self._shared.limits, self._shared.counts
-        if limits.max_sessions and counts.sessions() >= limits.max_sessions:
+        limits, present = self._shared.limits, self._shared.counts.present()
+        if limits.max_sessions and present.sessions >= limits.max_sessions:
             raise _refusal("too many sessions", RETRY_SESSION_S)
         most = limits.max_sessions_per_principal
-        if most and principal is not None and counts.of_principal(principal) >= most:
+        if most and principal is not None and present.of_principal(principal) >= most:
             raise _refusal("too many sessions of this client", RETRY_SESSION_S)
-        if limits.max_sessions_per_address and counts.of_address(address) >= limits.max_sessions_per_address:
+        if limits.max_sessions_per_address and present.of_address(address) >= limits.max_sessions_per_address:
             raise _refusal("too many sessions from this address", RETRY_SESSION_S)
-        if limits.max_pending_sessions and counts.pending() >= limits.max_pending_sessions:
+        if limits.max_pending_sessions and present.pending() >= limits.max_pending_sessions:
             raise _refusal("too many sessions wait for their Settings", RETRY_PENDING_S)
 
 

@@ -196,7 +196,7 @@ LAYOUTS: Final = (
     _of(early.EarlyInputs, "inputs dropped_bytes _messages _bytes _audio_bytes", derived="_max_messages _max_bytes"),
     _of(transcripts.InterimTranscripts, "_words _complete"),
     _of(transcripts.Transcripts, "_awaited _early held"),
-    _of(transcripts.HeldMessage, "message item_id"),
+    _of(transcripts.HeldMessage, "message item_id size_bytes"),
     _of(
         playback.Playback,
         "_ends_s _items _waiting _waiting_bytes is_trusted sent_s dropped_bytes",
@@ -239,8 +239,8 @@ LAYOUTS: Final = (
     _of(Speaker, "_converter _response_id"),
     _of(
         Microphone,
-        "_committing_bytes _converter _keeps_source _kept _kept_in _max_bytes _max_s _preroll_bytes _preroll_s"
-        " _longest_bytes _sample_bytes _start _uncommitted_bytes forgotten_bytes is_speech",
+        "_committing_bytes _converter _is_filling _keeps_source _kept _kept_in _max_bytes _max_s _preroll_bytes"
+        " _preroll_s _longest_bytes _sample_bytes _start _uncommitted_bytes forgotten_bytes is_speech",
     ),
     _of(
         Converter,

@@ -51,6 +51,7 @@ class Microphone:
     __slots__ = (
         "_committing_bytes",
         "_converter",
+        "_is_filling",
         "_keeps_source",
         "_kept",
         "_kept_in",
@@ -71,14 +72,16 @@ class Microphone:
         self._preroll_s = preroll_s
         self._max_s = max_s
         self._kept = bytearray()
-        self._start = 0
-        """The index in `_kept` of the oldest audio.
+        """The kept audio: the whole pre-roll as a ring, in which each frame replaces the oldest audio, or a row.
 
-        Once the pre-roll is full, each frame replaces the oldest audio there.
-
-        The alternative costs more: a bytearray that loses its beginning is copied at every third frame, and reserves
-        memory.
+        A ring is made once, in its whole size. A bytearray that grows reserves memory, and one that loses its
+        beginning is copied at every third frame. Each copy is a large block elsewhere in the heap, which then keeps
+        the memory around it from being returned.
         """
+        self._start = 0
+        """The index in a ring of the oldest audio, where the next frame goes."""
+        self._is_filling = False
+        """Whether the ring has no audio yet from `_start` on."""
         self._uncommitted_bytes = 0
         """The number of bytes that were appended since the last commit, in the upstream's format."""
         self._committing_bytes: int | None = None
@@ -173,8 +176,7 @@ class Microphone:
 
     def clear(self) -> None:
         """Forget the uncommitted audio, because the upstream's buffer is empty."""
-        self._kept.clear()
-        self._start = 0
+        self._kept, self._start, self._is_filling = bytearray(), 0, False
         self._uncommitted_bytes, self._committing_bytes = 0, None
 
     def silence(self, duration_ms: float) -> list[bytes]:
@@ -203,14 +205,22 @@ class Microphone:
     @contextlib.contextmanager
     def shortened(self) -> Iterator[None]:
         """Hide all kept audio but the newest during the block, unless the user speaks. So a brief snapshot is small."""
-        whole, brief_bytes = self._kept, self._kept_in.size_bytes(BRIEF_MS)
-        if not self.is_speech and len(whole) > brief_bytes:
-            begin = len(whole) - brief_bytes
-            self._kept = whole[begin - begin % self._sample_bytes :]
+        whole = self._kept, self._start, self._is_filling
+        if not self.is_speech:
+            self._kept, self._start, self._is_filling = self._newest(self._kept_in.size_bytes(BRIEF_MS)), 0, False
         try:
             yield
         finally:
-            self._kept = whole
+            self._kept, self._start, self._is_filling = whole
+
+    def _newest(self, size_bytes: int) -> bytearray:
+        """Return the newest audio, at most `size_bytes` and the part of a sample whose rest is still to come."""
+        kept, start = self._kept, self._start
+        begin = start - size_bytes
+        if begin >= 0 or self._is_filling:
+            return kept[max(0, begin) : start]
+        begin = max(start, len(kept) + begin)
+        return kept[begin - begin % self._sample_bytes :] + kept[:start]
 
     def _flush(self) -> bytes:
         rest = self._converter.flush()
@@ -243,6 +253,14 @@ class Microphone:
                 del self._kept[:excess]
             else:
                 self._kept = self._kept[excess:]  # a copy, without the reserved memory
+        elif not self.is_speech and self._kept and not len(self._kept) % self._sample_bytes:
+            self._make_ring()
+
+    def _make_ring(self) -> None:
+        row, self._kept = self._kept, bytearray(self._preroll_bytes)
+        self._kept[: len(row)] = row
+        self._is_filling = len(row) < self._preroll_bytes
+        self._start = len(row) if self._is_filling else 0
 
     def _replace_oldest(self, kept: bytearray, audio: bytes, around_bytes: int) -> None:
         """Replace the oldest audio.
@@ -255,12 +273,15 @@ class Microphone:
             return
         kept[self._start :] = audio[: len(audio) - around_bytes]
         kept[:around_bytes] = audio[len(audio) - around_bytes :]
-        self._kept = kept[:]  # a copy, without the memory that was reserved while it grew
         self._start = around_bytes
+        self._is_filling = False
 
     def _straighten(self) -> None:
-        """Rotate `_kept`, so that it begins with the oldest audio."""
-        if self._start:
+        """Make a row of the ring: begin with the oldest audio, and end with the newest."""
+        if self._is_filling:
+            self._kept = self._kept[: self._start]
+            self._start, self._is_filling = 0, False
+        elif self._start:
             self._kept = self._kept[self._start :] + self._kept[: self._start]
             self._start = 0
 

@@ -87,6 +87,13 @@ WALKS = {
             "step-1-False say frame speech-1 run_well"
         ),
     ),
+    "a call that speech cancels": (
+        ("converse", "settings", "no created"),
+        (
+            "dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 unannounced-1-call+first "
+            "frame speech-1 run_silent"
+        ),
+    ),
 }
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from router.deepgram import codec
 from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait
 
@@ -39,7 +40,7 @@ def send(context: Context, *sent: deepgram.ServerMessage) -> None:
     for message in sent:
         if transcripts.held:
             # The messages of a turn keep their order, so this one waits, too.
-            transcripts.hold(message)
+            _hold(context, message)
         else:
             _send_behind_audio(context, message)
 
@@ -53,7 +54,15 @@ def send_text(context: Context, item_id: str | None, content: str) -> None:
         return
     if not transcripts.held:
         context.wait(Wait.TRANSCRIPT)
-    transcripts.hold(message, item_id)
+    _hold(context, message, item_id)
+
+
+def _hold(context: Context, message: deepgram.ServerMessage, item_id: str | None = None) -> None:
+    transcripts = context.state.transcripts
+    transcripts.hold(message, len(codec.encode(message)), item_id)
+    if transcripts.are_full:
+        context.count_excess("too many messages wait for the transcript of the user's speech: they are sent before it")
+        abandon_transcripts(context)
 
 
 def transcript_arrived(context: Context, item_id: str | None) -> None:

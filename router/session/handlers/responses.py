@@ -554,20 +554,24 @@ def calls_are_answered(context: Context) -> bool:
     """Whether every call of a response without response.created has its output.
 
     No response.done ends such a response. It ends here, because only now no further call of it can follow
-    (docs/decisions/0050).
+    (docs/decisions/0050). If the user interrupted it, the session has answered its calls, and drops further ones.
     """
     state, turn = context.state, context.state.turn
     is_unannounced = turn.response is ResponseState.ACTIVE and not turn.is_announced
     if not is_unannounced or not turn.has_called or state.calls.outstanding:
         return False
     is_answered = turn.is_answered_by_passthrough or state.pending.continues_turn
-    return is_answered and all(part.is_closed or not part.transcript for part in turn.answer.parts)
+    is_complete = all(part.is_closed or not part.transcript for part in turn.answer.parts)
+    return turn.is_cut or (is_answered and is_complete)
 
 
 def finish_by_calls(context: Context) -> None:
-    """End a response after the outputs of its calls. The turn continues with the answer to them."""
+    """End a response after the outputs of its calls. Unless speech cut the turn, it continues with their answer."""
+    turn = context.state.turn
+    if turn.is_cut:
+        turn.mute(turn.output_id)
     end_of_response(context)
-    context.state.turn.is_end_open = True
+    turn.is_end_open = True
 
 
 def finish_unasked_by_item(context: Context, event: openai.ConversationItemDone) -> None:

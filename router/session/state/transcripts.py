@@ -22,6 +22,16 @@ MAX_EARLY: Final = 8
 """The most early transcripts that are remembered. Some belong to speech that never becomes an item."""
 
 
+MAX_AWAITED: Final = 64
+"""The most transcripts that are awaited. One that comes for an older item changes no order any more."""
+
+MAX_HELD: Final = 512
+"""The most messages that wait for a transcript."""
+
+MAX_HELD_BYTES: Final = 1_000_000
+"""The most bytes of messages that wait for a transcript."""
+
+
 class InterimTranscripts:
     """The words so far of the user's items. A complete item has no interim words."""
 
@@ -59,6 +69,7 @@ class HeldMessage(NamedTuple):
 
     message: deepgram.ServerMessage
     item_id: str | None
+    size_bytes: int
 
 
 class Transcripts:
@@ -85,6 +96,11 @@ class Transcripts:
         return bool(self._awaited)
 
     @property
+    def are_full(self) -> bool:
+        """Whether as many messages wait as may, or as many bytes."""
+        return len(self.held) >= MAX_HELD or sum(it.size_bytes for it in self.held) >= MAX_HELD_BYTES
+
+    @property
     def hold_end(self) -> bool:
         """Whether the end of an agent's turn is held."""
         return any(isinstance(it.message, AgentAudioDone) for it in self.held)
@@ -97,6 +113,8 @@ class Transcripts:
                 self._awaited[item_id or ""] = None
             else:
                 self._awaited = {item_id or "": None}
+            if len(self._awaited) > MAX_AWAITED:
+                del self._awaited[next(iter(self._awaited))]
 
     def resolve(self, item_id: str | None) -> None:
         """Stop awaiting a transcript, because it arrived or failed.
@@ -122,9 +140,9 @@ class Transcripts:
         self._awaited = NO_ENTRIES
         return self.take_held()
 
-    def hold(self, message: deepgram.ServerMessage, item_id: str | None = None) -> None:
+    def hold(self, message: deepgram.ServerMessage, size_bytes: int, item_id: str | None = None) -> None:
         """Hold a message until no transcript is awaited."""
-        held = HeldMessage(message, item_id)
+        held = HeldMessage(message, item_id, size_bytes)
         if isinstance(self.held, list):
             self.held.append(held)
         else:

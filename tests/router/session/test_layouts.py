@@ -40,7 +40,7 @@ MADE = {
     Update: lambda: Update(inputs.PassthroughSessionUpdate("{}"), "e", 1),
     Ledger: lambda: Ledger(new_id=str, max_tokens=1, max_bytes=1),
     EarlyInputs: lambda: EarlyInputs(max_messages=1, max_bytes=1),
-    HeldMessage: lambda: HeldMessage(None, None),
+    HeldMessage: lambda: HeldMessage(None, None, 0),
     PlaybackState: lambda: PlaybackState(1.0, 1, 1),
     PlayedItem: lambda: PlayedItem(None),
     Piece: lambda: Piece(None, b"", 0.0),

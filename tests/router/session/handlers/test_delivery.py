@@ -104,6 +104,22 @@ def test_a_text_before_a_call_waits_for_the_transcript_although_the_turn_continu
     book.upstream(response_created("resp_2"), delta(b"\1\1", "resp_2")).expect(b"\1\1")
 
 
+@pytest.mark.parametrize(
+    "flood",
+    [
+        [transcript_delta("Hi. " * 64) for _ in range(9)],
+        [transcript_delta("Hi. "), call_done("call_1", "lookup", '{"a":"' + "a" * 1_000_000 + '"}')],
+    ],
+)
+def test_a_flood_of_messages_does_not_wait_for_a_transcript_and_keeps_its_order(flood):
+    book = with_spoken_question("converse").upstream(*flood)
+    assert book.session.state.transcripts.held == ()
+    assert Wait.TRANSCRIPT.value not in book.timers
+    assert book.session.describe()["over_bounds"] == 1
+    assert book.frames_to_client[0] == assistant("Hi.")
+    assert book.frames_to_client[-1]["type"] in ("ConversationText", "FunctionCallRequest")
+
+
 def test_a_failed_transcript_is_not_waited_for():
     book = with_spoken_question("converse").upstream(transcript_done("Hi.")).expect()
     kind = "conversation.item.input_audio_transcription.failed"
