@@ -25,7 +25,7 @@ ENDED: Final = deepgram.Error(description="the guard ended the session", code="G
 
 
 class DeepgramDialect:
-    """The messages of one session."""
+    """The dialect of Deepgram's Voice Agent, for one session."""
 
     interrupts = True
 

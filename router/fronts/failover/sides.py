@@ -73,7 +73,7 @@ class Side(Protocol):
 
 
 class RelaySide:
-    """Deepgram behind its relay."""
+    """The side of Deepgram: the relay, with its layers."""
 
     held_bytes = 0
 
@@ -97,7 +97,7 @@ class RelaySide:
 
 
 class SessionSide:
-    """OpenAI's upstreams behind the session.
+    """The side of OpenAI's upstreams: the session, with its layers.
 
     The side follows the messages between client and session with the memory of a relay, so that a relay can continue
     the call.

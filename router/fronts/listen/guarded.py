@@ -19,7 +19,7 @@ ENDED: Final = "GUARD_ENDED"
 
 
 class ListenDialect:
-    """The messages of one session."""
+    """The dialect of Deepgram's Listen, for one session."""
 
     interrupts = True
 

@@ -29,7 +29,7 @@ _TEXTS: Final = ("text", "transcript")
 
 
 class RealtimeDialect:
-    """The events of one session."""
+    """The dialect of OpenAI Realtime, for one session."""
 
     interrupts = False
 
