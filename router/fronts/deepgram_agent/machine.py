@@ -51,7 +51,7 @@ class CallSoFar(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Waiting
     """The client's frames that no upstream has got."""
     limited: Limited
-    """The use of the call's limits."""
+    """The amounts of the call that count towards its limits, and the warnings that the client got."""
     is_welcomed: bool
     """Whether the client has got a `Welcome`."""
     is_applied: bool
