@@ -100,7 +100,7 @@ class Recovered(msgspec.Struct, frozen=True):
 
 
 class ShelvedMachine:
-    """The machine of a session, which stores the session's records. Runs on the session's dispatcher.
+    """The machine of a session, which stores the session's records. It runs on the session's dispatcher.
 
     A record is stored before the first bytes of its step are written, so that the steps of one turn share a record. A
     step without bytes for the client, or a step that starts a function, stores its record at once.

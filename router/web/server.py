@@ -105,7 +105,10 @@ class Router(app.Router, Protocol):
         """Dial the next upstream of a session that another process announces."""
 
     def count_adoption(self, data: bytes, *, is_suspect: bool) -> bytes:
-        """Return the value of a session that a dead worker carried, with this adoption counted in it."""
+        """Return the value of a session that a dead worker carried, with this adoption counted in it.
+
+        `is_suspect` says that the worker died while the session handled an input.
+        """
 
     def give_up(self, data: bytes, connection: Connection) -> None:
         """Close the connection of a client whose session no process continues, with an `Error`."""
@@ -117,7 +120,7 @@ class Router(app.Router, Protocol):
         """Count a session that continues here, but that no other process could continue."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
-        """Return the limits of the client's connection of a session that another process carried."""
+        """Return the limits of the client's connection, for the value of a session that another process carried."""
 
     def let_depart(self, by: Exit) -> None:
         """Let the next drain move the sessions to other workers through `by`."""

@@ -29,7 +29,7 @@ _TEXTS: Final = ("text", "transcript")
 
 
 class RealtimeDialect:
-    """The events of one session."""
+    """The dialect of OpenAI Realtime, for one session."""
 
     interrupts = False
 
@@ -80,7 +80,7 @@ class RealtimeDialect:
         response = {"instructions": verbatim(words), "input": [], "tool_choice": "none"}
         return _written({"type": "response.create", "response": response})
 
-    def told(self, description: str, message: engine.Input | None) -> str:
+    def notice(self, description: str, message: engine.Input | None) -> str:
         """Return the guard's notice as an `error`, which names the client's event if that event was withheld."""
         event_id = None
         if isinstance(message, engine.ClientTextReceived):

@@ -288,7 +288,10 @@ class Context:
             self.cancel(timer)
 
     def abandon(self, cause: str, *, kind: LossKind = LossKind.SILENT, is_fatal: bool = False) -> None:
-        """Abandon the upstream in use. The engine answers with `UpstreamLost`."""
+        """Abandon the upstream in use. The engine answers with `UpstreamLost`.
+
+        `is_fatal` says that a new dial of the same upstream would fail alike.
+        """
         self.stop_waiting()
         loss = Loss(kind=kind, cause=cause, is_fatal=is_fatal)
         self.commands.append(engine.AbandonUpstream(self.state.generation, loss))

@@ -165,10 +165,10 @@ def _origin_of(context: Context, response: openai.Response) -> Origin:
     # If an upstream returns no metadata, only the null conversation shows that a verbatim text begins too late.
     if origin in (Origin.OUTSIDE, Origin.LATE) and state.turn.take_overtaken():
         return Origin.LATE
-    return Origin.LATE if origin is Origin.REQUESTED and _is_doubtful_s(context, response) else origin
+    return Origin.LATE if origin is Origin.REQUESTED and _answers_doubtful_request(context, response) else origin
 
 
-def _is_doubtful_s(context: Context, response: openai.Response) -> bool:
+def _answers_doubtful_request(context: Context, response: openai.Response) -> bool:
     """Whether a response belongs to the doubtful request, and not to the verbatim text in flight.
 
     `Turn.doubtful_id` has that request.

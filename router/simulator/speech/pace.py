@@ -29,7 +29,7 @@ _LONGEST_PAUSE_MS: Final = 140.0
 _AFTER_PUNCTUATION_MS: Final = 400.0
 _FADE_MS: Final = 4
 _SETTLED_MS: Final = 700
-"""Only words that start after this time, in milliseconds, limit the rate."""
+"""Words that start before this time, in milliseconds, do not limit the rate of the voice."""
 _ROUNDING_MS: Final = 1
 _QUIET: Final = 0.02
 """At the end of a sound, samples up to this fraction of the loudest sample count as silence."""
