@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from actors import allocator
-from actors.allocator import AFTER_END_S, CALM_BYTES, CALM_S, CALM_SHARE, INTERVAL_S, WORTH_BYTES, Allocator, Heap
+from actors.allocator import CALM_BYTES, CALM_S, CALM_SHARE, INTERVAL_S, WORTH_BYTES, Allocator, Heap
 
 
 class CountedHeap:
