@@ -1,7 +1,7 @@
 """A session that outlives its process. If a step needs a record, the record is stored before the effects of that step.
 
-The record holds the value of the session, the bytes that its client lacks, and the client's messages that it has not
-handled. When this process is dead, another one reads the record and the shelf around it.
+The record holds the value of the session, the bytes that its client lacks, and the client's messages that the session
+has not handled. When this process is dead, another one reads the record and the shelf around it.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Recovered(msgspec.Struct, frozen=True):
 
 
 class ShelvedMachine:
-    """The machine of a session, which stores the session's records. Runs on the session's dispatcher.
+    """The machine of a session, which stores the session's records. It runs on the session's dispatcher.
 
     A record is stored before the first bytes of its step are written, so that the steps of one turn share a record. A
     step without bytes for the client, or a step that starts a function, stores its record at once.
@@ -231,7 +231,7 @@ class ShelvedMachine:
 def recovered(arena: Arena, at: int, serial: int, written: int, read: int) -> Recovered:
     """Return a session in the state in which its dead process left it.
 
-    `written` and `read` are the kernel's present counts.
+    `written` and `read` are the present places in the streams to and from the client, as the kernel counts them.
 
     Raises:
         ShelfError: the stored facts are not enough to continue the session.

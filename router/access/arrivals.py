@@ -48,7 +48,7 @@ class Look(NamedTuple):
 
     key: bytes
     place: int
-    """The position of its cell in the memory."""
+    """The position of the address's cell in the memory."""
     newest: int
     """The number of the present bucket."""
     counts: list[int]

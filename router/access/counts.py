@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 from router.shared_areas import OWN
 
 if TYPE_CHECKING:
+    import mmap
+
     from router.shared_areas import Areas
 
 MAX_SESSIONS: Final = 16384
@@ -63,31 +65,14 @@ class Counts:
             self._memory[start : start + used * KEY_BYTES] = bytes(used * KEY_BYTES)
         self.write_head(slot, 0, 0)
 
-    def sessions(self) -> int:
-        """Return the number of all sessions."""
-        return sum(self.head(slot)[1] for slot in range(self._slots))
-
-    def of_address(self, key: bytes) -> int:
-        """Return the number of sessions of an address."""
-        return self._count(_ADDRESSES, key)
-
-    def of_principal(self, key: bytes) -> int:
-        """Return the number of sessions of a principal."""
-        return self._count(_PRINCIPALS, key)
-
-    def pending(self) -> int:
-        """Return the number of sessions without Settings."""
-        return self._count(_MARKS, _PENDING)
-
-    def _count(self, column: int, key: bytes) -> int:
-        # This is a search in C over a few kilobytes. Keys are random, so it finds none across the border of two others.
-        count = 0
+    def present(self) -> Present:
+        """Return the sessions of all workers at this time."""
+        regions = []
         for slot in range(self._slots):
-            used, present = self.head(slot)
+            used, present = _HEAD.unpack_from(self._memory, slot * _REGION_BYTES)
             if present:
-                start = _start(slot, column)
-                count += self._memory[start : start + used * KEY_BYTES].count(key)
-        return count
+                regions.append((slot, used, present))
+        return Present(self._memory, regions)
 
     # For `Seats`.
 
@@ -105,6 +90,42 @@ class Counts:
         for column, key in enumerate(keys):
             start = _start(slot, column) + cell * KEY_BYTES
             self._memory[start : start + KEY_BYTES] = key
+
+
+class Present:
+    """The sessions of all workers at one moment. The numbers are right as long as the caller holds the lock.
+
+    The heads of all slots are read once, because that takes as long as all limits together (docs/decisions/0059).
+    """
+
+    __slots__ = ("_memory", "_regions", "sessions")
+
+    def __init__(self, memory: mmap.mmap, regions: list[tuple[int, int, int]]) -> None:
+        self._memory = memory
+        self._regions = regions
+        """The slots with a session, each with the two numbers of the slot's head."""
+        self.sessions = sum(present for _slot, _used, present in regions)
+        """The number of all sessions."""
+
+    def of_address(self, key: bytes) -> int:
+        """Return the number of sessions of an address."""
+        return self._count(_ADDRESSES, key)
+
+    def of_principal(self, key: bytes) -> int:
+        """Return the number of sessions of a principal."""
+        return self._count(_PRINCIPALS, key)
+
+    def pending(self) -> int:
+        """Return the number of sessions without Settings."""
+        return self._count(_MARKS, _PENDING)
+
+    def _count(self, column: int, key: bytes) -> int:
+        # This is a search in C over a few kilobytes. Keys are random, so it finds none across the border of two keys.
+        count = 0
+        for slot, used, _present in self._regions:
+            start = _start(slot, column)
+            count += self._memory[start : start + used * KEY_BYTES].count(key)
+        return count
 
 
 def _start(slot: int, column: int) -> int:

@@ -51,7 +51,7 @@ _FULL: Final = {
 """
 
 GROUPS: Final = 1024
-"""The addresses whose group is remembered: to read one takes longer than all counts of it."""
+"""The most addresses whose result of `group_of` is remembered: the parsing takes longer than all counts of a group."""
 V6_PREFIX: Final = 64
 """The bits of the IPv6 network that counts as one address.
 
@@ -114,12 +114,12 @@ class Ticket(NamedTuple):
     """
 
     settle: Callable[[], None]
-    """Records that the session has its Settings."""
+    """The function that records that the session has its Settings."""
     release: Callable[[], None]
-    """Gives the place back. A second call has no effect."""
+    """The function that gives the place back. A second call has no effect."""
     spend: Callable[[int, float], Sums] | None = None
-    """Adds tokens and dollars to the client's sums of today, and returns these; None if no limit per day is configured.
-    """
+    """The function that adds tokens and dollars to the client's sums of today, and returns the sums. None if no limit
+    per day is configured."""
 
 
 NO_TICKET: Final = Ticket(lambda: None, lambda: None)
@@ -132,7 +132,7 @@ class Admission:
     Args:
         shared: the counts of this server.
         slot: the slot of the worker.
-        on_store_away: called when a configured Redis does not answer.
+        on_store_away: the function to call when a configured Redis does not answer.
     """
 
     def __init__(self, shared: SharedLimits, slot: int = 0, on_store_away: Callable[[], None] = lambda: None) -> None:
@@ -281,22 +281,23 @@ class Admission:
         """
         if self._seats is None:
             return 0, 0
-        return self._shared.counts.sessions(), self._shared.counts.pending()
+        present = self._shared.counts.present()
+        return present.sessions, present.pending()
 
     def _locked(self, change: Callable[[int], None], cell: int) -> None:
         with self._lock:
             change(cell)
 
     def _check(self, address: bytes, principal: bytes | None) -> None:
-        limits, counts = self._shared.limits, self._shared.counts
-        if limits.max_sessions and counts.sessions() >= limits.max_sessions:
+        limits, present = self._shared.limits, self._shared.counts.present()
+        if limits.max_sessions and present.sessions >= limits.max_sessions:
             raise _refusal("too many sessions", RETRY_SESSION_S)
         most = limits.max_sessions_per_principal
-        if most and principal is not None and counts.of_principal(principal) >= most:
+        if most and principal is not None and present.of_principal(principal) >= most:
             raise _refusal("too many sessions of this client", RETRY_SESSION_S)
-        if limits.max_sessions_per_address and counts.of_address(address) >= limits.max_sessions_per_address:
+        if limits.max_sessions_per_address and present.of_address(address) >= limits.max_sessions_per_address:
             raise _refusal("too many sessions from this address", RETRY_SESSION_S)
-        if limits.max_pending_sessions and counts.pending() >= limits.max_pending_sessions:
+        if limits.max_pending_sessions and present.pending() >= limits.max_pending_sessions:
             raise _refusal("too many sessions wait for their Settings", RETRY_PENDING_S)
 
 

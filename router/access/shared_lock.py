@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import ctypes
 import logging
 import os
 import time
@@ -25,6 +25,14 @@ PATIENCE_S: Final = 0.25
 A holder needs only microseconds, unless it was stopped meanwhile (SIGSTOP).
 """
 POLL_S: Final = 0.0005
+
+_ALL: Final = 0
+"""The length that stands for the whole file."""
+
+# `fcntl.lockf` releases the interpreter's lock for each call. Beside a busy dispatcher, a thread then waits for up to
+# two of the interpreter's switch intervals, for a call of one microsecond (docs/decisions/0059).
+_lockf: Final = ctypes.PyDLL(None).lockf
+_lockf.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_longlong)
 
 
 class SharedLock:
@@ -55,11 +63,7 @@ class SharedLock:
             yield
         finally:
             if is_held:
-                fcntl.lockf(self._file, fcntl.LOCK_UN)
+                _lockf(self._file, os.F_ULOCK, _ALL)
 
     def _try(self) -> bool:
-        try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
+        return bool(_lockf(self._file, os.F_TLOCK, _ALL) == 0)

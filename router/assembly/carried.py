@@ -112,7 +112,7 @@ def _always() -> bool:
 
 
 class Memory(Protocol):
-    """Returns the memory of a front's machine. With `is_brief` it lacks audio that matters little."""
+    """A function that returns the memory of a front's machine; see `Remembering.memory`."""
 
     def __call__(self, *, is_brief: bool = False) -> bytes:
         """Return the memory, between two inputs."""
@@ -124,7 +124,7 @@ def no_memory(*, is_brief: bool = False) -> bytes:  # noqa: ARG001 - of the prot
 
 
 class CarriedSession:
-    """The view of a session for the engine, which stores it outside of the process."""
+    """A session in the form that the engine needs to store the session outside of the process, or to move it."""
 
     __slots__ = (
         "_is_at_rest",
@@ -155,7 +155,7 @@ class CarriedSession:
         self._turn_detection = turn_detection
         self._memory = memory
         self._relay = relay
-        """The relay in place of the session, which is unused and has only counts. None without a relay."""
+        """The relay that takes the place of the session, which then has only counts. None without a relay."""
         self._is_at_rest = is_at_rest
         self.can_outlive = can_outlive
         """Whether the session may outlive its process. Otherwise it can only move."""
@@ -199,6 +199,8 @@ class CarriedSession:
 
     def snapshot(self, *, is_brief: bool = False) -> bytes:
         """Return the session as a value. Call this on the session's dispatcher, between two inputs.
+
+        With `is_brief` the value lacks older audio of a silent user.
 
         Raises:
             SnapshotError: the session cannot be written, for example because the application's facts about the

@@ -51,13 +51,13 @@ class Assembled(NamedTuple):
     read_late: Callable[[UpstreamTextReceived], LateReport | None]
     on_end: Callable[[], None]
     memory: Memory
-    """Returns the memory of the front's machine; empty if it has none."""
+    """The function that returns the memory of the front's machine; empty if the machine has none."""
     relay: Standalone | None
     """The relay in place of the session, if there is one that can move."""
     is_movable: bool
     """Whether the memory of the whole machine can be written."""
     is_at_rest: Callable[[], bool]
-    """Whether no text waits for the guard."""
+    """The function that tells whether no text waits for the guard."""
 
 
 def _always() -> bool:

@@ -42,7 +42,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     """The time at which the token expires, on the clock of `time.time`; None for never."""
     is_admin: bool = False
     is_in_clear: bool = False
-    """Whether the source contained the token itself, so that no file contains the hash."""
+    """Whether the configuration contains the token itself, and not its hash."""
 
 
 class Jwt(msgspec.Struct, frozen=True, kw_only=True):

@@ -81,7 +81,10 @@ def can_return(spec: SessionSpec) -> bool:
 
 
 def kept(parts: Parts, spec: SessionSpec, request: Request) -> SessionSpec:
-    """Return a spec whose session is kept if the call is lost. For a client that asked for no token, return `spec`."""
+    """Return a spec whose session is kept if the call is lost.
+
+    If the client asked for no token with which it could come back, return `spec` unchanged.
+    """
     if spec.carried is None or not can_return(spec) or not parts.resumption.is_on or not asks_for_token(request):
         return spec
     keep = functools.partial(parts.resumption.keep, spec.session_id)
@@ -148,7 +151,7 @@ def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> Session
 
 
 class _Custodian:
-    """What the keeper learns of one session. It does not hold the whole spec, which another one replaces."""
+    """The functions by which the keeper forgets one session. A closure would hold the whole spec, which is replaced."""
 
     __slots__ = ("_custody", "_metrics", "_on_end", "_session_id")
 

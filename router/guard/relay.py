@@ -346,9 +346,9 @@ class GuardedRelay(GuardedInputs):
     def _cancel(self, answer: str) -> Iterator[messages.Command]:
         message = self._dialect.cancel(answer) if answer in self._active else None
         if message is not None:
-            yield from self._said(message)
+            yield from self._send_as_client(message)
 
-    def _said(self, message: str) -> Iterator[messages.Command]:
+    def _send_as_client(self, message: str) -> Iterator[messages.Command]:
         yield from self._pass_on(self._machine.handle(messages.ClientTextReceived(message), self._now_s))
 
     def _act(self, verdict: Verdict, now_s: float, *, is_cancelled: bool = False) -> Iterator[messages.Command]:
@@ -371,12 +371,12 @@ class GuardedRelay(GuardedInputs):
             message = self._dialect.say(words)
             if message is not None:
                 self._cancels_next = False
-                yield from self._said(message)
+                yield from self._send_as_client(message)
 
     def _tell(self, description: str, message: messages.Input | None = None) -> Iterator[messages.Command]:
-        told = self._dialect.told(description, message)
-        if told is not None:
-            yield messages.SendToClient(told)
+        notice = self._dialect.notice(description, message)
+        if notice is not None:
+            yield messages.SendToClient(notice)
 
     def _note_typed(self, text: str) -> None:
         pass  # a relay does not check the echo of a typed text

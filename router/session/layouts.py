@@ -143,7 +143,7 @@ def _of(kind: type, stored: str, *, derived: str = "", times: str = "", optional
 LAYOUTS: Final = (
     _of(
         Context,
-        "state now_s overrides voice has_ended timers told_texts _lines _turn_log _stopwatch meter",
+        "state now_s overrides voice has_ended timers sent_texts _lines _turn_log _stopwatch meter",
         # Between two inputs there is no text of the client, no signal and no command.
         derived="profile options client_text policy signals _commands",
         times="timers",
@@ -240,8 +240,8 @@ LAYOUTS: Final = (
     _of(Speaker, "_converter _response_id"),
     _of(
         Microphone,
-        "_committing_bytes _converter _keeps_source _kept _kept_in _max_bytes _max_s _preroll_bytes _preroll_s"
-        " _longest_bytes _sample_bytes _start _uncommitted_bytes forgotten_bytes is_speech",
+        "_committing_bytes _converter _is_filling _keeps_source _kept _kept_in _max_bytes _max_s _preroll_bytes"
+        " _preroll_s _longest_bytes _sample_bytes _start _uncommitted_bytes forgotten_bytes is_speech",
     ),
     _of(
         Converter,

@@ -41,7 +41,7 @@ class Evidence(NamedTuple):
 
     event: Event | None
     """The event of the key; None if the loss says nothing about the key."""
-    told_s: float = 0.0
+    demanded_s: float = 0.0
     """The seconds for which the upstream demands no new call."""
 
 
@@ -119,8 +119,8 @@ ROWS: Final = (
 def of_loss(loss: Loss, *, has_served: bool) -> Evidence:
     """Return the meaning of a loss. `has_served` says whether the upstream had acknowledged the configuration."""
     event = next(row.event for row in ROWS if row.applies(loss, has_served))
-    told_s = loss.retry_after_s if loss.retry_after_s is not None else LIMITED_S
-    return Evidence(event, told_s if event is Event.TOLD else 0.0)
+    demanded_s = loss.retry_after_s if loss.retry_after_s is not None else LIMITED_S
+    return Evidence(event, demanded_s if event is Event.TOLD else 0.0)
 
 
 def of_limits(limits: Iterable[RateLimit]) -> float:

@@ -55,8 +55,9 @@ The time is long because an overloaded machine delays a worker, and a delayed ca
 """
 
 LATE_S: Final = 3.0
-"""If the arbiter has not checked its workers for this many seconds, it stood still itself, and measures their silence
-anew.
+"""If the arbiter has not checked its workers for this many seconds, it stood still itself.
+
+It then measures their silence from that moment on.
 """
 
 
@@ -72,7 +73,7 @@ REPLACES_NOTHING: Final = 1
 
 
 class Server(Protocol):
-    """The server of the arbiter."""
+    """The part of the server that the arbiter needs."""
 
     tls: Tls | None
     scoreboard: Scoreboard
@@ -188,7 +189,9 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         super().signal(sig, frame)
 
     def stop(self, graceful: bool = True) -> None:
-        """Drain the workers, and end them. A second signal cuts the drain short, and a late worker is killed.
+        """Drain the workers, and end them; without `graceful`, end them at once. A late worker is killed.
+
+        A second signal cuts the drain short.
 
         gunicorn's own method ignores a second SIGTERM. It also signals a worker only once, perhaps before the worker
         has set its handlers.
@@ -452,8 +455,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
 
         Raises:
             HaltServer: another process has replaced this one, and the last worker here has ended; or this process
-                cannot
-                replace the other.
+                cannot replace the other.
         """
         if self.app.predecessor is not None:
             self._take_over(self.app.predecessor)

@@ -31,8 +31,9 @@ MOST_ROUNDS: Final = 1000
 """The most turns of the loop in one poll, so that a worker that sends without end cannot stop the arbiter."""
 
 TRIAL_S: Final = 3.0
-"""The longest time in seconds for which the keeper waits for a worker with a suspect session, before it gives the
-worker another one.
+"""The longest time in seconds for which the keeper waits for a worker with a suspect session.
+
+Then the worker may get another session.
 """
 
 DEAF_S: Final = 0.5
@@ -55,14 +56,14 @@ class Memory:
 
 
 class Held(NamedTuple):
-    """A session in custody."""
+    """A session whose socket and memory the keeper holds."""
 
     pid: int
     socket: int
     """The client's socket."""
     memory: Memory
     place: bytes
-    """The place of the session in that memory, as the worker sent it."""
+    """The place of the session in `memory`, as the worker sent it."""
     handed: int = 0
     """The number of workers that got the session, and died before they stored a record of it."""
     passed_by: int = 0
@@ -80,7 +81,14 @@ NO_TRIAL: Final = Trial("", -math.inf)
 
 
 class Keeper:
-    """The channels to all workers. Only the arbiter's thread may call its methods."""
+    """The channels to all workers. Only the arbiter's thread may call its methods.
+
+    Args:
+        path: the path of the socket to which the workers connect.
+        fit: returns the workers that may continue a session of another worker, by process id.
+        note_lost: counts a session that no worker continues.
+        note_unkept: counts a session that no other worker could continue.
+    """
 
     def __init__(
         self,
@@ -126,7 +134,7 @@ class Keeper:
             self._give_away()
 
     def note_end(self, pid: int, *, has_died: bool) -> None:
-        """Give the sessions of a worker that has died to other workers.
+        """Record the end of a worker. If it has died, give its sessions to other workers.
 
         Forget the sessions of a worker that ended normally.
         """

@@ -60,7 +60,7 @@ class Offer(msgspec.Struct, kw_only=True, tag="offer"):
 
 
 class Served(msgspec.Struct, kw_only=True, tag="served"):
-    """The workers of the replacement serve."""
+    """The report that the workers of the replacement serve."""
 
     least_age: int
     """The age of the oldest worker of the replacement."""
@@ -203,7 +203,7 @@ class Predecessor:
         self._until_s = time.monotonic() + SERVE_S
         self.pid = offer.pid
         self.age = offer.age
-        """The number of workers that it has started. The workers here count on from it, so they count as newer."""
+        """The number of workers that the other process has started. The workers here get higher numbers."""
         listener, *others = descriptors
         admin = others.pop(0) if offer.has_admin else None
         self.handoff = Handoff(
@@ -234,7 +234,7 @@ class Predecessor:
         raise ReplacementError(f"the process {self.pid} has ended" if message is None else "the answer is unknown")
 
     def take(self, least_age: int) -> None:
-        """Report that the workers serve, and wait until the other process lets its sessions move. Blocks.
+        """Report that the workers serve, and wait until the other process lets its sessions move. The call blocks.
 
         Raises:
             ReplacementError: the other process does not answer.
@@ -256,7 +256,7 @@ class Predecessor:
 
 
 def find(path: Path) -> Predecessor | None:
-    """Ask the main process that listens on a socket for its offer. Return None if no process listens. Blocks.
+    """Ask the main process that listens on a socket for its offer. Return None if no process listens. The call blocks.
 
     Raises:
         ReplacementError: the process belongs to another user, or does not answer.

@@ -1,9 +1,9 @@
-"""Faults that a reading of the session found, or the explorer itself: each is found again where its mending is undone.
+"""Past faults of the session. The explorer has to find each again when its mending is undone.
 
     python -m tests.explore.findings
 
-The numbers are those of the reading; E1 and so on are the explorer's. A fault outside of the explorer's alphabet has a
-row in docs/invariants.md, with the test that covers it.
+A number is that of the critical reading that found the fault. The explorer found E1 and so on. A fault outside of the
+explorer's alphabet has a row in docs/invariants.md, with the test that covers it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from router.session.handlers import user_turn as handlers_of_turn
 from router.session.handlers.ignored import ignore
 from router.session.state import ledger, origin, pending, session, turn, upstream, user_turn
 from router.session.state.states import UserTurnState
+from tests.explore.ends import ENDS
 from tests.explore.search import ROOTS, Action, Root, Search
 from tests.explore.shrink import breaks
 
@@ -35,13 +36,13 @@ AS_IS: Root = ("openai", "session.update", "none")
 
 
 class Finding(msgspec.Struct):
-    """A fault, the way to bring it back, and a walk that then breaks a rule."""
+    """A fault, the change that brings it back, and a walk that then breaks a rule."""
 
     number: str
     words: str
     root: Root
     walk: str
-    """Actions, with their parts joined by `-`. "" has the search find one."""
+    """The actions, with their parts joined by `-`. If it is empty, the search finds a walk."""
     undo: Callable[[], contextlib.AbstractContextManager[Any]]
 
 
@@ -53,7 +54,7 @@ def actions_of(walk: str) -> list[Action]:
 def _action(kind: str, *details: str) -> Action:
     values = {"True": True, "False": False}
     parts = [int(it) if it.isdigit() else values.get(it, it.replace("~", "_").replace("+", " ")) for it in details]
-    return (kind.replace("_", " ") if kind not in ("run_silent", "run_well", "run_noisy") else kind, *parts)
+    return (kind.replace("_", " ") if kind not in ENDS else kind, *parts)
 
 
 # Ways to undo a mending.
@@ -68,7 +69,7 @@ def _without_deadline(wait: Wait) -> Callable[[], contextlib.AbstractContextMana
 
 
 def _in_table(kind: type, change: Callable[..., Any]) -> Callable[[], contextlib.AbstractContextManager[Any]]:
-    """Return a way to wrap the handler of an input in each state of USER_TURN."""
+    """Return a function whose context manager changes the handler of an input in each state of USER_TURN."""
 
     @contextlib.contextmanager
     def changed() -> Iterator[None]:
@@ -245,7 +246,7 @@ FINDINGS = (
 
 
 def is_found(finding: Finding, seconds: float = 20.0) -> str:
-    """Return the violation that its walk, or a search, meets where the mending is undone; "" where none does."""
+    """Return the violation that its walk, or a search, meets when the mending is undone; "" if there is none."""
     assert finding.root in ROOTS
     with finding.undo():
         if finding.walk:
@@ -255,7 +256,7 @@ def is_found(finding: Finding, seconds: float = 20.0) -> str:
 
 
 def main() -> int:
-    """Print each finding, and return 1 where one is not found again."""
+    """Print each finding. Return 1 if the explorer does not find one of them again."""
     missed = 0
     for finding in FINDINGS:
         sound = breaks(finding.root, actions_of(finding.walk))[0]

@@ -7,11 +7,13 @@ from router.session import transitions
 from router.session.deadlines import Wait
 from router.session.handlers.ignored import ignore
 from tests.explore.canonical import key_of
+from tests.explore.copies import frozen, thawed
+from tests.explore.ends import run_silent, run_well
 from tests.explore.findings import actions_of
 from tests.explore.search import STATIONS, Found, Search
 from tests.explore.shrink import breaks, playbook, shortest
 from tests.explore.upstream import QUIRKS
-from tests.explore.world import World, frozen, thawed
+from tests.explore.world import World
 
 ROOT = ("converse", "settings", "none")
 
@@ -56,14 +58,14 @@ def test_another_order_of_deadlines_is_another_state():
 def test_a_lost_upstream_is_replaced_and_the_question_is_answered():
     world = world_after("dialled", "created", "take", "say", "take", "close")
     assert world.judge.owed
-    world.run_well()
+    run_well(world)
     assert not world.judge.owed
     assert not world.judge.has_ended
 
 
 def test_silent_peers_end_a_session_with_an_explanation():
     world = world_after("dialled", "created", "take", "say")
-    world.run_silent()
+    run_silent(world)
     assert world.judge.has_ended
     assert world.judge.has_explained
 

@@ -19,6 +19,7 @@ import pytest
 from websockets.sync.server import serve
 
 from tests.support.clients import deepgram_javascript, deepgram_python
+from tests.support.clients.chromium import chromium_program
 from tests.support.clients.sdk_client import TIMEOUT_S, SdkClient
 from tests.support.processes import children
 
@@ -90,13 +91,6 @@ def python_async(_request):
 def node(request):
     with deepgram_javascript.node(request.getfixturevalue("npm")) as runtime:
         yield runtime.connected
-
-
-def chromium_program():
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("a browser needs Debian's package chromium")
-    return program
 
 
 @contextmanager

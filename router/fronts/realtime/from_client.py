@@ -263,7 +263,7 @@ def _delete(context: Context, _event: Event, item: Item) -> None:
 
 
 _BASE64: Final = 3 / 4
-"""The bytes of audio in a character of base64."""
+"""The number of bytes of audio for each character of base64."""
 
 _ANSWERS: Final[dict[str, Callable[[Context, Event, Item], None]]] = {
     requests.RETRIEVE: _retrieve,

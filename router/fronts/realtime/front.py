@@ -42,4 +42,4 @@ REALTIME: Final = Front(
     dialect=RealtimeDialect,
     is_relay=True,
 )
-"""The route `/v1/realtime`."""
+"""The front of the route `/v1/realtime`."""

@@ -21,7 +21,7 @@ MAX_ITEMS: Final = 2000
 """The most items that are remembered: the newest ones."""
 
 MAX_SHORT: Final = 1000
-"""The characters that each text of an item keeps if no other upstream will get the item."""
+"""The most characters that each text of an item keeps if no other upstream will get the item."""
 
 MAX_PARTS: Final = 4
 
@@ -73,7 +73,10 @@ class Item:
         """Whether no other upstream gets the item, because its answer is requested again, or because of the bounds."""
         self.weight = _NOTHING
         self.packed: tuple[Fields, list[str], tuple[Any, ...], bytes] | None = None
-        """The content and the facts of the item as it was last written, and its written form (`layouts`)."""
+        """The fields and audio of the item when it was last packed, and its packed form (`layouts`).
+
+        None if the item was not packed yet.
+        """
 
     @property
     def id(self) -> str:
@@ -137,7 +140,7 @@ def _beginning(value: Any) -> Any:
 
 
 def joined(chunks: list[str]) -> str:
-    """Return one base64 text with the bytes of all chunks."""
+    """Return one base64 text with the bytes of all chunks. Each chunk is a base64 text."""
     if len(chunks) == 1:
         return chunks[0]
     return pybase64.b64encode_as_string(b"".join(_decoded(chunk) for chunk in chunks))

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PREROLL_MS: Final = 1000
-"""The audio that is kept while the user is silent, because the start of speech is reported late."""
+"""The most audio that is kept while the user is silent. It is kept because the start of speech is reported late."""
 
 PREROLL_S: Final = 3.0
 """The age up to which audio is kept even if it exceeds `PREROLL_MS`: a client may send a whole recording at once."""
 
 BRIEF_MS: Final = 200
-"""The newest audio of a silent user that a brief value has."""
+"""The most audio of a silent user in a brief value (`Remembering.memory`)."""
 
 MAX_MS: Final = 60_000
 """The most audio that is kept while the user speaks, or until the client commits."""

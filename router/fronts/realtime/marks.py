@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WORDS_BYTES: Final = 2048
-"""The room for notes behind a record: 100 deltas."""
+"""The bytes for notes after a record: enough for 100 deltas."""
 
 MAX_NOTES: Final = 100
 """The most notes that wait. Without a keeper nobody takes them."""
 
 _SMALL: Final = 126
 _MEDIUM: Final = 65_536
-"""The lengths from which on the header of a frame has 4 bytes, and 10."""
+"""The bounds of a frame's length: from `_SMALL` on its header has 4 bytes, and from `_MEDIUM` on 10 bytes."""
 
 
 class Progress(NamedTuple):
@@ -38,7 +38,7 @@ class Progress(NamedTuple):
 
 TEXT: Final = "t"
 SPEECH: Final = "s"
-"""Words of a part that has audio, too."""
+"""The kind of a delta with words of a part that has audio, too."""
 AUDIO: Final = "a"
 ARGUMENTS: Final = "g"
 
@@ -60,7 +60,7 @@ class Marks:
         """The part that the newest note is about."""
 
     def note(self, frame: str, progress: Progress | None) -> None:
-        """Note an event for the client."""
+        """Note an event for the client. `progress` is its whole effect on the memory; None demands a new record."""
         if progress is None or not self._is_kept or len(self._notes) >= MAX_NOTES:
             self.record_due += 1
             return
@@ -85,7 +85,7 @@ class Marks:
         return orjson.dumps(notes).decode() + "\n" if notes else ""
 
     def may_drop_audio(self) -> bool:
-        """Whether audio may be dropped. Never, because the client's audio comes in texts among its other events."""
+        """Whether audio may be dropped. It never may, because the client's audio comes in texts among other events."""
         return False
 
 

@@ -115,7 +115,7 @@ class State:
         self.is_announced = False
         """Whether the client has got `session.created`."""
         self.early: list[Event] = []
-        """Events of the router's own that the client gets after `session.created`."""
+        """Events of the router's own that wait until the client has got `session.created`."""
         self.was_ready = False
         """Whether any upstream has served the client so far."""
         self.has_restarted = False
@@ -135,7 +135,7 @@ class State:
         self.is_owed = False
         """Whether the upstream in use owes an answer to the user's speech."""
         self.replayed: dict[str, int] = {}
-        """By the item's id, how often the router has created the item again at the upstream in use."""
+        """The number of times that the router has created each item again at the upstream in use, by the item's id."""
         self.unacknowledged: list[str] = []
         """The ids of the items of `replayed` that the upstream has not acknowledged, in order."""
         self.deleted: set[str] = set()
@@ -170,7 +170,7 @@ class Context:
     ) -> None:
         self.config = config
         self.session = session
-        """The unused session, which has the counts that outlive this process."""
+        """The session, which runs no conversation here. It has the counts that outlive this process."""
         self.options = options = session.context.options
         self.model = reports.model
         self.is_noticed = is_noticed
@@ -288,7 +288,10 @@ class Context:
             self.cancel(timer)
 
     def abandon(self, cause: str, *, kind: LossKind = LossKind.SILENT, is_fatal: bool = False) -> None:
-        """Abandon the upstream in use. The engine answers with `UpstreamLost`."""
+        """Abandon the upstream in use. The engine answers with `UpstreamLost`.
+
+        `is_fatal` says that a new dial of the same upstream would fail alike.
+        """
         self.stop_waiting()
         loss = Loss(kind=kind, cause=cause, is_fatal=is_fatal)
         self.commands.append(engine.AbandonUpstream(self.state.generation, loss))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from router.fronts.twilio.playout import Piece
 
 KEYPAD_TIMER: Final = "twilio.keypad"
-"""The pause between two keys. The names of a front's timers have a dot, and those of the session's timers have none."""
+"""The pause that ends a number. The names of a front's timers have a dot, and those of the session's have none."""
 KEYS_TIMER: Final = "twilio.keys"
 """The wait from a call of the function `read_keys` to its output."""
 

@@ -165,10 +165,10 @@ def _origin_of(context: Context, response: openai.Response) -> Origin:
     # If an upstream returns no metadata, only the null conversation shows that a verbatim text begins too late.
     if origin in (Origin.OUTSIDE, Origin.LATE) and state.turn.take_overtaken():
         return Origin.LATE
-    return Origin.LATE if origin is Origin.REQUESTED and _is_doubtful_s(context, response) else origin
+    return Origin.LATE if origin is Origin.REQUESTED and _answers_doubtful_request(context, response) else origin
 
 
-def _is_doubtful_s(context: Context, response: openai.Response) -> bool:
+def _answers_doubtful_request(context: Context, response: openai.Response) -> bool:
     """Whether a response belongs to the doubtful request, and not to the verbatim text in flight.
 
     `Turn.doubtful_id` has that request.
@@ -566,7 +566,7 @@ def calls_are_answered(context: Context) -> bool:
 
 
 def finish_by_calls(context: Context) -> None:
-    """End a response after the outputs of its calls. The answer to them continues the turn, unless speech cut it."""
+    """End a response after the outputs of its calls. Unless speech cut the turn, it continues with their answer."""
     turn = context.state.turn
     if turn.is_cut:
         turn.mute(turn.output_id)

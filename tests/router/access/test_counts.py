@@ -22,9 +22,10 @@ def test_sessions_are_counted_over_all_workers(shared):
     for seats in (one, one, other):
         seats.claim(a, shared.key_of("principal", "ada"))
     other.claim(b, None)
-    assert (shared.sessions(), shared.of_address(a), shared.of_address(b), shared.pending()) == (4, 3, 1, 4)
-    assert shared.of_principal(shared.key_of("principal", "ada")) == 3
-    assert shared.of_principal(shared.key_of("principal", "bob")) == 0
+    present = shared.present()
+    assert (present.sessions, present.of_address(a), present.of_address(b), present.pending()) == (4, 3, 1, 4)
+    assert present.of_principal(shared.key_of("principal", "ada")) == 3
+    assert present.of_principal(shared.key_of("principal", "bob")) == 0
 
 
 def test_a_session_that_ends_gives_its_cell_to_another_and_only_once(shared):
@@ -33,19 +34,23 @@ def test_a_session_that_ends_gives_its_cell_to_another_and_only_once(shared):
     cells = [seats.claim(a, None) for _ in range(3)]
     seats.release(cells[1])
     seats.release(cells[1])
-    assert (shared.sessions(), shared.of_address(a)) == (2, 2)
+    present = shared.present()
+    assert (present.sessions, present.of_address(a)) == (2, 2)
     assert seats.claim(b, None) == cells[1]
-    assert (shared.sessions(), shared.of_address(a), shared.of_address(b)) == (3, 2, 1)
+    present = shared.present()
+    assert (present.sessions, present.of_address(a), present.of_address(b)) == (3, 2, 1)
 
 
 def test_a_session_with_settings_waits_no_longer(shared):
     seats = Seats(shared, 0)
     cell = seats.claim(*keys(shared, "a"), None)
     seats.settle(cell)
-    assert (shared.pending(), shared.sessions()) == (0, 1)
+    present = shared.present()
+    assert (present.pending(), present.sessions) == (0, 1)
     seats.release(cell)
     seats.settle(cell)
-    assert (shared.pending(), shared.sessions()) == (0, 0)
+    present = shared.present()
+    assert (present.pending(), present.sessions) == (0, 0)
 
 
 def test_a_worker_that_has_ended_leaves_nothing(shared):
@@ -54,9 +59,11 @@ def test_a_worker_that_has_ended_leaves_nothing(shared):
     one.claim(a, None)
     other.claim(a, None)
     shared.clear(0)
-    assert (shared.sessions(), shared.of_address(a), shared.pending()) == (1, 1, 1)
+    present = shared.present()
+    assert (present.sessions, present.of_address(a), present.pending()) == (1, 1, 1)
     Seats(shared, 1)
-    assert (shared.sessions(), shared.of_address(a), shared.pending()) == (0, 0, 0)
+    present = shared.present()
+    assert (present.sessions, present.of_address(a), present.pending()) == (0, 0, 0)
 
 
 def test_a_full_worker_takes_no_more(shared, monkeypatch):
@@ -73,4 +80,4 @@ def test_a_full_worker_takes_no_more(shared, monkeypatch):
 def test_another_process_sees_the_sessions(shared):
     (a,) = keys(shared, "a")
     assert status_of_fork(lambda: Seats(shared, 1).claim(a, None)) == 0
-    assert shared.of_address(a) == 1
+    assert shared.present().of_address(a) == 1

@@ -1,4 +1,4 @@
-"""OpenAI's own SDKs as processes: each sends what a test gives it, and every event that it gets is judged."""
+"""OpenAI's own SDKs as processes. Each sends the events of a test. A judge checks every event that it gets."""
 
 import base64
 import json
@@ -76,12 +76,12 @@ class OpenAIClient:
         return found
 
     def wait_for(self, kind: str, count: int = 1) -> dict[str, Any]:
-        """Wait for so many events of a type, and return the last of them."""
+        """Wait for `count` events of a type, and return the last one."""
         self.wait_until(f"{kind} number {count}", lambda: len(self.wire.of(kind)) >= count)
         return self.wire.of(kind)[count - 1]
 
     def wait_for_answers(self, count: int) -> None:
-        """Wait until so many responses are complete."""
+        """Wait until `count` responses are complete."""
         self.wait_until("answer", lambda: list(self.wire.responses.values()).count("completed") >= count)
 
     def close(self) -> None:
@@ -91,7 +91,7 @@ class OpenAIClient:
         self._process.wait(TIMEOUT_S)
 
     def kill(self) -> None:
-        """Leave nothing of it behind."""
+        """Kill the process, and release its resources."""
         self._process.kill()
         self._process.wait()
         self._reader.join()
@@ -137,5 +137,5 @@ def python(way: str, address: str) -> list[str]:
 
 
 def node(folder: Path, address: str) -> list[str]:
-    """Return the command for the SDK for Node, which connects with TLS alone."""
+    """Return the command for the SDK for Node, which connects only over TLS."""
     return ["node", str(JAVASCRIPT / "openai.mjs"), str(folder), f"https://{address}/v1"]

@@ -1,7 +1,7 @@
-"""Callers that ask one question after the other, by text or by voice, and note each answer; on one event loop.
+"""Callers that ask one question after the other, by text or by voice, and record each answer. They share an event loop.
 
-A question by text has words of its own, and so has its answer. A question by voice is a tone, which a simulator without
-ears answers with a sentence of its own.
+Each question by text has its own words, and its answer repeats them. A question by voice is a tone, which a simulator
+without speech recognition answers with a sentence about the sound.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ FRAME_BYTES = int(RATE * FRAME_S) * 2
 SPEECH = tone(300, RATE, 0.6).astype("<i2").tobytes()
 SILENCE = bytes(FRAME_BYTES)
 ANSWER_S = 30.0
-"""An answer takes less, even with a death within it."""
+"""The longest time for an answer in seconds, even if its worker dies."""
 SPELLED = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 PAUSE_S = 0.2
 
 
 @dataclass
 class Turn:
-    """A question, and all that came until its answer ended."""
+    """A question, and all frames that came until its answer ended."""
 
     question: str | None
     """The text; None for a question by voice."""
@@ -42,7 +42,7 @@ class Turn:
     answers: list[str] = field(default_factory=list)
     audio_bytes: int = 0
     took_s: float | None = None
-    """The time until the end of the answer; None where there was none."""
+    """The seconds from the question to the end of the answer; None without an answer."""
 
     @property
     def expected(self):
@@ -51,7 +51,7 @@ class Turn:
 
     @property
     def answer(self):
-        """The text of the answer, whose parts were told one by one."""
+        """The text of the answer, joined from its parts."""
         return " ".join(" ".join(self.answers).split())
 
 
@@ -66,7 +66,7 @@ def words(text):
 
 
 def differing(text, expected):
-    """Return the number of words that a text lacks or has too many, and those that it has wrong."""
+    """Return the number of words in which a text differs from the expected one: missing, additional and wrong words."""
     matcher = difflib.SequenceMatcher(None, words(text), words(expected), autojunk=False)
     return sum(max(i2 - i1, j2 - j1) for kind, i1, i2, j1, j2 in matcher.get_opcodes() if kind != "equal")
 
@@ -80,7 +80,7 @@ class Questioner:
         self.warnings = []
         self.errors = []
         self.close_code = None
-        """The code of the close frame before the caller hung up; None while the call lasts."""
+        """The close code of the router if the router ended the call; else None."""
         self.name = f"caller {number} ({'voice' if speaks else 'text'}, {path})"
         self._url = f"ws://{address}{path}"
         self._last_of_turn = "AgentDone" if path == OPENAI else "AgentAudioDone"
@@ -113,12 +113,12 @@ class Questioner:
                         task.cancel()
 
     async def wait_for_turn(self, count):
-        """Wait until the caller asks its question of that number, or its call has ended."""
+        """Wait until the caller asks question number `count`, or its call has ended."""
         async with self._progress:
             await self._progress.wait_for(lambda: len(self.turns) >= count or self.close_code is not None)
 
     async def _ask(self, connection, count):
-        """Ask a question; whether its answer has come."""
+        """Ask a question. Return whether its answer has come."""
         self._has_ended.clear()
         if self._speaks:
             self._turn = Turn(None)
@@ -189,11 +189,11 @@ class Questioner:
 
     @property
     def is_lost(self):
-        """Whether the call ended typed."""
+        """Whether the router ended the call with a typed `Error`."""
         return bool(self.errors) and self.close_code in (1011, 1012)
 
     def faults(self, most_words=2):
-        """Return the faults in words. An answer may lose or repeat so many words."""
+        """Return the faults in words. In each answer `most_words` words may be missing or repeated."""
         found = []
         if self.close_code is not None and not self.is_lost:
             found.append(f"closed with {self.close_code} after {self.errors}")

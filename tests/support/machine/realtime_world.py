@@ -55,7 +55,7 @@ def make_relay(
     memory: bytes = b"",
     **options: Any,
 ):
-    """Make a relay for one session. `memory` is that of a relay that it continues."""
+    """Make a relay for one session. `memory` is the memory of an earlier relay that it continues."""
     config = config or RouterConfig()
     session = Session("session", CONVERSE, session_options(**options))
     call = Call(
@@ -87,7 +87,7 @@ class RealtimeWorld:
         self.relay = make_relay(**self._options)
         self.machine = self._around(self.relay)
         self._record = b""
-        """The memory of the relay when it last had to be stored."""
+        """The memory of the relay at the last step after which it had to be stored."""
         self._marked = -1
         self._words = ""
         self._sent_bytes = 0
@@ -103,7 +103,7 @@ class RealtimeWorld:
         self.closed: list[int] = []
         self.losses = 0
         self.verdicts: list[Decision] = []
-        """Decisions about the next losses; afterwards a restart."""
+        """The decisions about the next losses. Each loss after them is a restart."""
         self._answers_calls = answers_calls
         self._latency_s = latency_s
         self._config = SimulatorConfig(**simulator)
@@ -135,7 +135,7 @@ class RealtimeWorld:
         self.send("session.update", session={**CONFIGURATION, **session})
 
     def say(self, text: str, *, is_answered: bool = True, item_id: str | None = None) -> None:
-        """Type a message, and ask for an answer."""
+        """Send a message of the user, and request a response."""
         item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
         self.send("conversation.item.create", item={**({"id": item_id} if item_id else {}), **item})
         if is_answered:
@@ -176,7 +176,7 @@ class RealtimeWorld:
         self._handle(adopted)
 
     def _keep(self, message: engine.Input, commands: list[engine.Command]) -> None:
-        """Store what a keeper does after a step."""
+        """Store the data that a keeper stores after a step."""
         marks = self.relay.marks
         if isinstance(message, engine.ClientTextReceived):
             self._journal.append(message.text)

@@ -6,7 +6,6 @@ run. Quiet tests come next, and at the end one process runs all tests that are a
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xdist.scheduler import LoadScheduling
@@ -15,6 +14,7 @@ from tests.support.processes.side_by_side import ALONE, FAST, QUIET, SLOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     import pytest
     from xdist.workermanage import WorkerController

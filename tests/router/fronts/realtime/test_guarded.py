@@ -236,4 +236,4 @@ def test_no_event_id_is_given_twice_although_one_delta_leaves_in_parts():
 
 def test_each_notice_of_the_guard_has_an_id_of_its_own():
     dialect = RealtimeDialect()
-    assert dialect.told("no", None) != dialect.told("no", None)
+    assert dialect.notice("no", None) != dialect.notice("no", None)
