@@ -39,7 +39,7 @@ def speech_started(context: Context, event: openai.InputAudioBufferSpeechStarted
         barge_in.interrupt(context)
         function_calls.cancel_calls(context)
     turn.is_detected, turn.item_id = True, event.item_id
-    turns.is_ended_by_hand, turns.by_hand = False, None
+    turns.is_ended_by_hand = False
     turns.filled_s = 0.0
     turns.last_audio_s = max(turns.last_audio_s or 0.0, context.now_s)
     # Speech that had stopped continues, so its commit is not due yet.

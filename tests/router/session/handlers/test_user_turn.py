@@ -5,7 +5,7 @@ import pytest
 from router.session.deadlines import Wait
 from router.session.state.states import UserTurnState
 from tests.support.machine.playbook import Playbook, error, settings, transcribed
-from tests.support.machine.timed_playbook import FRAME, TimedPlaybook, committed, speech, started, stopped
+from tests.support.machine.timed_playbook import FRAME, TimedPlaybook, committed, created, speech, started, stopped
 
 COMMIT = {"type": "input_audio_buffer.commit"}
 CLEAR = {"type": "input_audio_buffer.clear"}
@@ -154,6 +154,16 @@ def test_an_answer_is_not_cancelled_for_an_earlier_urgent_text_although_a_commit
     assert owed_to(book) == ["u1", "u2"]
     book.forget().upstream(UNASKED)
     assert book.events_to_upstream == []
+
+
+def test_an_answer_to_speech_whose_commit_crossed_one_by_hand_is_no_text_in_flight_although_the_user_speaks_again():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started("u1"))
+    book.client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": "interrupt"}, FORCE)
+    book.upstream(stopped("u1"), committed("u1"), started("u2"))
+    statement = book.session.state.pending.in_flight
+    book.upstream(created("own", None))
+    assert book.session.state.turn.current is None
+    assert book.session.state.turn.overtaken_ids == (statement.event_id,)
 
 
 def test_a_commit_by_hand_ends_the_speech_that_went_on_meanwhile():
