@@ -199,12 +199,13 @@ LAYOUTS: Final = (
     _of(transcripts.HeldMessage, "message item_id size_bytes"),
     _of(
         playback.Playback,
-        "_ends_s _items _waiting _waiting_bytes is_trusted sent_s dropped_bytes",
+        "_ends_s _items _waiting _waiting_bytes _waiting_messages is_trusted sent_s dropped_bytes",
         derived="_max_ahead_s _max_queued_bytes _max_unread_bytes",
         times="_ends_s",
     ),
     _of(playback.PlayedItem, "is_truncated is_upstream item_id received_s sent_s text"),
     _of(playback.Piece, "item_id data duration_s"),
+    _of(playback.QueuedMessage, "message size_bytes"),
     _of(
         latency.TurnLatency,
         "asked_s audio_s call_s text_s token_s transcribed_s",

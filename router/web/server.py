@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 import gunicorn.sock
 from gunicorn.app.base import BaseApplication
 
+from actors.allocator import share_one_arena
 from actors.lifecycle import Exit
 from router.access.session_limits import SharedLimits
 from router.access.signing import share_random_secret
@@ -162,6 +163,7 @@ def serve(
     if problem:
         raise StartError(problem)
     _check_usage_log(config)
+    share_one_arena()
     found = handoff.inherited()
     if found is not None:
         channel, given = found

@@ -19,7 +19,8 @@ import msgspec
 from router.openai import events as openai
 from router.session import machine, transitions
 from router.session.deadlines import Wait
-from router.session.handlers import agent_output, barge_in, delivery, responses, upstream_events
+from router.session.handlers import agent_output, barge_in, delivery, responses, takeover, upstream_events
+from router.session.handlers import user_turn as handlers_of_turn
 from router.session.handlers.ignored import ignore
 from router.session.state import ledger, origin, pending, session, turn, upstream, user_turn
 from router.session.state.states import UserTurnState
@@ -159,6 +160,23 @@ def _withdraw_one(self: user_turn.UserTurns, event_id: str | None) -> bool:
     return event_id == self.by_hand_id
 
 
+def _stop_and_record(context: Any, *, is_audible: bool) -> None:
+    was_interrupted = context.state.turn.is_interrupted
+    _STOP(context, is_audible=is_audible)
+    if was_interrupted:
+        barge_in._cut_silent_answer(context, set())
+
+
+_STOP = barge_in._stop_response
+
+
+def _awaits_cut_response() -> contextlib.AbstractContextManager[Any]:
+    (rule,) = (it for it in transitions.JOINT if it.holds is responses.calls_are_answered)
+    return mock.patch.object(
+        rule, "holds", lambda context: not context.state.turn.is_cut and responses.calls_are_answered(context)
+    )
+
+
 FINDINGS = (
     Finding("3", "speech that never ends keeps a question waiting", OPENAI, READY + "frame speech-1 say run_noisy",
             _without_deadline(Wait.SPEECH)),
@@ -202,6 +220,28 @@ FINDINGS = (
     Finding("E8", "a lost commit is awaited although the next one was refused", OPENAI,
             READY + "frame speech-1 force stop-1 speech-1 native-input~audio~buffer.commit drop-1 refuse-1",
             _set(user_turn.UserTurns, "withdraw_commit", _withdraw_one)),
+    Finding("E9", "the answer to speech is cancelled for an earlier urgent text", AS_IS,
+            HEARD + "frame inject-interrupt speech-1 native-input~audio~buffer.commit stop-1 commit-1 take-1-message "
+            "words-1-user~101 own-1-message words-1-user~102 take-1-message take-1-message step-1-True step-1-True "
+            "step-1-True step-1-True step-1-True step-1-True",
+            _set(handlers_of_turn, "_await_answer", lambda _context: UserTurnState.AWAITING_ANSWER)),
+    Finding("E10", "a question counts as answered that a standby upstream does not have yet",
+            ("openai", "settings", "no echo"),
+            "dialled-1 created-1 native-input~audio~buffer.commit take-1-message fire-rollover frame update "
+            "take-1-message say dialled-2 take-1-message created-2 take-2-message take-1-message fire-first~event "
+            "lost-1 speech-2 stop-2 commit-2 words-2-user~201 own-2-message step-2-False step-2-False step-2-False "
+            "step-2-False step-2-False step-2-False", _set(takeover, "await_item", lambda *_args: None)),
+    Finding("E11", "a noise ends a question whose answer never began", ("converse", "settings", "reused ids"),
+            READY + "say take-1-message take-1-call step-1-False step-1-False step-1-False inject-queue "
+            "take-1-message answer-call~101 other_id-1 step-1-True say fire-rollover take-1-message step-1-True "
+            "dialled-2 created-2 step-1-True frame take-2-message step-1-True step-1-True step-1-True speech-1 "
+            "run_silent", _set(pending.SentRequest, "is_over", property(lambda self: self.is_interrupted))),
+    Finding("E12", "a second interruption counts unheard words as heard", ("converse", "settings", "no created"),
+            HEARD + "unannounced-1-words+first step-1-False say frame speech-1 run_well",
+            _set(barge_in, "_stop_response", _stop_and_record)),
+    Finding("E13", "the end of a response is awaited whose calls speech cancelled",
+            ("converse", "settings", "no created"),
+            HEARD + "unannounced-1-call+first frame speech-1 run_silent", _awaits_cut_response),
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What an upstream may do that keeps to the protocol: take events, hear speech, answer, and transcribe."""
+"""The actions of an upstream that follows the protocol: take events, detect speech, answer, and transcribe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def possible(world: World) -> list[tuple[Any, ...]]:
-    """Return the actions of all upstreams."""
+    """Return the actions that the upstreams may take now."""
     found: list[tuple[Any, ...]] = []
     for upstream in world.upstreams.values():
         found += upstream.actions()

@@ -21,16 +21,16 @@ from pathlib import Path
 TEST_MAP = "tests/README.md"
 HEADER = "| module | covered by |"
 FEWEST_WORDS = 2
-"""A purpose has as many words."""
+"""The least number of words of a purpose."""
 ROOT_FILES = {"__init__.py", "conftest.py", "README.md"}
-"""Besides tests, these may lie directly in tests/; helpers lie in tests/support/."""
+"""The files besides tests that may lie directly in tests/. Helpers lie in tests/support/."""
 
 _ROW = re.compile(r"^\s*(?:[-*•] )?(?P<names>`\w+`(?:, `\w+`)*)(?: {2,}|: | [–—] )(?P<purpose>.*)$")
 _SPAN = re.compile(r"`((\w+)(?:\.\w+)+)`")
 
 
 def package_problems(package, tree):
-    """Return what is wrong with the map of a package."""
+    """Return the faults of a package's map."""
     docstring = ast.get_docstring(package.syntax) or ""
     rows = [row for line in docstring.split("\n") if (row := _ROW.match(line))]
     names = Counter(name for row in rows for name in re.findall(r"\w+", row["names"]))
@@ -82,7 +82,7 @@ def defines(module):
 
 
 def has_code(module):
-    """Whether a module needs a test: an `__init__` that is a map alone needs none."""
+    """Whether a module needs a test. An `__init__` that is only a map needs none."""
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     return not module.is_package or any(isinstance(node, kinds) for node in module.syntax.body)
 
@@ -104,7 +104,7 @@ class Row:
 
 
 def rows(root):
-    """Read the rows of the tests' map, in whatever number of tables."""
+    """Read the rows of the tests' map, from all of its tables."""
     path = root / TEST_MAP
     is_table = False
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
@@ -115,7 +115,7 @@ def rows(root):
 
 
 def test_problems(tree, root):
-    """Return the modules that no test file is known for, and what is wrong with the rows of the tests' map."""
+    """Return the modules without a test file, and the faults in the rows of the tests' map."""
     listed, sole = list(rows(root)), sole_names(tree)
     mapped = Counter(row.module for row in listed)
     due = {name: mirror(module) for name, module in tree.modules.items() if has_code(module)}
@@ -143,14 +143,14 @@ def _row_problems(row, due, sole, tree, root):
 
 
 def sole_names(tree):
-    """Return for each module the public names that it defines and no other does."""
+    """Return for each module the public names that no other module defines."""
     defined = {name: defines(module) for name, module in tree.modules.items()}
     counts = Counter(name for names in defined.values() for name in names)
     return {module: {name for name in names if counts[name] == 1} for module, names in defined.items()}
 
 
 def exercises(test, module, sole, root):
-    """Whether a test file, or a helper of it, imports a module, starts it, or uses a name that only it defines."""
+    """Whether a test file or its helper imports a module, starts it, or uses a name that only this module defines."""
     return any(_touches(_parse(path), module, sole) for path in _with_helpers(test, root))
 
 
@@ -178,7 +178,7 @@ def _touches(syntax, module, sole):
 
 
 def _with_helpers(test, root):
-    """Return a test file and the files below tests/ that it imports, over any number of steps."""
+    """Return a test file and the files below tests/ that it imports, directly or indirectly."""
     found, todo = [], [test]
     while todo:
         path = todo.pop()
@@ -201,6 +201,6 @@ def _helpers_of(node, root):
 
 
 def helpers_at_the_root(root):
-    """Return the files that lie directly in tests/ and are no tests."""
+    """Return the files directly in tests/ that are no tests."""
     files = [path.name for path in sorted((root / "tests").iterdir()) if path.is_file()]
     return [name for name in files if name not in ROOT_FILES and not re.fullmatch(r"test_\w+\.py|\..*", name)]

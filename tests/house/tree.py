@@ -16,7 +16,7 @@ class Module:
     """One source file."""
 
     name: str
-    """Dotted; a package's is that of its directory."""
+    """The dotted name. A package has the name of its directory."""
     path: Path
 
     @property
@@ -54,10 +54,10 @@ def nodes(syntax):
 
 @dataclass(frozen=True)
 class Tree:
-    """The modules of some packages that lie side by side."""
+    """The modules of some packages in one directory."""
 
     root: Path
-    """The directory from which the packages are named."""
+    """The directory with the packages, to which their names are relative."""
     modules: dict[str, Module]
 
     def children(self, package):
@@ -103,7 +103,7 @@ def _tree(root, directories):
 
 
 def _imports_of(module, known):
-    """Collect imports at any depth of the file: a function's and TYPE_CHECKING's count like the others."""
+    """Collect the imports at any depth of the file. Imports of functions and under TYPE_CHECKING count, too."""
     found = {}
     for node in nodes(module.syntax):
         for name in _targets(node, module, known):

@@ -40,6 +40,9 @@ MAX_AUDIO_BYTES: Final = 4 * 1024 * 1024
 MAX_HELD_BYTES: Final = 8 * 1024 * 1024
 """The memory of all items that Deepgram has not got. The relay repeats a conversation of 1 MiB and the open items."""
 
+ASK_AGAIN_S: Final = 1.0
+"""The pause before a refused question is asked again, if the agent does not stop speaking sooner."""
+
 MAX_CAUSE_CHARS: Final = 100
 
 
@@ -154,6 +157,8 @@ class Agent:
         self.commit: Commit | None = None
         self.asks: deque[Ask] = deque()
         self._asks_bytes = 0
+        self.asks_from_s = 0.0
+        """The time from which the next question may be asked, after Deepgram has refused one."""
         self.current: Ask | None = None
         """The request that Deepgram has got and has not begun to answer."""
         self.echoes: deque[Echo] = deque()
@@ -170,6 +175,11 @@ class Agent:
     def add_ask(self, ask: Ask) -> None:
         """Add a request at the end of those that wait."""
         self.asks.append(ask)
+        self._asks_bytes += ask.size_bytes
+
+    def put_back(self, ask: Ask) -> None:
+        """Let a request wait before the others, because Deepgram has refused its question."""
+        self.asks.appendleft(ask)
         self._asks_bytes += ask.size_bytes
 
     def take_ask(self, ask: Ask) -> Ask:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from router.fronts.realtime.kept_items import ROOT
+
 if TYPE_CHECKING:
     from router.fronts.realtime.wire import Fields
 
@@ -110,9 +112,15 @@ class History:
         self._is_begun = False
         """Whether Deepgram has its Settings with the conversation, so that a later item can only be a question."""
 
-    def add(self, entry: Entry) -> None:
-        """Add an item at the end."""
-        self._entries.append(entry)
+    def place_behind(self, item_id: str) -> int | None:
+        """Return the place behind an item, or that of the first item for `root`; None if Deepgram has the item."""
+        if item_id == ROOT:
+            return None if self._is_begun else 0
+        return next((at for at, entry in enumerate(self._entries, 1) if entry.item_id == item_id), None)
+
+    def add(self, entry: Entry, place: int | None = None) -> None:
+        """Add an item at a place, or at the end."""
+        self._entries.insert(len(self._entries) if place is None else place, entry)
         self.size_bytes += entry.size_bytes
 
     def remove(self, item_id: object) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from actors import messages as engine
 from router.fronts.as_openai.agent import Parts
-from router.fronts.as_openai.upstream import DeepgramUpstream
+from router.fronts.as_openai.upstream import TICK_S, DeepgramUpstream
 from router.session import reports
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 TICK_TIMER: Final = "as_openai.tick"
 """The timer of all waits for Deepgram that the relay does not know of."""
-
-TICK_S: Final = 1.0
 
 
 class TwoBackendRelay:

@@ -122,6 +122,7 @@ def _refused(context: Context, event: Event, error: Fields, sent: Sent) -> None:
     state, request = context.state, sent.request
     if sent.kind == requests.COMMIT:
         state.speech.uncut()
+        state.unanswered.begin_next(requests.COMMIT, context.now_s)
     if request is not None and not state.unanswered.has_request:
         context.cancel(Timer.ANSWER)
     if request is not None and request.is_own:
@@ -303,6 +304,7 @@ def _committed(context: Context, event: Event) -> None:
     state = context.state
     context.cancel(Timer.COMMIT)
     sent = state.unanswered.take(requests.COMMIT)
+    state.unanswered.begin_next(requests.COMMIT, context.now_s)
     given = event.string("item_id")
     if given is not None and state.names.client_id(given) != state.speech.item_id:
         if state.items.find(given) is not None or state.names.is_taken(given):

@@ -114,7 +114,7 @@ class ClientSide:
         self._cut: set[str | None] = set()
         """Responses that the user interrupted."""
         self._worded: set[str | None] = set()
-        """Items whose whole text has come: a later event only repeats it."""
+        """The items whose whole text has come. A later event only repeats the text."""
         self._early: list[dict[str, Any]] = []
         """Texts that the client received ahead of the user's words since the last end of a turn."""
         self._is_output = False
