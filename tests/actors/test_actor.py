@@ -212,7 +212,7 @@ def test_the_registry_knows_the_living(dispatcher, events):
     assert pykka.ActorRegistry.get_all() == []
 
 
-def test_an_actor_of_a_session_has_the_name_of_its_session(dispatcher, events):
+def test_an_actor_of_a_session_has_the_name_of_its_session(dispatcher):
     ref = Actor.start(dispatcher, "s1")
     assert ref.actor_urn == "s1"
     ref.stop(timeout=WAIT_S)
