@@ -152,7 +152,7 @@ def _begin_and_cover(context: Any, response: Any) -> None:
     _BEGIN(context, response)
 
 
-_BEGIN = responses._begin_upstream_s
+_BEGIN = responses._begin_of_upstream
 
 
 def _withdraw_one(self: user_turn.UserTurns, event_id: str | None) -> bool:
@@ -211,7 +211,7 @@ FINDINGS = (
             _set(pending.PendingResponses, "answer_with_speech", _answer_all_with_speech)),
     Finding("E3", "an answer that gives way to an urgent text covers the question behind it", OPENAI,
             HEARD + "inject-interrupt say take-1-message own-1-message run_well",
-            _set(responses, "_begin_upstream_s", _begin_and_cover)),
+            _set(responses, "_begin_of_upstream", _begin_and_cover)),
     Finding("E4", "a frame of an earlier upstream renews a deadline", OPENAI,
             ASKED + "close-1 dialled-2 created-2 take-2-message take-2-message take-2-message late-step",
             _set(machine.Session, "handle", _handle_as_before)),
