@@ -120,7 +120,7 @@ class ClientSide:
         self._ended_early: list[dict[str, Any]] = []
         """Such texts whose turn ended at once."""
         self._begins_next = False
-        """With the last input the next answer may begin: it is output of the upstream's, or the session requests one."""
+        """Whether the last input may begin the next answer: output of the upstream, or a request by the session."""
 
     # Inputs.
 
