@@ -185,6 +185,15 @@ def _forgets_crossing(handler: Any) -> Any:
     return sent
 
 
+def _forgets_crossed_turn(handler: Any) -> Any:
+    def started(context: Any, event: Any) -> Any:
+        phase = handler(context, event)
+        context.state.user_turns.by_hand = None
+        return phase
+
+    return started
+
+
 FINDINGS = (
     Finding("3", "speech that never ends keeps a question waiting", OPENAI, READY + "frame speech-1 say run_noisy",
             _without_deadline(Wait.SPEECH)),
@@ -250,6 +259,11 @@ FINDINGS = (
     Finding("E13", "the end of a response is awaited whose calls speech cancelled",
             ("converse", "settings", "no created"),
             HEARD + "unannounced-1-call+first frame speech-1 run_silent", _awaits_cut_response),
+    Finding("E15", "the answer to a turn whose commits crossed is taken for a text in flight",
+            ("converse", "settings", "no created"),
+            "dialled-1 close-1 dialled-2 created-2 take-2-message frame speech-2 inject-interrupt force stop-2 "
+            "commit-2 frame speech-2 run_well",
+            _in_table(openai.InputAudioBufferSpeechStarted, _forgets_crossed_turn)),
     Finding("E14", "a later commit by hand hides that an earlier one crossed the detector's",
             ("openai", "session.update", "no echo"),
             READY + "frame speech-1 inject-interrupt stop-1 native-input~audio~buffer.commit commit-1 "
