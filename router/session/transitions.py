@@ -354,7 +354,7 @@ USER_TURN: Final[Mapping[UserTurnState, Table[UserTurnState]]] = {
         on(openai.InputAudioBufferCommitted, user_turn.committed, _AWAITING_ANSWER, may_stay=True, instead=(_IDLE,)),
         on(openai.InputAudioBufferCleared, user_turn.buffer_cleared, _IDLE),
         on(inputs.CommitSent, user_turn.commit_sent, _COMMITTING),
-        on(inputs.CommitRefused, user_turn.commit_withdrawn),
+        on(inputs.CommitRefused, user_turn.commit_withdrawn, instead=(_AWAITING_ANSWER,)),
         # Replayed speech that the next detector does not find, or silence that has no end.
         on(inputs.CommitTimedOut, user_turn.commit_timed_out, _IDLE),
         on(inputs.SpeechTimedOut, user_turn.speech_timed_out, _IDLE),
@@ -367,7 +367,7 @@ USER_TURN: Final[Mapping[UserTurnState, Table[UserTurnState]]] = {
         on(openai.InputAudioBufferCommitted, user_turn.committed, _AWAITING_ANSWER, may_stay=True, instead=(_IDLE,)),
         on(openai.InputAudioBufferCleared, user_turn.buffer_cleared, _IDLE),
         on(inputs.CommitSent, user_turn.commit_sent, _COMMITTING),
-        on(inputs.CommitRefused, user_turn.commit_withdrawn),
+        on(inputs.CommitRefused, user_turn.commit_withdrawn, instead=(_AWAITING_ANSWER,)),
         on(inputs.CommitTimedOut, user_turn.commit_timed_out, _IDLE),
         on(inputs.DetectionStopped, user_turn.end_speech, _IDLE),
         on(inputs.SpeechReplayed, user_turn.speech_replayed, _SPEAKING),

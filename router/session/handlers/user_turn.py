@@ -147,17 +147,24 @@ def _take_audio(context: Context, item_id: str | None) -> None:
         state.ledger.add_speech(item_id or "", audio)
 
 
-def commit_withdrawn(context: Context, signal: inputs.CommitRefused) -> None:
-    """Withdraw a commit that the upstream refused."""
+def commit_withdrawn(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
+    """Withdraw a commit that the upstream refused. Await the answer to earlier speech that the commit seemed to end."""
+    had_crossed = _had_crossed(context, signal)
     context.state.user_turns.withdraw_commit(signal.event_id)
     if context.state.microphone is not None:
         context.state.microphone.withdraw_commit()
+    return _owe_answer(context) if had_crossed else None
+
+
+def _had_crossed(context: Context, signal: inputs.CommitRefused) -> bool:
+    turns = context.state.user_turns
+    return turns.by_hand is not None and signal.event_id is not None and signal.event_id == turns.by_hand_id
 
 
 def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
     """Withdraw a commit by hand. Return to the speech that it was to end, if the upstream still detects speech."""
     turns = context.state.user_turns
-    if turns.by_hand is not None and signal.event_id is not None and signal.event_id == turns.by_hand_id:
+    if _had_crossed(context, signal):
         # A later commit by hand is on its way. The refused one had crossed the detector's.
         return _owe_answer(context)
     commit_withdrawn(context, signal)

@@ -170,6 +170,17 @@ def test_an_answer_to_speech_whose_commit_crossed_one_by_hand_is_no_text_in_flig
     assert book.session.state.turn.overtaken_ids == (statement.event_id,)
 
 
+@pytest.mark.parametrize("further", [[started("u2")], [started("u2"), stopped("u2")]])
+def test_the_detector_s_commit_owes_an_answer_although_the_crossing_one_is_refused_during_further_speech(further):
+    book = TimedPlaybook().ready().client(LOUD).upstream(started("u1")).client(COMMIT)
+    event_id = book.sent("input_audio_buffer.commit")[-1]["event_id"]
+    book.upstream(stopped("u1"), committed("u1"), *further)
+    phase = phase_of(book)
+    book.upstream(error("input_audio_buffer_commit_empty", event_id=event_id))
+    assert (owed_to(book), phase_of(book)) == (["u1"], phase)
+    assert Wait.FIRST_EVENT.value in book.timers
+
+
 def test_a_commit_by_hand_ends_the_speech_that_went_on_meanwhile():
     book = Playbook().ready().client(LOUD).upstream(started()).client(FORCE).upstream(stopped(), started(), stopped())
     book.upstream(committed())
