@@ -380,7 +380,14 @@ USER_TURN: Final[Mapping[UserTurnState, Table[UserTurnState]]] = {
         on(openai.InputAudioBufferCommitted, user_turn.committed, _IDLE, instead=(_AWAITING_ANSWER,)),
         on(openai.InputAudioBufferCleared, user_turn.buffer_cleared, _IDLE),
         on(inputs.CommitSent, user_turn.commit_sent),
-        on(inputs.CommitRefused, user_turn.commit_failed, _IDLE, may_stay=True, instead=(_SPEAKING,)),
+        on(
+            inputs.CommitRefused,
+            user_turn.commit_failed,
+            _IDLE,
+            may_stay=True,
+            # The refused commit crossed one of the detector's, and a later one is on its way.
+            instead=(_SPEAKING, _AWAITING_ANSWER),
+        ),
         on(inputs.CommitTimedOut, user_turn.commit_timed_out, _IDLE),
         on(inputs.SpeechReplayed, user_turn.repeat_commit),
     ),

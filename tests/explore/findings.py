@@ -17,7 +17,7 @@ from unittest import mock
 import msgspec
 
 from router.openai import events as openai
-from router.session import machine, transitions
+from router.session import inputs, machine, transitions
 from router.session.deadlines import Wait
 from router.session.handlers import agent_output, barge_in, delivery, responses, takeover, upstream_events
 from router.session.handlers import user_turn as handlers_of_turn
@@ -177,6 +177,14 @@ def _awaits_cut_response() -> contextlib.AbstractContextManager[Any]:
     )
 
 
+def _forgets_crossing(handler: Any) -> Any:
+    def sent(context: Any, event: Any) -> Any:
+        context.state.user_turns.by_hand = None
+        return handler(context, event)
+
+    return sent
+
+
 FINDINGS = (
     Finding("3", "speech that never ends keeps a question waiting", OPENAI, READY + "frame speech-1 say run_noisy",
             _without_deadline(Wait.SPEECH)),
@@ -242,6 +250,10 @@ FINDINGS = (
     Finding("E13", "the end of a response is awaited whose calls speech cancelled",
             ("converse", "settings", "no created"),
             HEARD + "unannounced-1-call+first frame speech-1 run_silent", _awaits_cut_response),
+    Finding("E14", "a later commit by hand hides that an earlier one crossed the detector's",
+            ("openai", "session.update", "no echo"),
+            READY + "frame speech-1 inject-interrupt stop-1 native-input~audio~buffer.commit commit-1 "
+            "native-input~audio~buffer.commit run_well", _in_table(inputs.CommitSent, _forgets_crossing)),
 )  # fmt: skip
 
 

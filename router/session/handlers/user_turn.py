@@ -91,7 +91,6 @@ def commit_sent(context: Context, sent: inputs.CommitSent) -> None:
     turns = context.state.user_turns
     turns.note_commit(sent)
     turns.is_ended_by_hand = context.state.plan.detection.is_on
-    turns.by_hand = None
     if turns.subject.asked_s is None:
         turns.subject.asked_s = context.now_s
 
@@ -158,6 +157,9 @@ def commit_withdrawn(context: Context, signal: inputs.CommitRefused) -> None:
 def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
     """Withdraw a commit by hand. Return to the speech that it was to end, if the upstream still detects speech."""
     turns = context.state.user_turns
+    if turns.by_hand is not None and signal.event_id is not None and signal.event_id == turns.by_hand_id:
+        # A later commit by hand is on its way. The refused one had crossed the detector's.
+        return _owe_answer(context)
     commit_withdrawn(context, signal)
     if turns.commits:
         return UserTurnState.COMMITTING
@@ -176,12 +178,18 @@ def commit_refused(context: Context, signal: inputs.CommitRefused) -> UserTurnSt
         context.state.microphone.withdraw_commit()
     if not turns.withdraw_commit(signal.event_id):
         return UserTurnState.IDLE
-    ended, turns.by_hand = turns.by_hand, None
     # The next commit is the detector's, unless another one by hand is on its way.
     turns.is_ended_by_hand &= bool(turns.commits)
+    return _owe_answer(context)
+
+
+def _owe_answer(context: Context) -> UserTurnState:
+    """Await the answer to the turn that a commit by hand only seemed to end."""
+    turns = context.state.user_turns
+    ended, turns.by_hand = turns.by_hand, None
     if ended is None or not context.state.plan.detection.owes_answers:
-        return UserTurnState.IDLE
-    turns.subject.item_id, turns.subject.asked_s = ended.item_id, ended.asked_s
+        return turns.subject.phase
+    turns.subject = ended
     return _await_answer(context)
 
 

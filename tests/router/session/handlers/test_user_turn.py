@@ -20,6 +20,10 @@ def phase_of(book):
     return book.session.state.user_turns.current.phase
 
 
+def commit_ids(book):
+    return [event["event_id"] for event in book.sent("input_audio_buffer.commit")]
+
+
 def owed_to(book):
     return [turn.item_id for turn in book.session.state.user_turns.owed]
 
@@ -168,6 +172,24 @@ def test_a_refused_commit_of_no_speech_leaves_none():
     book.upstream(error("invalid_value", event_id=book.sent("input_audio_buffer.commit")[-1]["event_id"]))
     assert phase_of(book) is UserTurnState.IDLE
     assert owed_to(book.upstream(*speech("u1"))) == ["u1"]
+
+
+def test_the_detector_s_commit_owes_an_answer_although_another_commit_by_hand_follows_the_one_that_crossed_it():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started(), stopped()).client(COMMIT).upstream(committed())
+    book.client(COMMIT)
+    first, second = commit_ids(book)
+    book.upstream(error("input_audio_buffer_commit_empty", event_id=first))
+    assert (phase_of(book), owed_to(book)) == (UserTurnState.COMMITTING, ["u1"])
+    assert Wait.FIRST_EVENT.value in book.timers
+    book.upstream(error("input_audio_buffer_commit_empty", event_id=second))
+    assert (phase_of(book), owed_to(book)) == (UserTurnState.IDLE, ["u1"])
+
+
+def test_a_refused_commit_during_an_answer_starts_no_deadline_of_a_first_event():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started(), stopped()).client(COMMIT).upstream(committed())
+    book.client(COMMIT).upstream(UNASKED, error("input_audio_buffer_commit_empty", event_id=commit_ids(book)[0]))
+    assert owed_to(book) == []  # the response that has begun answers it
+    assert Wait.FIRST_EVENT.value not in book.timers
 
 
 def test_the_refusal_of_a_commit_shows_that_an_earlier_one_was_lost():
