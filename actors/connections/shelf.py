@@ -16,7 +16,8 @@ from actors.connections.arena import AREA_HEAD_BYTES, TRANSFER_BYTES
 if TYPE_CHECKING:
     from actors.connections.arena import Arena
 
-MAX_RECORD_BYTES: Final = 4 * 1024 * 1024
+MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
+"""The size of the largest record: a minute of speech, and the conversation, with events that wait for an upstream."""
 
 LEAST_RECORD_BYTES: Final = 1024
 """The size of the smallest block for a record. A freed block of a common size fits the next session."""

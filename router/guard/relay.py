@@ -116,9 +116,13 @@ class GuardedRelay(GuardedInputs):
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether nothing waits for a verdict, and no answer is in progress or has to be cancelled or spoken."""
+        """Whether nothing waits for a verdict, and no answer is in progress or has to be cancelled or spoken.
+
+        A relay with a withheld text never rests, because only this guard keeps that text out of later events.
+        """
         is_waiting = self._open or self._held or self._active or self._cancels_next or self._say
-        return super().is_at_rest and not is_waiting
+        is_hiding = self._fates or any(it.is_altered for it in self._texts.values())
+        return super().is_at_rest and not is_waiting and not is_hiding
 
     def _handle(self, message: messages.Input, now_s: float) -> Iterator[messages.Command]:
         self._now_s = now_s

@@ -356,7 +356,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
             return  # another worker of the same attempt
         pause_s = SPAWN_PAUSE_S
         if not is_served:
-            pause_s = min(MOST_SPAWN_PAUSE_S, SPAWN_PAUSE_S * 2**self._failed_starts)
+            pause_s = min(MOST_SPAWN_PAUSE_S, SPAWN_PAUSE_S * 2 ** min(self._failed_starts, 10))
             self._failed_starts += 1
             logger.critical(
                 "no worker serves, and worker %d could not start (exit code %d): the next attempt is in %g s, and "
