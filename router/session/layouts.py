@@ -87,10 +87,10 @@ def _row_of(entry: ledger.Entry, packer: Packer) -> Any:
 def _fill_ledger(made: ledger.Ledger, packed: Any, unpacker: Unpacker) -> None:
     rows, calls, sequence, made.dropped, made.cut, made.forgotten_bytes = packed
     entries = []
-    for number, item_id, event_id, other, weight, is_client_s, item, audio in rows:
+    for number, item_id, event_id, other, weight, is_of_client, item, audio in rows:
         entry = ledger.Entry(number, item_id)
         entry.event_id, entry.item_weight = event_id, Weight(*weight)
-        entry.item = item if is_client_s or item is None else msgspec.convert(item, openai.NewItem)
+        entry.item = item if is_of_client or item is None else msgspec.convert(item, openai.NewItem)
         if audio is not None:
             entry.audio = unpacker.unpack(audio)
         entries.append((entry, other))

@@ -194,7 +194,10 @@ class Unpacker:
         return _UNPACK[tag](self, packed)
 
     def shift(self, moment: Any) -> Any:
-        """Return a moment, or a container whose values are moments, on this process's clock."""
+        """Convert a moment from the clock of the process that packed it to this process's clock.
+
+        Convert the values of a container of moments, too.
+        """
         shift_s = self._shift_s
         if not shift_s or moment is None:
             return moment

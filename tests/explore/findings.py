@@ -17,7 +17,7 @@ from unittest import mock
 import msgspec
 
 from router.openai import events as openai
-from router.session import machine, transitions
+from router.session import inputs, machine, transitions
 from router.session.deadlines import Wait
 from router.session.handlers import agent_output, barge_in, delivery, responses, takeover, upstream_events
 from router.session.handlers import user_turn as handlers_of_turn
@@ -152,7 +152,7 @@ def _begin_and_cover(context: Any, response: Any) -> None:
     _BEGIN(context, response)
 
 
-_BEGIN = responses._begin_upstream_s
+_BEGIN = responses._begin_of_upstream
 
 
 def _withdraw_one(self: user_turn.UserTurns, event_id: str | None) -> bool:
@@ -175,6 +175,23 @@ def _awaits_cut_response() -> contextlib.AbstractContextManager[Any]:
     return mock.patch.object(
         rule, "holds", lambda context: not context.state.turn.is_cut and responses.calls_are_answered(context)
     )
+
+
+def _forgets_crossing(handler: Any) -> Any:
+    def sent(context: Any, event: Any) -> Any:
+        context.state.user_turns.by_hand = None
+        return handler(context, event)
+
+    return sent
+
+
+def _forgets_crossed_turn(handler: Any) -> Any:
+    def started(context: Any, event: Any) -> Any:
+        phase = handler(context, event)
+        context.state.user_turns.by_hand = None
+        return phase
+
+    return started
 
 
 FINDINGS = (
@@ -203,7 +220,7 @@ FINDINGS = (
             _set(pending.PendingResponses, "answer_with_speech", _answer_all_with_speech)),
     Finding("E3", "an answer that gives way to an urgent text covers the question behind it", OPENAI,
             HEARD + "inject-interrupt say take-1-message own-1-message run_well",
-            _set(responses, "_begin_upstream_s", _begin_and_cover)),
+            _set(responses, "_begin_of_upstream", _begin_and_cover)),
     Finding("E4", "a frame of an earlier upstream renews a deadline", OPENAI,
             ASKED + "close-1 dialled-2 created-2 take-2-message take-2-message take-2-message late-step",
             _set(machine.Session, "handle", _handle_as_before)),
@@ -242,6 +259,15 @@ FINDINGS = (
     Finding("E13", "the end of a response is awaited whose calls speech cancelled",
             ("converse", "settings", "no created"),
             HEARD + "unannounced-1-call+first frame speech-1 run_silent", _awaits_cut_response),
+    Finding("E15", "the answer to a turn whose commits crossed is taken for a text in flight",
+            ("converse", "settings", "no created"),
+            "dialled-1 close-1 dialled-2 created-2 take-2-message frame speech-2 inject-interrupt force stop-2 "
+            "commit-2 frame speech-2 run_well",
+            _in_table(openai.InputAudioBufferSpeechStarted, _forgets_crossed_turn)),
+    Finding("E14", "a later commit by hand hides that an earlier one crossed the detector's",
+            ("openai", "session.update", "no echo"),
+            READY + "frame speech-1 inject-interrupt stop-1 native-input~audio~buffer.commit commit-1 "
+            "native-input~audio~buffer.commit run_well", _in_table(inputs.CommitSent, _forgets_crossing)),
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from tests.house.words import VERBS
 
 BASE = "02c6035"
 """The last commit that is older than the rule."""
-EXCUSED = ("e1f5bb6",)
+EXCUSED = ("e1f5bb6", "d3808b4")
 """Commits whose subjects break the rule, and which other branches had merged before the check found them."""
 LONGEST = 72
 _FORM = re.compile(r"(?P<areas>[a-z][\w./-]*(?:, [a-z][\w./-]*)*): (?P<verb>[a-z]+(?:-[a-z]+)?),? \S.*(?<![.\s])")

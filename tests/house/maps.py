@@ -12,11 +12,12 @@ A row of the tests' map is needed for a module only that has no test file of its
 """
 
 import ast
-import functools
 import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.house.tree import nodes, parsed
 
 TEST_MAP = "tests/README.md"
 HEADER = "| module | covered by |"
@@ -151,18 +152,13 @@ def sole_names(tree):
 
 def exercises(test, module, sole, root):
     """Whether a test file or its helper imports a module, starts it, or uses a name that only this module defines."""
-    return any(_touches(_parse(path), module, sole) for path in _with_helpers(test, root))
-
-
-@functools.cache
-def _parse(path):
-    return ast.parse(path.read_text(encoding="utf-8"))
+    return any(_touches(parsed(path), module, sole) for path in _with_helpers(test, root))
 
 
 def _touches(syntax, module, sole):
     home, _, last = module.name.rpartition(".")
     started = home if last == "__main__" else module.name
-    for node in ast.walk(syntax):
+    for node in nodes(syntax):
         match node:
             case ast.Import(names=names) if any(alias.name == module.name for alias in names):
                 return True
@@ -183,7 +179,7 @@ def _with_helpers(test, root):
     while todo:
         path = todo.pop()
         found.append(path)
-        for node in ast.walk(_parse(path)):
+        for node in nodes(parsed(path)):
             todo += [each for each in _helpers_of(node, root) if each not in found and each not in todo]
     return found
 

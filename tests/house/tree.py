@@ -4,6 +4,7 @@ import ast
 import configparser
 import fnmatch
 import functools
+import gc
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,8 +43,18 @@ class Module:
 
 @functools.cache
 def parsed(path):
-    """Parse a file, once for all tests of a process."""
-    return ast.parse(path.read_text(encoding="utf-8"))
+    """Parse a file, once for all tests of a process.
+
+    A collection of garbage finds none in a tree, and would take most of the time. Later ones skip the trees, too.
+    """
+    is_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    finally:
+        gc.freeze()
+        if is_collecting:
+            gc.enable()
 
 
 @functools.cache

@@ -126,11 +126,11 @@ _READERS: Final[dict[str, Callable[[Fields], Seen]]] = {
     f"{_TRANSCRIPTION}delta": lambda _: Seen(Kind.USER_PART),
     f"{_TRANSCRIPTION}segment": lambda _: Seen(Kind.USER_PART),
 }
-"""The events with a meaning for the guard, by type."""
+"""The functions that read the events with a meaning for the guard, by the event's type."""
 
 
 def _parts(fields: Fields) -> Iterator[tuple[str, Fields]]:
-    """Yield each object that has a text, with the name of the field that holds the text."""
+    """Yield each object that may have a text, with the name of that text: the item's id and the index of its part."""
     if "item_id" in fields:
         yield _key(fields), fields
         part = fields.get("part")

@@ -85,7 +85,7 @@ class Marks:
         return orjson.dumps(notes).decode() + "\n" if notes else ""
 
     def may_drop_audio(self) -> bool:
-        """Whether audio may be dropped. It never may, because the client's audio comes in texts among other events."""
+        """Whether client audio may leave the journal. It never may, because on this wire audio comes in JSON texts."""
         return False
 
 

@@ -351,7 +351,7 @@ class Context:
         item = state.items.find(item_id)
         if item is None:
             return None
-        other = state.names.upstream_s(item.id)
+        other = state.names.upstream_id(item.id)
         is_ambiguous = other != item.id and state.items.find(other) is not None
         is_native = self.is_ready and item.generation == state.generation
         return None if is_native and not is_ambiguous else item

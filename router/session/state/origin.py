@@ -67,7 +67,7 @@ def origin_of(
         return Origin.OUTSIDE if response.conversation_id is None else Origin.UPSTREAM
     request = in_flight.request
     if request.client_event is not None:
-        return _beside_client_s(response, in_flight, is_echoing=is_echoing)
+        return _beside_client_request(response, in_flight, is_echoing=is_echoing)
     if is_echoing:
         return Origin.OUTSIDE if response.conversation_id is None else Origin.UPSTREAM
     return _by_order(response, request, is_owed=is_owed)
@@ -94,7 +94,7 @@ def _marked(metadata: dict[str, Any], in_flight: SentRequest | None) -> Origin:
     return Origin.REQUESTED if is_ours else Origin.LATE
 
 
-def _beside_client_s(response: openai.Response, in_flight: SentRequest, *, is_echoing: bool | None) -> Origin:
+def _beside_client_request(response: openai.Response, in_flight: SentRequest, *, is_echoing: bool | None) -> Origin:
     request = in_flight.request
     requested = Origin.OUTSIDE_REQUESTED if request.is_outside else Origin.REQUESTED
     if request.metadata and response.metadata == request.metadata:
