@@ -210,8 +210,9 @@ class ShelvedMachine:
         shelf = connection.shelf
         if shelf is None:
             return
-        connection.due = None
         journal_from, unwritten = connection.journal_from, connection.unwritten(current)
+        # Within a message of several frames no record is possible, so the next write tries again.
+        connection.due = self._store if journal_from is None else None
         if journal_from is None or unwritten is None:
             return
         try:

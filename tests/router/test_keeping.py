@@ -214,6 +214,18 @@ def test_a_large_record_is_not_compressed():
     assert [keeping.unpack(keeping.pack(it)) for it in (small, large)] == [small, large]
 
 
+def test_a_record_that_half_a_message_prevents_is_stored_before_the_next_write(process):
+    ask(process, "hello")
+    process.session.record_due, process.session.commands = 2, [messages.SendToClient("one")]
+    process.connection.journal_from = None
+    process.machine.handle(messages.TimerFired("any"), 0.0)
+    process.connection.write()
+    process.connection.journal_from, process.session.commands = process.shelf.read, [messages.SendToClient("two")]
+    process.machine.handle(messages.TimerFired("any"), 0.0)
+    process.connection.write()
+    assert recovered(process, 6 + 3 + 3).value == b"after 3"
+
+
 def test_bytes_that_no_record_has_are_an_error(process):
     process.shelf.written = 10
     ask(process, "hello")
