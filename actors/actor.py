@@ -290,6 +290,9 @@ class Actor(pykka.Actor):
         self.dispatcher = dispatcher
         self.session_id = session_id
         """The id of the session that the actor works for; see `Runnable`."""
+        if session_id:
+            # pykka gives each actor a random name, which takes a tenth of a kB, and no code looks an actor up by it.
+            self.actor_urn = session_id
         # Replace pykka's own objects before any reference leaves this thread.
         self.actor_stopped = Stopped()
         self._actor_ref = Ref(self)

@@ -94,6 +94,38 @@ class Dispatcher:
     thread only.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_abortables",
+        "_calls",
+        "_caught_up_s",
+        "_flushes",
+        "_has_ended",
+        "_has_unread",
+        "_poller",
+        "_ready",
+        "_sleeping",
+        "_stopping",
+        "_thread",
+        "_timers",
+        "_turns_put_off",
+        "_used_s",
+        "_waker",
+        "_watchers",
+        "client_traffic",
+        "failures",
+        "heavy",
+        "is_in_slice",
+        "name",
+        "running",
+        "slices",
+        "slices_s",
+        "slow_reads_s",
+        "slow_slices",
+        "turns",
+        "upstream_traffic",
+    )
+
     def __init__(self, name: str = "dispatcher") -> None:
         self.name = name
         self.turns = 0

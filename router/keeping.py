@@ -35,6 +35,12 @@ MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 LEVEL: Final = 1
 """The level of compression of records. It halves their memory, and costs 25 µs at a few steps of a turn."""
 
+MOST_COMPRESSED_BYTES: Final = 256 * 1024
+"""The size of the largest record that is compressed.
+
+A larger one is mostly audio, which compression hardly shortens. A minute of it would stop the dispatcher for 0.2 s.
+"""
+
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
     """The facts about one session that its process stores."""
@@ -55,7 +61,8 @@ _DECODER: Final = msgspec.msgpack.Decoder(Record)
 
 def pack(record: Record) -> bytes:
     """Encode a record in its stored form."""
-    return zlib.compress(_ENCODER.encode(record), LEVEL)
+    data = _ENCODER.encode(record)
+    return zlib.compress(data, LEVEL if len(data) <= MOST_COMPRESSED_BYTES else 0)
 
 
 def unpack(data: bytes) -> Record:
@@ -100,7 +107,7 @@ class Recovered(msgspec.Struct, frozen=True):
 
 
 class ShelvedMachine:
-    """The machine of a session, which stores the session's records. Runs on the session's dispatcher.
+    """The machine of a session, which stores the session's records. It runs on the session's dispatcher.
 
     A record is stored before the first bytes of its step are written, so that the steps of one turn share a record. A
     step without bytes for the client, or a step that starts a function, stores its record at once.
@@ -214,20 +221,23 @@ class ShelvedMachine:
             return
         waiting = self._unhandled.messages()
         pending = [(isinstance(it, str), it.encode() if isinstance(it, str) else it) for it in waiting]
-        record = Record(value, shelf.written, unwritten, pending)
+        record = pack(Record(value, shelf.written, unwritten, pending))
         try:
-            is_stored = shelf.store(pack(record), journal_from, self._marks.words_bytes)
+            is_stored = shelf.store(record, journal_from, self._marks.words_bytes)
         except MemoryError as error:
             connection.stop_keeping(error)
             return
-        if is_stored:
-            self._unhandled.texts = 0
-            self._marks.note_stored()
-            self._words = self._marks.words_due
-            if self._hold is not None:
-                # Hold the session only now, because until then the keeper has the memory of the previous process.
-                self._hold()
-                self._hold = None
+        if not is_stored:
+            # With the record before, another process would repeat what the client has got since.
+            connection.stop_keeping(MemoryError(f"its record has {len(record)} bytes"))
+            return
+        self._unhandled.texts = 0
+        self._marks.note_stored()
+        self._words = self._marks.words_due
+        if self._hold is not None:
+            # Hold the session only now, because until then the keeper has the memory of the previous process.
+            self._hold()
+            self._hold = None
 
 
 def recovered(arena: Arena, at: int, serial: int, written: int, read: int) -> Recovered:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Side(Protocol):
-    """An object with work on both threads: a connection."""
+    """A connection, as a `Crossing` uses it: one method for the dispatcher's thread, one for the event loop's."""
 
     @property
     def dispatcher(self) -> Dispatcher | None:

@@ -210,6 +210,8 @@ class KeptConnection(ClientConnection):
         try:
             if self.due is not None:
                 self.due(data)
+                if self.shelf is None:  # the record has no room, so the session is not kept any more
+                    return _transmit(self, data)
             shelf.note_write(data)
         except MemoryError as error:
             self.stop_keeping(error)

@@ -16,7 +16,8 @@ from actors.connections.arena import AREA_HEAD_BYTES, TRANSFER_BYTES
 if TYPE_CHECKING:
     from actors.connections.arena import Arena
 
-MAX_RECORD_BYTES: Final = 4 * 1024 * 1024
+MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
+"""The size of the largest record: a minute of speech, and the conversation, with events that wait for an upstream."""
 
 LEAST_RECORD_BYTES: Final = 1024
 """The size of the smallest block for a record. A freed block of a common size fits the next session."""
@@ -123,7 +124,7 @@ class Shelf:
         "_notes_at",
         "_notes_end",
         "_read_before",
-        "_records",
+        "_record",
         "_size",
         "_valid",
         "_word",
@@ -173,7 +174,8 @@ class Shelf:
         """The bytes written to the client since the shelf was made."""
         self.asks_for_record = False
         """Whether the journal is long."""
-        self._records: list[tuple[int, int]] = [(0, 0), (0, 0)]
+        self._record = (0, 0)
+        """The block of the valid record."""
         self._valid = 0
         self._notes_at = self._notes_end = 0
         self.rest: tuple[int, int] | None = None
@@ -186,7 +188,7 @@ class Shelf:
         """Release the memory."""
         arena = self._arena
         arena.words[self._word + _SERIAL] = 0
-        for at, size in (*self._records, *((it.at, it.size) for it in self._blocks), self.rest or (0, 0)):
+        for at, size in (self._record, *((it.at, it.size) for it in self._blocks), self.rest or (0, 0)):
             if size:
                 arena.release(at, size)
         arena.release(self.at, self._size)
@@ -406,8 +408,7 @@ class Shelf:
         words[word], words[word + 1], words[word + 2], words[word + 3] = at, len(record), journal_from, 0
         words[head + _VALID] = self._valid = slot + 1
         self._notes_at, self._notes_end = end, at + size
-        before, self._records[slot] = self._records[1 - slot], (at, size)
-        self._records[1 - slot] = (0, 0)
+        before, self._record = self._record, (at, size)
         if before[1]:
             self._arena.release(*before)
         self._shorten(journal_from)

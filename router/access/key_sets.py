@@ -60,7 +60,7 @@ class Keys(Protocol):
     """The keys with which a token may be signed."""
 
     def of(self, key_id: str | None, algorithm: str) -> Sequence[Any]:
-        """Return the keys to try, in order. May block for up to `FETCH_S`."""
+        """Return the keys to try, in order. The call may block for up to `FETCH_S`."""
 
 
 class SingleKey:

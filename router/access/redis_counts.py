@@ -79,7 +79,7 @@ end
 
 
 class StoreAwayError(Exception):
-    """Redis does not answer."""
+    """A failure because Redis does not answer."""
 
 
 class Full(NamedTuple):
@@ -205,8 +205,8 @@ class RedisCounts:
     def spend(self, address: str, principal: str | None, spent: Sums) -> Sums:
         """Add tokens and dollars to a client's sums of today, and return the known sums.
 
-        The known sums are those that Redis last reported, plus the amounts that it has not counted yet. Does not wait
-        for Redis.
+        The known sums are those that Redis last reported, plus the amounts that it has not counted yet. The call does
+        not wait for Redis.
         """
         client = _key("principal", principal) if principal is not None else _key("address", address)
         key = self.day_key(client)

@@ -126,7 +126,7 @@ def no_memory(*, is_brief: bool = False) -> bytes:  # noqa: ARG001 - of the prot
 
 
 class CarriedSession:
-    """The view of a session for the engine, which stores it outside of the process."""
+    """A session in the form that the engine needs to store the session outside of the process, or to move it."""
 
     __slots__ = (
         "_is_at_rest",
@@ -201,6 +201,8 @@ class CarriedSession:
 
     def snapshot(self, *, is_brief: bool = False) -> bytes:
         """Return the session as a value. Call this on the session's dispatcher, between two inputs.
+
+        With `is_brief` the value lacks older audio of a silent user.
 
         Raises:
             SnapshotError: the session cannot be written, for example because the application's facts about the

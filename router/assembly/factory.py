@@ -170,7 +170,7 @@ class SessionFactory:
         )
 
     def dial_ahead(self, request: Request, model: str) -> DialledAhead | None:
-        """Dial the upstream that a session from another process would choose. Blocks.
+        """Dial the upstream that a session from another process would choose. The call blocks.
 
         Return None if a session with this request does not move, or every upstream is paused.
 

@@ -164,7 +164,7 @@ def function_place(written: Any) -> str:
 
 
 def key_text(written: Any) -> Secret:
-    """Take a secret or a key as PEM; the error does not show it."""
+    """Take the text of a key: a shared secret, or a public key in PEM form. No error shows the text."""
     if not isinstance(written, str) or not written.strip():
         raise ValueError("must be a secret, or a public key as PEM")
     return Secret(written.strip())

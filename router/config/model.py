@@ -309,7 +309,7 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     record_max_bytes: int = 1024**3
     """The most bytes of all recordings together. Beyond it the oldest files are deleted."""
     otel: str | None = None
-    """The collector of OpenTelemetry's traces: a URL, or `application` for the provider of the host."""
+    """The collector of OpenTelemetry's traces: a URL, or `application` for the host application's own provider."""
     tool_hosts: tuple[str, ...] = ()
     """The origins of endpoints that functions may call. See `router.config.origins`."""
     tool_networks: tuple[str, ...] = ()

@@ -53,7 +53,7 @@ FRONTS: Final[dict[str, frozenset[str]]] = {
 }
 """The fronts, each with the settings that have an effect there.
 
-On a telephone every greeting is spoken, and no policy applies.
+A telephone has neither `greeting` nor `policy`, because every greeting is spoken there, and no policy applies.
 """
 
 NEEDS_FAILOVER: Final[dict[str, frozenset[str]]] = {

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 
-class Block(msgspec.Struct, frozen=True):
+class Block(msgspec.Struct, frozen=True, omit_defaults=True):
     """A part of `agent`."""
 
 

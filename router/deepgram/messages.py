@@ -16,7 +16,7 @@ from router.deepgram.blocks import Agent, Listen, Speak, Think  # noqa: TC001 - 
 # From the client.
 
 
-class AudioFormat(msgspec.Struct, frozen=True):
+class AudioFormat(msgspec.Struct, frozen=True, omit_defaults=True):
     """`audio.input` or `audio.output` of Settings."""
 
     encoding: str = "linear16"
@@ -29,20 +29,20 @@ class AudioFormat(msgspec.Struct, frozen=True):
     bitrate: float | None = None
 
 
-class Audio(msgspec.Struct, frozen=True):
+class Audio(msgspec.Struct, frozen=True, omit_defaults=True):
     """`audio` of Settings."""
 
     input: AudioFormat = AudioFormat()
     output: AudioFormat = AudioFormat()
 
 
-class Flags(msgspec.Struct, frozen=True):
+class Flags(msgspec.Struct, frozen=True, omit_defaults=True):
     """`flags` of Settings."""
 
     history: bool | None = None
 
 
-class Settings(msgspec.Struct, frozen=True):
+class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
     """The first message of a client. A string as `agent` is the id of a stored agent, which the router refuses."""
 
     audio: Audio

@@ -120,7 +120,10 @@ def _resumed(
 
 
 def _first_text(parts: Parts, spec: SessionSpec, request: Request, *, is_back: bool) -> str | None:
-    """Return the text that is written together with the answer to the handshake (docs/decisions/0018)."""
+    """Return the text that is written together with the answer to the handshake (docs/decisions/0018).
+
+    `is_back` says that the client has come back to its session.
+    """
     text = FRONTS[request.profile].first_text(spec.session_id)
     if not can_return(spec) or not asks_for_token(request):
         return text

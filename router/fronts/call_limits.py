@@ -76,7 +76,7 @@ class CallLimits:
 
     def __init__(self, options: SessionOptions, wire: Wire) -> None:
         self.limited = Limited(options)
-        """The use of the limits."""
+        """The amounts of the call that count towards its limits, and the warnings that the client got."""
         self._wire = wire
         self.playback = Playback()
         self._heard_at_s = 0.0

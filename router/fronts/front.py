@@ -87,8 +87,10 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     options: Callable[[SessionOptions], SessionOptions] = lambda options: options
     """The function that makes the options of the front's sessions from those of the configuration."""
     first_text: Callable[[str], str | None] = lambda _session_id: None
-    """The function that returns the frame that leaves with the answer to the handshake, for a session's id; None for
-    no frame."""
+    """The function that returns the first frame of a session, which leaves with the answer to the handshake.
+
+    Its argument is the session's id. It returns None for no frame.
+    """
     crash_frame: str = ""
     """The frame for a client whose session has failed; empty if its wire has none."""
     busy_frame: str | None = None

@@ -79,7 +79,7 @@ class Dialect(Protocol):
     def say(self, words: str) -> str | None:
         """Return the client's message by which the agent says `words`; None if there is no agent."""
 
-    def told(self, description: str, message: messages.Input | None) -> str | None:
+    def notice(self, description: str, message: messages.Input | None) -> str | None:
         """Return the frame that tells the client that a text was withheld; None if the wire has no such frame."""
 
     def ended(self, command: messages.Command) -> Iterable[messages.Command]:

@@ -11,9 +11,6 @@ import binascii
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,6 +28,9 @@ class RemoteSnapshots:
     """
 
     def __init__(self, make_client: Callable[[], Any], key: bytes) -> None:
+        # 2 MB, which only routers with a Redis need.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
         self._make_client = make_client
         self._client: Any = None
         self._cipher = AESGCM(key)
@@ -43,6 +43,8 @@ class RemoteSnapshots:
 
     def take(self, session_id: str) -> bytes | None:
         """Remove the snapshot of a session, and return it; None if there is none, or this server cannot read it."""
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - see `__init__`
+
         stored = self._redis().getdel(PREFIX + session_id)
         if stored is None:
             return None

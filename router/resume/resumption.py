@@ -15,13 +15,13 @@ from router.access.redis_counts import client_of
 from router.access.signing import signing_key
 from router.metrics.catalog import RESUMES
 from router.resume.area import MOST_BYTES, SharedSnapshots, TooLargeError
-from router.resume.remote import RemoteSnapshots
 from router.resume.tokens import PARAMETER, session_of, token_of
 
 if TYPE_CHECKING:
     from router.access.request import Request
     from router.config.model import RouterConfig
     from router.metrics.metrics import Metrics
+    from router.resume.remote import RemoteSnapshots
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,8 @@ class Resumption:
         self._shared = shared
         self._remote: RemoteSnapshots | None = None
         if config.limits.store:
+            from router.resume.remote import RemoteSnapshots  # noqa: PLC0415 - it loads cryptography
+
             self._remote = RemoteSnapshots(functools.partial(client_of, config.limits), signing_key(config, "resumed"))
         self._pool = Pool("resume", 1, max_waiting=MAX_WAITING)
         self._changed = threading.Condition()

@@ -62,10 +62,10 @@ class Context:
         "overrides",
         "policy",
         "profile",
+        "sent_texts",
         "signals",
         "state",
         "timers",
-        "told_texts",
         "voice",
     )
 
@@ -88,7 +88,7 @@ class Context:
         """The upstream's name for the voice that the overrides set in Settings."""
         self.timers: dict[str, float] = {}
         """The time at which each running timer is due, by the timer's name. The engine keeps the timers themselves."""
-        self.told_texts = 0
+        self.sent_texts = 0
         """The number of texts that were sent to the client. Interim transcripts do not count."""
         self.has_ended = False
         """Whether a handler has commanded the session's end."""
@@ -133,7 +133,7 @@ class Context:
                 continue
             self._commands.append(messages.SendToClient(frame))
             # Interim words do not count, because the client replaces them by the next ones: they may get lost.
-            self.told_texts += not (isinstance(message, deepgram.Transcript) and not message.is_final)
+            self.sent_texts += not (isinstance(message, deepgram.Transcript) and not message.is_final)
             if self._turn_log is not None:
                 self._notify(self._turn_log.note(message))
             if self._stopwatch is not None:

@@ -87,10 +87,10 @@ def _row_of(entry: ledger.Entry, packer: Packer) -> Any:
 def _fill_ledger(made: ledger.Ledger, packed: Any, unpacker: Unpacker) -> None:
     rows, calls, sequence, made.dropped, made.cut, made.forgotten_bytes = packed
     entries = []
-    for number, item_id, event_id, other, weight, is_client_s, item, audio in rows:
+    for number, item_id, event_id, other, weight, is_of_client, item, audio in rows:
         entry = ledger.Entry(number, item_id)
         entry.event_id, entry.item_weight = event_id, Weight(*weight)
-        entry.item = item if is_client_s or item is None else msgspec.convert(item, openai.NewItem)
+        entry.item = item if is_of_client or item is None else msgspec.convert(item, openai.NewItem)
         if audio is not None:
             entry.audio = unpacker.unpack(audio)
         entries.append((entry, other))
@@ -143,7 +143,7 @@ def _of(kind: type, stored: str, *, derived: str = "", times: str = "", optional
 LAYOUTS: Final = (
     _of(
         Context,
-        "state now_s overrides voice has_ended timers told_texts _lines _turn_log _stopwatch meter",
+        "state now_s overrides voice has_ended timers sent_texts _lines _turn_log _stopwatch meter",
         # Between two inputs there is no text of the client, no signal and no command.
         derived="profile options client_text policy signals _commands",
         times="timers",
@@ -199,12 +199,13 @@ LAYOUTS: Final = (
     _of(transcripts.HeldMessage, "message item_id size_bytes"),
     _of(
         playback.Playback,
-        "_ends_s _items _waiting _waiting_bytes is_trusted sent_s dropped_bytes",
+        "_ends_s _items _waiting _waiting_bytes _waiting_messages is_trusted sent_s dropped_bytes",
         derived="_max_ahead_s _max_queued_bytes _max_unread_bytes",
         times="_ends_s",
     ),
     _of(playback.PlayedItem, "is_truncated is_upstream item_id received_s sent_s text"),
     _of(playback.Piece, "item_id data duration_s"),
+    _of(playback.QueuedMessage, "message size_bytes"),
     _of(
         latency.TurnLatency,
         "asked_s audio_s call_s text_s token_s transcribed_s",

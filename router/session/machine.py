@@ -101,7 +101,7 @@ class Session:
         if type(message) is messages.ClientBinaryReceived:
             # Most inputs are frames of the microphone. They have no generation, report nothing and settle nothing.
             self.take(inputs.MicrophoneAudio(message.data))
-            if context.told_texts != self._marked[0]:
+            if context.sent_texts != self._marked[0]:
                 self._mark()
             return context.take_commands()
         state, decode = context.state, _DECODERS.get(type(message))
@@ -130,7 +130,7 @@ class Session:
         if kind not in transitions.NEVER_SETTLES:
             self._settle()
             self._mark()
-        elif self.context.told_texts != self._marked[0]:
+        elif self.context.sent_texts != self._marked[0]:
             self._mark()
         elif self._outruns_snapshot():
             self._require_words()
@@ -168,7 +168,7 @@ class Session:
         """Note a change of texts, questions or items that a snapshot has to hold before its effects are visible."""
         state = self.state
         marked = (
-            self.context.told_texts,
+            self.context.sent_texts,
             state.lifecycle,
             len(state.pending) + len(state.user_turns.owed) + (state.turn.response is not ResponseState.NONE),
             len(state.calls.outstanding),

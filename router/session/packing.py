@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from router.audio.pages import Pages
 from router.session.state.queues import EMPTY, Newest, Queue
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ _COMPOSITE: Final[dict[type, Callable[[Packer, Any], Plain]]] = {
     deque: lambda packer, value: [_DEQUE, value.maxlen, *map(packer.pack, value)],
     OrderedDict: lambda packer, value: packer.pairs(_ORDERED, value),
     bytearray: lambda _packer, value: [_ARRAY, bytes(value)],
+    Pages: lambda _packer, value: [_ARRAY, value[:]],
 }
 
 
@@ -192,7 +194,10 @@ class Unpacker:
         return _UNPACK[tag](self, packed)
 
     def shift(self, moment: Any) -> Any:
-        """Return a moment, or a container whose values are moments, on this process's clock."""
+        """Convert a moment from the clock of the process that packed it to this process's clock.
+
+        Convert the values of a container of moments, too.
+        """
         shift_s = self._shift_s
         if not shift_s or moment is None:
             return moment

@@ -354,7 +354,7 @@ USER_TURN: Final[Mapping[UserTurnState, Table[UserTurnState]]] = {
         on(openai.InputAudioBufferCommitted, user_turn.committed, _AWAITING_ANSWER, may_stay=True, instead=(_IDLE,)),
         on(openai.InputAudioBufferCleared, user_turn.buffer_cleared, _IDLE),
         on(inputs.CommitSent, user_turn.commit_sent, _COMMITTING),
-        on(inputs.CommitRefused, user_turn.commit_withdrawn),
+        on(inputs.CommitRefused, user_turn.commit_withdrawn, instead=(_AWAITING_ANSWER,)),
         # Replayed speech that the next detector does not find, or silence that has no end.
         on(inputs.CommitTimedOut, user_turn.commit_timed_out, _IDLE),
         on(inputs.SpeechTimedOut, user_turn.speech_timed_out, _IDLE),
@@ -367,7 +367,7 @@ USER_TURN: Final[Mapping[UserTurnState, Table[UserTurnState]]] = {
         on(openai.InputAudioBufferCommitted, user_turn.committed, _AWAITING_ANSWER, may_stay=True, instead=(_IDLE,)),
         on(openai.InputAudioBufferCleared, user_turn.buffer_cleared, _IDLE),
         on(inputs.CommitSent, user_turn.commit_sent, _COMMITTING),
-        on(inputs.CommitRefused, user_turn.commit_withdrawn),
+        on(inputs.CommitRefused, user_turn.commit_withdrawn, instead=(_AWAITING_ANSWER,)),
         on(inputs.CommitTimedOut, user_turn.commit_timed_out, _IDLE),
         on(inputs.DetectionStopped, user_turn.end_speech, _IDLE),
         on(inputs.SpeechReplayed, user_turn.speech_replayed, _SPEAKING),
@@ -380,7 +380,14 @@ USER_TURN: Final[Mapping[UserTurnState, Table[UserTurnState]]] = {
         on(openai.InputAudioBufferCommitted, user_turn.committed, _IDLE, instead=(_AWAITING_ANSWER,)),
         on(openai.InputAudioBufferCleared, user_turn.buffer_cleared, _IDLE),
         on(inputs.CommitSent, user_turn.commit_sent),
-        on(inputs.CommitRefused, user_turn.commit_failed, _IDLE, may_stay=True, instead=(_SPEAKING,)),
+        on(
+            inputs.CommitRefused,
+            user_turn.commit_failed,
+            _IDLE,
+            may_stay=True,
+            # The refused commit crossed one of the detector's, and a later one is on its way.
+            instead=(_SPEAKING, _AWAITING_ANSWER),
+        ),
         on(inputs.CommitTimedOut, user_turn.commit_timed_out, _IDLE),
         on(inputs.SpeechReplayed, user_turn.repeat_commit),
     ),

@@ -135,7 +135,7 @@ ACTIONS_AT: Final = {
     Moment.FLOW: _WITH_FRAMES,
     Moment.RESPONSE: _WITH_FRAMES,
 }
-"""The actions that are possible at each moment."""
+"""The actions that are possible at each kind of point."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

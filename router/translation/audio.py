@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from router.audio.convert import Converter, converted
 from router.audio.formats import LINEAR16_24K, Recording
+from router.audio.pages import Pages, pages
 from router.openai import codec
 
 if TYPE_CHECKING:
@@ -71,12 +72,11 @@ class Microphone:
         self._converter = Converter(source, source)
         self._preroll_s = preroll_s
         self._max_s = max_s
-        self._kept = bytearray()
+        self._kept: bytearray | Pages = bytearray()
         """The kept audio: the whole pre-roll as a ring, in which each frame replaces the oldest audio, or a row.
 
         A ring is made once, in its whole size. A bytearray that grows reserves memory, and one that loses its
-        beginning is copied at every third frame. Each copy is a large block elsewhere in the heap, which then keeps
-        the memory around it from being returned.
+        beginning is copied at every third frame.
         """
         self._start = 0
         """The index in a ring of the oldest audio, where the next frame goes."""
@@ -124,7 +124,7 @@ class Microphone:
         self._committing_bytes = None  # `resend` follows, and then the commit is repeated
         self._choose_kept_format()
         if self._kept_in != kept.format:
-            self._kept[:] = converted(kept, self._kept_in)
+            self._kept = bytearray(converted(kept, self._kept_in))
             if self._keeps_source:
                 # The client's last frame may end within a sample. Its next frame completes that sample.
                 self._kept += self._converter.part
@@ -170,7 +170,7 @@ class Microphone:
             behind_bytes = self._uncommitted_bytes - self._committing_bytes
             kept_behind = self._kept_in.size_bytes(self.target.duration_ms(behind_bytes))
             audio = Recording(audio.data[: max(0, len(audio.data) - kept_behind)], audio.format)
-        del self._kept[: len(audio.data)]
+        del self._straightened()[: len(audio.data)]
         self._uncommitted_bytes, self._committing_bytes = behind_bytes, None
         return audio
 
@@ -184,10 +184,10 @@ class Microphone:
 
         The upstream's detector measures time by appended audio.
         """
-        self._straighten()
-        whole_bytes = len(self._kept) - len(self._kept) % self._sample_bytes
+        row = self._straightened()
+        whole_bytes = len(row) - len(row) % self._sample_bytes
         # Insert the silence before an incomplete last sample, because the rest of that sample is still to come.
-        self._kept[whole_bytes:whole_bytes] = self._kept_in.silence(duration_ms)
+        row[whole_bytes:whole_bytes] = self._kept_in.silence(duration_ms)
         self._keep(b"")
         return self._appends(self.target.silence(duration_ms))
 
@@ -218,9 +218,9 @@ class Microphone:
         kept, start = self._kept, self._start
         begin = start - size_bytes
         if begin >= 0 or self._is_filling:
-            return kept[max(0, begin) : start]
+            return bytearray(kept[max(0, begin) : start])
         begin = max(start, len(kept) + begin)
-        return kept[begin - begin % self._sample_bytes :] + kept[:start]
+        return bytearray(kept[begin - begin % self._sample_bytes :] + kept[:start])
 
     def _flush(self) -> bytes:
         rest = self._converter.flush()
@@ -239,30 +239,31 @@ class Microphone:
     def _keep(self, audio: bytes) -> None:
         kept, size_bytes = self._kept, len(audio)
         # This is the fast path, because the user is silent in nearly every frame.
-        is_full = len(kept) == self._preroll_bytes >= size_bytes and not self.is_speech
-        if is_full and not size_bytes % self._sample_bytes:
+        is_ring = len(kept) == self._preroll_bytes >= size_bytes and not self.is_speech
+        if is_ring and not size_bytes % self._sample_bytes:
             self._replace_oldest(kept, audio, self._start + size_bytes - len(kept))
             return
-        self._straighten()
-        self._kept += audio
-        excess = len(self._kept) - (self._max_bytes if self.is_speech else self._preroll_bytes)
+        row = self._straightened()
+        row += audio
+        excess = len(row) - (self._max_bytes if self.is_speech else self._preroll_bytes)
+        excess += -excess % self._sample_bytes  # the kept audio begins with a whole sample
+        if self.is_speech:
+            if excess > 0:
+                self.forgotten_bytes += excess
+                del row[:excess]
+            return
         if excess > 0:
-            excess += -excess % self._sample_bytes  # the kept audio begins with a whole sample
-            self.forgotten_bytes += excess if self.is_speech else 0
-            if self.is_speech:
-                del self._kept[:excess]
-            else:
-                self._kept = self._kept[excess:]  # a copy, without the reserved memory
-        elif not self.is_speech and self._kept and not len(self._kept) % self._sample_bytes:
-            self._make_ring()
+            row = self._kept = row[excess:]  # a copy, without the reserved memory
+        if row and not (size_bytes % self._sample_bytes or len(row) % self._sample_bytes):
+            self._make_ring(row)
 
-    def _make_ring(self) -> None:
-        row, self._kept = self._kept, bytearray(self._preroll_bytes)
+    def _make_ring(self, row: bytearray) -> None:
+        self._kept = pages(self._preroll_bytes)
         self._kept[: len(row)] = row
-        self._is_filling = len(row) < self._preroll_bytes
-        self._start = len(row) if self._is_filling else 0
+        self._start = len(row) % self._preroll_bytes
+        self._is_filling = self._start > 0
 
-    def _replace_oldest(self, kept: bytearray, audio: bytes, around_bytes: int) -> None:
+    def _replace_oldest(self, kept: bytearray | Pages, audio: bytes, around_bytes: int) -> None:
         """Replace the oldest audio.
 
         If `around_bytes` is positive, this many bytes are beyond the end of `kept`, and go to its beginning.
@@ -276,20 +277,19 @@ class Microphone:
         self._start = around_bytes
         self._is_filling = False
 
-    def _straighten(self) -> None:
-        """Make a row of the ring: begin with the oldest audio, and end with the newest."""
-        if self._is_filling:
-            self._kept = self._kept[: self._start]
+    def _straightened(self) -> bytearray:
+        """Return `_kept` as a row, which begins with the oldest audio."""
+        kept, start = self._kept, self._start
+        if start or type(kept) is not bytearray:
+            oldest = b"" if self._is_filling else kept[start:]
+            kept = self._kept = bytearray(oldest + kept[:start])
             self._start, self._is_filling = 0, False
-        elif self._start:
-            self._kept = self._kept[self._start :] + self._kept[: self._start]
-            self._start = 0
+        return kept
 
     def _recording(self) -> Recording:
         """Return the kept audio, without the part of a sample whose rest is still to come."""
-        self._straighten()
-        whole_bytes = len(self._kept) - len(self._kept) % self._sample_bytes
-        return Recording(bytes(self._kept[:whole_bytes]), self._kept_in)
+        row = self._straightened()
+        return Recording(bytes(row[: len(row) - len(row) % self._sample_bytes]), self._kept_in)
 
 
 class Speaker:

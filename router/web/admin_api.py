@@ -67,7 +67,7 @@ class Reload(NamedTuple):
 
 
 class Server(NamedTuple):
-    """The server around the router. In an application that embeds the router, its parts are None."""
+    """The server around the router. In an application that embeds the router, all fields are None."""
 
     scoreboard: Scoreboard | None = None
     segments: Iterable[Segment] | None = None

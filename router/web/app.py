@@ -34,7 +34,7 @@ class Router(upgrade.Router, wire.Router, grants.Router, metrics_page.Router, ad
 
     @property
     def is_alive(self) -> bool:
-        """Whether the router can carry sessions (now or after a pause)."""
+        """Whether every dispatcher runs, so that the router can carry sessions."""
 
     @property
     def front_routes(self) -> Iterable[FrontRoute]:

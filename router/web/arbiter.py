@@ -73,7 +73,7 @@ REPLACES_NOTHING: Final = 1
 
 
 class Server(Protocol):
-    """The server of the arbiter."""
+    """The part of the server that the arbiter needs."""
 
     tls: Tls | None
     scoreboard: Scoreboard
@@ -189,7 +189,9 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         super().signal(sig, frame)
 
     def stop(self, graceful: bool = True) -> None:
-        """Drain the workers, and end them. A second signal cuts the drain short, and a late worker is killed.
+        """Drain the workers, and end them; without `graceful`, end them at once. A late worker is killed.
+
+        A second signal cuts the drain short.
 
         gunicorn's own method ignores a second SIGTERM. It also signals a worker only once, perhaps before the worker
         has set its handlers.
@@ -354,7 +356,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
             return  # another worker of the same attempt
         pause_s = SPAWN_PAUSE_S
         if not is_served:
-            pause_s = min(MOST_SPAWN_PAUSE_S, SPAWN_PAUSE_S * 2**self._failed_starts)
+            pause_s = min(MOST_SPAWN_PAUSE_S, SPAWN_PAUSE_S * 2 ** min(self._failed_starts, 10))
             self._failed_starts += 1
             logger.critical(
                 "no worker serves, and worker %d could not start (exit code %d): the next attempt is in %g s, and "

@@ -62,7 +62,7 @@ def name_of(arbiter: int) -> str:
 
 
 class ExhaustedError(Exception):
-    """This worker has no free descriptor for a session."""
+    """A failure because this worker has no free descriptor for a session."""
 
 
 class Place(NamedTuple):
@@ -81,7 +81,10 @@ class Router(Protocol):
         """Continue a session that another process carried, and return its id."""
 
     def count_adoption(self, data: bytes, *, is_suspect: bool) -> bytes:
-        """Return the value of a session that a dead worker carried, with this adoption counted in it."""
+        """Return the value of a session that a dead worker carried, with this adoption counted in it.
+
+        `is_suspect` says that the worker died while the session handled an input.
+        """
 
     def give_up(self, data: bytes, connection: Connection) -> None:
         """Close the connection of a client whose session no process continues, with an `Error`. Count the session."""
@@ -93,7 +96,7 @@ class Router(Protocol):
         """Count a session that continues here, but that no other process could continue."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
-        """Return the limits of the client's connection of a session that another process carried."""
+        """Return the limits of the client's connection, for the value of a session that another process carried."""
 
 
 class Custody:

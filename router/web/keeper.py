@@ -56,7 +56,7 @@ class Memory:
 
 
 class Held(NamedTuple):
-    """A session in custody."""
+    """A session whose socket and memory the keeper holds."""
 
     pid: int
     socket: int
@@ -134,7 +134,7 @@ class Keeper:
             self._give_away()
 
     def note_end(self, pid: int, *, has_died: bool) -> None:
-        """Give the sessions of a worker that has died to other workers.
+        """Record the end of a worker. If it has died, give its sessions to other workers.
 
         Forget the sessions of a worker that ended normally.
         """

@@ -234,7 +234,7 @@ class Predecessor:
         raise ReplacementError(f"the process {self.pid} has ended" if message is None else "the answer is unknown")
 
     def take(self, least_age: int) -> None:
-        """Report that the workers serve, and wait until the other process lets its sessions move. Blocks.
+        """Report that the workers serve, and wait until the other process lets its sessions move. The call blocks.
 
         Raises:
             ReplacementError: the other process does not answer.
@@ -256,7 +256,7 @@ class Predecessor:
 
 
 def find(path: Path) -> Predecessor | None:
-    """Ask the main process that listens on a socket for its offer. Return None if no process listens. Blocks.
+    """Ask the main process that listens on a socket for its offer. Return None if no process listens. The call blocks.
 
     Raises:
         ReplacementError: the process belongs to another user, or does not answer.

@@ -13,6 +13,7 @@ from actors.connections.base import ConnectionClosed, ConnectionLimits
 from actors.connections.memory import memory_pair
 from actors.connections.upstream import DialError, DialFailure
 from actors.connector import Connector
+from actors.dispatcher import Dispatcher
 from actors.pool import Pool
 from actors.spec import SessionSpec
 from actors.supervisor import Supervisor
@@ -301,7 +302,7 @@ def test_a_drain_ends_every_session_and_those_that_were_accepted_as_it_began(eng
 
 def test_idle_sessions_are_warned_together_and_end_one_after_the_other(engine, monkeypatch):
     due = []
-    monkeypatch.setattr(engine.dispatcher, "call_later", lambda delay_s, end: due.append((delay_s, end)))
+    monkeypatch.setattr(Dispatcher, "call_later", lambda _dispatcher, delay_s, end: due.append((delay_s, end)))
     clients = [engine.start()[0] for _ in range(4)]
     drained = engine.drain(10.0)
     firsts = [client.receive() for client in clients]

@@ -1,8 +1,8 @@
-"""Workers that are killed while many callers talk: `python -m tests.bench.deaths`.
+"""Kills workers while many callers talk: `python -m tests.bench.deaths`.
 
 Half of the callers ask by text and half by voice, on both routes of Deepgram's protocol or on `/v1/realtime`. Every few
-seconds a random worker gets SIGKILL. Each question must be answered once, and no text comes twice. Exit code 1 where
-that is not so.
+seconds a random worker gets SIGKILL. Each question must be answered once, and no text may come twice. Otherwise the
+exit code is 1.
 """
 
 import argparse
@@ -27,7 +27,7 @@ WARM_UP_S = 8.0
 
 
 def main():
-    """Run, print, judge."""
+    """Run, print the figures, and judge them."""
     options = parse()
     with ExitStack() as stack:
         simulator = stack.enter_context(Simulator(SimulatorConfig(pace=options.pace)))
@@ -81,7 +81,7 @@ def make_caller(number, address, front):
 
 
 async def kill_workers(process, options):
-    """Kill a random worker again and again. Return how often."""
+    """Kill a random worker again and again. Return the number of kills."""
     deaths, until_s = 0, time.monotonic() + options.minutes * 60
     while time.monotonic() < until_s:
         ready = json.loads(await asyncio.to_thread(fetch, process, "/readyz"))
@@ -100,7 +100,7 @@ def fetch(process, path):
 
 
 def report(callers, deaths, counted):
-    """The figures, line by line."""
+    """Return the figures as lines."""
     turns = [turn for caller in callers for turn in caller.turns]
     took = [turn.took_s for turn in turns if turn.took_s is not None]
     words = Counter(differing(turn.answer, turn.expected) for turn in turns if turn.expected and turn.took_s)

@@ -1,4 +1,4 @@
-"""What the client may do: text, audio, answers to calls, updates, and OpenAI events of its own."""
+"""The actions of the client: text, audio, answers to calls, updates, and OpenAI events of its own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NATIVE = ("response.create", "input_audio_buffer.commit", "input_audio_buffer.cl
 
 
 def possible(world: World) -> list[tuple[Any, ...]]:
-    """Return the client's actions."""
+    """Return the actions that the client may take now."""
     found = [(kind,) for kind in ("say", "frame", "update", "force", "leave") if world.budget[kind]]
     found += [("answer", call) for call, state in world.judge.calls.items() if state == "requested"]
     if world.budget["inject"]:

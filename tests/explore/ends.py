@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 STEPS_TO_REST = 600
 SOON_S = 30.0
-"""The time within which the next try for a successor is due, where the last one failed."""
+"""The seconds within which the session dials another successor after one failed."""
 ACKNOWLEDGEMENTS = "acknowledgements"
 
 
 def run_noisy(world: World) -> None:
-    """Let time pass while no peer does anything, but the microphone never stops."""
+    """Let time pass while no peer acts, except that the microphone never stops."""
     run_silent(world, is_noisy=True)
 
 
 def run_silent(world: World, *, is_noisy: bool = False) -> None:
-    """Let time pass while no peer does anything. Every deadline expires, and every dial fails."""
+    """Let time pass while no peer acts. Every deadline expires, and every dial fails."""
     world.budget = dict.fromkeys(world.budget, 0)
     for _ in range(STEPS_TO_REST):
         world.budget["fault"] = 1
@@ -54,7 +54,7 @@ def run_silent(world: World, *, is_noisy: bool = False) -> None:
 
 
 def run_well(world: World) -> None:
-    """Let both peers do all that they owe. Deadlines expire only where nothing else can happen."""
+    """Let all peers do what they owe. A deadline expires only if nothing else can happen."""
     world.budget, world.is_well = dict.fromkeys(world.budget, 0), True
     spent = world.restarts.restarts_in_a_row + world.faults
     was_over = world.judge.has_ended and not world.is_sound
@@ -85,13 +85,13 @@ def _rest_well(world: World) -> None:
 
 
 def _is_silent_about(world: World, action: tuple[Any, ...]) -> bool:
-    """Whether an upstream never takes an action: some servers never send session.created."""
+    """Whether the action is one that some upstream never takes: some servers never send session.created."""
     is_second = action[0] == "created" and action[1] % 2 == 0
     return action[0] == "announce" or (is_second and world.quirk == "no created")
 
 
 def _judge_account(world: World, *, has_dropped: bool) -> None:
-    """Judge what the session itself reports to be owed. A lost event is never acknowledged."""
+    """Judge what the session itself reports as owed. A lost event is never acknowledged."""
     owed = world.session.describe()["owed"]
     assert isinstance(owed, dict)
     owed = {name: count for name, count in owed.items() if count and not (has_dropped and name == ACKNOWLEDGEMENTS)}
@@ -100,7 +100,7 @@ def _judge_account(world: World, *, has_dropped: bool) -> None:
 
 
 def _roll_over(world: World) -> None:
-    """Let the successor of the upstream take over."""
+    """Let the successor of the upstream in use take over."""
     before = world.serving
     if Wait.ROLLOVER.value not in world.timers:
         raise Violation("i no successor of the upstream is due")

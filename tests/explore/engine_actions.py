@@ -1,4 +1,4 @@
-"""What the engine reports: deadlines that expire, finished work, dials and losses."""
+"""The reports of the engine: expired deadlines, finished work, dials and losses."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from tests.explore.world import World
 
 IDLE_TIMERS = frozenset({Wait.ROLLOVER.value})
-"""Timers on which nothing waits."""
+"""Timers that run although the session owes nothing."""
 OWN_TIMERS = frozenset({Wait.ROLLOVER.value, Wait.MICROPHONE.value})
 """Timers that expire without a fault of any peer."""
 LATE = {"no created": frozenset({Wait.UNANNOUNCED.value})}
-"""Further such timers, where an upstream has a quirk."""
+"""Further timers of this kind, by the quirk of the upstream."""
 MAY_REST = frozenset({Wait.ITEM_ACK.value, Wait.ASK_AGAIN.value})
 """Timers whose end opens a gate of a request. The request may have another gate."""
 
@@ -81,7 +81,7 @@ def _is_speaking(world: World) -> bool:
 
 
 def _judge_deadline(world: World, name: str) -> None:
-    """Judge that what a deadline waits for has not come."""
+    """Judge that the event for which a deadline waits has not come."""
     serving = world.upstreams.get(world.serving)
     if serving is None or world.session.state.lifecycle is not Lifecycle.READY:
         return

@@ -1,4 +1,4 @@
-"""What may go wrong at an upstream: each fault costs the world's budget, and so does a late frame."""
+"""The faults of an upstream, and its late frames. The budget of a walk permits only a few of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DIAL_FAILED = Loss(kind=LossKind.NOT_DIALLED, cause="refused")
 
 
 def possible(world: World) -> list[tuple[Any, ...]]:
-    """Return the faults that may happen."""
+    """Return the faults that may happen now."""
     if not world.budget["fault"]:
         return []
     found: list[tuple[Any, ...]] = [("no dial", generation) for generation in world.dials]
@@ -44,7 +44,7 @@ def possible(world: World) -> list[tuple[Any, ...]]:
 
 
 def late(world: World) -> list[tuple[Any, ...]]:
-    """Return the late frames of the upstream that is gone."""
+    """Return the actions that deliver a late frame of the last upstream that was lost or closed."""
     if world.gone is None or not world.budget["late"]:
         return []
     is_abandoned = any(generation == world.gone.generation for generation, _ in world.abandoned)

@@ -16,9 +16,9 @@ class Knowledge:
         self.refused: set[str] = set()
         """Texts and calls whose items the upstream in use refused."""
         self.denied: dict[str, int] = {}
-        """Texts that an upstream refused with an error, and its generation."""
+        """The generation that refused a text with an error, by text."""
         self.again: set[tuple[int, str]] = set()
-        """Texts that a standby upstream refused, by generation. This upstream alone gets them behind the others."""
+        """Each text that a standby upstream refused, with its generation. This upstream gets it after the others."""
         self.given: dict[int, dict[str, tuple[str, str]]] = {}
         """The role and the text of each message that the session created, by generation and id."""
         self.ids: set[tuple[int, str]] = set()
@@ -37,7 +37,7 @@ class Knowledge:
                     self.ids.add((generation, str(owner[name])))
 
     def sent_upstream(self, event: dict[str, Any], generation: int) -> None:
-        """Judge the ids in an event of the session's, and record the message that it creates or deletes."""
+        """Judge the ids in an event of the session, and record the message that the event creates or deletes."""
         kind, given = event["type"], self.given.setdefault(generation, {})
         if kind == "conversation.item.create":
             item = event["item"]
@@ -53,9 +53,9 @@ class Knowledge:
             given.pop(str(event["item_id"]), None)
 
     def deny(self, event: dict[str, Any], generation: int) -> None:
-        """Record that the upstream in use refused an event with an error. No later one may receive its item.
+        """Record that the upstream in use refused an event with an error. No later upstream may receive its item.
 
-        An item that an upstream only lost is no such item: the next upstream receives it.
+        If an upstream only loses an item, the next upstream receives it.
         """
         if event["type"] != "conversation.item.create":
             return
@@ -95,7 +95,7 @@ class Knowledge:
         require(found == ordered, f"viii the next upstream has another order: {found} instead of {ordered}")
 
     def _has_place(self, text: str, generation: int) -> bool:
-        """Whether a text has one place in the conversation. A transcript comes later than the speech."""
+        """Whether the position of a text in the conversation is certain. A transcript comes later than its speech."""
         return text not in self.cut and (generation, text) not in self.again and not text.startswith("Said ")
 
 

@@ -90,6 +90,11 @@ class Response:
         return self.is_call or self.kind == "both"
 
     @property
+    def is_unseen(self) -> bool:
+        """Whether it has begun, and no event of it was sent. No order tells then whether it began before speech."""
+        return self.is_brief and self.at == 0
+
+    @property
     def trails(self) -> bool:
         """Whether words or audio of the response may follow after its cancellation (upstream 7.4)."""
         return self.is_cancelled and self.steps[self.at] in ("words", "audio")
@@ -413,7 +418,11 @@ class Upstream:
         if step == "stop":
             self.has_stopped = True
             return [{"type": "input_audio_buffer.speech_stopped", "item_id": self.speech}]
-        item, self.speech, self.has_stopped, self.owes_answer = self.speech, "", False, True
+        item, self.speech, self.has_stopped = self.speech, "", False
+        unseen = self.active if self.active is not None and self.active.is_unseen else None
+        if unseen is not None:
+            unseen.answers |= {item}
+        self.owes_answer = unseen is None
         return self._committed(item)
 
     def transcribe(self, item: str, outcome: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What an upstream may do that keeps to the protocol: take events, hear speech, answer, and transcribe."""
+"""The actions of an upstream that follows the protocol: take events, detect speech, answer, and transcribe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def possible(world: World) -> list[tuple[Any, ...]]:
-    """Return the actions of all upstreams."""
+    """Return the actions that the upstreams may take now."""
     found: list[tuple[Any, ...]] = []
     for upstream in world.upstreams.values():
         found += upstream.actions()
@@ -126,12 +126,12 @@ def _commit(world: World, generation: int) -> None:
     upstream = world.upstreams[generation]
     # A commit of the client's own that crosses the detector's may have been the one that was answered.
     # So may one that the upstream lost.
-    is_client_s = any(event["type"] == "input_audio_buffer.commit" for event in upstream.queue)
-    if not is_client_s and not upstream.has_lost_commit:
+    is_of_client = any(event["type"] == "input_audio_buffer.commit" for event in upstream.queue)
+    if not is_of_client and not upstream.has_lost_commit:
         world.judge.asked(upstream.speech, generation)
     else:
         world.judge.is_excused = True
-        world.judge.crossed = (upstream.speech, generation) if is_client_s else ("", 0)
+        world.judge.crossed = (upstream.speech, generation) if is_of_client else ("", 0)
     world.deliver(generation, upstream.hear("commit"))
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tests.explore.upstream import Upstream
 
 START_S = 1e9
-"""The clock's start. A number above half of it is a time, and no duration."""
+"""The time at which the clock starts. A number above half of it is a time; a smaller number is a duration."""
 OPTIONS = session_options()
 RESTARTS = RouterConfig().limits.restarts if hasattr(RouterConfig().limits, "restarts") else 3
 FUNCTION = {"name": "lookup", "description": "Look it up", "parameters": {"type": "object", "properties": {}}}
@@ -140,7 +140,7 @@ class World:
         return known - {self.session.state.upstream.generation}
 
     def spend(self, kind: str) -> None:
-        """Pay for an action."""
+        """Count an action against the budget of the walk."""
         self.budget[kind] -= 1
         self.faults += kind == "fault"
         self.is_sound &= kind not in ("fault", "late")
@@ -148,11 +148,11 @@ class World:
     # The session.
 
     def from_client(self, message: dict[str, Any]) -> None:
-        """Feed a message of the client's."""
+        """Feed a message of the client."""
         self.feed(messages.ClientTextReceived(orjson.dumps(message).decode()))
 
     def deliver(self, generation: int, events: list[dict[str, Any]]) -> None:
-        """Feed an upstream's events, and show them to the judge."""
+        """Show events of an upstream to the judge, and feed them to the session."""
         for event in events:
             upstream = self.upstreams.get(generation)
             if upstream is None:
@@ -173,7 +173,7 @@ class World:
             self.feed(messages.UpstreamTextReceived(generation, orjson.dumps(event).decode()))
 
     def feed(self, message: messages.Input) -> list[messages.Command]:
-        """Feed an input, and perform the commands that it causes."""
+        """Feed an input to the session, and perform the commands that it causes."""
         if self.inputs is not None:
             self.inputs.append(message)
         commands = self.handle(message)

@@ -10,7 +10,7 @@ from tests.house.words import VERBS
 
 BASE = "02c6035"
 """The last commit that is older than the rule."""
-EXCUSED = ("e1f5bb6",)
+EXCUSED = ("e1f5bb6", "d3808b4")
 """Commits whose subjects break the rule, and which other branches had merged before the check found them."""
 LONGEST = 72
 _FORM = re.compile(r"(?P<areas>[a-z][\w./-]*(?:, [a-z][\w./-]*)*): (?P<verb>[a-z]+(?:-[a-z]+)?),? \S.*(?<![.\s])")
@@ -21,13 +21,13 @@ class History:
     """The subjects of some commits, without those of merges."""
 
     subjects: tuple[str, ...] = ()
-    """The newest first, each with the abbreviated name of its commit."""
+    """The subjects, the newest first, each with the abbreviated name of its commit."""
     gap: str = ""
-    """Why there are none, when the history is not there to be read: a shallow clone, an unpacked archive."""
+    """The reason why there are no subjects: a shallow clone, or an unpacked archive."""
 
 
 def read(root=ROOT, since=BASE):
-    """Read the subjects of the commits after `since`, or of all commits where it is None."""
+    """Read the subjects of the commits after `since`, or of all commits if it is None."""
     try:
         top = _git(root, "rev-parse", "--show-toplevel")
         if not root.samefile(top):
@@ -52,7 +52,7 @@ def _reason(error):
 
 
 def problem(subject):
-    """Return what is wrong with a subject, or None."""
+    """Return the fault of a subject, or None."""
     if len(subject) > LONGEST:
         return f"{len(subject)} characters, {LONGEST} are the most"
     form = _FORM.fullmatch(subject)

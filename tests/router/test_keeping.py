@@ -9,7 +9,7 @@ from actors import messages
 from actors.connections.arena import Arena
 from actors.connections.frames import Ping, apply_mask
 from actors.connections.kept import Unhandled
-from actors.connections.shelf import Shelf, ShelfError
+from actors.connections.shelf import MAX_RECORD_BYTES, Shelf, ShelfError
 from router import keeping
 from router.keeping import ShelvedMachine
 
@@ -30,6 +30,8 @@ class Session:
         self.record_due = self.words_due = 0
         self.words = ""
         self.can_be_written = True
+        self.filling = b""
+        self.written = 0
         self.handled = 0
         self.marks = self
         self.commands = []
@@ -52,7 +54,8 @@ class Session:
         assert is_brief
         if not self.can_be_written:
             raise ValueError("cannot be written")
-        return b"after %d" % self.handled
+        self.written += 1
+        return b"after %d" % self.handled + self.filling
 
     def may_drop_audio(self):
         return True
@@ -76,6 +79,9 @@ class Connection:
 
     def unwritten(self, current):
         return bytes(current) + b"".join(it.encode() for it in self.emitted)
+
+    def stop_keeping(self, error):
+        self.lost, self.shelf = (str(error), self.shelf), None
 
     def write(self):
         """Write all frames, as at the end of a turn."""
@@ -186,6 +192,26 @@ def test_a_session_that_cannot_be_written_goes_on_with_the_record_before(process
     process.session.can_be_written = False
     assert ask(process, "again") == [messages.SendToClient("again!")]
     assert recovered(process, 0).value == b"after 1"
+
+
+def test_a_session_that_is_too_large_for_a_record_is_not_kept_any_more(process):
+    ask(process, "hello")
+    process.session.filling = bytes(MAX_RECORD_BYTES)
+    read(process, masked(b"more"))
+    process.shelf.asks_for_record = True
+    for _ in range(3):
+        process.machine.handle(messages.TimerFired("any"), 0.0)
+    assert process.session.written == 2
+    problem, process.connection.shelf = process.connection.lost
+    assert problem.startswith("its record has ")
+
+
+def test_a_large_record_is_not_compressed():
+    value = bytes(keeping.MOST_COMPRESSED_BYTES)
+    small, large = (keeping.Record(it, 0, b"", []) for it in (value[:-100], value))
+    assert len(keeping.pack(small)) < len(value) / 100
+    assert len(keeping.pack(large)) > len(value)
+    assert [keeping.unpack(keeping.pack(it)) for it in (small, large)] == [small, large]
 
 
 def test_bytes_that_no_record_has_are_an_error(process):

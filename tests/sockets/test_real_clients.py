@@ -22,6 +22,7 @@ from tests.support.clients import deepgram_javascript, deepgram_python
 from tests.support.clients.chromium import chromium_program
 from tests.support.clients.sdk_client import TIMEOUT_S, SdkClient
 from tests.support.processes import children
+from tests.support.processes.further import further
 
 RATE = 16000
 SPEECH = "Good morning. Could you tell me what you can do for me today?"
@@ -99,7 +100,11 @@ def chromium(request):
         yield runtime.connected
 
 
-@pytest.fixture(scope="module", params=[python, python_async, node, chromium], ids=lambda runtime: runtime.__name__)
+@pytest.fixture(
+    scope="module",
+    params=[python, further(python_async), further(node), chromium],
+    ids=lambda runtime: runtime.__name__,
+)
 def connect(request):
     """Return the function that connects one of the SDKs to an address."""
     with request.param(request) as connect:

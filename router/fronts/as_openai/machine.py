@@ -123,5 +123,5 @@ class TwoBackendRelay:
 
     def _wire_of(self, name: str) -> Fields | None:
         state = self._relay.context.state
-        item = state.items.find(state.names.client_s(name))
+        item = state.items.find(state.names.client_id(name))
         return {**item.wire, "id": name} if item is not None else None

@@ -224,18 +224,18 @@ class Conversation:
         that the client now runs in vain. They also end speech of the agent that answers no question, such as a
         greeting, and is not spoken again.
         """
-        told = []
+        frames = []
         cancelled = [{"id": identity, "name": text_of(it, "name")} for identity, it in self.memory.calls.items()]
         if cancelled:
             # No request would wait for the client's outputs, because the question is asked again.
-            told.append(write({"type": "FunctionCallCancelled", "functions": cancelled}))
+            frames.append(write({"type": "FunctionCallCancelled", "functions": cancelled}))
         if self._is_answering and self.memory.question is None:
-            told.append(write({"type": "AgentAudioDone"}))
+            frames.append(write({"type": "AgentAudioDone"}))
         self.memory.drop_answer()
         self._is_answering = self._is_speech_repeated = False
         self._asked_again = ""
         self._await(None)
-        return self.injected.take(), told
+        return self.injected.take(), frames
 
     def resume(self) -> list[str | bytes]:
         """Return the frames that continue the turn in progress with another upstream."""

@@ -145,7 +145,10 @@ def _chars(message: Fields) -> int:
 
 
 def _listening(old: Any, new: Any) -> Any:
-    """Return the block `listen` of `old` with the changes of `new`. Missing fields stay, except `language_hints`."""
+    """Return the block `listen` of `old`, changed by `new`.
+
+    A field that `new` lacks keeps its old value, except `language_hints`, which is removed.
+    """
     before, after = (it.get("provider") if isinstance(it, dict) else None for it in (old, new))
     if not (isinstance(before, dict) and isinstance(after, dict)):
         return new

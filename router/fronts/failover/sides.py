@@ -73,7 +73,7 @@ class Side(Protocol):
 
 
 class RelaySide:
-    """Deepgram behind its relay."""
+    """The side of Deepgram: the relay, with its layers."""
 
     held_bytes = 0
 
@@ -97,7 +97,7 @@ class RelaySide:
 
 
 class SessionSide:
-    """OpenAI's upstreams behind the session.
+    """The side of OpenAI's upstreams: the session, with its layers.
 
     The side follows the messages between client and session with the memory of a relay, so that a relay can continue
     the call.
@@ -225,7 +225,7 @@ class SessionSide:
         if not self._was_heard:
             # This is a noise, and no upstream would answer its audio.
             conversation.speech.end()
-        texts, told = conversation.lose()
+        texts, frames = conversation.lose()
         self._waiting.put_back(texts)
         call = CallSoFar(
             conversation=conversation,
@@ -235,7 +235,7 @@ class SessionSide:
             is_applied=self._is_applied,
             now_s=now_s,
         )
-        return [engine.SendToClient(frame) for frame in told], call
+        return [engine.SendToClient(frame) for frame in frames], call
 
     def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
         """Continue a call of a relay at an upstream of the session's."""

@@ -227,7 +227,7 @@ def _correct(context: Context, item: Item) -> None:
     state = context.state
     if not context.is_ready or not item.is_upstream or item.id not in state.replayed:
         return
-    if state.names.is_client_s_alone(item.id):
+    if state.names.is_client_only(item.id):
         return
     _delete_upstream(context, item)
     wire = item.again()
@@ -257,7 +257,7 @@ def _delete_upstream(context: Context, item: Item) -> None:
 
 
 def _delete(context: Context, _event: Event, item: Item) -> None:
-    if context.is_ready and item.is_upstream and not context.state.names.is_client_s_alone(item.id):
+    if context.is_ready and item.is_upstream and not context.state.names.is_client_only(item.id):
         _delete_upstream(context, item)
     context.state.items.remove(item.id)
     context.tell(new_event("conversation.item.deleted", item_id=item.id))

@@ -29,7 +29,7 @@ _TEXTS: Final = ("text", "transcript")
 
 
 class RealtimeDialect:
-    """The events of one session."""
+    """The dialect of OpenAI Realtime, for one session."""
 
     interrupts = False
 
@@ -80,7 +80,7 @@ class RealtimeDialect:
         response = {"instructions": verbatim(words), "input": [], "tool_choice": "none"}
         return _written({"type": "response.create", "response": response})
 
-    def told(self, description: str, message: engine.Input | None) -> str:
+    def notice(self, description: str, message: engine.Input | None) -> str:
         """Return the guard's notice as an `error`, which names the client's event if that event was withheld."""
         event_id = None
         if isinstance(message, engine.ClientTextReceived):
@@ -126,11 +126,11 @@ _READERS: Final[dict[str, Callable[[Fields], Seen]]] = {
     f"{_TRANSCRIPTION}delta": lambda _: Seen(Kind.USER_PART),
     f"{_TRANSCRIPTION}segment": lambda _: Seen(Kind.USER_PART),
 }
-"""The events with a meaning for the guard, by type."""
+"""The functions that read the events with a meaning for the guard, by the event's type."""
 
 
 def _parts(fields: Fields) -> Iterator[tuple[str, Fields]]:
-    """Yield each object that has a text, with the name of the field that holds the text."""
+    """Yield each object that may have a text, with the name of that text: the item's id and the index of its part."""
     if "item_id" in fields:
         yield _key(fields), fields
         part = fields.get("part")

@@ -73,7 +73,10 @@ class Item:
         """Whether no other upstream gets the item, because its answer is requested again, or because of the bounds."""
         self.weight = _NOTHING
         self.packed: tuple[Fields, list[str], tuple[Any, ...], bytes] | None = None
-        """The content and the facts of the item as it was last written, and its written form (`layouts`)."""
+        """The fields and audio of the item when it was last packed, and its packed form (`layouts`).
+
+        None if the item was not packed yet.
+        """
 
     @property
     def id(self) -> str:

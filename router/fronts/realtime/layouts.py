@@ -75,7 +75,7 @@ _FACTS: Final = operator.attrgetter(*ITEM)
 
 
 def _row_of(item: Item) -> bytes:
-    """Return an item as it is written. An item that has not changed since is written only once."""
+    """Return the packed form of an item. Pack it again only if it has changed since."""
     facts: tuple[Any, ...] = _FACTS(item)
     packed = item.packed
     if packed is None or packed[0] is not item.wire or packed[1] is not item.audio or packed[2] != facts:

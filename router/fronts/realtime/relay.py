@@ -288,7 +288,10 @@ class Context:
             self.cancel(timer)
 
     def abandon(self, cause: str, *, kind: LossKind = LossKind.SILENT, is_fatal: bool = False) -> None:
-        """Abandon the upstream in use. The engine answers with `UpstreamLost`."""
+        """Abandon the upstream in use. The engine answers with `UpstreamLost`.
+
+        `is_fatal` says that a new dial of the same upstream would fail alike.
+        """
         self.stop_waiting()
         loss = Loss(kind=kind, cause=cause, is_fatal=is_fatal)
         self.commands.append(engine.AbandonUpstream(self.state.generation, loss))
@@ -348,7 +351,7 @@ class Context:
         item = state.items.find(item_id)
         if item is None:
             return None
-        other = state.names.upstream_s(item.id)
+        other = state.names.upstream_id(item.id)
         is_ambiguous = other != item.id and state.items.find(other) is not None
         is_native = self.is_ready and item.generation == state.generation
         return None if is_native and not is_ambiguous else item

@@ -85,7 +85,7 @@ class Output:
         return sum(part.audio_bytes for part in self.parts.values())
 
     def part(self, index: object, *, is_audio: bool) -> Part:
-        """Return the part with this index, and create it at its first event."""
+        """Return the part with this index. If there is none yet, create it as text or, with `is_audio`, as audio."""
         place = index if isinstance(index, int) else 0
         if place not in self.parts:
             self.parts[place] = Part(is_audio=is_audio)

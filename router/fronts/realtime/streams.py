@@ -82,9 +82,11 @@ def take(context: Context, event: Event) -> None:
         state.is_owed = False
     if event.kind == ITEM_ADDED and not response.is_outside:
         state.items.put(event.child("item"), state.generation, state.items.last_id)
+    # Some servers announce no item (upstream 12.4). The first delta of such an item adds the item, too.
+    progress = _progress(event) if event.string("item_id") in response.outputs else None
     response.note(event)
     _report(context, event, response)
-    context.pass_on(event, _progress(event))
+    context.pass_on(event, progress)
 
 
 def _progress(event: Event) -> Progress | None:

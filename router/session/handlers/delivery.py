@@ -131,7 +131,8 @@ def _emit(context: Context, due: Iterable[bytes | deepgram.ServerMessage]) -> No
 def _send_behind_audio(context: Context, message: deepgram.ServerMessage) -> None:
     playback = context.state.playback
     if playback.is_waiting and type(message) not in BESIDE_AUDIO:
-        playback.hold(message)
+        playback.hold(message, len(codec.encode(message)))
+        _emit(context, playback.release_excess(context.now_s))
         return
     context.to_client(message)
     if isinstance(message, deepgram.FunctionCallRequest) and context.state.calls.await_client:

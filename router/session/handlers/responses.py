@@ -141,7 +141,7 @@ def begin_response(context: Context, event: openai.ResponseCreated) -> ResponseS
     elif origin is Origin.REQUESTED:
         _begin_requested(context, event.response)
     else:
-        _begin_upstream_s(context, event.response)
+        _begin_of_upstream(context, event.response)
     context.stop_waiting(Wait.FIRST_EVENT)
     context.wait(Wait.NEXT_EVENT)
     context.wait(Wait.RESPONSE)
@@ -165,10 +165,10 @@ def _origin_of(context: Context, response: openai.Response) -> Origin:
     # If an upstream returns no metadata, only the null conversation shows that a verbatim text begins too late.
     if origin in (Origin.OUTSIDE, Origin.LATE) and state.turn.take_overtaken():
         return Origin.LATE
-    return Origin.LATE if origin is Origin.REQUESTED and _is_doubtful_s(context, response) else origin
+    return Origin.LATE if origin is Origin.REQUESTED and _answers_doubtful_request(context, response) else origin
 
 
-def _is_doubtful_s(context: Context, response: openai.Response) -> bool:
+def _answers_doubtful_request(context: Context, response: openai.Response) -> bool:
     """Whether a response belongs to the doubtful request, and not to the verbatim text in flight.
 
     `Turn.doubtful_id` has that request.
@@ -257,7 +257,7 @@ def _covers_speech(sent: SentRequest) -> bool:
     return not sent.is_interrupted and (sent.request.is_general or not sent.is_proven)
 
 
-def _begin_upstream_s(context: Context, response: openai.Response) -> None:
+def _begin_of_upstream(context: Context, response: openai.Response) -> None:
     turn, sent, turns = context.state.turn, context.state.pending.in_flight, context.state.user_turns
     is_cancelled, is_owed = turn.cancels_next, _may_answer_speech(context)
     # A response that is cancelled at once answers nothing.
@@ -504,8 +504,8 @@ def _is_lost(context: Context, response: openai.Response) -> bool:
     """Whether an answer was cancelled without an interruption, for example by a late cancel of another response."""
     turn = context.state.turn
     is_interrupted = turn.is_interrupted or turn.is_cancelled_by_client or _reason_of(response) == "turn_detected"
-    is_client_s = turn.current is not None and turn.current.request.client_event is not None
-    is_wanted = (turn.current is not None and not is_client_s) or turn.answers_speech
+    is_of_client = turn.current is not None and turn.current.request.client_event is not None
+    is_wanted = (turn.current is not None and not is_of_client) or turn.answers_speech
     return response.status == "cancelled" and is_wanted and not is_interrupted
 
 

@@ -174,15 +174,14 @@ class UserTurns:
         self.paused_s = None
 
     def move_subject(self) -> None:
-        """Move the turn whose state has just changed: from `current` to `owed`, or out of `owed`."""
+        """Move the turn whose state has just changed: to `owed` if it is owed an answer, or out of its place."""
         turn = self.subject
-        if turn is self.current:
-            if turn.phase is UserTurnState.AWAITING_ANSWER:
-                self.owed = newest(self.owed, turn, MAX_OWED)
-            if turn.phase in (UserTurnState.AWAITING_ANSWER, UserTurnState.IDLE):
-                self.current = UserTurn()
+        if turn.phase is UserTurnState.AWAITING_ANSWER:
+            self.owed = newest(self.owed, turn, MAX_OWED)
         elif turn.phase is UserTurnState.IDLE:
             self.owed = without(self.owed, turn)
+        if turn is self.current and turn.phase in (UserTurnState.AWAITING_ANSWER, UserTurnState.IDLE):
+            self.current = UserTurn()
 
 
 _SPOKEN: Final = frozenset({UserTurnState.SPEAKING, UserTurnState.STOPPED})

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from actors.connections.crossing import Crossing
+from actors.dispatcher import Dispatcher
 from tests.support.engine.asgi_server import asgi_server
 from tests.support.engine.dispatching import WAIT_S, on
 
@@ -58,8 +59,8 @@ def test_one_wake_up_of_the_loop_serves_all_connections_of_a_turn(server, dispat
 
 def test_one_wake_up_of_the_dispatcher_serves_all_connections_of_a_turn(server, dispatcher, monkeypatch):
     sides, calls = [Side(dispatcher) for _ in range(20)], []
-    call_soon = dispatcher.call_soon
-    monkeypatch.setattr(dispatcher, "call_soon", lambda call: calls.append(call) or call_soon(call))
+    call_soon = Dispatcher.call_soon
+    monkeypatch.setattr(Dispatcher, "call_soon", lambda it, call: calls.append(call) or call_soon(it, call))
     server.loop.call_soon_threadsafe(lambda: [server.crossing.wake_dispatcher(side) for side in sides])
     assert [side.calls.get(timeout=WAIT_S)[0] for side in sides] == ["deliver"] * 20
     assert len(calls) == 1

@@ -266,6 +266,22 @@ def test_without_memory_the_session_goes_on_and_does_not_outlive_its_process(kep
     assert "does not outlive this process any more: the memory is full" in caplog.text
 
 
+def test_a_write_whose_record_has_no_room_leaves_without_a_note(kept, dispatcher, arena):
+    connection, _, client = kept
+    size = 8_000_000
+
+    def send():
+        connection.due = lambda _current: connection.stop_keeping(MemoryError("too large"))
+        connection.send_binary(bytes(size))
+
+    on(dispatcher, send)
+    frames, received = FrameParser(False, 10_000_000), b""
+    while len(received) < size:
+        received += b"".join(frames.feed(client.recv(size)))
+    assert received == bytes(size)
+    assert arena.used_bytes == 0
+
+
 def test_a_thread_that_ends_the_connection_from_outside_stores_nothing(kept):
     connection, _, client = kept
     connection.due = lambda _current: pytest.fail("a record on another thread")

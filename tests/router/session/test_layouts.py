@@ -20,7 +20,7 @@ from router.session.state.limited import Limited, Spending
 from router.session.state.meter import UsageMeter
 from router.session.state.pending import ResponseRequest, SentRequest
 from router.session.state.plan import SessionPlan
-from router.session.state.playback import Piece, PlayedItem
+from router.session.state.playback import Piece, PlayedItem, QueuedMessage
 from router.session.state.playback import Playback as PlaybackState
 from router.session.state.session import Ids, State
 from router.session.state.text_delivery import ItemDelivery
@@ -44,6 +44,7 @@ MADE = {
     PlaybackState: lambda: PlaybackState(1.0, 1, 1),
     PlayedItem: lambda: PlayedItem(None),
     Piece: lambda: Piece(None, b"", 0.0),
+    QueuedMessage: lambda: QueuedMessage(None, 0),
     ItemDelivery: lambda: ItemDelivery(None),
     SentRequest: lambda: SentRequest(ResponseRequest(), "e"),
     SessionPlan: SessionPlan,

@@ -427,6 +427,16 @@ def test_an_answer_to_speech_that_a_commit_by_hand_crossed_is_not_taken_for_a_gi
     assert texts_after(book, "resp_v", "item_v") == ["At noon."]
 
 
+def test_an_answer_to_speech_beside_two_commits_by_hand_is_not_taken_for_a_given_text():
+    commit = {"type": "input_audio_buffer.commit"}
+    book = TimedPlaybook().ready().client(FRAME).upstream(started("u1")).client(inject("interrupt"))
+    book.upstream(stopped("u1")).client(commit).upstream(committed("u1")).client(commit)
+    unmarked = created("resp_v", None)
+    del unmarked["response"]["conversation_id"]
+    book.upstream(unmarked, output_item("resp_v", "item_v"), transcribed("When?", "u1"))
+    assert texts_after(book, "resp_v", "item_v") == ["At noon."]
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 def test_an_answer_that_was_cancelled_without_an_interruption_is_requested_again(profile):
     book = TimedPlaybook(profile).ready().types("When?").begins().ends("resp_1", "cancelled").run(1.0)

@@ -50,6 +50,13 @@ def conversation(profile="converse", turns=TURNS):
     return book.forget()
 
 
+def test_a_snapshot_has_no_field_that_settings_left_out():
+    # Each live session has a snapshot in memory (docs/decisions/0053), and settings leave most fields out.
+    data = snapshot(Playbook("converse").ready().session)
+    assert b"voice_prompt_opt_out" not in data
+    assert len(data) < 1600
+
+
 def test_a_conversation_of_ten_minutes_takes_less_than_64_kilobytes():
     book = conversation()
     data = snapshot(book.session)

@@ -114,3 +114,14 @@ def test_later_failures_wait_longer_and_longer_until_a_worker_serves(monkeypatch
     times[0] = arbiter._spawns_from_s
     arbiter._note_failed_start(7, 3)
     assert arbiter._spawns_from_s - times[0] == 1
+
+
+def test_the_pause_stays_the_longest_one_however_often_a_worker_fails(monkeypatch):
+    serving, times = {8: True}, [100.0]
+    arbiter = starting(monkeypatch, serving, times)
+    arbiter._note_failed_start(7, 3)
+    serving[8] = False
+    for _ in range(1100):
+        times[0] = arbiter._spawns_from_s
+        arbiter._note_failed_start(7, 3)
+    assert arbiter._spawns_from_s - times[0] == 30

@@ -1,6 +1,7 @@
 """The fault matrix in virtual time. Each cell has its own world, whose latency and back-off are chosen."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 from router.config.model import Deadlines
@@ -44,6 +45,7 @@ def open_world(
         conditions=CONDITIONS[profile, modality],
         last_frames=last_frames(cell) if is_abrupt else b"",
     ) as here:
+        here.makes_records = cell is None or cell.row.kills or bool(os.environ.get("CI"))
         if cell is not None and cell.row.kills:
             here.kill_at_reset()
         if cell is not None and cell.detour is not None:

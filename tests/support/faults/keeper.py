@@ -30,7 +30,9 @@ class Left(NamedTuple):
 class Keeper:
     """The keeper of one session."""
 
-    def __init__(self, first_text: str | None) -> None:
+    def __init__(self, first_text: str | None, *, makes_records: bool = True) -> None:
+        self._makes_records = makes_records
+        """Whether each due record is made. Without a record no other worker can adopt the session."""
         self._stream = bytearray(_frames_of(first_text) if first_text is not None else b"")
         """All frames to the client, written or not."""
         self.written = 0
@@ -80,10 +82,11 @@ class Keeper:
             elif isinstance(command, messages.ProbeClient):
                 self._stream += frames.ping_frame(PROBE, mask=False)
         marks = carried.marks
-        if self.record is None or marks.record_due != self._due:
+        if not self.stored or marks.record_due != self._due:
             self._due = marks.record_due
             self.stored += 1
-            self.record = Record(carried.snapshot(), self.written, bytes(self._stream[self.written :]))
+            if self._makes_records:
+                self.record = Record(carried.snapshot(), self.written, bytes(self._stream[self.written :]))
             self._handled.clear()
             marks.note_stored()
             self.words, self._words_due = "", marks.words_due

@@ -364,6 +364,8 @@ class VirtualWorld:
         self._supervisors = [start_supervisor()]
         """The supervisors: that of the first worker, and one for each replacement of a dead worker."""
         self._sessions = 0
+        self.makes_records = True
+        """Whether the keepers make records: most of the cost of a cell whose worker does not die."""
 
     def call(self, profile: str, client: type[StreamClient] = StreamClient) -> StreamClient:
         """Begin a session, and return its client, which is of the class `client`."""
@@ -376,7 +378,7 @@ class VirtualWorld:
             connection.send_text(first_text)
         self._sessions += 1
         if spec.carried is not None:
-            spec = self._kept(spec, Keeper(first_text), stream, connection)
+            spec = self._kept(spec, Keeper(first_text, makes_records=self.makes_records), stream, connection)
         self._supervisors[0].tell(StartSession(msgspec.structs.replace(spec, dialler=self._dial), connection))
         return client(stream, profile, clock=self.clock.monotonic)
 

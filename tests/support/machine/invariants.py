@@ -114,17 +114,19 @@ class ClientSide:
         self._cut: set[str | None] = set()
         """Responses that the user interrupted."""
         self._worded: set[str | None] = set()
-        """Items whose whole text has come: a later event only repeats it."""
+        """The items whose whole text has come. A later event only repeats the text."""
         self._early: list[dict[str, Any]] = []
-        """Texts that the client received ahead of the user's words since the last end of a turn."""
-        self._is_output = False
-        """The last input was output of the upstream's, with which the next answer may begin."""
+        """Texts that the client received ahead of the user's words since the last input."""
+        self._ended_early: list[dict[str, Any]] = []
+        """Such texts whose turn ended at once."""
+        self._begins_next = False
+        """Whether the last input may begin the next answer: output of the upstream, or a request by the session."""
 
     # Inputs.
 
     def record_input(self, message: messages.Input) -> None:
         """Record an input."""
-        self._is_output = False
+        self._begins_next = False
         state = self._session.state
         if state.upstream.generation != self._generation:
             self._generation = state.upstream.generation
@@ -149,7 +151,7 @@ class ClientSide:
 
     def _record_upstream_event(self, event: dict[str, Any]) -> None:
         state, kind = self._session.state, event["type"]
-        self._is_output = kind in OUTPUT
+        self._begins_next = kind in OUTPUT
         is_begun = kind == "response.created" and state.turn.response is not ResponseState.ACTIVE
         if is_begun or (kind == "response.done" and not state.turn.is_announced):
             self._cut.discard(event["response"]["id"])  # an id that is given again belongs to another response
@@ -196,6 +198,7 @@ class ClientSide:
     def record_sent_upstream(self, event: dict[str, Any]) -> None:
         """Record an event to the upstream."""
         if event["type"] == "response.create":
+            self._begins_next = True
             self._unended += 1
             if not is_statement(event):
                 self._unannounced += 1
@@ -234,9 +237,8 @@ class ClientSide:
     def _judge_AgentAudioDone(self, _message: dict[str, Any]) -> None:  # noqa: N802
         assert self._unended, "AgentAudioDone without a turn"
         self._unended -= 1
-        if self._is_output:
-            # The output of the next answer ends a turn that waits (docs/decisions/0011).
-            self._early.clear()
+        self._ended_early += self._early
+        self._early.clear()
         if self._profile == "openai":
             self._must_follow = {"type": "AgentDone"}
 
@@ -279,7 +281,10 @@ class ClientSide:
 
     def judge_after_input(self) -> None:
         """Judge the rules that hold after every input."""
-        assert not self._early, f"{self._early} before the user's words: {self._awaited}"
+        # The begin of the next answer ends a turn that waits (docs/decisions/0011).
+        early = self._early if self._begins_next else self._ended_early + self._early
+        assert not early, f"{early} before the user's words: {self._awaited}"
+        self._ended_early.clear()
         assert self._must_follow is None or self.has_ended, f"{self._must_follow} is missing"
         for ack, request in ACKS.items():
             pending_acks = sum(message["type"] == ack for message in self.messages[-3:])

@@ -103,6 +103,20 @@ def test_the_deltas_of_an_answer_call_for_few_records():
     assert book.relay.marks.record_due > due
 
 
+def test_the_first_delta_of_an_item_that_was_not_announced_calls_for_a_record():
+    # Some servers announce no item, and some no response (upstream 12.4). A note would find nothing to add to.
+    book = RealtimeBook().ready().ask().begin()
+    for response, item in (("r1", "a1"), ("r2", "a2")):
+        book.relay.marks.note_stored()
+        due = book.relay.marks.record_due
+        place = {"response_id": response, "item_id": item, "output_index": 0, "content_index": 0}
+        book.server("response.output_text.delta", **place, delta="One")
+        assert book.relay.marks.record_due == due + 1
+        book.relay.marks.note_stored()
+        book.server("response.output_text.delta", **place, delta=" two")
+        assert book.relay.marks.record_due == due + 1
+
+
 def test_a_delta_of_an_unknown_item_changes_nothing():
     response = Response({"id": "r1"}, None, is_outside=False)
     response.advance(FIRST)
