@@ -13,6 +13,7 @@ from tests.support.clients import openai_clients
 from tests.support.clients.questioners import Questioner, RealtimeQuestioner
 from tests.support.clients.voice_agent import PATHS, hold_text_turn, voice_agent
 from tests.support.processes.children import RUN_PY, child, router, workers_of
+from tests.support.processes.further import further
 
 CALLERS = 8
 DEATHS = 3
@@ -75,7 +76,7 @@ async def ask_under_deaths(process, callers):
         is_over.set()
 
 
-@pytest.mark.parametrize("callers_of", [of_deepgram, of_openai])
+@pytest.mark.parametrize("callers_of", [of_deepgram, further(of_openai)])
 def test_no_question_is_lost_and_none_is_answered_twice_when_workers_die(callers_of):
     with Simulator(SimulatorConfig(pace=4)) as simulator, ExitStack() as stack:
         process = stack.enter_context(router("--upstream", simulator.url, "--workers", "2"))
