@@ -102,9 +102,9 @@ class Inbox:
         dispatcher.schedule(actor)
 
     def put(self, envelope: Any) -> None:
-        """Add an envelope, or a message without one, to the end, and schedule the actor. From any thread."""
+        """Add an envelope, or a message without one, to the end, and schedule the actor. Any thread may call it."""
         self.waiting.append(envelope)
-        # Two threads may both find the flag down; then the actor is given one slice too many, which finds nothing.
+        # Two threads may both find the flag down. Then the actor gets one slice too many, in which no message waits.
         if self.is_scheduled:
             return
         actor = self.actor  # once: another thread may unbind it meanwhile
@@ -122,7 +122,10 @@ class Inbox:
         return not self.waiting
 
     def unbind(self) -> None:
-        """Release the stopped actor: a reference to it holds this inbox, and would keep the actor in memory."""
+        """Release the stopped actor.
+
+        Otherwise a reference to the actor, which holds this inbox, would keep the actor in memory.
+        """
         self.actor = None
 
 
@@ -133,8 +136,8 @@ _first_waiter = threading.Lock()
 class Stopped:
     """pykka's `actor_stopped`: an event that is read for every frame and hardly ever waited for.
 
-    Reading the event reads one attribute. A lock for waiting takes a kilobyte, so only the first waiter makes it. It is
-    no `threading.Event`, whose dictionary an instance could not do without.
+    To read it takes one attribute. A lock for waiting takes a kilobyte, so only the first waiter makes it. The class
+    does not derive from `threading.Event`, because then each object would have a dictionary.
     """
 
     __slots__ = ("_waited_for", "is_up")
@@ -148,7 +151,7 @@ class Stopped:
         return self.is_up
 
     def set(self) -> None:
-        """Note that the actor has stopped. From any thread."""
+        """Note that the actor has stopped. Any thread may call it."""
         self.is_up = True
         if self._waited_for is not None:
             self._waited_for.set()
@@ -287,12 +290,15 @@ class Actor(pykka.Actor):
         self.dispatcher = dispatcher
         self.session_id = session_id
         """The id of the session that the actor works for; see `Runnable`."""
+        if session_id:
+            # pykka gives each actor a random name, which takes a tenth of a kB, and no code looks an actor up by it.
+            self.actor_urn = session_id
         # Replace pykka's own objects before any reference leaves this thread.
         self.actor_stopped = Stopped()
         self._actor_ref = Ref(self)
         self._started = False
         self.is_busy = False
-        """Whether a method of the actor runs outside of its slices. On the dispatcher's thread."""
+        """Whether a method of the actor runs outside of its slices. Only the dispatcher's thread uses this flag."""
         self._last_turn = -1
         """The dispatcher's turn in which the actor last handled a message at once, outside of slices."""
 
@@ -359,8 +365,8 @@ class Actor(pykka.Actor):
     def handle_at_once(self, handler: Callable[[Any, Any], Any], message: Any) -> None:
         """Handle a message with its method in `receives`, ahead of any slice. The actor must rest.
 
-        Outside of slices, the call counts as a slice of the session. Only one message of a turn is handled so, and the
-        others wait in the inbox. So the slices of many messages limit and count a flood.
+        Outside of slices, the call counts as a slice of the session. Only one message of a turn is handled in this way.
+        The others wait in the inbox for slices, which have limits. So a flood is limited, and its time counted.
         """
         dispatcher = self.dispatcher
         began_s = None

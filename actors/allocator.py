@@ -1,8 +1,8 @@
-"""The memory that the C library keeps for itself after sessions have ended, and its return to the system.
+"""The memory that the C library keeps for itself, and its return to the system.
 
 glibc returns freed memory only from the end of its heap. After 100 large callers had left, 781 MB stayed with the
-process, although Python had freed all its objects. Only Linux with glibc has `malloc_trim`; elsewhere this module does
-nothing.
+process, although Python had freed all its objects. A burst of messages leaves some MB, too. Only Linux with glibc has
+`malloc_trim`; elsewhere this module does nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import math
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Final
@@ -31,14 +32,30 @@ AFTER_END_S: Final = 30.0
 Buffers on their way to another thread outlive the session, and so may garbage that awaits the collector.
 """
 
+ARENAS_VARIABLE: Final = "MALLOC_ARENA_MAX"
+"""The variable by which an operator sets the number of arenas (mallopt(3))."""
+
+_ARENA_MAX: Final = -8
+"""The number of that option in glibc's `malloc.h`."""
+
 WORTH_BYTES: Final = 32 * 1024 * 1024
 """The freed memory that makes a trim worth its time."""
 
 
-class Allocator:
-    """Returns memory to the system after sessions have ended.
+CALM_S: Final = 5.0
+"""The fewest seconds between two trims of memory that bursts of messages left."""
 
-    `note_end` may be called from any thread; `look` is called every second by the watchdog, on its thread.
+CALM_SHARE: Final = 0.0005
+"""The largest part of the time that such trims take. One takes 1 ms in a heap of 16 MB, and more in a large one."""
+
+CALM_BYTES: Final = 1024 * 1024
+"""The free memory that is kept for the next burst. It makes no trim worth its time."""
+
+
+class Allocator:
+    """The object that returns memory to the system: soon after sessions have ended, and now and then while they talk.
+
+    Any thread may call `note_end`. The watchdog calls `look` every second, on its thread.
     """
 
     def __init__(self) -> None:
@@ -46,6 +63,9 @@ class Allocator:
         self._ended_s = -math.inf
         """The time, on the monotonic clock, of the last end of a session."""
         self._next_s = 0.0
+        self._next_calm_s = 0.0
+        self._trimmed_bytes = 0
+        """The free memory at the last trim. If it is the same again, the heap has not changed."""
         self._least_free_bytes = 0 if self._heap is None else self._heap.free_bytes()
         """The least free memory that `look` has found since the last trim.
 
@@ -57,20 +77,39 @@ class Allocator:
         self._ended_s = time.monotonic()
 
     def look(self) -> None:
-        """Return memory to the system, if sessions ended within `AFTER_END_S` and much was freed."""
+        """Return memory to the system, if much was freed after the end of sessions, or a part of it now and then."""
         if self._heap is None:
             return
         free_bytes = self._heap.free_bytes()
         self._least_free_bytes = min(self._least_free_bytes, free_bytes)
         now_s = time.monotonic()
-        is_due = now_s - self._ended_s < AFTER_END_S and now_s >= self._next_s
-        if not is_due or free_bytes - self._least_free_bytes <= WORTH_BYTES:
+        if not (self._is_due(free_bytes, now_s) or self._is_calm(free_bytes, now_s)):
             return
-        self._next_s = now_s + INTERVAL_S
         self._heap.trim()
+        took_s = time.monotonic() - now_s
+        self._next_s, self._next_calm_s = now_s + INTERVAL_S, now_s + max(CALM_S, took_s / CALM_SHARE)
         logger.debug("%d bytes were freed, and returned to the system", free_bytes - self._least_free_bytes)
         # The value is from before the trim, which may have missed memory that other threads freed meanwhile.
-        self._least_free_bytes = free_bytes
+        self._least_free_bytes = self._trimmed_bytes = free_bytes
+
+    def _is_due(self, free_bytes: int, now_s: float) -> bool:
+        is_after_end = now_s - self._ended_s < AFTER_END_S and now_s >= self._next_s
+        return is_after_end and free_bytes - self._least_free_bytes > WORTH_BYTES
+
+    def _is_calm(self, free_bytes: int, now_s: float) -> bool:
+        # A trimmed page still counts as free, so the count does not fall by a trim.
+        return CALM_BYTES < free_bytes != self._trimmed_bytes and now_s >= self._next_calm_s
+
+
+def share_one_arena() -> None:
+    """Let all threads of this process allocate from one heap. Call it before other threads start.
+
+    By default glibc gives an arena to each thread, up to eight for each core. An arena's free memory is of no use to
+    the other threads. Nearly all allocations hold the interpreter's lock, so threads hardly wait for a single arena.
+    """
+    heap = Heap.of_this_system()
+    if heap is not None and ARENAS_VARIABLE not in os.environ:
+        heap.share_one_arena()
 
 
 class _MallInfo(ctypes.Structure):
@@ -88,9 +127,15 @@ class _MallInfo(ctypes.Structure):
 class Heap:
     """The heap of the C library. A call of its functions releases the interpreter's lock."""
 
-    def __init__(self, trim: Callable[[int], int], information: Callable[[], _MallInfo]) -> None:
+    def __init__(
+        self,
+        trim: Callable[[int], int],
+        information: Callable[[], _MallInfo],
+        set_option: Callable[[int, int], int],
+    ) -> None:
         self._trim = trim
         self._information = information
+        self._set_option = set_option
 
     @classmethod
     def of_this_system(cls) -> Heap | None:
@@ -99,11 +144,11 @@ class Heap:
             return None
         try:
             library = ctypes.CDLL(None)
-            trim, information = library.malloc_trim, library.mallinfo2
+            trim, information, set_option = library.malloc_trim, library.mallinfo2, library.mallopt
         except (AttributeError, OSError):  # musl, or an older glibc
             return None
         information.restype = _MallInfo
-        return cls(trim, information)
+        return cls(trim, information, set_option)
 
     def free_bytes(self) -> int:
         """Return the size of the heap's free memory."""
@@ -112,3 +157,7 @@ class Heap:
     def trim(self) -> None:
         """Return free pages to the system."""
         self._trim(0)
+
+    def share_one_arena(self) -> None:
+        """Give no further thread an arena of its own."""
+        self._set_option(_ARENA_MAX, 1)

@@ -86,9 +86,12 @@ class ClientActor(Actor):
         self._throttle = Throttle(rates, time.monotonic()) if rates else None
         self._departure: lifecycle.Depart | None = None
         self._look: Timer | None = None
-        """The timer of the next question whether the session may depart."""
+        """The timer of the next check whether the session may depart."""
         self._is_asking = False
-        """Whether the translator has to say whether the session departs now. Meanwhile the client is not read."""
+        """Whether the translator was asked to let the session depart, and has not answered.
+
+        Meanwhile the client is not read.
+        """
         self._is_throttled = False
         self._throttled = 0
         """The number of times that the client was not read because it exceeded its rates."""
@@ -158,7 +161,10 @@ class ClientActor(Actor):
 
     @guarded
     def on_evicted(self) -> None:
-        """Close the connection of the client that holds the most memory. The session is notified as of any end."""
+        """Close the connection of the client that holds the most memory.
+
+        The session gets the same notification as at any other end of its client.
+        """
         self._release()
         if self._busy_frame is not None:
             self._connection.send_text(self._busy_frame)
@@ -207,7 +213,7 @@ class ClientActor(Actor):
     def _resume(self, _message: lifecycle.ResumeReading) -> None:
         if self._is_paused:
             self._is_paused = False
-            # Before the pieces and the frames that waited: the session learns why they come late.
+            # Notify the session before it gets the pieces and frames that waited, so that it knows why they come late.
             self._to_translator(messages.ClientResumed())
         self._continue()
 
@@ -298,8 +304,8 @@ class ClientActor(Actor):
             self._holding = self._footprint.holding(f"client of session {self.session_id}", self._evict)
         if self._holding is not None:
             self._holding.note(len(self._pieces) * PIECE_BYTES)
-        # If the leg is paused, `_resume` continues. If it is ahead, the next question of the intake continues.
-        # Otherwise a message to itself continues, after the messages that wait in the inbox.
+        # A paused leg continues in `_resume`, and a leg that is ahead when `Intake` has caught up. Any other leg
+        # continues with a message to itself, after the messages that wait in its inbox.
         is_ahead = self._intake is not None and self._intake.is_ahead
         if self._pieces and not self._is_paused and not is_ahead:
             self.actor_ref.tell(lifecycle.ContinueReading())

@@ -14,7 +14,7 @@ import msgspec
 from actors.pool import Pool
 
 MAX_WAITING: Final = 32
-"""The most dials that may wait for one thread: within `dial_s` of 10 s a thread makes as many dials of 0.3 s.
+"""The most dials that may wait for each thread: a thread makes so many dials of 0.3 s within `dial_s`, 10 s by default.
 
 A dial behind them would reach its deadline in the queue.
 """

@@ -27,7 +27,7 @@ DUE_SHARE: Final = 0.9
 
 
 class Departures:
-    """The drain of a supervisor's sessions. On the supervisor's thread only.
+    """The drain of a supervisor's sessions. It runs on the supervisor's thread only.
 
     Args:
         dispatcher: the dispatcher of the supervisor.
@@ -42,7 +42,7 @@ class Departures:
         self._sessions = sessions
         self._is_idle = is_idle
         self._exit: lifecycle.Exit | None = None
-        """The way of departing sessions; None if a drain ends them."""
+        """The functions that move sessions to another process; None if a drain ends all sessions here."""
         self._drained: threading.Event | None = None
         self._until_s = math.inf
 
@@ -90,7 +90,7 @@ class Departures:
         return self._exit is not None and session.spec.carried is not None and session.is_live
 
     def _send_off_all(self) -> list[SessionRecord]:
-        """Let all sessions depart that may, spread over some time. Return the others."""
+        """Begin the departure of each session that can depart, spread over `SPREAD_S`. Return the other sessions."""
         sessions = list(self._sessions.values())
         departing = [it for it in sessions if self._may_depart(it)]
         spread_s = min(SPREAD_S, self._left_s() / 4)

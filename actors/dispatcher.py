@@ -192,7 +192,7 @@ class Dispatcher:
     def stop(self, timeout_s: float = 5.0) -> bool:
         """End the thread once its run queue is empty.
 
-        Return whether it ended in time. Not to be called on the dispatcher's own thread.
+        Return whether the thread ended in time. Do not call this on the dispatcher's own thread.
         """
         self._stopping = True
         if not self._has_ended:
@@ -253,7 +253,7 @@ class Dispatcher:
 
     @property
     def lag_s(self) -> float:
-        """The seconds since the dispatcher last had nothing to run; 0 while it waits. From any thread."""
+        """The seconds since the dispatcher last had nothing to run; 0 while it waits. Any thread may call it."""
         if self._sleeping and not self._ready and not self.heavy:
             return 0.0
         return time.monotonic() - self._caught_up_s
@@ -278,7 +278,7 @@ class Dispatcher:
         self._abortables.add(abortable)
 
     def unregister(self, abortable: Abortable) -> None:
-        """Unregister an object. Harmless when it is not registered."""
+        """Unregister an object. The call has no effect when the object is not registered."""
         self._abortables.discard(abortable)
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
@@ -342,7 +342,7 @@ class Dispatcher:
     def _run_turn(self) -> None:
         """Handle events and calls, run the actors that they made ready, write what those sent, and fire timers.
 
-        Timers come last. Only timers fire that were due before the loop looked for events. So a message that was there
+        Timers come last, and only those that were due before the loop looked for events. So a message that was there
         before a deadline is handled before the deadline is judged, however late the turn is.
         """
         self.turns += 1
@@ -365,7 +365,7 @@ class Dispatcher:
 
     def _wait(self) -> list[tuple[int, int]]:
         # The order settles the race with schedule() and call_soon(). The check below sees what they append before the
-        # flag is set. After it they wake this thread.
+        # flag is set. If they append later, they wake this thread.
         self._sleeping = True
         if self._ready or self._calls or self._flushes or self.heavy or self._stopping:
             timeout_s: float | None = 0

@@ -1,7 +1,7 @@
-"""The memory that the peers of a process hold together: bounded, and the greediest gives way.
+"""The memory that the peers of a process hold together. It has a bound, and the peer that holds the most gives way.
 
-It knows no peer: only sizes, and a callback for each holding. A bound for each peer bounds no process, because a client
-may connect many times (docs/decisions/0021-bounds-for-a-slow-client.md).
+This module knows no peer: only sizes, and a callback for each holding. A bound for each peer bounds no process, because
+a client may connect many times (docs/decisions/0021-bounds-for-a-slow-client.md).
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Footprint:
 
 
 class Holding:
-    """The memory that one peer holds in one place. Made by `Footprint.holding`."""
+    """The memory that one peer holds in one place. It is made by `Footprint.holding`."""
 
     __slots__ = ("_footprint", "evict", "held_bytes", "is_giving_way", "name")
 

@@ -25,7 +25,7 @@ MAX_BYTES: Final = 1024 * 1024
 
 
 class Intake:
-    """One leg's way to its translator. Used on the dispatcher's thread, which both actors share."""
+    """One leg's way to its translator. It is used on the dispatcher's thread, which both actors share."""
 
     __slots__ = ("_dispatcher", "_leg", "_passed_bytes", "_translator", "_unmeasured_bytes", "is_ahead")
 

@@ -21,7 +21,7 @@ So a process with few sessions does not wait for the whole drain.
 
 
 def delays_s(count: int, drain_s: float, jitter: Callable[[], float]) -> list[float]:
-    """Return the delay in seconds of each end: the first is 0, and each other one lies anywhere in its own slot.
+    """Return the delay in seconds of each end: the first is 0, and each other one is anywhere in a slot of its own.
 
     Args:
         count: the number of sessions.

@@ -108,7 +108,10 @@ class CloseConnection(Message, frozen=True):
 
 
 class GiveWay(Message, frozen=True):
-    """All sessions together hold too much memory, and this one the most: the client's connection has to be closed."""
+    """All sessions together hold too much memory, and this session the most.
+
+    So the connection of its client has to be closed.
+    """
 
 
 class MeasureMemory(Message, frozen=True):
@@ -291,16 +294,19 @@ class Announcement(Message, frozen=True):
     route: str
     """The route of the upstream (`OpenUpstream.route`)."""
     on_ready: Callable[[], None]
-    """To be called when the other process has dialled, or has failed to. From any thread."""
+    """A function to call when the other process has dialled, or has failed to. Any thread may call it."""
 
 
 class Exit(NamedTuple):
-    """The way of sessions to other processes. Both functions are called on the session's dispatcher."""
+    """Two functions that move a session to another process. Each is called on the session's dispatcher."""
 
     deliver: Callable[[Departure], None]
-    """Takes a session that departs."""
+    """The function that moves a session that is ready to leave this process."""
     announce: Callable[[Announcement], None] | None = None
-    """Takes a session that departs soon; None if no process dials in advance."""
+    """The function that is called shortly before `deliver`, so that the other process dials an upstream in advance.
+
+    It is None if no process dials in advance.
+    """
 
 
 class LetDepart(Message, frozen=True):
@@ -327,7 +333,10 @@ class AskToDepart(Message, frozen=True):
 
 
 class AskAgain(Message, frozen=True):
-    """The other process has dialled: the client actor may ask its translator again, before its next look."""
+    """The other process has dialled an upstream for the session.
+
+    So the client actor may ask its translator again, without waiting for its timer.
+    """
 
 
 class DepartLater(Message, frozen=True):

@@ -1,7 +1,7 @@
 """The fields of log lines that other code writes on behalf of a session: a library, a hook, a function.
 
-The router's own lines about a session carry its fields themselves. A log handler may add the fields of the block to
-every other line.
+The router's own lines about a session carry its fields themselves. A log handler may add the fields of a `log_fields`
+block to every other line that is written within the block.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ class Marks(Protocol):
     """A number that changes when the whole value has to be stored."""
     words_due: int
     """A number that changes when it is enough to store the words of `take_words` in addition to the value."""
+    words_bytes: int
+    """The room for such words behind each value."""
 
     def note_stored(self) -> None:
         """Note that the whole value is stored now."""
@@ -24,12 +26,16 @@ class Marks(Protocol):
     def take_words(self) -> str:
         """Return the words of the agent's answer since the last ones that were stored."""
 
+    @property
+    def was_audio(self) -> bool:
+        """Whether the newest text of the client was only audio, which may be dropped as binary audio may."""
+
     def may_drop_audio(self) -> bool:
         """Whether only the newest audio of the microphone matters, because the user does not speak."""
 
 
 class Carried(Protocol):
-    """A session as a value, which another process can continue. Called on the session's dispatcher."""
+    """A session as a value, which another process can continue. Its methods run on the session's dispatcher."""
 
     @property
     def snapshot_due(self) -> int:

@@ -29,7 +29,7 @@ class ClientOpened(Message, frozen=True):
 
 
 class ClientAdopted(Message, frozen=True):
-    """The client is connected, and another process carried its session before. Comes in place of `ClientOpened`.
+    """The client is connected, and another process carried its session before. This input replaces `ClientOpened`.
 
     The machine was restored from a snapshot of that process. Each upstream, timer and piece of work is gone.
     """
@@ -266,7 +266,7 @@ class StartWork(Message, frozen=True):
 
 
 class CancelWork(Message, frozen=True):
-    """The key of work to cancel: no `WorkDone` follows. Work that is running runs on, and its result is dropped."""
+    """The key of work to cancel: no `WorkDone` follows. Work that is running continues, and its result is dropped."""
 
     key: str
 

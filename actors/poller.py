@@ -86,7 +86,10 @@ class Waker(Protocol):
     descriptor: int
 
     def wake(self) -> None:
-        """Make the descriptor readable. From any thread. Raises OSError or ValueError once the descriptor is closed."""
+        """Make the descriptor readable. Any thread may call it.
+
+        It raises OSError or ValueError once the descriptor is closed.
+        """
 
     def clear(self) -> None:
         """Make the descriptor unreadable again."""

@@ -1,4 +1,7 @@
-"""Pools of threads for work that blocks: nothing on a dispatcher may. A pool knows nothing of actors or sessions."""
+"""Pools of threads for work that blocks, because nothing on a dispatcher may block.
+
+A pool knows nothing of actors or sessions.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ class Job:
     def withdraw(self) -> bool:
         """Remove the job from the queue, so that neither `work` nor `done` is called.
 
-        From any thread. Return False if the job was begun or refused already.
+        Any thread may call this. Return False if the job was begun or refused already.
         """
         return self._pool._withdraw(self)  # noqa: SLF001 - one module, two classes
 
@@ -52,7 +55,7 @@ class Pool:
     """A few daemon threads, started when they are needed. All methods may be called from any thread.
 
     It is not a ThreadPoolExecutor: the interpreter waits for an executor's threads at exit, so work that hangs would
-    keep the process from ending. Nor has an executor's queue a bound. Work that hangs in a `Pool` keeps its thread,
+    keep the process from ending. An executor's queue has no bound either. Work that hangs in a `Pool` keeps its thread,
     because no code can end a thread.
     """
 
@@ -165,7 +168,10 @@ class Pool:
         result = None
 
     def _on_result(self, result: Any) -> None:
-        """Note a result before `done` is called with it. For subclasses; on the thread that did the work."""
+        """Note a result before `done` is called with it.
+
+        Subclasses override this method, which runs on the thread that did the work.
+        """
 
 
 def _finish(job: Job, result: Any) -> None:

@@ -29,7 +29,7 @@ DRAINING: Final = "draining"
 
 
 class SessionRecord:
-    """One session, as the supervisor knows it. On the supervisor's thread only."""
+    """One session, as the supervisor knows it. Only the supervisor's thread uses this record."""
 
     __slots__ = (
         "client",

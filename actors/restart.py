@@ -1,9 +1,7 @@
 """The restart policy: a pure function from the loss of an upstream to a decision.
 
-It is a table, and the arithmetic round it.
-
-Rows are tried from the top; `docs/never-stuck.md` explains them to a user. The policy knows a session by its restarts
-alone.
+It has a table of rules, and calculates the delay and the next position. The first row that applies decides;
+`docs/never-stuck.md` explains the rows to a user. The policy knows a session by its restarts alone.
 """
 
 from __future__ import annotations

@@ -57,13 +57,13 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     carried: Carried | None = None
     """The session as a value; None if no other process can continue it."""
     dial_target: Callable[[str, int], DialTarget]
-    """Makes the target of `OpenUpstream.route` at a position of the upstreams. Called on the supervisor's thread."""
+    """The function that makes the target of `OpenUpstream.route` at a position. It runs on the supervisor's thread."""
     dialler: Callable[[DialTarget], Connection]
-    """Dials a target. Called on one of the connector's threads; raises `DialError`."""
+    """The function that dials a target. It runs on one of the connector's threads, and raises `DialError`."""
     crash_frame: str
     """The message that the client gets when one of the session's actors has failed; empty for none."""
     busy_frame: str | None = None
-    """The message that the client gets when all sessions together hold too much memory, and this one the most."""
+    """The message that the client gets when all sessions together hold too much memory, and this session the most."""
     footprint: Footprint | None = None
     """The account of the memory that all sessions hold together; None for no bound."""
     client_rates: Rates | None = None
@@ -75,44 +75,50 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     is_paused: Callable[[int], bool] = _never_paused
     """Whether an operator has paused the upstream at a position, so that it is not dialled.
 
-    On the supervisor's thread.
+    The function runs on the supervisor's thread.
     """
     choose: Callable[[Sequence[int], int | None], int] = first_of
-    """Chooses the position to dial. On the supervisor's thread.
+    """The function that chooses the position to dial. It runs on the supervisor's thread.
 
     The first argument has the positions that may be dialled, at least one, in the order of preference. The second is
     the position that the session leaves, or None if it may stay.
     """
     note_loss: Callable[[int, Loss], bool] = no_other_key
-    """Takes the loss of a generation, before the verdict. On the supervisor's thread.
+    """The function that gets the loss of a generation, before the verdict. It runs on the supervisor's thread.
 
-    Returns whether the same upstream may serve the session with another key.
+    It returns whether the same upstream may serve the session with another key.
     """
     is_fatal: Callable[[str], bool] = _never_fatal
     """Whether a close reason means that another attempt would meet the same answer."""
     read_late: Callable[[UpstreamTextReceived], LateReport | None] = _read_nothing
-    """Returns the meaning of a message that arrives too late for the machine, or None.
+    """The function that returns the meaning of a message that arrives too late for the machine, or None.
 
-    An upstream may report the usage of a cancelled response after the session has closed it. Called on the session's
-    dispatcher, once for each such message.
+    An upstream may report the usage of a cancelled response after the session has closed it. The function runs on the
+    session's dispatcher, once for each such message.
     """
     on_end: Callable[[], None] = _ignore_end
-    """Called when nothing of the session is left. On the supervisor's thread: it must not block."""
-    observe: Callable[[Any], None] = _observe_nothing
-    """Observes the session: notifications, and the supervisor's own messages of `lifecycle` that begin and end it.
+    """The function that is called when nothing of the session is left.
 
-    Called on the supervisor's thread, in order: it must not block. An exception is logged.
+    It runs on the supervisor's thread, and must not block.
+    """
+    observe: Callable[[Any], None] = _observe_nothing
+    """The observer of the session: it gets the notifications, and the messages of `lifecycle` about its begin and end.
+
+    It runs on the supervisor's thread, in order, and must not block. An exception is logged.
     """
     log_fields: Mapping[str, Any] = {}
     """The fields of every log line of the session, beside `session` and `generation`."""
     deliver: Callable[[Any], None] | None = None
-    """Delivers a notification to the embedding application: `SessionStarted`, those of the machine, `SessionEnded`.
+    """The function that delivers a notification to the embedding application, beginning with `SessionStarted`.
 
-    Called in order and one at a time, on a thread of `Pools.hooks`: it may block, and raise anything.
+    It is called in order and one at a time, on a thread of `Pools.hooks`. It may block, and raise anything.
     """
     delivered: tuple[type, ...] = (object,)
     """The classes of the notifications that are delivered."""
     deliver_timeout_s: float
     """The longest wait in seconds for the delivery of one notification. The next delivery starts then."""
     perform: Callable[[Any], Any] = _refuse_work
-    """Performs the `work` of `StartWork`. Called on a thread of a pool: it may block, and raise anything."""
+    """The function that performs the `work` of `StartWork`.
+
+    It runs on a thread of a pool. It may block, and raise anything.
+    """

@@ -46,7 +46,7 @@ NEVER_CLOSED: Final = (CloseCode.ABNORMAL_CLOSURE, "")
 
 
 class Supervisor(Actor):
-    """Starts sessions, connects their actors, and ends them.
+    """The actor that starts sessions, connects their actors, and ends them.
 
     It receives `StartSession` and `Drain`, and answers `ListSessions`. If the supervisor fails at a message of a
     session, the failure is logged and ends that session, never the supervisor.
@@ -218,7 +218,7 @@ class Supervisor(Actor):
     def _observe(self, session: SessionRecord, event: Any) -> None:
         try:
             session.spec.observe(event)
-        except Exception:  # a fault of what is counted must not end the call
+        except Exception:  # an error of the observer must not end the call
             logger.exception(
                 "session %s: its observer failed at %s",
                 *(session.spec.session_id, type(event).__name__),

@@ -18,7 +18,7 @@ UNTIMED: Final = 1 / 8
 count."""
 
 _UNLIMITED: Final = 2**60
-"""The room of a bucket without a rate. It is whole, so that it stays exact."""
+"""The room of a bucket without a rate. It is an integer, so that sums with it are exact."""
 
 
 class Rates(msgspec.Struct, frozen=True):

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_DISCARDED: Final = 64
-"""The most dead entries before a small heap is cleared of them: of discarded timers, and of times brought forward.
+"""The most dead entries of a small heap. With one more, the heap is cleared of them.
 
-A large heap is cleared when they are more than a quarter of its entries. A new session leaves two dead entries, because
-its waits for the upstream end early.
+An entry is dead if its timer was discarded, or was set to an earlier time. A large heap is cleared when dead entries
+are more than a quarter of it. A new session leaves two dead entries, because its waits for the upstream end early.
 """
 
 
@@ -28,7 +28,7 @@ def _ignore(_name: str) -> None:
 
 
 class Timers:
-    """A heap of timers. On the dispatcher's thread only."""
+    """A heap of timers. Only the dispatcher's thread uses it."""
 
     __slots__ = ("_discarded", "_sequence", "heap")
 
@@ -66,7 +66,7 @@ class Timers:
 
 
 class Timer:
-    """A callback that is due at a time. Made by `Dispatcher.timer`, and used on the dispatcher's thread only."""
+    """A callback that is due at a time. It is made by `Dispatcher.timer`, and used on the dispatcher's thread only."""
 
     __slots__ = ("_callback", "_due_s", "_queued_s", "_timers")
 
@@ -95,7 +95,7 @@ class Timer:
                 self._timers._note_dead()  # noqa: SLF001 - the earlier entry
 
     def cancel(self) -> None:
-        """Cancel the timer until it is restarted. Harmless when it has fired."""
+        """Cancel the timer until it is restarted. The call has no effect when the timer has fired."""
         self._due_s = None
 
     def discard(self) -> None:
@@ -128,7 +128,7 @@ class Timer:
 
 
 class NamedTimers:
-    """The timers of one owner, by name, over a single `Timer`. On the dispatcher's thread only.
+    """The timers of one owner, by name, over a single `Timer`. Only the dispatcher's thread uses them.
 
     A session has a dozen timers, and few of them are set at a time. A `Timer` for each took 4 kB of every session.
     """
@@ -152,7 +152,7 @@ class NamedTimers:
             self._timer.restart_at(due_s)
 
     def cancel(self, name: str) -> None:
-        """Cancel a timer. Harmless when it is not set."""
+        """Cancel a timer. The call has no effect when the timer is not set."""
         self._due_s.pop(name, None)
 
     def discard(self) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 
 class Traffic:
-    """The messages and bytes of one kind of connection. Written on the dispatcher's thread, read on any."""
+    """The messages and bytes of one kind of connection. It is written on the dispatcher's thread, read on any."""
 
     __slots__ = ("dropped_bytes", "received_bytes", "received_messages", "sent_bytes", "sent_messages")
 

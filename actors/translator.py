@@ -36,7 +36,7 @@ AHEAD_S: Final = 5.0
 DUE_AHEAD_S: Final = 0.5
 """The longest such wait at the end of a drain, in seconds."""
 FRESH_S: Final = 10.0
-"""The age in seconds from which the other process may have closed an upstream that it dialled in advance."""
+"""After this many seconds the other process may have closed an upstream that it dialled in advance."""
 
 
 class _Ahead:
@@ -45,7 +45,7 @@ class _Ahead:
     def __init__(self, now_s: float) -> None:
         self.begun_s = now_s
         self.is_ready = False
-        """Set from another thread."""
+        """Whether the other process has dialled. Another thread sets the flag."""
 
     def is_awaited(self, now_s: float, *, is_due: bool) -> bool:
         """Whether the session waits for this dial."""
@@ -286,7 +286,8 @@ class TranslatorActor(Actor):
         self._supervisor.offer(requested)
 
     def _close_upstream(self, command: messages.CloseUpstream) -> None:
-        # Before the supervisor closes it: inputs that are on their way are stale from now on.
+        # Forget the upstream before the supervisor closes it, because its inputs that are on their way are stale from
+        # now on.
         self._upstreams.pop(command.generation, None)
         self._abandoned = self._abandoned - {command.generation} or lifecycle.NO_GENERATIONS
         self._supervisor.offer(lifecycle.UpstreamReleased(self.session_id, command.generation))
@@ -317,7 +318,8 @@ class TranslatorActor(Actor):
         self._supervisor.offer(lifecycle.Notification(self.session_id, command.notification))
 
     def _end_session(self, command: messages.EndSession) -> None:
-        # At once, although the actor lives until the supervisor stops it: a machine that has ended gets no timer.
+        # Release the timers now, although the actor lives until the supervisor stops it: a machine that has ended gets
+        # no timer.
         self._release()
         ending = (command.code, command.reason, command.linger_s, command.report_s)
         self._supervisor.offer(lifecycle.SessionEnding(self.session_id, *ending))

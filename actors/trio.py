@@ -62,7 +62,8 @@ def start_client(session: SessionRecord, supervisor: Ref, connection: Connection
     )
     session.running += (CLIENT,)
     session.client = as_ref(ref)
-    # In this order: once the client has a translator it reads, and the answer to its first message needs a client.
+    # The translator gets the client first: once the client has its translator it reads, and the translator may have to
+    # answer its first message at once.
     session.tell(session.translator, lifecycle.AttachClient(session.client))
     if session.translator is not None:
         session.client.tell(lifecycle.AttachTranslator(session.translator))

@@ -66,7 +66,7 @@ class Watchdog:
         self._thread.join()
 
     def problems(self) -> list[str]:
-        """Return a few words for each dispatcher that does not run; an empty list if all run. From any thread."""
+        """Return a few words for each dispatcher that does not run, or an empty list. Any thread may call it."""
         return [f"{it.dispatcher.name} {it.problem}" for it in self._watched if it.problem]
 
     def _run(self) -> None:
@@ -148,11 +148,11 @@ _one_at_a_time = threading.Lock()
 
 
 def frames() -> dict[int, FrameType]:
-    """Return the frame of each thread, by its id. From any thread.
+    """Return the frame of each thread, by its id. Any thread may call it.
 
     Python 3.11 builds that dictionary under a lock which the start of a thread takes, too, while it holds the
-    interpreter's lock. If a garbage collection begins in the middle and runs Python code, both wait for each other for
-    good: hence no collection here.
+    interpreter's lock. If a garbage collection began in the middle and ran Python code, the two threads would wait for
+    each other for good. So no collection may begin here.
     """
     with _one_at_a_time:
         collects = gc.isenabled()

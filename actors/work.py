@@ -31,11 +31,11 @@ class Pools(msgspec.Struct, frozen=True):
     """
 
     tools: Pool
-    """Runs the work of a session that has begun: functions and their endpoints."""
+    """The pool for the work of a session that has begun: functions and their endpoints."""
     setup: Pool
-    """Runs the work that a session needs before it can begin."""
+    """The pool for the work that a session needs before it can begin."""
     hooks: Pool
-    """Delivers notifications to the embedding application."""
+    """The pool for the delivery of notifications to the embedding application."""
 
 
 class _Running(msgspec.Struct, eq=False):
@@ -44,10 +44,10 @@ class _Running(msgspec.Struct, eq=False):
 
 
 class Work:
-    """The work that one actor has under way. On its dispatcher's thread.
+    """The work that one actor has under way. Only the actor's dispatcher uses this object.
 
-    The end of each piece is delivered exactly once, and in time: work that hangs ends as timed out. A result that
-    comes after a time-out, a `cancel` or a `discard` is dropped and counted.
+    The end of each piece is delivered exactly once, and in time: work that hangs ends as timed out. A result that comes
+    after a time-out, a `cancel` or a `discard` is dropped and counted.
     """
 
     __slots__ = ("_actor", "_deliver", "_dispatcher", "_perform", "_running", "dropped")
@@ -79,7 +79,7 @@ class Work:
         entry.job = pool.submit(lambda: perform(work), lambda result: self._hand_in(key, entry, result))
 
     def cancel(self, key: str) -> None:
-        """Withdraw work, or drop its result if it has begun. Harmless when it has ended."""
+        """Withdraw work, or drop its result if it has begun. The call has no effect when the work has ended."""
         entry = self._running.pop(key, None)
         if entry is not None:
             _release(entry)

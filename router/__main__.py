@@ -40,7 +40,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
     # Until there is a session to drain, Ctrl-C ends the process at once. Python's own handler raises an exception,
     # which is lost in a callback of the interpreter during an import. An ignored SIGINT (`nohup`) stays ignored.
-    # is lost in a callback of the interpreter during an import. An ignored SIGINT (`nohup`) stays ignored.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     # The resampling filters are small. Threads of OpenBLAS cost more than they save, and they do not survive a fork.

@@ -161,7 +161,7 @@ def _settle(future: asyncio.Future[_Answer], result: _Answer | BaseException) ->
 
 
 def _call(app: WSGIApp, environ: dict[str, Any]) -> _Answer:
-    """Call the WSGI application and return its response. Runs on a thread of the pool."""
+    """Call the WSGI application on a thread of the pool, and return its response."""
     started: list[tuple[int, tuple[tuple[str, str], ...]]] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], *_error: Any) -> None:
@@ -188,7 +188,7 @@ async def _refuse(scope: Scope, send: Send, answer: _Answer) -> None:
 
 
 class _ClientGone(Exception):  # noqa: N818 - no error of ours
-    """The client left before its request was complete."""
+    """The end of a request whose client left before it was complete."""
 
 
 async def _body(receive: Receive) -> bytes | None:
@@ -210,7 +210,7 @@ async def _body(receive: Receive) -> bytes | None:
 
 
 class _NoHandshake:
-    """The object in place of a handshake, in the environ of a plain HTTP request."""
+    """The handshake in the environ of a plain HTTP request. It refuses the upgrade with status 426."""
 
     def accept(self, **_how: Any) -> Any:
         """Refuse the request, because it came as plain HTTP."""
@@ -299,7 +299,7 @@ class EventLoop:
         """The names of the hooks that are coroutine functions."""
 
     def enter(self) -> None:
-        """Store the running event loop. Runs on the thread of that loop."""
+        """Store the running event loop. That loop's thread calls this."""
         self._loop = asyncio.get_running_loop()
 
     def plain(self, name: str, hook: Any) -> Any:
@@ -310,7 +310,7 @@ class EventLoop:
         return wraps(hook)(partial(self._run, hook))
 
     def _run(self, hook: Any, *args: Any) -> Any:
-        """Run a hook on the event loop, and return its result. Blocks the calling thread, which belongs to a pool."""
+        """Run a hook on the event loop, and return its result. The caller, a pool's thread, waits for the result."""
         loop = self._loop
         if loop is None or not loop.is_running():
             # A call in memory (`router.testing`) has no server, so the hook gets a separate event loop.

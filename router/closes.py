@@ -36,7 +36,7 @@ class End(enum.StrEnum):
 
 
 class Close(NamedTuple):
-    """One row of the table."""
+    """One row of the table of closes."""
 
     code: CloseCode
     reason: str

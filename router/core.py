@@ -17,14 +17,13 @@ from actors.connections.kept import KeptConnection
 from router import asgi, hooks
 from router.access.request import Request
 from router.admin import verbs
-from router.assembly.carried import count_adoption
+from router.assembly.carried import VALUE_LAYOUT, count_adoption
 from router.config import keywords
 from router.establish import adopt, authorize, begin
 from router.establish.parts import Parts
 from router.fronts.table import FRONTS, routes
 from router.metrics.catalog import OTHER, REFUSALS, REFUSED
 from router.session.profile import PROFILES
-from router.session.snapshot import VALUE_LAYOUT
 from router.web import upgrade
 from router.web.app import make_app
 
@@ -65,7 +64,7 @@ class Router:
     process. All methods may be called from any thread except a dispatcher's.
 
     Args:
-        config: the whole configuration, or
+        config: the whole configuration; None if `settings` give it.
         settings: the fields of `RouterConfig` as keywords, validated as the command's settings are. A keyword that is
             None counts as not given, and the environment is not read. With neither a key nor an upstream the embedded
             simulator answers.
@@ -174,11 +173,11 @@ class Router:
         return self
 
     def close(self, drain_s: float | None = None) -> None:
-        """End every session with a message and a close frame, and stop. Must not run on a dispatcher's thread.
+        """End every session with a message and a close frame, and stop. It must not run on a dispatcher's thread.
 
         An idle session ends at once. A turn in progress may continue for `drain_s`. The default is the configured time,
-        or less if gunicorn leaves less. Blocks until the sessions have ended and the clients have closed. A second call
-        may shorten the drain that the first call began.
+        or less if gunicorn leaves less. The call blocks until the sessions have ended and the clients have closed. A
+        second call may shorten the drain that the first call began.
         """
         self._parts.close(drain_s)
 
@@ -357,17 +356,17 @@ class Router:
 
     @property
     def session_count(self) -> int:
-        """The number of present sessions. Does not block."""
+        """The number of present sessions. The call does not block."""
         return len(self._parts.open)
 
     def sample_metrics(self) -> None:
-        """Update the counters of this process. Does not block."""
+        """Update the counters of this process. The call does not block."""
         self._parts.sample_metrics()
 
     def load(self) -> float:
         """Return the largest used part of the limits, the queues and the dispatchers' time; 1.0 is full.
 
-        Does not block. The sessions of all workers are counted, and everything else only in this process.
+        The call does not block. The sessions of all workers are counted, and everything else only in this process.
         """
         return self._parts.load()
 
@@ -376,7 +375,7 @@ class Router:
         self.metrics.add(REFUSED, (REFUSALS.get(status, OTHER),))
 
     def sessions(self, timeout_s: float = 1.0) -> list[lifecycle.SessionInfo]:
-        """Return the live sessions. Blocks, so it must not run on a dispatcher's thread.
+        """Return the live sessions. The call blocks, so it must not run on a dispatcher's thread.
 
         Raises:
             pykka.Timeout: the supervisor did not answer in time; `is_alive` shows whether it is able to.
@@ -389,7 +388,7 @@ class Router:
     def describe_session(self, session_id: str, timeout_s: float = 1.0) -> dict[str, Any] | None:
         """Return the facts about a session and its usage so far; None for an unknown session.
 
-        Blocks, as `sessions` does.
+        The call blocks, as `sessions` does.
 
         Raises:
             pykka.Timeout: an actor did not answer in time.
@@ -404,7 +403,7 @@ class Router:
         return {**facts, **self._parts.session_factory.observers.describe(session_id)}
 
     def end_session(self, session_id: str, timeout_s: float = 1.0) -> bool:
-        """End a session with an `Error`. Return whether the session exists. Blocks, as `sessions` does.
+        """End a session with an `Error`. Return whether the session exists. The call blocks, as `sessions` does.
 
         Raises:
             pykka.Timeout: the supervisor did not answer in time.
@@ -474,7 +473,7 @@ class Router:
         return VALUE_LAYOUT
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
-        """Return the limits of the client's connection of a session that another process carried.
+        """Return the limits of the client's connection, for the value of a session that another process carried.
 
         Raises:
             SnapshotError: the value is damaged, or of another version.
@@ -482,7 +481,7 @@ class Router:
         return adopt.limits_of_value(self._parts, data)
 
     def count_adoption(self, data: bytes, *, is_suspect: bool = False) -> bytes:
-        """Return the value of a session with one more adoption counted. See `carried.count_adoption`.
+        """Return the value of a session with one more adoption counted; see `router.assembly.carried`.
 
         Raises:
             SnapshotError: the value is damaged, or of another version.
@@ -494,7 +493,10 @@ class Router:
         adopt.let_depart(self._parts, by)
 
     def actors_of(self, session_id: str, timeout_s: float = 1.0) -> dict[str, Ref]:
-        """Return the actors of a session, for `router.testing`. Blocks, so it must not run on a dispatcher's thread."""
+        """Return the actors of a session, for `router.testing`.
+
+        The call blocks, so it must not run on a dispatcher's thread.
+        """
         asked = lifecycle.FindActors(session_id)
         found: dict[str, Ref] = self._parts.runtime.ask(asked, default={}, timeout_s=timeout_s)
         return found

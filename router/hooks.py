@@ -58,19 +58,22 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
     """The hooks of an application. A hook that the application does not have is None."""
 
     authenticate: Authenticate | None = None
-    """Called before the upgrade. The router refuses the handshake if the hook returns None, raises or times out."""
-    configure: Configure | None = None
-    """Called with the request and the client's Settings.
+    """The hook that returns the client's identity before the upgrade.
 
-    The result is merged over the Settings, dict by dict: None removes a field, and a list replaces the client's list.
+    The router refuses the handshake if the hook returns None, raises or times out.
+    """
+    configure: Configure | None = None
+    """The hook that changes a client's Settings. It gets the request and the Settings.
+
+    Its result is merged over the Settings, dict by dict: None removes a field, and a list replaces the client's list.
     """
     on_session_start: OnSessionStart | None = None
     on_session_end: OnSessionEnd | None = None
-    """Called as the last hook of a session."""
+    """The last hook of a session, called after its end."""
     on_turn: OnTurn | None = None
-    """Called at the end of each turn of the agent."""
+    """The hook for the end of each turn of the agent."""
     on_usage: OnUsage | None = None
-    """Called for each response, and each transcript, whose usage the upstream reports."""
+    """The hook for each response, and each transcript, whose usage the upstream reports."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

@@ -1,7 +1,7 @@
 """A session that outlives its process. If a step needs a record, the record is stored before the effects of that step.
 
-The record holds the value of the session, the bytes that its client lacks, and the client's messages that it has not
-handled. When this process is dead, another one reads the record and the shelf around it.
+The record holds the value of the session, the bytes that its client lacks, and the client's messages that the session
+has not handled. When this process is dead, another one reads the record and the shelf around it.
 """
 
 from __future__ import annotations
@@ -35,6 +35,12 @@ MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 LEVEL: Final = 1
 """The level of compression of records. It halves their memory, and costs 25 µs at a few steps of a turn."""
 
+MOST_COMPRESSED_BYTES: Final = 256 * 1024
+"""The size of the largest record that is compressed.
+
+A larger one is mostly audio, which compression hardly shortens. A minute of it would stop the dispatcher for 0.2 s.
+"""
+
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
     """The facts about one session that its process stores."""
@@ -55,7 +61,8 @@ _DECODER: Final = msgspec.msgpack.Decoder(Record)
 
 def pack(record: Record) -> bytes:
     """Encode a record in its stored form."""
-    return zlib.compress(_ENCODER.encode(record), LEVEL)
+    data = _ENCODER.encode(record)
+    return zlib.compress(data, LEVEL if len(data) <= MOST_COMPRESSED_BYTES else 0)
 
 
 def unpack(data: bytes) -> Record:
@@ -100,7 +107,7 @@ class Recovered(msgspec.Struct, frozen=True):
 
 
 class ShelvedMachine:
-    """The machine of a session, which stores the session's records. Runs on the session's dispatcher.
+    """The machine of a session, which stores the session's records. It runs on the session's dispatcher.
 
     A record is stored before the first bytes of its step are written, so that the steps of one turn share a record. A
     step without bytes for the client, or a step that starts a function, stores its record at once.
@@ -148,9 +155,10 @@ class ShelvedMachine:
                 unhandled.take_binary(len(message.data))
             commands = self._machine.handle(message, now_s)
             return commands if self._marks.record_due == self._seen else self._note_binary(commands)
-        connection = self._connection
-        if type(message) is ClientTextReceived:
-            self._unhandled.take_text()
+        connection, marks = self._connection, self._marks
+        is_text = type(message) is ClientTextReceived
+        if is_text:
+            self._unhandled.take_text(message.text)
         shelf = connection.shelf
         if shelf is None:
             return self._machine.handle(message, now_s)
@@ -158,12 +166,13 @@ class ShelvedMachine:
         words[step] = 1
         commands = self._machine.handle(message, now_s)
         words[step] = 0
+        if is_text and marks.was_audio:
+            self._unhandled.texts -= 1
         if type(commands) is not list:
             commands = list(commands)
         for command in commands:
             if type(command) is SendToClient:
                 emitted.append(command.frame)
-        marks = self._marks
         # Most of these inputs are audio of the agent.
         if marks.record_due != self._seen or marks.words_due != self._words or shelf.asks_for_record:
             self._note_step(shelf, commands)
@@ -201,8 +210,9 @@ class ShelvedMachine:
         shelf = connection.shelf
         if shelf is None:
             return
-        connection.due = None
         journal_from, unwritten = connection.journal_from, connection.unwritten(current)
+        # Within a message of several frames no record is possible, so the next write tries again.
+        connection.due = self._store if journal_from is None else None
         if journal_from is None or unwritten is None:
             return
         try:
@@ -212,26 +222,29 @@ class ShelvedMachine:
             return
         waiting = self._unhandled.messages()
         pending = [(isinstance(it, str), it.encode() if isinstance(it, str) else it) for it in waiting]
-        record = Record(value, shelf.written, unwritten, pending)
+        record = pack(Record(value, shelf.written, unwritten, pending))
         try:
-            is_stored = shelf.store(pack(record), journal_from)
+            is_stored = shelf.store(record, journal_from, self._marks.words_bytes)
         except MemoryError as error:
             connection.stop_keeping(error)
             return
-        if is_stored:
-            self._unhandled.texts = 0
-            self._marks.note_stored()
-            self._words = self._marks.words_due
-            if self._hold is not None:
-                # Hold the session only now, because until then the keeper has the memory of the previous process.
-                self._hold()
-                self._hold = None
+        if not is_stored:
+            # With the record before, another process would repeat what the client has got since.
+            connection.stop_keeping(MemoryError(f"its record has {len(record)} bytes"))
+            return
+        self._unhandled.texts = 0
+        self._marks.note_stored()
+        self._words = self._marks.words_due
+        if self._hold is not None:
+            # Hold the session only now, because until then the keeper has the memory of the previous process.
+            self._hold()
+            self._hold = None
 
 
 def recovered(arena: Arena, at: int, serial: int, written: int, read: int) -> Recovered:
     """Return a session in the state in which its dead process left it.
 
-    `written` and `read` are the kernel's present counts.
+    `written` and `read` are the present places in the streams to and from the client, as the kernel counts them.
 
     Raises:
         ShelfError: the stored facts are not enough to continue the session.

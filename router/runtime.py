@@ -70,7 +70,7 @@ class Runtime:
         self._simulator: Simulator | None = None
         self.supervisor: Ref | None = None
         self.drained = threading.Event()
-        """Set when the last session has ended, or this runtime has stopped."""
+        """The event that is set when the last session has ended, or this runtime has stopped."""
 
     # Start, drain, stop.
 
@@ -182,7 +182,10 @@ class Runtime:
         return self._simulator.url if self._simulator is not None else ""
 
     def ask(self, message: Any, *, default: Any, timeout_s: float) -> Any:
-        """Ask the supervisor, or return `default` if none runs. Blocks, so a dispatcher's thread must not call it."""
+        """Ask the supervisor, or return `default` if none runs.
+
+        The call blocks, so it must not run on a dispatcher's thread.
+        """
         supervisor = self.supervisor
         with contextlib.suppress(pykka.ActorDeadError):  # another thread has just stopped the supervisor
             return default if supervisor is None else supervisor.ask(message, timeout=timeout_s)

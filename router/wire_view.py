@@ -131,7 +131,7 @@ class WireView:
         self._redact = redact
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        """The lock also guards the records. While it is held, no message is read and no row is unpacked."""
+        """The lock of this object and of its records. No thread parses a message or unpacks a row while it holds it."""
         self._records: dict[str, Record] = {}
         self.held_bytes = 0
         """The memory that the rows of all sessions take."""

@@ -15,8 +15,13 @@ from tests.support.processes.host_apps import ROOT
 pytestmark = pytest.mark.slow
 
 
-def build(folder, **environment):
-    """Build a wheel in a copy of the project that holds an earlier build, and return pip's process."""
+WHEEL = ("-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", ".", ".")
+EXTENSION = ("setup.py", "-q", "build_ext")
+"""The part of a wheel's build that compiles, without pip: a third of the time."""
+
+
+def build(folder, arguments, **environment):
+    """Build in a copy of the project that holds an earlier build, and return the process."""
     for name in ("actors", "router"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE", "switchboard_voice.py"):
@@ -24,27 +29,18 @@ def build(folder, **environment):
     for name in ("build/lib/router/gone.py", "build/lib/gone/__init__.py"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "-w",
-        folder,
-        folder,
-    ]
+    command = [sys.executable, *arguments]
     present = {
         name: value for name, value in os.environ.items() if name not in ("SWITCHBOARD_COMPILE", "CC", "PIP_QUIET")
     }
-    return subprocess.run(command, env=present | environment, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=present | environment, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 def built(folder, **environment):
     """Return the wheel that was built."""
-    result = build(folder, **environment)
+    result = build(folder, WHEEL, **environment)
     assert result.returncode == 0, result.stdout + result.stderr
     (made,) = folder.glob("*.whl")
     return made
@@ -109,10 +105,10 @@ def test_without_a_compiler_the_filter_is_numpy_s(tmp_path):
 
 
 def test_without_a_compiler_a_build_that_must_compile_fails(tmp_path):
-    assert build(tmp_path, CC="/nowhere/cc", SWITCHBOARD_COMPILE="1").returncode != 0
+    assert build(tmp_path, EXTENSION, CC="/nowhere/cc", SWITCHBOARD_COMPILE="1").returncode != 0
 
 
 def test_a_wish_that_is_neither_0_nor_1_is_refused(tmp_path):
-    result = build(tmp_path, SWITCHBOARD_COMPILE="yes")
+    result = build(tmp_path, EXTENSION, SWITCHBOARD_COMPILE="yes")
     assert result.returncode != 0
     assert "SWITCHBOARD_COMPILE must be 0, 1 or unset, not 'yes'" in result.stdout + result.stderr

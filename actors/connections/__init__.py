@@ -23,5 +23,5 @@
 `kept`             the leg to a client whose session outlives its process
 `shelf`            the memory of such a session, which another process reads
 `arena`            the memory of all such sessions of a process, in blocks
-`memory`           the shipped fake: two ends joined in memory
+`memory`           the fake connection of this package: two ends joined in memory
 """

@@ -39,7 +39,7 @@ EVENT_BUDGET: Final = 256
 
 
 class AsgiConnection(AcceptedConnection):
-    """The connection to a client of an ASGI server. Made by `AsgiHandshake.accept`.
+    """The connection to a client of an ASGI server. It is made by `AsgiHandshake.accept`.
 
     The server sends pings, answers those of the client, and does the close handshake. So `probe` is answered when the
     server has taken the messages before the probe. The client has read these, except for the content of the server's
@@ -159,7 +159,7 @@ class AsgiConnection(AcceptedConnection):
 
     @property
     def log_fields(self) -> Mapping[str, Any]:
-        """The fields of log lines about the connection: its listener's, or none. From any thread."""
+        """The fields of log lines about the connection: its listener's, or none. Any thread may call it."""
         listener = self._listener
         return listener.log_fields if listener is not None else {}
 
@@ -169,7 +169,7 @@ class AsgiConnection(AcceptedConnection):
     # From the writer.
 
     def wake_loop(self) -> None:
-        """Make the loop look at the passage; see `AsgiWriterOwner`. From any thread."""
+        """Make the loop look at the passage; see `AsgiWriterOwner`. Any thread may call it."""
         self._crossing.wake_loop(self)
 
     def on_backlog(self) -> None:
@@ -217,7 +217,7 @@ class AsgiConnection(AcceptedConnection):
     # Incoming messages.
 
     def note_arrival(self) -> bool:
-        """Note that an event waits; see `Carried`. On the loop."""
+        """Note that an event waits; see `Carried`. It runs on the loop."""
         # Set the flag only if it is down. `deliver` may take it down meanwhile, but then takes this event, too.
         if self._is_delivery_due:
             return False
@@ -262,7 +262,7 @@ class AsgiConnection(AcceptedConnection):
     def _is_held(self) -> bool:
         """Whether no message may be delivered now: the connection is paused or has ended.
 
-        A method and no property, because a type checker would not expect a property to change in a loop.
+        This is a method and no property, because a type checker would not expect a property to change in a loop.
         """
         return self._is_paused or self._is_ended
 
@@ -330,7 +330,7 @@ class AsgiConnection(AcceptedConnection):
             self.abort()
 
     def lose(self) -> None:
-        """Note that the server has ended the connection. From any thread."""
+        """Note that the server has ended the connection. Any thread may call it."""
         self._passage.arrive(reset())
         if self.dispatcher is not None:
             self.dispatcher.call_soon(self.deliver)

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 
 class AsgiHandshake:
-    """The handshake of one request of an ASGI server, under `handover.HANDSHAKE` in its environ.
+    """The handshake with one client of an ASGI server.
 
-    `accept` is called by the router on a thread of a pool, everything else on the loop.
+    The environ that `router.asgi` makes for the router has this object under the key `handover.HANDSHAKE`. The router
+    calls `accept` on a thread of a pool. The server's event loop calls all other methods.
     """
 
     def __init__(self, crossing: Crossing, *, offered: Iterable[str], peer: str) -> None:

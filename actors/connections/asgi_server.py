@@ -69,7 +69,7 @@ class ServerEnd:
 
     @property
     def waits_for_room(self) -> bool:
-        """Whether `receive` is not called because the dispatcher has to read first. From any thread."""
+        """Whether `receive` is not called because the dispatcher has to read first. Any thread may call it."""
         return self._room is not None
 
     async def carry(self) -> None:

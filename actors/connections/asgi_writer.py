@@ -111,7 +111,7 @@ class AsgiWriter:
         self._flush_later()
 
     def put_last(self, closing: Close, last_text: str | None = None) -> None:
-        """Queue a last text and the close frame after the messages, without the dispatcher. From any thread."""
+        """Queue a last text and the close frame after the messages, without the dispatcher. Any thread may call it."""
         if last_text is not None:
             self._passage.put(last_text)
         self._passage.put(closing)

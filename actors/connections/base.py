@@ -1,6 +1,6 @@
 """The narrow seam to the network: the interface between a connection and the actor that owns it.
 
-A connection works on one dispatcher's thread. The real connections (`client`, `upstream`) and the shipped fake
+A connection works on one dispatcher's thread. The real connections (`client`, `upstream`) and the fake
 (`memory`) pass the same tests. Nothing above this package knows a WebSocket library.
 """
 
@@ -48,9 +48,9 @@ class Ending(enum.Enum):
 class ConnectionClosed(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a connection, reported exactly once.
 
-    `code` and `reason` are those of the peer's close frame. If the router began, or the peer broke the protocol, they
-    are those of the router's close frame. Code 1005 means a close frame without a code, 1006 no close frame at all (RFC
-    6455, 7.1.5).
+    `code` and `reason` are those of the peer's close frame. If the router began the close, or the peer broke the
+    protocol, they are those of the router's close frame. Code 1005 means a close frame without a code, 1006 no close
+    frame at all (RFC 6455, 7.1.5).
     """
 
     ending: Ending
@@ -65,7 +65,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     write_buffer_bytes: int = 2 * 1024 * 1024
-    """The most that may wait for a peer that does not read. Beyond it the backlog is dropped, and the owner notified.
+    """The most bytes that may wait for a slow peer. Beyond it the backlog is dropped, and the owner notified.
 
     The message that is being written does not count: a message larger than this bound can be sent to a peer that reads.
     """
@@ -88,7 +88,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     ping_timeout_s: float = 20.0
     """The seconds after a ping within which the peer must send a pong, or any other byte."""
     write_stall_s: float = 10.0
-    """The longest that a non-empty write buffer may make no progress."""
+    """The longest time in which a peer may take no byte of a write buffer that is not empty."""
     close_timeout_s: float = 2.0
     """The longest time from `close` to the peer's close frame, which includes writing the backlog."""
 
@@ -145,7 +145,7 @@ class ConnectionListener(Protocol):
         """Handle that the peer has read every message that was sent before a `probe`."""
 
     def on_closed(self, closed: ConnectionClosed) -> None:
-        """Handle the end of the connection. Called exactly once, and last."""
+        """Handle the end of the connection. It is called exactly once, and last."""
 
 
 class Connection(abc.ABC):
@@ -193,10 +193,10 @@ class Connection(abc.ABC):
 
     @abc.abstractmethod
     def abort_from_outside(self, last_text: str | None = None) -> None:
-        """Send a last text with close code 1011 and hang up, because the dispatcher does not run. From any thread.
+        """Send a last text with close code 1011, and hang up, because the dispatcher does not run.
 
-        Nothing is sent to a peer that has received a part of a message. If the dispatcher runs again, it finds a stream
-        that has ended.
+        Any thread may call this. Nothing is sent to a peer that has received a part of a message. If the dispatcher
+        runs again, it finds a stream that has ended.
         """
 
     @abc.abstractmethod
@@ -249,5 +249,5 @@ class AcceptedConnection(Connection):
     def wait_until_given_back(self) -> None:
         """Wait until the server may have its socket back; return at once if no thread of the server is held.
 
-        From any thread.
+        Any thread may call this.
         """

@@ -47,7 +47,7 @@ session on audio that does not compress (docs/decisions/0002-frames-of-our-own.m
 
 
 class ClientConnection(StreamConnection, AcceptedConnection):
-    """The connection to a client. Made by `accept`."""
+    """The connection to a client. It is made by `accept`."""
 
     __slots__ = ("_given_back", "subprotocol")
 
@@ -92,7 +92,7 @@ class ClientConnection(StreamConnection, AcceptedConnection):
     def wait_until_given_back(self) -> None:
         """Wait until the server may have its socket back; return at once if the socket was taken over.
 
-        From any thread.
+        Any thread may call this.
         """
         if self._given_back is not None:
             self._given_back.wait()
@@ -137,7 +137,7 @@ def accept(
     limits: ConnectionLimits | None = None,
     kind: type[ClientConnection] = ClientConnection,
 ) -> AcceptedConnection:
-    """Accept the WebSocket that a request asks for. On the WSGI server's thread; it does not wait for the peer.
+    """Accept the WebSocket that a request asks for. This runs on the WSGI server's thread, and does not wait.
 
     `first_text` leaves with the answer: a client need not wait for a dispatcher's turn. The selected subprotocol is the
     first in the client's order that is in `subprotocols`; there may be none.
@@ -147,7 +147,7 @@ def accept(
     `wait_until_given_back`. A client that is gone already is reported after `open`, like any end.
 
     Raises:
-        HandshakeRefused: before anything was written: answer in plain HTTP.
+        HandshakeRefused: nothing was written; the caller has to answer in plain HTTP.
     """
     if handover.has_own_handshake(environ):
         own: AcceptedConnection = environ[handover.HANDSHAKE].accept(

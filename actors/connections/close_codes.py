@@ -19,57 +19,58 @@ class CloseCode(enum.IntEnum):
     NORMAL_CLOSURE = 1000
     """The purpose of the connection is fulfilled (RFC 6455, 7.4.1).
 
-    Sent to an upstream that is not needed any more, and to a client that gains nothing by connecting again.
-    Deepgram's JavaScript SDK reconnects on any other code.
+    The router sends it to an upstream that is not needed any more, and to a client that gains nothing by connecting
+    again. Deepgram's JavaScript SDK reconnects on any other code.
     """
     GOING_AWAY = 1001
     """The server is going down, or the browser has left the page (RFC 6455, 7.4.1).
 
-    Sent to a client that is accepted while the router closes.
+    The router sends it to a client that is accepted while the router closes.
     """
     PROTOCOL_ERROR = 1002
-    """The peer broke the rules of WebSocket (RFC 6455, 7.4.1). Sent by every connection."""
+    """The peer broke the rules of WebSocket (RFC 6455, 7.4.1). Each kind of connection sends it."""
     UNSUPPORTED_DATA = 1003
-    """The peer sent a type of message that is not accepted (RFC 6455, 7.4.1). Never sent."""
+    """The peer sent a type of message that is not accepted (RFC 6455, 7.4.1). The router never sends it."""
     NO_STATUS_RCVD = 1005
     """A close frame without a code (RFC 6455, 7.4.1).
 
-    Never on the wire: the answer to such a frame has no code either.
+    It is never on the wire: the answer to such a frame has no code either.
     """
     ABNORMAL_CLOSURE = 1006
-    """The stream ended without a close frame (RFC 6455, 7.4.1). Never on the wire."""
+    """The stream ended without a close frame (RFC 6455, 7.4.1). It is never on the wire."""
     INVALID_DATA = 1007
-    """A text message is not UTF-8 (RFC 6455, 7.4.1). Sent by every connection."""
+    """A text message is not UTF-8 (RFC 6455, 7.4.1). Each kind of connection sends it."""
     POLICY_VIOLATION = 1008
     """The peer breaks a rule for which no other code exists (RFC 6455, 7.4.1).
 
-    Sent to a client that does not read what it is sent.
+    The router sends it to a client that does not read what it is sent.
     """
     MESSAGE_TOO_BIG = 1009
     """A message is larger than the receiver accepts (RFC 6455, 7.4.1).
 
-    Sent by every connection to a peer whose message exceeds `max_message_bytes` or `max_text_bytes` of its
+    Each kind of connection sends it to a peer whose message exceeds `max_message_bytes` or `max_text_bytes` of its
     `ConnectionLimits`.
     """
     MANDATORY_EXTENSION = 1010
-    """The server did not select an extension that the client requires (RFC 6455, 7.4.1). Never sent."""
+    """The server did not select an extension that the client requires (RFC 6455, 7.4.1). The router never sends it."""
     INTERNAL_ERROR = 1011
     """The server met a condition that it did not expect (RFC 6455, 7.4.1).
 
-    Sent to a client whose session ends because its upstream is lost, or because of a failure of the router.
+    The router sends it to a client whose session ends because its upstream is lost, or because of a failure of the
+    router.
     """
     SERVICE_RESTART = 1012
-    """The server restarts, and the client may connect again (IANA's registry). Sent to a client by a drain."""
+    """The server restarts, and the client may connect again (IANA's registry). A drain sends it to clients."""
     TRY_AGAIN_LATER = 1013
     """The server is overloaded (IANA's registry).
 
-    Sent to a client that holds too much memory, and to a client of OpenAI Realtime whose upstream is lost for good.
-    From an upstream it means: dial the next one.
+    The router sends it to a client that holds too much memory, and to a client of OpenAI Realtime whose upstream is
+    lost for good. From an upstream it means: dial the next one.
     """
     BAD_GATEWAY = 1014
-    """A gateway received an invalid response from its upstream (IANA's registry). Never sent."""
+    """A gateway received an invalid response from its upstream (IANA's registry). The router never sends it."""
     TLS_HANDSHAKE = 1015
-    """The TLS handshake failed (RFC 6455, 7.4.1). Never on the wire."""
+    """The TLS handshake failed (RFC 6455, 7.4.1). It is never on the wire."""
 
 
 CRASHED: Final = (CloseCode.INTERNAL_ERROR, "internal error")

@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 
 class Side(Protocol):
-    """An object with work on both threads: a connection."""
+    """A connection, as a `Crossing` uses it: one method for the dispatcher's thread, one for the event loop's."""
 
     @property
     def dispatcher(self) -> Dispatcher | None:
         """The dispatcher of the connection; None before it is open."""
 
     def deliver(self) -> None:
-        """Handle what came from the loop. On the dispatcher's thread."""
+        """Handle what came from the loop. It runs on the dispatcher's thread."""
 
     def look(self) -> None:
-        """Handle what came from the dispatcher. On the loop's thread."""
+        """Handle what came from the dispatcher. It runs on the loop's thread."""
 
     def lose(self) -> None:
-        """Note that the loop is closed. From any thread."""
+        """Note that the loop is closed. Any thread may call it."""
 
 
 class Crossing:
@@ -41,7 +41,7 @@ class Crossing:
         self._for_dispatchers: list[Side] = []
 
     def wake_loop(self, connection: Side) -> None:
-        """Make the loop call a connection's `look`. From any thread."""
+        """Make the loop call a connection's `look`. Any thread may call it."""
         self._for_loop.append(connection)
         # A loop may be closed between a wake-up and the `look` that it requested.
         if self._is_loop_woken and not self.loop.is_closed():
@@ -53,7 +53,7 @@ class Crossing:
             self._lose_all()
 
     def wake_dispatcher(self, connection: Side) -> None:
-        """Make the connection's dispatcher call `deliver`, after this turn of the loop. On the loop's thread."""
+        """Make the connection's dispatcher call `deliver` after this turn of the loop. Call it on the loop's thread."""
         if not self._for_dispatchers:
             self.loop.call_soon(self._pass_on)
         self._for_dispatchers.append(connection)

@@ -122,7 +122,10 @@ class FrameParser:
 
     @property
     def unfinished_frame(self) -> bytes | None:
-        """The bytes of the frame that is not whole yet; None if they alone do not say how to continue."""
+        """The bytes of the frame that is not whole yet; None within a message of several frames, and after the end.
+
+        Then these bytes alone do not say how another parser has to continue.
+        """
         return None if self._is_done or self._message_opcode else bytes(self._partial)
 
     @property
@@ -154,7 +157,8 @@ class FrameParser:
             self._finish()
             self.traffic.received_bytes += len(data)
         else:
-            # Here and not in the connection, which has many classes: its attributes cost several times as much.
+            # Count here and not in the connection. Its class has many bases, so its attributes cost several times as
+            # much.
             self.traffic.received_bytes += rest
             if rest < len(data) and not self._is_done:
                 self._partial = bytearray(memoryview(data)[rest:])

@@ -1,6 +1,6 @@
 """The connection of a client whose session outlives the process: each byte is accounted for in a `Shelf`.
 
-Only for plain TCP on Linux, whose kernel counts the bytes of both directions.
+It is only for plain TCP on Linux, whose kernel counts the bytes of both directions.
 """
 
 from __future__ import annotations
@@ -107,9 +107,12 @@ class Unhandled:
                     waiting.insert(0, first[size:])
                 size -= len(first)
 
-    def take_text(self) -> None:
-        """Remove a text message."""
+    def take_text(self, text: str) -> None:
+        """Remove a text message. Nearly always it is that of the newest read."""
         self.texts += 1
+        if self.newest is text:
+            self.newest = None
+            return
         waiting = self._line_up()
         while waiting and not isinstance(waiting[0], bytes):
             if isinstance(waiting.pop(0), str):
@@ -149,11 +152,11 @@ class KeptConnection(ClientConnection):
         """The frames that the session has sent and that have not reached this connection."""
         self.unhandled = Unhandled()
         self.due: Callable[[bytes | memoryview], None] | None = None
-        """Stores a record before the next bytes are written. The argument is these bytes."""
+        """The function that stores a record before the next bytes are written. Its argument is these bytes."""
         self.may_drop: Callable[[], bool] = bool
         """Whether the session needs only the newest audio."""
         self.on_unkept: Callable[[], object] = bool
-        """Called when the session no longer outlives this process, because no memory is left."""
+        """The function that is called when no memory is left, so that the session no longer outlives this process."""
         self.before = b""
         """The bytes of an unfinished message that another process has read."""
         self._is_bare = False
@@ -169,7 +172,7 @@ class KeptConnection(ClientConnection):
         return connection
 
     def keep(self, arena: Arena) -> Shelf:
-        """Note each byte from now on, and return the memory for it. Called before `open`.
+        """Note all bytes from now on, and return the memory for them. Call this before `open`.
 
         Raises:
             OSError: the kernel does not count.
@@ -207,6 +210,8 @@ class KeptConnection(ClientConnection):
         try:
             if self.due is not None:
                 self.due(data)
+                if self.shelf is None:  # the record has no room, so the session is not kept any more
+                    return _transmit(self, data)
             shelf.note_write(data)
         except MemoryError as error:
             self.stop_keeping(error)
@@ -235,7 +240,7 @@ class KeptConnection(ClientConnection):
     def _read_once(self) -> int:
         """Read once and deliver, as the base class does, and note what was read.
 
-        All of it is here, because each call costs more than a note.
+        All of this is in one function, because a call costs more than a note.
         """
         shelf = self.shelf
         if shelf is None or (shelf.fill > shelf.limit and not self._make_room(shelf)):

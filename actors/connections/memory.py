@@ -1,4 +1,4 @@
-"""The shipped fake: a connection whose peer is a test in the same process.
+"""The fake connection of this package: its peer is a test in the same process.
 
 `memory_pair` gives the actor's end and the test's end; `memory_link` gives two ends for two actors. An actor's end is
 the same `ProtocolConnection` as the real ones, over a byte stream in memory: it behaves as they do.
@@ -30,7 +30,7 @@ class Peer(Protocol):
 
 
 class MemoryConnection(ProtocolConnection):
-    """An actor's end. Made by `memory_pair` and `memory_link`."""
+    """An actor's end. It is made by `memory_pair` and `memory_link`."""
 
     memory_peer: Peer
 
@@ -40,13 +40,13 @@ class MemoryConnection(ProtocolConnection):
         self._is_reading = False
 
     def arrive(self, data: bytes | OSError) -> None:
-        """Take bytes that the peer wrote; `b""` is the end of its stream. From any thread."""
+        """Take bytes that the peer wrote; `b""` is the end of its stream. Any thread may call it."""
         self._incoming.append(data)
         if self._dispatcher is not None:
             self._dispatcher.call_soon(self._on_readable)
 
     def make_room(self) -> None:
-        """Write again, because the peer reads. From any thread."""
+        """Write again, because the peer reads. Any thread may call it."""
         if self._dispatcher is not None:
             self._dispatcher.call_soon(self._on_writable)
 
@@ -210,7 +210,7 @@ def memory_pair(limits: ConnectionLimits | None = None) -> tuple[MemoryConnectio
 
 
 class _OtherEnd:
-    """A connection as the peer of another."""
+    """A connection in the role of the peer of another connection."""
 
     def __init__(self, connection: MemoryConnection) -> None:
         self._connection = connection

@@ -42,7 +42,7 @@ class Outbox:
     def head(self) -> bytes | memoryview:
         """Return the bytes to write next; empty when all is written.
 
-        The bytes stay in place until `advance`: a TLS write that is tried again has to present the same.
+        The bytes stay in place until `advance`: a TLS write that is tried again has to present the same bytes.
         """
         if not self._head:
             if self._units:

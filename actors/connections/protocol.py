@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 RECEIVE_BYTES: Final = 64 * 1024
 
 READ_BUDGET_BYTES: Final = 256 * 1024
-"""The most that one wake-up reads, so that one peer cannot hog the dispatcher."""
+"""The most bytes that one wake-up reads, so that one peer cannot hog the dispatcher."""
 
 READ_S: Final = 0.005
 """The seconds that a read may take, with the parsing. 64 kB of audio take 1 ms, and 64 kB of empty frames 15 ms.
@@ -113,7 +113,7 @@ class ProtocolConnection(Connection):
         self._alive_s = 0.0
         """The time, on the monotonic clock, at which the peer last showed life."""
         self._share: Share | None = None
-        """The record of the memory that is held for the peer, from `STEP_BYTES` on: few peers ever need one."""
+        """The record of the memory that is held for the peer. It is made at `STEP_BYTES`, which few peers reach."""
         self._idle: Timer | None = None
         self._close_deadline: Timer | None = None
         self._lingers = False
@@ -309,7 +309,7 @@ class ProtocolConnection(Connection):
     def _read_to_the_end(self) -> None:
         """Read the bytes that the peer sent before it went away, perhaps with a close frame, and end the connection.
 
-        Each turn reads one piece of them, because megabytes may wait of a peer that was not read.
+        Each turn reads one piece of them, because a peer that was not read may have sent megabytes.
         """
         if self._is_ended:
             return
@@ -573,7 +573,7 @@ class ProtocolConnection(Connection):
 
     @abc.abstractmethod
     def _hang_up(self) -> None:
-        """Shut the stream after the bytes that are written, without the dispatcher. From any thread."""
+        """Shut the stream after the bytes that are written, without the dispatcher. Any thread may call it."""
 
     @abc.abstractmethod
     def _shut_writing(self) -> None:

@@ -16,26 +16,30 @@ from actors.connections.arena import AREA_HEAD_BYTES, TRANSFER_BYTES
 if TYPE_CHECKING:
     from actors.connections.arena import Arena
 
-MAX_RECORD_BYTES: Final = 4 * 1024 * 1024
+MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
+"""The size of the largest record: a minute of speech, and the conversation, with events that wait for an upstream."""
 
 LEAST_RECORD_BYTES: Final = 1024
 """The size of the smallest block for a record. A freed block of a common size fits the next session."""
 
 FIRST_JOURNAL_BYTES: Final = 512
-"""The first block of the journal: a session without a microphone reads little between two records."""
+"""The size of the first block of the journal: a session without a microphone reads little between two records."""
 JOURNAL_BYTES: Final = 3 * 1024
-"""A block of the journal: 80 ms of a microphone of 16 kHz. While its user is silent, a session has a single block."""
+"""The size of a block of the journal: 80 ms of audio from a microphone of 16 kHz.
+
+While its user is silent, a session has a single block.
+"""
 KEPT_BYTES: Final = 1024
 """The least audio without speech that is kept if a read ends within a frame.
 
-Otherwise no audio is kept: the newest block is overwritten when it is full.
+If reads end with a frame, no such audio is kept: the newest block is overwritten when it is full.
 """
 LEAST_ROOM_BYTES: Final = 256
 """The least room for a read."""
 LONG_JOURNAL_BYTES: Final = 16 * 1024
 """A block of a journal from which nothing may be dropped."""
 MOST_JOURNAL_BYTES: Final = 256 * 1024
-"""The bytes after a record from which on the session has to store another record."""
+"""The size of the journal from which on the session has to store another record."""
 
 NOTES_BYTES: Final = 160
 """The room for words after a record."""
@@ -111,7 +115,7 @@ class _Block:
 
 
 class Shelf:
-    """The memory of one session of this process. On the session's dispatcher."""
+    """The memory of one session of this process. Only the session's dispatcher uses it."""
 
     __slots__ = (
         "_arena",
@@ -149,9 +153,9 @@ class Shelf:
         """The same: its slices cost less than those of a view."""
         self.fill = self.end = 0
         self.limit = -1
-        """Beyond `limit` the room is too small for another read of that size."""
+        """If `fill` exceeds `limit`, the room is too small for another read of `newest_bytes`."""
         self.newest_bytes = 0
-        """The size of the newest read: frames of one size are read one by one."""
+        """The size of the newest read. A client's frames have one size, and nearly every read brings one of them."""
         self.words = words = arena.words
         self._write_word = self._write_at = 0
         self.at, self._size = arena.allocate(HEAD_BYTES)
@@ -231,26 +235,41 @@ class Shelf:
         self.asks_for_record = place - blocks[0].place > MOST_JOURNAL_BYTES
 
     def begin_anew(self) -> bool:
-        """Make room as `make_room` does, where a silent user's last read ended with a frame. Return whether it could.
+        """Make room for the next read by dropping the content of the last block. Return whether that was possible.
 
-        Nearly every room is made here. One word drops what the last block has, and the next read overwrites it.
+        The caller has checked that the user is silent, and that the last read ended with a frame. Nearly every room is
+        made here. One word drops the content, and the next read overwrites it.
         """
         blocks = self._blocks
         if not blocks:
             return False
         size = blocks[-1].size
-        # A long block is left from speech, or from a flood, unless the frames need it.
+        # The block is replaced if it is longer than needed: it is left from speech, or from a flood.
         if size != JOURNAL_BYTES and (size != LONG_JOURNAL_BYTES or self.newest_bytes <= JOURNAL_BYTES // 2):
             return False
-        while len(blocks) > 1:
-            self._remove_first()
-        block = blocks[0]
+        block = blocks[-1]
         at = block.at
-        self.words[block.word] = block.place = block.place + self.fill - at
+        block.place += self.fill - at
         block.is_aligned = True
+        if len(blocks) == 1:
+            self.words[block.word] = block.place
+        else:
+            self._keep_last(block)
         self.fill = at
         self.limit = self.end - max(self.newest_bytes, LEAST_ROOM_BYTES)
         return True
+
+    def _keep_last(self, block: _Block) -> None:
+        """Drop all blocks except the last one, which has another place now."""
+        others = self._blocks[:-1]
+        # One entry is free. The word written after it makes the block the only one, at its new place: the block may
+        # begin within a frame as long as it is at its old place.
+        number = (self._first + len(self._blocks)) % MAX_BLOCKS
+        self._write_entry(block, number)
+        self.words[self._word + _JOURNAL] = number << _COUNT_BITS | 1
+        self._first, self._blocks[:] = number, [block]
+        for other in others:
+            self._arena.release(other.at, other.size)
 
     def _write_entry(self, block: _Block, number: int) -> None:
         entry = self._word + _BLOCKS + number % MAX_BLOCKS * 2
@@ -304,7 +323,10 @@ class Shelf:
         self._arena.release(block.at, block.size)
 
     def _compact(self) -> None:
-        """Copy all blocks into a single one. A long message is not whole yet, so no record shortens the journal."""
+        """Copy all blocks into a single one, because no more entries are free.
+
+        This happens if a message is so long that its end has not been read: until then no record shortens the journal.
+        """
         blocks, read = list(self._blocks), self.read
         place = blocks[0].place
         at, size = self._arena.allocate(2 * (read - place))
@@ -370,13 +392,16 @@ class Shelf:
 
     # Records.
 
-    def store(self, record: bytes, journal_from: int) -> bool:
-        """Store a record. The bytes read from `journal_from` on belong to its journal. Return whether it has room."""
+    def store(self, record: bytes, journal_from: int, notes_bytes: int = NOTES_BYTES) -> bool:
+        """Store a record with room for notes behind it. Return whether the record has room.
+
+        The bytes read from `journal_from` on belong to its journal.
+        """
         if len(record) > MAX_RECORD_BYTES:
             return False
         slot = 1 if self._valid == 1 else 0
         words, head = self.words, self._word
-        at, size = self._arena.allocate(max(LEAST_RECORD_BYTES, len(record) + NOTES_BYTES))
+        at, size = self._arena.allocate(max(LEAST_RECORD_BYTES, len(record) + notes_bytes))
         end = at + len(record)
         self.view[at:end] = record
         word = head + _SLOTS + slot * _SLOT_WORDS

@@ -78,7 +78,7 @@ class DialError(Exception):
         super().__init__(kind, status, detail)
         self.kind = kind
         self.status = status
-        """The HTTP status, if the server answered the upgrade with another one than 101."""
+        """The HTTP status, if the server answered the upgrade with a status other than 101."""
         self.retry_after_s = retry_after_s
         """The seconds of the answer's `Retry-After`; None without that header."""
         self.detail = detail
@@ -92,7 +92,7 @@ class DialError(Exception):
 
 
 class UpstreamConnection(StreamConnection):
-    """The connection to an upstream. Made by `dial`."""
+    """The connection to an upstream. It is made by `dial`."""
 
     __slots__ = ("_early",)
 

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 INLINE_FLUSH_BYTES: Final = 128 * 1024
-"""Writes after the first of a turn leave together at its end, or at once when more than this is waiting."""
+"""The bytes that may wait for the end of a turn.
+
+The first write of a turn leaves at once. The others leave together at its end, or when more bytes wait.
+"""
 
 
 class WriterOwner(Protocol):
@@ -123,7 +126,7 @@ class Writer:
         self._is_closing = True
 
     def close(self) -> int:
-        """Drop all frames and release the owner. Callable once. Return how many bytes are unsent."""
+        """Drop all frames and release the owner. Return how many bytes are unsent. Call this once."""
         self.is_closed = True
         if self._stall is not None:
             self._stall.discard()
@@ -222,10 +225,11 @@ class Writer:
         return dropped_bytes
 
     def _bound(self) -> None:
-        """Flush now if more than `INLINE_FLUSH_BYTES` or `write_buffer_bytes` wait, and otherwise later in the turn.
+        """Bound the bytes that wait.
 
-        A full stream is not flushed. Then drop a backlog of more than `write_buffer_bytes`, unless the connection is
-        closing.
+        If the stream takes bytes, flush: now if more than `INLINE_FLUSH_BYTES` or `write_buffer_bytes` wait, and
+        otherwise later in the turn. If the backlog still exceeds `write_buffer_bytes`, drop it, unless the connection
+        is closing.
         """
         outbox, limits = self.outbox, self._limits
         # While the stream is full, a flush cannot help. Otherwise flush first, which may satisfy the bound.

@@ -48,7 +48,7 @@ class Look(NamedTuple):
 
     key: bytes
     place: int
-    """The position of its cell in the memory."""
+    """The position of the address's cell in the memory."""
     newest: int
     """The number of the present bucket."""
     counts: list[int]
@@ -70,7 +70,7 @@ class Arrivals:
             _BUCKET_S.pack_into(self._memory, CELLS * _CELL.size, self._bucket_s)
 
     def look(self, key: bytes, now_s: float) -> Look:
-        """Return the arrivals of an address at this time, which hold as long as the caller holds the lock."""
+        """Return the arrivals of an address at this time. The result is right while the caller holds the lock."""
         place, present = self._place(key), int(now_s / self._bucket_s)
         found, newest, *counts = _CELL.unpack_from(self._memory, place)
         if found != key or present - newest >= _BUCKETS:

@@ -61,7 +61,7 @@ class Authentication:
         """Whether a client needs a credential."""
 
     def identify(self, request: Request, pool: Pool, *, session_id: str, timeout_s: float) -> Request:
-        """Return the request with its principal. Blocks for a hook, and for a key set that is read again.
+        """Return the request with its principal. The call blocks for a hook, and for a key set that is read again.
 
         Raises:
             HandshakeRefused: 401 for an absent, wrong or expired credential; 500 or 503 if a hook gave no verdict.

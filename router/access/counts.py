@@ -93,7 +93,7 @@ class Counts:
 
 
 class Present:
-    """The sessions of all workers at one moment. They hold as long as the caller holds the lock.
+    """The sessions of all workers at one moment. The numbers are right as long as the caller holds the lock.
 
     The heads of all slots are read once, because that takes as long as all limits together (docs/decisions/0059).
     """
@@ -103,7 +103,7 @@ class Present:
     def __init__(self, memory: mmap.mmap, regions: list[tuple[int, int, int]]) -> None:
         self._memory = memory
         self._regions = regions
-        """Each slot with a session, and the two numbers of its head."""
+        """The slots with a session, each with the two numbers of the slot's head."""
         self.sessions = sum(present for _slot, _used, present in regions)
         """The number of all sessions."""
 
@@ -120,7 +120,7 @@ class Present:
         return self._count(_MARKS, _PENDING)
 
     def _count(self, column: int, key: bytes) -> int:
-        # This is a search in C over a few kilobytes. Keys are random, so it finds none across the border of two others.
+        # This is a search in C over a few kilobytes. Keys are random, so it finds none across the border of two keys.
         count = 0
         for slot, used, _present in self._regions:
             start = _start(slot, column)

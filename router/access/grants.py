@@ -35,7 +35,7 @@ _HEADER: Final = base64.urlsafe_b64encode(b'{"alg":"HS256","typ":"JWT"}').rstrip
 
 
 class TooLongError(Exception):
-    """The session does not fit into a token."""
+    """A session that does not fit into a token."""
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,7 +64,7 @@ def issue(
 ) -> tuple[str, int]:
     """Return a token for a principal, and the Unix time at which the token expires.
 
-    The token never outlives the principal's own credential.
+    The token never outlives the principal's own credential. With `is_single_use` it opens only one session.
 
     Raises:
         TooLongError: the session does not fit into a token.

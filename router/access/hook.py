@@ -30,7 +30,7 @@ def verdict_of(
 ) -> Principal | None:
     """Call the hook on a thread of `pool`, and return its verdict: a principal, or None for a refusal.
 
-    Blocks at most `timeout_s`.
+    The call blocks at most `timeout_s`.
 
     Raises:
         HandshakeRefused: 500 if the hook failed; 503 if the hook gave no verdict in time, or the pool took no

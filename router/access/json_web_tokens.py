@@ -55,7 +55,10 @@ class JsonWebTokens:
             _check(set(self._algorithms) <= set(fitting), "algorithms", f"does not fit the key: use {fitting[0]}")
 
     def principal_of(self, credential: str) -> Principal | None:
-        """Return the principal of a token, or None for an invalid token. May block while a key set is read again."""
+        """Return the principal of a token, or None for an invalid token.
+
+        The call may block while a key set is read again.
+        """
         import jwt  # noqa: PLC0415 - only with JSON Web Tokens
 
         if len(credential) > MAX_CHARS:

@@ -60,7 +60,7 @@ class Keys(Protocol):
     """The keys with which a token may be signed."""
 
     def of(self, key_id: str | None, algorithm: str) -> Sequence[Any]:
-        """Return the keys to try, in order. May block for up to `FETCH_S`."""
+        """Return the keys to try, in order. The call may block for up to `FETCH_S`."""
 
 
 class SingleKey:
@@ -113,7 +113,10 @@ class KeySet:
         return float("inf") if self._read_s is None else self._clock() - self._read_s
 
     def _read_again(self, *, is_asked: bool = False) -> bool:
-        """Read the set again if that is due. Return True if this call has read it."""
+        """Read the set again if that is due. Return True if this call has read it.
+
+        With `is_asked` the reading is due even if the set is not old, because a token names an unknown key.
+        """
         if not self._reading.acquire(blocking=self._read_s is None):
             return False
         try:

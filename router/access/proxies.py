@@ -26,7 +26,7 @@ def networks_of(written: Sequence[str]) -> tuple[Network, ...]:
 def as_sent(environ: Mapping[str, Any], trusted: Sequence[Network]) -> dict[str, Any]:
     """Return the environ with the address, the scheme and the host that the client used.
 
-    A call with such a result changes nothing.
+    A second call, with the result of the first, changes nothing.
     """
     seen = dict(environ)
     peer = address_of(seen.get("REMOTE_ADDR", ""))

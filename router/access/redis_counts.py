@@ -79,15 +79,15 @@ end
 
 
 class StoreAwayError(Exception):
-    """Redis does not answer."""
+    """A failure because Redis does not answer."""
 
 
 class Full(NamedTuple):
     """The limit that prevents a new session."""
 
     place: int
-    """The number of the limit: 1 for all sessions, 2 for those of the address, 3 for those of the principal. 4 is for
-    those without Settings, 5 for new ones, 6 for the sums of the day."""
+    """The number of the limit: 1 for all sessions, 2 for the sessions of the address, 3 for those of the principal. 4
+    is for sessions without Settings, 5 for new sessions of the address, 6 for the sums of the day."""
     retry_s: int
 
 
@@ -205,8 +205,8 @@ class RedisCounts:
     def spend(self, address: str, principal: str | None, spent: Sums) -> Sums:
         """Add tokens and dollars to a client's sums of today, and return the known sums.
 
-        The known sums are those that Redis last reported, plus the amounts that it has not counted yet. Does not wait
-        for Redis.
+        The known sums are those that Redis last reported, plus the amounts that it has not counted yet. The call does
+        not wait for Redis.
         """
         client = _key("principal", principal) if principal is not None else _key("address", address)
         key = self.day_key(client)

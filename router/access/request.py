@@ -83,7 +83,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     route: str = ""
     """The path without the mount point of the application, as in a table `[[routes]]`."""
     profile: str
-    """`openai` or `converse`; empty for a request that begins no session, such as one for a short-lived token."""
+    """The profile of the route; empty for a request that begins no session, such as one for a short-lived token."""
     query: Mapping[str, str]
     headers: Mapping[str, str]
     """The values of the headers, by their names in lower case."""

@@ -51,7 +51,7 @@ _FULL: Final = {
 """
 
 GROUPS: Final = 1024
-"""The addresses whose group is remembered: to read one takes longer than all counts of it."""
+"""The most addresses whose result of `group_of` is remembered: the parsing takes longer than all counts of a group."""
 V6_PREFIX: Final = 64
 """The bits of the IPv6 network that counts as one address.
 
@@ -114,12 +114,12 @@ class Ticket(NamedTuple):
     """
 
     settle: Callable[[], None]
-    """Records that the session has its Settings."""
+    """The function that records that the session has its Settings."""
     release: Callable[[], None]
-    """Gives the place back. A second call has no effect."""
+    """The function that gives the place back. A second call has no effect."""
     spend: Callable[[int, float], Sums] | None = None
-    """Adds tokens and dollars to the client's sums of today, and returns these; None if no limit per day is configured.
-    """
+    """The function that adds tokens and dollars to the client's sums of today, and returns the sums. None if no limit
+    per day is configured."""
 
 
 NO_TICKET: Final = Ticket(lambda: None, lambda: None)
@@ -132,14 +132,17 @@ class Admission:
     Args:
         shared: the counts of this server.
         slot: the slot of the worker.
-        on_store_away: called when a configured Redis does not answer.
+        on_store_away: the function to call when a configured Redis does not answer.
     """
 
     def __init__(self, shared: SharedLimits, slot: int = 0, on_store_away: Callable[[], None] = lambda: None) -> None:
         self._shared = shared
         self._slot = slot
         self._on_store_away = on_store_away
+        self._admitting = threading.Lock()
+        """The lock around each check, because a lock on a file does not exclude the threads of one process."""
         self._lock = threading.Lock()
+        """The lock around each change of this process's memory. Nothing waits while it holds this lock."""
         self._seats = Seats(shared.counts, slot) if shared.is_limited else None
         self._remote = RedisCounts(shared.limits) if shared.is_limited and shared.limits.store else None
 
@@ -248,7 +251,7 @@ class Admission:
         principal_key = counts.key_of("principal", principal) if principal is not None else None
         client_key = principal_key or address_key
         now_s = time.monotonic()
-        with self._lock, self._shared.lock.held():
+        with self._admitting, self._shared.lock.held():
             look = arrivals.look(address_key, now_s) if arrivals is not None else None
             if is_checked:
                 self._check(address_key, principal_key)
@@ -256,7 +259,8 @@ class Admission:
                     _check_arrivals(arrivals.wait_s(look, now_s))
             if is_checked and sums is not None:
                 self._check_day(sums, client_key)
-            cell = seats.claim(address_key, principal_key)
+            with self._lock:
+                cell = seats.claim(address_key, principal_key)
             if cell is None:
                 raise _refusal("too many sessions", RETRY_SESSION_S)
             if arrivals is not None and look is not None:

@@ -66,7 +66,7 @@ def socket_folder() -> str:
 
 
 class Answers:
-    """The answers of the workers to one verb."""
+    """The workers' answers to one verb, which is an operator's request such as `{"verb": "list"}`."""
 
     def __init__(self, given: list[Any]) -> None:
         self.given = given

@@ -58,7 +58,7 @@ class Switches:
         return bool(self._memory[_FIRST + position])
 
     def pause(self, position: int, *, is_paused: bool) -> None:
-        """Pause an upstream, or end its pause."""
+        """Pause the upstream at a position of the list, or end its pause if `is_paused` is False."""
         self._memory[_FIRST + position] = is_paused
 
     @property

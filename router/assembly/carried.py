@@ -9,13 +9,16 @@ from __future__ import annotations
 import functools
 import os
 import time
+import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
 from router.access.request import Request
+from router.fronts.realtime import value as relays
 from router.session import snapshot as snapshots
+from router.session.layouts import VERSION
 from router.session.snapshot import SnapshotError
 from router.session.state.states import Lifecycle
 from router.translation.voices import Voices  # noqa: TC001 - msgspec resolves the annotation
@@ -23,6 +26,8 @@ from router.translation.voices import Voices  # noqa: TC001 - msgspec resolves t
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from actors.machine import Marks
+    from router.fronts.front import Standalone
     from router.session.machine import Session
     from router.session.options import SessionOptions
     from router.session.profile import Profile
@@ -59,6 +64,9 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parc
         """Whether the session has killed more processes than it may."""
         return snapshots.open_envelope(self.session).adoptions > MAX_ADOPTIONS * INNOCENT
 
+
+VALUE_LAYOUT: Final = f"{VERSION}.{zlib.crc32(f'{snapshots.LAYOUT} {relays.LAYOUT}'.encode()):08x}"
+"""The name of the form in which this program reads and writes sessions."""
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _PARCELS: Final = msgspec.msgpack.Decoder(Parcel)
@@ -105,16 +113,30 @@ def _always() -> bool:
     return True
 
 
+class Memory(Protocol):
+    """A function that returns the memory of a front's machine; see `Remembering.memory`."""
+
+    def __call__(self, *, is_brief: bool = False) -> bytes:
+        """Return the memory, between two inputs."""
+
+
+def no_memory(*, is_brief: bool = False) -> bytes:  # noqa: ARG001 - of the protocol
+    """Return the memory of a machine that has none."""
+    return b""
+
+
 class CarriedSession:
-    """The view of a session for the engine, which stores it outside of the process."""
+    """A session in the form that the engine needs to store the session outside of the process, or to move it."""
 
     __slots__ = (
         "_is_at_rest",
         "_memory",
+        "_relay",
         "_request",
         "_session",
         "_turn_detection",
         "can_outlive",
+        "can_return",
         "repeats_settings",
     )
 
@@ -123,18 +145,24 @@ class CarriedSession:
         session: Session,
         request: Request,
         turn_detection: str | None,
-        memory: Callable[[], bytes] = bytes,
+        memory: Memory = no_memory,
         *,
+        relay: Standalone | None = None,
         can_outlive: bool = True,
+        can_return: bool = True,
         is_at_rest: Callable[[], bool] = _always,
     ) -> None:
         self._session = session
         self._request = request
         self._turn_detection = turn_detection
         self._memory = memory
+        self._relay = relay
+        """The relay that takes the place of the session, which then has only counts. None without a relay."""
         self._is_at_rest = is_at_rest
         self.can_outlive = can_outlive
-        """Whether the session may outlive its process, or its client's connection. Otherwise it can only move."""
+        """Whether the session may outlive its process. Otherwise it can only move."""
+        self.can_return = can_return
+        """Whether the session may outlive its client's connection."""
         self.repeats_settings = False
         """Whether the client has come back, and may send its Settings again."""
 
@@ -156,12 +184,12 @@ class CarriedSession:
     @property
     def can_move(self) -> bool:
         """Whether the session is between two turns, and no text waits for its guard."""
-        return self._session.can_move and self._is_at_rest()
+        return (self._relay or self._session).can_move and self._is_at_rest()
 
     @property
-    def marks(self) -> Session:
+    def marks(self) -> Marks:
         """The object whose attributes show when the value has to be stored."""
-        return self._session
+        return self._session if self._relay is None else self._relay.marks
 
     def announcement(self) -> bytes:
         """Return the request, with which another process dials the next upstream in advance.
@@ -174,6 +202,8 @@ class CarriedSession:
     def snapshot(self, *, is_brief: bool = False) -> bytes:
         """Return the session as a value. Call this on the session's dispatcher, between two inputs.
 
+        With `is_brief` the value lacks older audio of a silent user.
+
         Raises:
             SnapshotError: the session cannot be written, for example because the application's facts about the
                 client are no JSON, or a text waits for the guard. Such a session drains, as if snapshots did not exist.
@@ -182,7 +212,8 @@ class CarriedSession:
             raise SnapshotError("a text waits for the guard")
         session = snapshots.snapshot(self._session, clock=clock(), unix_s=time.time(), is_brief=is_brief)
         voices = self._session.context.options.voices if self.has_settings else None
-        parcel = Parcel(self._request, self._turn_detection, session, self.repeats_settings, voices, self._memory())
+        memory = self._memory(is_brief=is_brief)
+        parcel = Parcel(self._request, self._turn_detection, session, self.repeats_settings, voices, memory)
         return _written(parcel)
 
 

@@ -32,7 +32,7 @@ SAFETY_HEADER: Final = "OpenAI-Safety-Identifier"
 
 Headers = tuple[tuple[str, str], ...]
 Choose = Callable[[Sequence[int], int | None], int]
-"""The form of `SessionSpec.choose`."""
+"""The type of `SessionSpec.choose`, the function that chooses the position to dial."""
 
 
 class DialledAhead:

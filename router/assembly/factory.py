@@ -137,11 +137,12 @@ class SessionFactory:
             request,
             turn_detection,
             assembled.memory,
+            relay=assembled.relay,
             can_outlive=front.can_outlive and not config.guard.is_on,
+            can_return=front.can_return and not config.guard.is_on,
             is_at_rest=assembled.is_at_rest,
         )
-        # A relay cannot be stored as a value.
-        can_move = front.can_move and failover is None
+        can_move = front.can_move and assembled.is_movable
         return SessionSpec(
             session_id=session_id,
             machine=assembled.machine if parcel is None else ReplayingMachine(assembled.machine, journal),
@@ -169,7 +170,7 @@ class SessionFactory:
         )
 
     def dial_ahead(self, request: Request, model: str) -> DialledAhead | None:
-        """Dial the upstream that a session from another process would choose. Blocks.
+        """Dial the upstream that a session from another process would choose. The call blocks.
 
         Return None if a session with this request does not move, or every upstream is paused.
 
@@ -203,7 +204,7 @@ class SessionFactory:
         """The ids of sessions by the name of their call, such as the id of a telephone call."""
         self.limits = _connection_limits(self._config, self.footprint)
         """The limits of the connections to upstreams."""
-        # This is for upstreams. Their texts hold audio, and the whole configuration of a session.
+        # An upstream's text messages may be larger: they hold audio, and the whole configuration of a session.
         self.client_limits = msgspec.structs.replace(self.limits, max_text_bytes=self._config.limits.max_text_bytes)
 
     def client_limits_of(self, front: Front) -> ConnectionLimits:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from router.access.pending import UntilSettings
-from router.assembly.carried import restored
+from router.assembly.carried import no_memory, restored
 from router.fronts import agents
 from router.fronts.failover import build
-from router.fronts.front import Call, Remembering, guarded
+from router.fronts.front import Call, Remembering, Standalone, guarded
+from router.guard.inputs import GuardedInputs
 from router.guard.machine import GuardedMachine
 from router.logs import trace
 from router.session.machine import Session
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from actors.machine import Machine
     from actors.messages import LateReport, UpstreamTextReceived
     from router.access.request import Request
-    from router.assembly.carried import Parcel
+    from router.assembly.carried import Memory, Parcel
     from router.call_names import CallNames
     from router.config.model import RouterConfig
     from router.fronts.failover.build import Plan
@@ -49,10 +50,14 @@ class Assembled(NamedTuple):
     machine: Machine
     read_late: Callable[[UpstreamTextReceived], LateReport | None]
     on_end: Callable[[], None]
-    memory: Callable[[], bytes]
-    """Returns the memory of the front's machine; empty if it has none."""
+    memory: Memory
+    """The function that returns the memory of the front's machine; empty if the machine has none."""
+    relay: Standalone | None
+    """The relay in place of the session, if there is one that can move."""
+    is_movable: bool
+    """Whether the memory of the whole machine can be written."""
     is_at_rest: Callable[[], bool]
-    """Whether no text waits for the guard."""
+    """The function that tells whether no text waits for the guard."""
 
 
 def _always() -> bool:
@@ -63,7 +68,9 @@ class _Fronted(NamedTuple):
     """The machine of a front, and functions for the move of its session."""
 
     machine: Machine
-    memory: Callable[[], bytes] = bytes
+    memory: Memory = no_memory
+    relay: Standalone | None = None
+    is_movable: bool = True
     is_at_rest: Callable[[], bool] = _always
 
 
@@ -115,11 +122,12 @@ class Machines:
         elif self.recorder is not None and is_recorded:
             recorded = self.recorder.begin(session_id, session, machine, self._agents, request, failover=failover)
             machine, read_late, on_end = recorded, recorded.read_late, recorded.ending(on_end)
-        if on_settings is not None and session.state.lifecycle is not Lifecycle.AWAITING_SETTINGS:
+        is_settled = session.state.lifecycle is not Lifecycle.AWAITING_SETTINGS
+        if on_settings is not None and (is_settled or (parcel is not None and fronted.relay is not None)):
             on_settings()  # the other process has already received them
         elif on_settings is not None:
             machine = UntilSettings(machine, machine.describe, on_settings)
-        return Assembled(session, machine, read_late, on_end, fronted.memory, fronted.is_at_rest)
+        return Assembled(session, machine, read_late, on_end, *fronted[1:])
 
     def _fronted(
         self,
@@ -144,26 +152,29 @@ class Machines:
             names=names,
             memory=memory,
         )
-        adapted = _adapted(front, call) if front.is_relay and failover is None else None
-        guard = self._guard_of(session, session_id) if not front.is_relay and failover is None else None
-        machine: Machine = session
+        own: Machine = session
         if failover is not None:
-            machine = build.machine_of(front, call, failover)
-            if build.has_guard(front):
-                machine = guarded(front, machine, self._config.guard, session_id)
-        elif adapted is not None:
-            machine = guarded(front, adapted, self._config.guard, session_id)
-        elif guard is not None:
-            machine = guard
-        viewed = self._viewed(session_id, front, session, machine, request)
+            own = build.machine_of(front, call, failover)
+        elif front.is_relay:
+            own = _adapted(front, call)
+        machine = own
+        if front.is_relay and (failover is None or build.has_guard(front)):
+            machine = guarded(front, own, self._config.guard, session_id)
+        elif failover is None and self._config.guard.is_on:
+            machine = GuardedMachine(session, self._config.guard, session_id)
+        is_at_rest = (lambda: machine.is_at_rest) if isinstance(machine, GuardedInputs) else _always
+        viewed = adapted = self._viewed(session_id, front, session, machine, request)
         if not front.is_relay:
             viewed = adapted = _adapted(front, msgspec.structs.replace(call, machine=viewed))
-        memory_of = adapted.memory if isinstance(adapted, Remembering) else bytes
-        return _Fronted(viewed, memory_of, _always if guard is None else lambda: guard.is_at_rest)
-
-    def _guard_of(self, session: Session, session_id: str) -> GuardedMachine | None:
-        guard = self._config.guard
-        return GuardedMachine(session, guard, session_id) if guard.is_on else None
+        relay = own if isinstance(own, Standalone) else None
+        remembering = relay or adapted
+        return _Fronted(
+            viewed,
+            remembering.memory if isinstance(remembering, Remembering) else no_memory,
+            relay,
+            is_movable=own is session or relay is not None,
+            is_at_rest=is_at_rest,
+        )
 
     def _viewed(self, session_id: str, front: Front, session: Session, machine: Machine, request: Request) -> Machine:
         if self.wire_view is None:

@@ -82,7 +82,7 @@ class OptionsMaker:
         first = self._upstreams[route.upstreams[0] if route is not None and route.upstreams else 0]
         self._fixed_model = model_of(first.url) or first.model
         self._last: tuple[_Choices, SessionOptions] | None = None
-        """The last options. Those of the next session are nearly always equal, and then it uses the same object."""
+        """The options that were made last. A session with equal options, as nearly all have, uses the same object."""
 
     def of(
         self,

@@ -1,6 +1,7 @@
 """Audio formats and conversion: pure arithmetic, independent of both wires.
 
 `formats`       encodings and rates; sizes, durations and silence
+`pages`         buffers outside of the heap, for audio that is kept
 `convert`       a stream from one format to another
 `g711`          mu-law and A-law, as tables
 `samples`       encodings of many samples at once; loads numpy

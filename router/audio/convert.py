@@ -1,4 +1,4 @@
-"""Streams of audio from one format to another. Loads numpy only if a conversion needs it."""
+"""Streams of audio from one format to another. This module loads numpy only if a conversion needs it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ PIECE_SAMPLES: Final = 4096
 class Converter:
     """The converter of one stream, which is pushed in pieces of any length. Their borders do not affect the output.
 
-    The output has only whole samples. A converter is not thread-safe. Raises UnsupportedRates (a ValueError) for a rate
-    that is not in `formats.RATES`.
+    The output has only whole samples. A converter is not thread-safe. It raises UnsupportedRates (a ValueError) for a
+    rate that is not in `formats.RATES`.
     """
 
     __slots__ = (
@@ -156,7 +156,7 @@ def needs_preparation(source: Format, target: Format) -> bool:
 def prepare(source: Format, target: Format) -> None:
     """Load numpy and design the filter, so that later converters are fast.
 
-    Blocks, so a dispatcher's thread must not call it.
+    It blocks, so a dispatcher's thread must not call it.
     """
     Converter(source, target)
 

@@ -27,7 +27,7 @@ POSITIONS: Final = 128
 def _filter(rate_in: int, rate_out: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the coefficients of each position, and their differences from the coefficients of the next position.
 
-    Both are exact (see `polyphase`).
+    All these numbers are exact (see `polyphase`).
     """
     fractions = np.arange(POSITIONS + 1) / POSITIONS
     rows = coefficients(fractions, taps_of(rate_in, rate_out), rate_in, rate_out)

@@ -1,4 +1,4 @@
-"""Encodings of many samples at once. Loads numpy, so it is imported only if a session needs it."""
+"""Encodings of many samples at once. This module loads numpy, so it is imported only if a session needs it."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ LAST_S: Final = 600.0
 
 _AUDIO: Final = "input_audio_buffer.append"
 _NAME: Final = re.compile(r"(^|_)id$|^metadata$")
-"""The keys whose values are ids. Each session makes its own ids, and has to find these in its upstream's messages."""
+"""The keys whose values are ids. A session makes its own ids, and expects them in the messages of its upstream."""
 
 
 class Cue(NamedTuple):

@@ -22,7 +22,7 @@ USAGE_ERROR: Final = 2
 
 
 shown: Final = Redactor((), MASK, CREDENTIALS)
-"""Masks texts that look like a key, because an operator may type a key in place of another value."""
+"""The function that masks texts that look like a key. An operator may type a key in place of another value."""
 
 
 def main(arguments: Sequence[str]) -> int:

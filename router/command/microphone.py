@@ -23,9 +23,9 @@ class Microphone:
     def __init__(self, send: Callable[[bytes], None], *, sends_silence: bool = True) -> None:
         self._send = send
         self._sends_silence = sends_silence
-        """Whether it sends silence between speech.
+        """Whether the microphone sends silence between speech.
 
-        A detector of turns needs that silence, but with manual commits it would belong to the turn.
+        A detector of turns needs that silence, but with manual commits the silence would belong to the turn.
         """
         self._speech = b""
         self._changed = threading.Condition()

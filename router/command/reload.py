@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PATH: Final = "/admin/reload"
 
 PATIENCE_S: Final = 90.0
-"""The longest wait in seconds. The new version may take 30 s to start, and another 30 s until its workers serve."""
+"""The longest wait in seconds for the reload. The new code may take 30 s to start, and 30 s until its workers serve."""
 
 LOOK_S: Final = 0.25
 

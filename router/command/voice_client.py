@@ -26,7 +26,7 @@ class VoiceClient:
     """One call. One thread may receive while another sends the microphone's audio."""
 
     def __init__(self, url: str, *, token: str | None = None, uses_proxy: bool = True) -> None:
-        """Dial `url`; raises `CallError` if the call cannot be opened."""
+        """Dial `url`, with `uses_proxy` through the environment's proxy; raises `CallError` if the dial fails."""
         headers = {"Authorization": f"Token {token}"} if token else {}
         self._connection = BlockingClient(url, headers=headers, timeout_s=DIAL_S, uses_proxy=uses_proxy)
 

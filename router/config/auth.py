@@ -42,7 +42,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     """The time at which the token expires, on the clock of `time.time`; None for never."""
     is_admin: bool = False
     is_in_clear: bool = False
-    """Whether the source contained the token itself, so that no file contains the hash."""
+    """Whether the configuration contains the token itself, and not its hash."""
 
 
 class Jwt(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,7 +164,7 @@ def function_place(written: Any) -> str:
 
 
 def key_text(written: Any) -> Secret:
-    """Take a secret or a key as PEM; the error does not show it."""
+    """Take the text of a key: a shared secret, or a public key in PEM form. No error shows the text."""
     if not isinstance(written, str) or not written.strip():
         raise ValueError("must be a secret, or a public key as PEM")
     return Secret(written.strip())

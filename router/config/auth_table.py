@@ -55,7 +55,7 @@ def read(written: Any, path: str, read_file: Callable[[str, str], str]) -> Sourc
     Args:
         written: the table, as the file has it.
         path: the file.
-        read_file: returns the text of another file. It takes the path, and the name of the setting with this path.
+        read_file: takes the path of another file and the name of the setting with this path; returns the file's text.
 
     Raises:
         ConfigError: an unknown key, or a bad value.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from router.config.setting import Setting
 
 ReadFile = Callable[[str], str]
-"""Takes a path, and returns the text of the file; raises `OSError` or `UnicodeError`."""
+"""A function that takes a path, and returns the text of the file; raises `OSError` or `UnicodeError`."""
 
 
 class CommandLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,7 +37,7 @@ FORMER: Final[dict[str, dict[str, str | None]]] = {
 """The former keys of each table. A key has its present name, or None if its value has become a constant."""
 
 Warn = Callable[[str], None]
-"""Takes a sentence to log, which does not stop the start."""
+"""A function that takes a sentence to log, which does not stop the start."""
 
 
 def present(table: str, key: str, keys: Collection[str], source: str, warn: Warn) -> str | None:

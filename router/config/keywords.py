@@ -105,6 +105,8 @@ class RouterSettings(TypedDict, total=False):
 def config_of(given: Mapping[str, Any], warn: Warn, *, has_hook: bool = False) -> RouterConfig:
     """Return the configuration for the keywords of `Router(...)`.
 
+    `has_hook` says that the application itself authenticates clients.
+
     Raises:
         ConfigError: a keyword is unknown, has a bad value, or belongs to the command. The error has its name.
     """
@@ -167,6 +169,8 @@ def _plain(value: Any) -> Any:
 
 def checked_config(config: RouterConfig | None, given: Mapping[str, Any], *, has_hook: bool = False) -> RouterConfig:
     """Return `config`, or the configuration that the keywords give. A constructor that takes both calls this.
+
+    `has_hook` says that the application itself authenticates clients.
 
     Raises:
         TypeError: both were given.

@@ -66,7 +66,7 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywo
     next_event_s: Annotated[float, seconds(0.05, 3600)] = 15.0
     """The time from one event of a response to the next."""
     response_s: Annotated[float, seconds(1, 86400)] = 600.0
-    """A whole response."""
+    """The duration of a whole response."""
     hook_s: Annotated[float, seconds(0.05, 60)] = 5.0
     """The run of a hook of the embedding application."""
     tool_answer_s: Annotated[float, seconds(0.05, 86400)] = 30.0
@@ -78,7 +78,7 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywo
     restart_s: Annotated[float, seconds(0.05, 300)] = 10.0
     """A whole restart, from the loss to `session.updated`. The time `dial_s` is added to it."""
     rollover_after_s: Annotated[float, seconds(0.05, 86400)] = 3300.0
-    """The age of an upstream's session at which a new one takes over, if the session's `expires_at` is implausible."""
+    """The age of an upstream's session at which a rollover begins, if the session's `expires_at` is implausible."""
     rollover_interval_s: Annotated[float, seconds(0.05, 3600)] = 10.0
     """The shortest time from one rollover to the next."""
     close_s: Annotated[float, seconds(0.05, 60)] = _CONNECTION.close_timeout_s
@@ -93,7 +93,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywords
     """Bounds of one session, or of the process: the file's table `[limits]`."""
 
     write_buffer_bytes: Annotated[int, whole(64 * 1024, 1024**3)] = _CONNECTION.write_buffer_bytes
-    """Bytes that may wait for one peer that does not read."""
+    """The most bytes that wait for one peer that does not read."""
     audio_ahead_s: Annotated[float, seconds(0.5, 86400)] = 30.0
     """The most seconds of the agent's audio that are sent before their estimated playback."""
     ledger_tokens: Annotated[int, whole(1, 10_000_000)] = 24_000
@@ -103,7 +103,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywords
     max_text_bytes: Annotated[int, whole(64 * 1024, 256 * 1024 * 1024)] = 1024 * 1024
     """The largest text message that a client may send."""
     memory_bytes: Annotated[int, whole(16 * 1024 * 1024, 1024**4)] = MAX_BYTES
-    """Bytes that all peers of one process may hold together. Beyond it the peer that holds the most is closed."""
+    """The most bytes that all peers of one process hold together. Beyond it the peer that holds the most is closed."""
     dial_threads: Annotated[int, whole(1, 256)] = 8
     """The most upstreams that are dialled at the same time, in one process."""
     pool_threads: Annotated[int, whole(1, 256)] = 16
@@ -113,16 +113,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywords
     web_threads: Annotated[int, whole(1, 256)] = 8
     """The most WebSocket handshakes that are served at the same time, in one process."""
     held_server_threads: Annotated[int, whole(0, 1024)] = 4
-    """Threads of an embedding application's server that sessions may hold, one each, if that server terminates
+    """The most threads of an embedding application's server that sessions hold, one each, if that server terminates
     TLS."""
     max_sessions: Annotated[int, whole(0, 1_000_000)] = 0
-    """Sessions of all workers of a server together; 0 for no limit, as for the next settings."""
+    """The most sessions of all workers of a server together; 0 for no limit, as for the next settings."""
     max_sessions_per_principal: Annotated[int, whole(0, 1_000_000)] = 0
     max_sessions_per_address: Annotated[int, whole(0, 1_000_000)] = 0
     new_sessions: Annotated[str, rate] = ""
     """The highest rate of new sessions of one address, such as `5/minute`; empty for no limit."""
     max_pending_sessions: Annotated[int, whole(0, 1_000_000)] = 0
-    """Sessions that have sent no Settings yet."""
+    """The most sessions whose client has sent no Settings yet."""
     max_call_s: Annotated[float, seconds(1, 604_800, zero_is_off=True)] = 0.0
     """The longest call in seconds; 0 for no limit, as for the next settings. The turn in progress is finished."""
     max_silence_s: Annotated[float, seconds(1, 86_400, zero_is_off=True)] = 0.0
@@ -132,19 +132,20 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywords
     silence_goodbye: Annotated[str, sentence] = ""
     """The words with which the agent ends a silent call; empty for none."""
     max_turns: Annotated[int, whole(0, 1_000_000)] = 0
-    """Answers of the agent in one session."""
+    """The most answers of the agent in one session."""
     max_messages_per_s: Annotated[int, whole(0, 1_000_000)] = 0
-    """Messages of one client in a second. Beyond it the router stops reading the client for a while."""
+    """The most messages of one client in a second. Beyond it the router stops reading the client for a while."""
     max_bytes_per_s: Annotated[int, whole(0, 1024**3)] = 0
-    """The most bytes of these messages in a second. Beyond it the router stops reading the client for a while."""
+    """The most bytes that one client sends in a second. Beyond it the router stops reading the client for a while."""
     max_tokens: Annotated[int, whole(0, 1_000_000_000)] = 0
-    """Tokens of one session, as the upstream counts them."""
+    """The most tokens of one session, as the upstream counts them."""
     max_cost_usd: Annotated[float, amount(0, 1_000_000)] = 0.0
-    """The cost of one session in dollars, at the prices of `[prices]`."""
+    """The highest cost of one session in dollars, at the prices of `[prices]`."""
     max_tokens_per_day: Annotated[int, whole(0, 1_000_000_000_000)] = 0
-    """Tokens of all sessions of one principal since midnight (UTC); of an address, if there is no principal."""
+    """The most tokens of all sessions of one principal since midnight (UTC). Sessions without a principal count by
+    their address."""
     max_cost_usd_per_day: Annotated[float, amount(0, 1_000_000)] = 0.0
-    """The cost in dollars, for a day and a principal as in `max_tokens_per_day`."""
+    """The highest cost in dollars since midnight, for the same sessions as `max_tokens_per_day`."""
     store: Annotated[str, store_url] = SecretText()
     """The Redis in which several machines count together, such as `redis://10.0.0.5:6379/0`.
 
@@ -215,13 +216,13 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     wire_view: bool = False
     """Whether the console shows the messages of every session."""
     wire_view_max_bytes: int = 32 * 1024**2
-    """The memory of the wire view. Beyond it, the session that holds the most memory loses its oldest rows."""
+    """The most bytes of the wire view. Beyond it, the session that holds the most memory loses its oldest rows."""
     simulator_voice: bool = True
     """Whether the embedded simulator recognizes speech and speaks in words, if the extra `voice` is installed."""
     simulator_llm: str | None = None
     """A server of the chat-completions API, whose language model answers in the embedded simulator."""
     simulator_llm_model: str | None = None
-    """The model of that server; None takes the first model that the server lists."""
+    """The model at the server `simulator_llm`; None takes the first model that the server lists."""
     simulator_llm_key: Secret | None = None
     upstream: str = ""
     """`openai`, `simulator` or a URL. If `upstreams` is set, its first URL replaces this value.
@@ -276,7 +277,7 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     deepgram_agent_url: str = "wss://agent.deepgram.com/v1/agent/converse"
     """The address of Deepgram's Voice Agent, such as the one in the EU or a self-hosted one."""
     deepgram_listen_url: str = "wss://api.deepgram.com/v1/listen"
-    """The address of Deepgram's transcription, which may be another one in the same way."""
+    """The address of Deepgram's transcription, such as the one in the EU or a self-hosted one."""
     twilio_auth_token: Secret | None = None
     """Twilio's token for the signatures of its requests. Without it the signatures are not checked."""
     twilio_dtmf: str = "message"
@@ -303,18 +304,16 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     record_rate: float = 1.0
     """The part of all sessions that is recorded, from 0 to 1."""
     record_principals: tuple[str, ...] = ()
-    """Principals whose sessions are recorded.
-
-    Only these are; with a `record_rate` below 1, that part of all sessions is, too.
-    """
+    """Principals whose sessions are all recorded. If there are any, other sessions are recorded only with a
+    `record_rate` below 1, and then only that part of them."""
     record_max_bytes: int = 1024**3
-    """The size of all recordings together. Beyond it the oldest files are deleted."""
+    """The most bytes of all recordings together. Beyond it the oldest files are deleted."""
     otel: str | None = None
-    """The collector of OpenTelemetry's traces: a URL, or `application` for the provider of the host."""
+    """The collector of OpenTelemetry's traces: a URL, or `application` for the host application's own provider."""
     tool_hosts: tuple[str, ...] = ()
     """The origins of endpoints that functions may call. See `router.config.origins`."""
     tool_networks: tuple[str, ...] = ()
-    """Networks whose addresses functions may call although they are not public."""
+    """The networks that are not public, and whose addresses functions may call nevertheless."""
     ca_file: str | None = None
     auth: Auth = Auth()
     allow_origins: tuple[str, ...] = ()
@@ -322,7 +321,7 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     allow_hosts: tuple[str, ...] = ()
     """Names under which clients may reach the router, in addition to addresses and the names of this machine."""
     trusted_proxies: tuple[str, ...] = ()
-    """Networks of proxies that report the address of their client."""
+    """The networks of the proxies from which the router accepts a client's address, scheme and host."""
     insecure: bool = False
     """Whether the server may listen beyond loopback without authentication."""
     tls_cert: str | None = None
@@ -331,10 +330,10 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     tls_client_ca: str | None = None
     """The authorities of clients' certificates. With them every client needs a certificate."""
     guard: Guard = Guard()
-    """The check of the texts of a conversation. It is off without a rule, a URL and a function."""
+    """The check of the texts of a conversation. It is off if it has no rule, no URL and no function."""
     safety: Safety = Safety()
     admin_bind: str | None = None
-    """The address of health, metrics and administration; None for the address of the routes."""
+    """The separate address for health, metrics and administration; None if they are served beside the routes."""
     deadlines: Deadlines = Deadlines()
     limits: Limits = Limits()
 

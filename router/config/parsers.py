@@ -255,7 +255,7 @@ def web_url(written: Any) -> str:
 
 
 def collector(written: Any) -> str:
-    """Take `application`, or the http:// or https:// URL of a collector."""
+    """Take `application` (the program's own provider of spans), or the http:// or https:// URL of a collector."""
     if isinstance(written, str) and written.strip() == "application":
         return "application"
     try:

@@ -21,7 +21,10 @@ ENVIRONMENT: Final = "the environment"
 DOTENV: Final = ".env"
 
 Parser = Callable[[Any], Any]
-"""Takes a value as it was written, and returns the checked value; raises `ValueError` with the rest of a sentence."""
+"""A function that takes a value as it was written, and returns the checked value.
+
+It raises `ValueError` with the rest of a sentence, such as "must be a number".
+"""
 
 
 class SourcedValue(msgspec.Struct, frozen=True):

@@ -14,9 +14,9 @@ OFF: Final = "off"
 """The value in place of a front if the path is not served."""
 
 VOICE: Final = "/voice"
-"""The path of a webhook is the path of a telephone's route with this end."""
+"""The end of a webhook's path. The path of the telephone's route precedes it."""
 STATUS: Final = "/status"
-"""The path of a status call-back is the path of a telephone's route with this end."""
+"""The end of the path of a status call-back. The path of the telephone's route precedes it."""
 
 _TUNING: Final = frozenset(
     {
@@ -45,7 +45,7 @@ FRONTS: Final[dict[str, frozenset[str]]] = {
     "openai": DEFAULTS | _CHOICES | _FAILOVER,
     "converse": DEFAULTS | _CHOICES | _FAILOVER,
     "realtime": _CHOICES | _FAILOVER | {"model", "models", "interrupted_answer"},
-    # The upstreams and defaults apply to the session that takes over.
+    # The upstreams and defaults apply to the session that continues the call after the loss of Deepgram.
     "deepgram": DEFAULTS | _CHOICES | {"failover"},
     "listen": _CHOICES | _HEARD,
     **dict.fromkeys(_TELEPHONES, (DEFAULTS - {"greeting"}) | {"upstreams"} | _FAILOVER),
@@ -53,7 +53,7 @@ FRONTS: Final[dict[str, frozenset[str]]] = {
 }
 """The fronts, each with the settings that have an effect there.
 
-On a telephone every greeting is spoken, and no policy applies.
+A telephone has neither `greeting` nor `policy`, because every greeting is spoken there, and no policy applies.
 """
 
 NEEDS_FAILOVER: Final[dict[str, frozenset[str]]] = {
@@ -63,7 +63,7 @@ NEEDS_FAILOVER: Final[dict[str, frozenset[str]]] = {
 """The settings that have an effect only with `failover`, by front."""
 
 GUARDED_FAILOVER: Final = frozenset({"realtime"})
-"""The fronts whose guard reads the same wire at both backends, so that it works beside `failover`."""
+"""The fronts whose guard reads the same wire with either backend, so that the guard works beside `failover`."""
 
 TELEPHONES: Final = frozenset({"twilio"})
 """The fronts that have a webhook and a status call-back in addition to the WebSocket."""

@@ -61,7 +61,7 @@ _PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
 }
 
 _MEANT: Final = ("policy", "upstreams", "failover", "failover_agent")
-"""The keys that only some fronts have."""
+"""The keys that have an effect only on some fronts."""
 
 _DEFAULTS: Final = {row.name: row.parser for row in SETTINGS if row.name in DEFAULTS}
 

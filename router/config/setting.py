@@ -23,9 +23,9 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     is_repeatable: bool = False
     """Whether the flag may be given several times; the parser gets the values with commas between them."""
     env: tuple[str, ...] = ()
-    """The names of the environment variables. The first takes precedence over the second."""
+    """The names of the environment variables. Each takes precedence over those after it."""
     env_switch: tuple[str, str] | None = None
-    """A variable that is a switch, and a value.
+    """The name of a variable that is a switch, and a value.
 
     If the switch is on, and no variable of `env` is set, the setting has this value.
     """

@@ -42,7 +42,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     """`openai`, `simulator` (the embedded one) or a URL."""
     api_key: Secret | None = None
     further_keys: tuple[Secret, ...] = ()
-    """Other keys. Of the keys that the upstream accepts, a call dials with the one that has the fewest calls."""
+    """The keys after `api_key`. A call dials with the accepted key that has the fewest calls."""
     weight: float | None = None
     """The upstream's share of the calls, relative to the weights of the others; None or 0 for a fallback."""
     api_key_header: ApiKeyHeader | None = None
@@ -55,7 +55,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     It replaces the model that a session requests.
     """
     transcription_model: str | None = None
-    """The upstream's own name for the model that transcribes. It replaces that of the configuration."""
+    """The upstream's own name for the model that transcribes. It replaces the configuration's transcription model."""
     g711: bool | None = None
     """Whether the upstream takes and sends mu-law and A-law. None decides by the host."""
 

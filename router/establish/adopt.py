@@ -42,8 +42,8 @@ def adopt(
     """Continue a session that another process carried, and return its id.
 
     `connection` is that of the client. The other process performed its handshake, so the client gets no second
-    `Welcome`. The connection owns the bytes of a frame that the other process had read or written in part. Blocks, and
-    may load numpy, so it must not run on a dispatcher's thread.
+    `Welcome`. The connection owns the bytes of a frame that the other process had read or written in part. The call
+    blocks, and may load numpy, so it must not run on a dispatcher's thread.
 
     Args:
         parts: the parts of this process.
@@ -86,7 +86,7 @@ def adopt(
 
 
 def dial_ahead(parts: Parts, facts: bytes, route: str) -> DialledAhead | None:
-    """Dial the next upstream of a session that another process announces. Blocks.
+    """Dial the next upstream of a session that another process announces. The call blocks.
 
     Args:
         parts: the parts of this process.
@@ -133,7 +133,7 @@ def count_lost(parts: Parts) -> None:
 
 
 def limits_of_value(parts: Parts, data: bytes) -> ConnectionLimits:
-    """Return the limits of the client's connection of a session that another process carried.
+    """Return the limits of the client's connection, for the value of a session that another process carried.
 
     Raises:
         SnapshotError: the value is damaged, or of another version.

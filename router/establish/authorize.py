@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def identify(parts: Parts, request: Request, session_id: str) -> Request:
-    """Authenticate a request, and return it with its principal. Blocks while `authenticate` runs.
+    """Authenticate a request, and return it with its principal. The call blocks while `authenticate` runs.
 
     Raises:
         HandshakeRefused: 401 for an absent or wrong credential; 500 or 503 if `authenticate` gave no verdict.

@@ -17,7 +17,7 @@ from router.access.hook import RETRY_SOON
 from router.access.request import Request, is_upgrade
 from router.assembly.carried import CarriedSession, open_parcel
 from router.establish import authorize
-from router.establish.hand_over import can_outlive, going_away, hand_over, kept, repeating_settings, spec_of
+from router.establish.hand_over import can_return, going_away, hand_over, kept, repeating_settings, spec_of
 from router.fronts.table import FRONTS
 from router.resume.resumption import asks_for_token
 from router.session.snapshot import SnapshotError
@@ -104,7 +104,7 @@ def _resumed(
     parts: Parts, request: Request, session_id: str, make_spec: Callable[..., SessionSpec]
 ) -> SessionSpec | None:
     """Return the spec of a session to which its client comes back; None if a new session has to begin."""
-    data = parts.resumption.take(request) if FRONTS[request.profile].can_outlive else None
+    data = parts.resumption.take(request) if FRONTS[request.profile].can_return else None
     if data is None:
         return None
     try:
@@ -120,9 +120,12 @@ def _resumed(
 
 
 def _first_text(parts: Parts, spec: SessionSpec, request: Request, *, is_back: bool) -> str | None:
-    """Return the text that is written together with the answer to the handshake (docs/decisions/0018)."""
+    """Return the text that is written together with the answer to the handshake (docs/decisions/0018).
+
+    `is_back` says that the client has come back to its session.
+    """
     text = FRONTS[request.profile].first_text(spec.session_id)
-    if not can_outlive(spec) or not asks_for_token(request):
+    if not can_return(spec) or not asks_for_token(request):
         return text
     principal = request.principal.id if request.principal is not None else None
     return parts.resumption.welcome(text, spec.session_id, principal, is_back=is_back)

@@ -75,14 +75,17 @@ def spec_of(
     )
 
 
-def can_outlive(spec: SessionSpec) -> bool:
-    """Whether a session may outlive its process, or its client's connection."""
-    return isinstance(spec.carried, CarriedSession) and spec.carried.can_outlive
+def can_return(spec: SessionSpec) -> bool:
+    """Whether a session may outlive its client's connection."""
+    return isinstance(spec.carried, CarriedSession) and spec.carried.can_return
 
 
 def kept(parts: Parts, spec: SessionSpec, request: Request) -> SessionSpec:
-    """Return a spec whose session is kept if the call is lost. For a client that asked for no token, return `spec`."""
-    if spec.carried is None or not can_outlive(spec) or not parts.resumption.is_on or not asks_for_token(request):
+    """Return a spec whose session is kept if the call is lost.
+
+    If the client asked for no token with which it could come back, return `spec` unchanged.
+    """
+    if spec.carried is None or not can_return(spec) or not parts.resumption.is_on or not asks_for_token(request):
         return spec
     keep = functools.partial(parts.resumption.keep, spec.session_id)
     return msgspec.structs.replace(spec, machine=KeepingMachine(spec.machine, spec.carried, keep))
@@ -128,7 +131,7 @@ def going_away() -> HandshakeRefused:
 def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> SessionSpec:
     """Hand a session to the keeper if it may outlive this process. Return its spec."""
     custody = parts.custody
-    if custody is None or spec.carried is None or not can_outlive(spec):
+    if custody is None or not (isinstance(spec.carried, CarriedSession) and spec.carried.can_outlive):
         return spec
     if not isinstance(connection, KeptConnection):
         return spec
@@ -148,7 +151,7 @@ def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> Session
 
 
 class _Custodian:
-    """What the keeper learns of one session. It does not hold the whole spec, which another one replaces."""
+    """The functions by which the keeper forgets one session. A closure would hold the whole spec, which is replaced."""
 
     __slots__ = ("_custody", "_metrics", "_on_end", "_session_id")
 

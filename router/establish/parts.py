@@ -118,7 +118,7 @@ class Parts:
     # Start and end.
 
     def start(self, *, dials: bool = True) -> bool:
-        """Start the running parts, and the embedded simulator if sessions dial it.
+        """Start the running parts, and with `dials` the embedded simulator if it is the upstream.
 
         Return whether this call started them.
 
@@ -142,7 +142,10 @@ class Parts:
         return has_begun
 
     def start_lazily(self, *, dials: bool = True) -> None:
-        """Start with the first request. Log a failure; then that request gets 503, and a later request tries again."""
+        """Start with the first request, as `start` does. Log a failure, so that a later request can try again.
+
+        The request that meets the failure gets 503.
+        """
         with contextlib.suppress(StartError):
             if self.start(dials=dials) and self.session_factory.dialling.simulator_url:
                 logger.warning(
@@ -151,7 +154,7 @@ class Parts:
                 )
 
     def close(self, drain_s: float | None = None) -> None:
-        """End every session, and stop. For `drain_s` see `Router.close`. Blocks."""
+        """End every session, and stop. For `drain_s` see `Router.close`. The call blocks."""
         if drain_s is None:
             drain_s = self.config.drain_s if self._host is None else self._host.drain_s(self.config.drain_s)
         self.runtime.drain(drain_s)

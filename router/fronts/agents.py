@@ -20,7 +20,7 @@ DEFAULT: Final = "default"
 _VARIABLE: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 _LINEAR: Final = {"encoding": "linear16", "sample_rate": 24000}
-"""A valid format for both sides of the Settings with which `checked` validates an agent. No session uses it."""
+"""The audio format in the Settings with which `checked` validates an agent. No session uses it."""
 
 
 class Agents(msgspec.Struct, frozen=True):

@@ -1,6 +1,6 @@
 """The limits of one call for a relay: a machine that passes its upstream's protocol on, without a session machine.
 
-A relay owns a `CallLimits`, and calls it after each input. The steps are those of the sessions
+A relay owns a `CallLimits`, and calls it after each input. The steps are those of a session
 (`router.session.state.limited`): a warning at 80 % of a limit, and at the limit an end between two turns. The relay's
 `Wire` makes the warning and the end in its own protocol.
 """
@@ -40,7 +40,7 @@ class Playback:
         """The time at which the caller will have heard all audio that was sent."""
 
     def play(self, duration_s: float, now_s: float) -> None:
-        """Record audio that the client was sent."""
+        """Record that the client was sent audio of this duration."""
         self.ends_s = max(self.ends_s, now_s) + duration_s
 
     def stop(self) -> None:
@@ -56,11 +56,15 @@ class Wire(NamedTuple):
     """The functions of a relay that the limits of its call use."""
 
     is_in_turn: Callable[[], bool]
-    """Whether the user speaks, a question is open, or the agent answers."""
+    """The function that tells whether the user speaks, a question is open, or the agent answers."""
+
     warn: Callable[[Limit], Commands]
-    """Returns the commands that warn the client of a limit."""
+    """The function that returns the commands that warn the client of a limit."""
     end: Callable[[Limit], Commands]
-    """Returns the commands that end the session: an error of this wire, and a close that invites no new call."""
+    """The function that returns the commands that end the session: an error of this wire, and a close.
+
+    The close code does not invite the client to call again.
+    """
 
 
 class CallLimits:
@@ -72,7 +76,7 @@ class CallLimits:
 
     def __init__(self, options: SessionOptions, wire: Wire) -> None:
         self.limited = Limited(options)
-        """The use of the limits."""
+        """The amounts of the call that count towards its limits, and the warnings that the client got."""
         self._wire = wire
         self.playback = Playback()
         self._heard_at_s = 0.0
@@ -91,6 +95,13 @@ class CallLimits:
         self.limited = limited
         for step in limited.resume(now_s):
             yield from self._take(step)
+
+    def adopt(self, now_s: float) -> Iterator[engine.Command]:
+        """Start the timers of a call again that another process carried."""
+        self._heard_at_s = 0.0
+        yield from self.resume(self.limited, now_s)
+        if self.limited.reached is not None:
+            yield engine.StartTimer(GRACE_TIMER, GRACE_S)
 
     def mark_active(self, now_s: float) -> None:
         """Record speech of either side, or a message that requests something."""

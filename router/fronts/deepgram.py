@@ -49,14 +49,15 @@ def _front(profile: Profile) -> Front:
         lost_frame=LOST_FRAME,
         can_move=True,
         can_outlive=True,
+        can_return=True,
     )
 
 
 COMPONENT: Final = _front(OPENAI)
-"""The route `/openai`, for the React component."""
+"""The front of the route `/openai`, for the React component."""
 
 SDKS: Final = _front(CONVERSE)
-"""The route `/v1/agent/converse`, for Deepgram's SDKs."""
+"""The front of the route `/v1/agent/converse`, for Deepgram's SDKs."""
 
 
 def serve_think_models(config: RouterConfig, _environ: Environ) -> Response:

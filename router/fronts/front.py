@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from actors.connections.base import ConnectionLimits
     from actors.connections.upstream import DialTarget
-    from actors.machine import Machine
+    from actors.machine import Machine, Marks
     from router.config.guard import Guard
     from router.config.model import RouterConfig
     from router.fronts.agents import Agents
@@ -53,8 +53,24 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 class Remembering(Protocol):
     """The machine of a front that has a memory of its own, and whose sessions can still move to another process."""
 
-    def memory(self) -> bytes:
-        """Return the memory, between two inputs. The machine of another process gets it as `Call.memory`."""
+    def memory(self, *, is_brief: bool = False) -> bytes:
+        """Return the memory, between two inputs. The machine of another process gets it as `Call.memory`.
+
+        With `is_brief` the memory lacks older audio of a silent user.
+        """
+
+
+@runtime_checkable
+class Standalone(Remembering, Protocol):
+    """The machine of a relay that can move. It takes the place of the session, so it also knows when to be stored."""
+
+    @property
+    def can_move(self) -> bool:
+        """Whether a move at this moment cuts nothing off."""
+
+    @property
+    def marks(self) -> Marks:
+        """The signs that the memory has to be stored."""
 
 
 class Front(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,19 +81,25 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     profile: Profile
     """The behaviour of the session."""
     adapt: Callable[[Call], Machine]
-    """Returns a machine that speaks the client's wire: its inputs and its frames are messages of that wire."""
+    """The function that returns a machine whose inputs and frames are messages of the client's wire."""
     is_policed: bool = True
     """Whether a policy judges the clients' messages. A telephone's Settings are the operator's, and need no policy."""
     options: Callable[[SessionOptions], SessionOptions] = lambda options: options
-    """Returns the options of the front's sessions, made from those of the configuration."""
+    """The function that makes the options of the front's sessions from those of the configuration."""
     first_text: Callable[[str], str | None] = lambda _session_id: None
-    """Returns, for a session's id, the frame that leaves with the answer to the handshake; None for no frame."""
+    """The function that returns the first frame of a session, which leaves with the answer to the handshake.
+
+    Its argument is the session's id. It returns None for no frame.
+    """
     crash_frame: str = ""
     """The frame for a client whose session has failed; empty if its wire has none."""
     busy_frame: str | None = None
     """The last frame for a client whose session is closed because it holds too much of the process's memory."""
     dial_target: Callable[[RouterConfig, ConnectionLimits, Mapping[str, str]], DialTarget] | None = None
-    """Returns the target of the front's own upstream, for a request's query; None for the configured upstreams."""
+    """The function that returns the target of the front's own upstream, for a request's query.
+
+    None if the front uses the configured upstreams.
+    """
     subprotocols: tuple[str, ...] = SUBPROTOCOLS
     """The subprotocols that may be selected."""
     max_text_bytes: int | None = None
@@ -87,14 +109,18 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     can_move: bool = False
     """Whether another process can continue a session: the machine has no memory of its own, or passes it on."""
     can_outlive: bool = False
-    """Whether another process can also continue a session whose process died, or whose client comes back.
+    """Whether another process can also continue a session whose process died.
 
-    Then the binary frames for the client have to be the session's audio, because their bytes count as heard.
+    This needs binary frames that are the session's audio, because their bytes count as heard. A `Standalone` machine
+    notes by itself which events the client has.
     """
+    can_return: bool = False
+    """Whether a client that lost its connection can come back to its session."""
     dialect: Callable[[], Dialect] | None = None
-    """Makes the guard's knowledge of a relay's wire. A front around the session needs none."""
+    """The function that makes the dialect by which the guard reads a relay's wire. A front around the session has
+    none."""
     is_relay: bool = False
-    """Whether `adapt` returns a machine of its own, which speaks with the upstream instead of the session."""
+    """Whether `adapt` returns a machine that takes the session's place, and speaks with the upstream itself."""
 
 
 def guarded(front: Front, machine: Machine, guard: Guard, session_id: str) -> Machine:

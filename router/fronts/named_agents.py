@@ -23,7 +23,7 @@ OWN: Final = frozenset({"token", "service", "turn_detection"})
 def with_agents(machine: Machine, call: Call, *, passes_unknown: bool = False) -> Machine:
     """Return `machine` with the configured agents around it; the machine itself if none is configured.
 
-    With `passes_unknown` the id of another agent passes, because the upstream may know it.
+    With `passes_unknown` the id of an agent that is not configured passes, because the upstream may know it.
     """
     return NamedAgents(machine, call, passes_unknown=passes_unknown) if call.agents.by_id else machine
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Router(webhook.Router, upgrade.Router, Protocol):
-    """The part of the router that the routes need. From any thread."""
+    """The part of the router that the routes need. Its methods may be called from any thread."""
 
 
 FRONTS: Final[dict[str, Front]] = {

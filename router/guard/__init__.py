@@ -1,6 +1,6 @@
 """The guard: a check of the texts of the user, of functions and of the agent.
 
-`rules`      the rules, the verdicts, and the texts to check; pure
+`rules`      the verdict of the rules on a text, and the texts to check; pure (`router.config.guard` has the rules)
 `texts`      the texts within a frame of either side; pure
 `windows`    the agent's text, cut into the windows that are checked; pure
 `inputs`     the common part of both machines: the checks, and the client's messages that wait; pure

@@ -79,8 +79,11 @@ class Dialect(Protocol):
     def say(self, words: str) -> str | None:
         """Return the client's message by which the agent says `words`; None if there is no agent."""
 
-    def told(self, description: str, message: messages.Input | None) -> str | None:
+    def notice(self, description: str, message: messages.Input | None) -> str | None:
         """Return the frame that tells the client that a text was withheld; None if the wire has no such frame."""
 
     def ended(self, command: messages.Command) -> Iterable[messages.Command]:
-        """Convert a command of a session's end by an operator to one of an end by the guard."""
+        """Return the command with which an operator ends a session as if the guard had ended it.
+
+        Return any other command unchanged.
+        """

@@ -114,6 +114,16 @@ class GuardedRelay(GuardedInputs):
         """Return the bytes that the relay holds, plus those of the frames and messages that wait here."""
         return super().held_bytes() + sum(len(it.text or it.command.frame) for it in self._held)
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing waits for a verdict, and no answer is in progress or has to be cancelled or spoken.
+
+        A relay with a withheld text never rests, because only this guard keeps that text out of later events.
+        """
+        is_waiting = self._open or self._held or self._active or self._cancels_next or self._say
+        is_hiding = self._fates or any(it.is_altered for it in self._texts.values())
+        return super().is_at_rest and not is_waiting and not is_hiding
+
     def _handle(self, message: messages.Input, now_s: float) -> Iterator[messages.Command]:
         self._now_s = now_s
         yield from super()._handle(message, now_s)
@@ -200,7 +210,7 @@ class GuardedRelay(GuardedInputs):
         return text
 
     def _flush(self, *keys: str) -> Iterator[messages.Command]:
-        """Begin the last windows of these texts."""
+        """Begin a last window with the rest of each text of `keys`, because no more of these texts follows."""
         for key in keys:
             text = self._texts.get(key)
             if text is not None:
@@ -340,9 +350,9 @@ class GuardedRelay(GuardedInputs):
     def _cancel(self, answer: str) -> Iterator[messages.Command]:
         message = self._dialect.cancel(answer) if answer in self._active else None
         if message is not None:
-            yield from self._said(message)
+            yield from self._send_as_client(message)
 
-    def _said(self, message: str) -> Iterator[messages.Command]:
+    def _send_as_client(self, message: str) -> Iterator[messages.Command]:
         yield from self._pass_on(self._machine.handle(messages.ClientTextReceived(message), self._now_s))
 
     def _act(self, verdict: Verdict, now_s: float, *, is_cancelled: bool = False) -> Iterator[messages.Command]:
@@ -365,12 +375,12 @@ class GuardedRelay(GuardedInputs):
             message = self._dialect.say(words)
             if message is not None:
                 self._cancels_next = False
-                yield from self._said(message)
+                yield from self._send_as_client(message)
 
     def _tell(self, description: str, message: messages.Input | None = None) -> Iterator[messages.Command]:
-        told = self._dialect.told(description, message)
-        if told is not None:
-            yield messages.SendToClient(told)
+        notice = self._dialect.notice(description, message)
+        if notice is not None:
+            yield messages.SendToClient(notice)
 
     def _note_typed(self, text: str) -> None:
         pass  # a relay does not check the echo of a typed text

@@ -50,7 +50,7 @@ def counted(line: str, missed: int) -> str:
 
 
 class LineLimiter:
-    """The counts of lines by kind, within windows of `WINDOW_S`. Not thread-safe."""
+    """The counts of lines by kind, within windows of `WINDOW_S`. It is not thread-safe."""
 
     __slots__ = ("_windows",)
 
@@ -81,7 +81,7 @@ class LineLimiter:
 
 
 class ByteBudget:
-    """The budget of bytes for the log lines of a process: a burst, and a rate. Not thread-safe."""
+    """The budget of bytes for the log lines of a process: a burst, and a rate. It is not thread-safe."""
 
     __slots__ = ("_at_s", "_left")
 
@@ -100,7 +100,7 @@ class ByteBudget:
 
 
 class Window:
-    """The number of lines of one kind since a time."""
+    """The number of lines of one kind since the beginning of the window."""
 
     __slots__ = ("began_s", "lines", "missed")
 

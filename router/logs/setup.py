@@ -127,8 +127,8 @@ def _add_context(_logger: WrappedLogger, _name: str, event_dict: EventDict) -> E
 
 
 def _shorten(_logger: WrappedLogger, _name: str, event_dict: EventDict) -> EventDict:
-    # This is for people: the sentence already names the session, and only a session's last line has further fields to
-    # show.
+    # A line as text is for people: its sentence already names the session, and only a session's last line has further
+    # fields to show.
     if str(event_dict.get("session")) in str(event_dict.get("event")):
         hidden = _OF_A_SESSION if "duration_s" not in event_dict else ("session",)
         return {key: value for key, value in event_dict.items() if key not in hidden and value is not None}

@@ -28,7 +28,9 @@ MAX_VALUE_BYTES: Final = 100
 """The most bytes of a label's value. A longer one is cut, so that the segment has room for all sets of all metrics."""
 
 _CONTROLS: Final = dict.fromkeys((it for it in range(32) if chr(it) not in "\b\t\n\f\r"), "\ufffd")
-"""Control characters that take six bytes each in the segment, where every other character takes twice its own at most.
+"""The control characters that take six bytes each in a segment.
+
+Any other character takes at most twice its own bytes.
 """
 
 

@@ -112,7 +112,6 @@ def _refuse(text: str, problem: str) -> Unknown | Malformed:
 def _decode_halves(text: str) -> ServerEvent | Partial | Unknown | Malformed:
     # A relay in JavaScript cuts deltas between UTF-16 units, so a delta may end within a character. Python's parser
     # accepts the half. The half is replaced, because a frame with it could not be encoded for the client.
-    # such a half; it is replaced, because the frame to the client could not be written with it.
     try:
         whole = json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8", "replace")
         return _read(orjson.loads(whole))
@@ -180,7 +179,6 @@ def _drop(fields: dict[str, Any], problem: str) -> None:
 def _slice_delta(text: str) -> ResponseOutputAudioDelta | None:
     # Base64 has neither a quote nor a backslash, so the next quote ends it. Any other text goes to the parser, because
     # some servers escape the slashes of base64, and others its plus signs.
-    # servers escape the slashes of base64, others its plus signs.
     start = text.find(_DELTA) + len(_DELTA)
     end = text.find('"', start)
     delta = text[start:end]

@@ -421,7 +421,7 @@ class ResponseParameters(msgspec.Struct, frozen=True, kw_only=True, omit_default
 
     instructions: str | None = None
     conversation: Literal["none"] | None = None
-    """`none` for a response outside of the conversation. It may run at the same time as one in the conversation."""
+    """`none` for a response outside the conversation, which may run at the same time as one in the conversation."""
     input: list[NewItem] | None = None
     """The context in place of the conversation. An empty list means no context at all."""
     output_modalities: list[str] | None = None

@@ -44,7 +44,7 @@ def _denials(message: Fields, rules: Mapping[str, Rule], *, is_strict: bool) -> 
         row = FIELDS[name]
         places = tuple(path[1:] for path in row.message if path[0] == kind)
         if places:
-            yield judge(rule, row, message, places, "", lays=False, written=row.to_deepgram)
+            yield judge(rule, row, message, places, "", fills=False, written=row.to_deepgram)
 
 
 def _unknown(message: Fields, kind: object, rules: Mapping[str, Rule]) -> Denied | None:
@@ -86,7 +86,7 @@ def _update(message: Fields, block: str, rules: Mapping[str, Rule]) -> Iterator[
 def _blocks(message: Fields, rules: Mapping[str, Rule], here: Any) -> Iterator[Denied | None]:
     """Yield the denials of the blocks in a message.
 
-    `here` converts a path of Settings to the path in this message. The result is empty if the message has no such
+    `here` converts a path of Settings to the path in this message. It returns an empty path if the message has no such
     place.
     """
     functions: Path = here(("agent", "think", "functions"))
@@ -97,7 +97,7 @@ def _blocks(message: Fields, rules: Mapping[str, Rule], here: Any) -> Iterator[D
         places = tuple(path for path in map(here, row.agent) if path)
         beside = tuple(path for path in map(here, row.beside) if path)
         if places or beside:
-            yield judge(rule, row, message, places, "", lays=bool(places), written=row.to_deepgram, beside=beside)
+            yield judge(rule, row, message, places, "", fills=bool(places), written=row.to_deepgram, beside=beside)
     provider: Path = here(("agent", "speak", "provider", "type"))
     if provider:
         yield from _provider_names(message, rules, provider)
@@ -135,4 +135,4 @@ def _functions(message: Fields, think: Path, rules: Mapping[str, Rule]) -> Itera
         for index, each in enumerate(block if isinstance(block, list) else [block]):
             if isinstance(each, dict):
                 place = f"{spot.name}[{index}]" if isinstance(block, list) else spot.name
-                yield tools.judge(each, place, rules, lays=True, name="functions")
+                yield tools.judge(each, place, rules, fills=True, name="functions")

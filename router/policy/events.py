@@ -23,20 +23,20 @@ _ONLY_RESPONSE: Final = frozenset({"conversation", "input", "metadata"})
 """Fields that exist only in `response.create`. A forced value is set in each such event."""
 
 
-def judge_event(event: Fields, rules: Mapping[str, Rule], *, lays: bool, is_lenient: bool = False) -> Denied | None:
+def judge_event(event: Fields, rules: Mapping[str, Rule], *, fills: bool, is_lenient: bool = False) -> Denied | None:
     """Judge an event, write the values that the policy forces into it, and return the first denial, or None.
 
     Args:
         event: the event, which is changed.
         rules: the rules of the policy.
-        lays: whether the event configures a new session, and gets every forced value.
+        fills: whether the event configures a new session, and gets every forced value.
         is_lenient: whether unknown events and fields pass.
     """
-    found = _denials(event, rules, lays=lays, is_lenient=is_lenient)
+    found = _denials(event, rules, fills=fills, is_lenient=is_lenient)
     return next((denied for denied in found if denied is not None), None)
 
 
-def _denials(event: Fields, rules: Mapping[str, Rule], *, lays: bool, is_lenient: bool) -> Iterator[Denied | None]:
+def _denials(event: Fields, rules: Mapping[str, Rule], *, fills: bool, is_lenient: bool) -> Iterator[Denied | None]:
     kind = event.get("type")
     tree = known.EVENTS.get(kind) if isinstance(kind, str) else None
     allowed = rules.get("events")
@@ -49,7 +49,7 @@ def _denials(event: Fields, rules: Mapping[str, Rule], *, lays: bool, is_lenient
     if not is_lenient:
         yield known.unknown(event, tree)
     if kind == "session.update":
-        yield from judge_session(event.get("session"), rules, lays=lays, is_lenient=is_lenient)
+        yield from judge_session(event.get("session"), rules, fills=fills, is_lenient=is_lenient)
     elif kind == "response.create":
         yield from _response(event, rules, is_lenient=is_lenient)
     elif kind == "conversation.item.create":
@@ -61,27 +61,26 @@ def _shown(kind: object) -> str:
 
 
 def judge_session(
-    session: object, rules: Mapping[str, Rule], *, lays: bool, is_lenient: bool = False
+    session: object, rules: Mapping[str, Rule], *, fills: bool, is_lenient: bool = False
 ) -> Iterator[Denied | None]:
     """Yield the denials of the `session` of an update, and write the values that the policy forces into it."""
     if not isinstance(session, dict):
         yield Denied(place="session", field="", problem="is not an object")
         return
     if not is_lenient:
-        # A client may repeat fields that it received. No rule is about them, so the router removes them before an
-        # upstream.
-        for name in known.SERVER_S:
+        # A client may repeat fields that only a server sets. No rule is about them, so they must not reach an upstream.
+        for name in known.SET_BY_SERVER:
             session.pop(name, None)
     # A session of another type has other fields.
     if not is_lenient and session.get("type", "realtime") != "realtime":
         yield Denied(place="session.type", field="")
-    yield tools.judge(session, "session", rules, lays=lays)
+    yield tools.judge(session, "session", rules, fills=fills)
     for name, rule in rules.items():
         row = FIELDS[name]
         if row.session:
             for path in row.session:
                 drop_null(session, path)
-            yield judge(rule, row, session, row.session, "session", lays=lays, written=row.to_openai)
+            yield judge(rule, row, session, row.session, "session", fills=fills, written=row.to_openai)
 
 
 def _response(event: Fields, rules: Mapping[str, Rule], *, is_lenient: bool) -> Iterator[Denied | None]:
@@ -91,14 +90,14 @@ def _response(event: Fields, rules: Mapping[str, Rule], *, is_lenient: bool) -> 
     if not isinstance(given, dict):
         yield Denied(place="response", field="", problem="is not an object")
         return
-    yield tools.judge(given, "response", rules, lays=False, field=field)
+    yield tools.judge(given, "response", rules, fills=False, field=field)
     for index, item in enumerate(given["input"] if isinstance(given.get("input"), list) else ()):
         yield from judge_item(item, rules, f"response.input[{index}]", is_lenient=is_lenient)
     for name, rule in rules.items():
         row = FIELDS[name]
         if row.response and not (name == "instructions" and "response_instructions" in rules):
-            lays = name in _ONLY_RESPONSE
-            yield judge(rule, row, given, row.response, "response", lays=lays, written=row.to_openai)
+            fills = name in _ONLY_RESPONSE
+            yield judge(rule, row, given, row.response, "response", fills=fills, written=row.to_openai)
     if given:
         event["response"] = given
 

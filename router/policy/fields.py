@@ -37,9 +37,9 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     message: tuple[Path, ...] = ()
     """Places in other messages of Deepgram's; the first part is the type of the message."""
     names: Callable[[Any], list[Any]] = values.itself
-    """Takes a value in the wire's form, and returns the values that a rule compares."""
+    """A function that takes a value in the wire's form, and returns the values that a rule compares."""
     to_openai: Callable[[Any], Any] = values.unchanged
-    """Takes a forced value, and returns it in the form of OpenAI's wire."""
+    """A function that takes a forced value, and returns it in the form of OpenAI's wire."""
     to_deepgram: Callable[[Any], Any] = values.unchanged
     is_text: bool = False
     """Whether the rule `prefix` puts its text before the client's text."""

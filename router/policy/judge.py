@@ -22,7 +22,7 @@ def judge(
     places: Sequence[Path],
     name: str,
     *,
-    lays: bool,
+    fills: bool,
     written: Callable[[Any], Any],
     beside: Sequence[Path] = (),
 ) -> Denied | None:
@@ -34,7 +34,7 @@ def judge(
         root: the object with the places, which is changed.
         places: the places of the field. A forced value is set at the first one.
         name: the place of `root` in the message.
-        lays: whether a forced value is also set if the client gives no value.
+        fills: whether a forced value is also set if the client gives no value.
         written: returns a forced value in the form of this wire.
         beside: further places. A forced value removes them, `deny` refuses them, and no other rule compares them.
     """
@@ -43,7 +43,7 @@ def judge(
         for spot in (*found, *(spot for path in beside for spot in spots(root, path, name))):
             spot.holder.pop(spot.key, None)
         value = written(rule.value) if rule.value is not ABSENT else ABSENT
-        if (found or lays) and places and value is not ABSENT:
+        if (found or fills) and places and value is not ABSENT:
             put(root, places[0], copied(value))
         return None
     if rule.kind == "deny":
@@ -52,7 +52,7 @@ def judge(
         denied = _denied(rule, field, spot)
         if denied is not None:
             return denied
-    if rule.kind == "prefix" and field.is_text and lays and places:
+    if rule.kind == "prefix" and field.is_text and fills and places:
         _lay_prefix(rule, root, places[0])
     return None
 

@@ -19,11 +19,11 @@ def _leaves(names: str) -> dict[str, Tree | None]:
 
 _AUDIO_OUTPUT: Final[Tree] = _leaves("format voice speed")
 
-SERVER_S: Final = ("id", "object", "expires_at", "client_secret")
+SET_BY_SERVER: Final = ("id", "object", "expires_at", "client_secret")
 """The fields of a session that only its server sets."""
 
 SESSION: Final[Tree] = {
-    **dict.fromkeys(SERVER_S),
+    **dict.fromkeys(SET_BY_SERVER),
     **_leaves("type model instructions prompt tools tool_choice parallel_tool_calls output_modalities"),
     **_leaves("modalities max_output_tokens max_response_output_tokens voice speed temperature truncation tracing"),
     **_leaves("include reasoning turn_detection input_audio_format output_audio_format input_audio_transcription"),

@@ -30,7 +30,7 @@ Shorter values, such as `en`, are words that any message may contain.
 """
 
 _QUOTED_CHARS: Final = 24
-"""A quotation of this many characters from the beginning or the end of a long value is recognized as its quotation."""
+"""A text with this many characters from the beginning or the end of a long value counts as a quotation of the value."""
 
 
 def texts_of(rules: Mapping[str, Rule]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ class Spot(NamedTuple):
     holder: Fields
     key: str
     name: str
-    """The place for a reader, such as `agent.think[0].prompt`."""
+    """The place as an error names it to a reader, such as `agent.think[0].prompt`."""
 
 
 def spots(root: object, path: Path, name: str) -> Iterator[Spot]:

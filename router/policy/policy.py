@@ -54,7 +54,7 @@ class Policy(msgspec.Struct, frozen=True):
         if event.get("type") == APPEND and event.keys() <= _APPEND_KEYS and "events" not in self.rules:
             return event
         judged = copied(event)
-        return events.judge_event(judged, self.rules, lays=opens, is_lenient=self.is_lenient) or judged
+        return events.judge_event(judged, self.rules, fills=opens, is_lenient=self.is_lenient) or judged
 
     def client_text(self, event: Fields, text: str, *, opens: bool = False) -> str | Denied:
         """Return the frame of an event for the upstream, or its denial.
@@ -110,7 +110,7 @@ class Policy(msgspec.Struct, frozen=True):
     def opening(self) -> Fields | None:
         """Return the `session` that an upstream gets before any client event; None if the policy sets no value."""
         session: Fields = {}
-        list(events.judge_session(session, self.rules, lays=True))  # no value is given, so none is denied
+        list(events.judge_session(session, self.rules, fills=True))  # no value is given, so none is denied
         return {"type": "realtime", **session} if session else None
 
     def enforced(self, session: Fields, *, opens: bool = False) -> Fields:
@@ -123,7 +123,7 @@ class Policy(msgspec.Struct, frozen=True):
             row = FIELDS[name]
             is_set = rule.kind == "force" or (rule.kind == "prefix" and row.is_text)
             if is_set and row.session and row.is_enforced:
-                judge(rule, row, made, row.session, "session", lays=opens, written=row.to_openai)
+                judge(rule, row, made, row.session, "session", fills=opens, written=row.to_openai)
         return made
 
     @property

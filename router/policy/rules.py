@@ -29,12 +29,12 @@ class Rule(msgspec.Struct, frozen=True):
     value: Any = None
     """The forced value, the list of allowed values, or the prefix; None for `deny`."""
 
-    def permits(self, said: object) -> bool:
+    def permits(self, given: object) -> bool:
         """Whether a client may send a value. A rule that forces permits every value, because it replaces the value."""
         if self.kind == "allow":
-            return any(_is_same(said, each) for each in self.value)
+            return any(_is_same(given, each) for each in self.value)
         if self.kind == "prefix":
-            return isinstance(said, str) and begins(said, self.value)
+            return isinstance(given, str) and begins(given, self.value)
         return self.kind == "force"
 
 
@@ -53,14 +53,14 @@ class Denied(msgspec.Struct, frozen=True, kw_only=True):
         return f"`{self.place}` {self.problem}"
 
 
-def begins(said: str, prefix: str) -> bool:
+def begins(given: str, prefix: str) -> bool:
     """Whether a value begins with a prefix. A URL must have exactly the host of the prefix."""
-    if not said.startswith(prefix):
+    if not given.startswith(prefix):
         return False
     _, mark, address = prefix.partition("://")
     if not mark:
         return True
-    rest = said[len(prefix) :]
+    rest = given[len(prefix) :]
     # A server resolves `..`, encoded or not, and many parsers remove blanks and take a backslash for a slash.
     if ".." in unquote(rest) or "\\" in rest or any(char <= " " for char in rest):
         return False
@@ -68,6 +68,6 @@ def begins(said: str, prefix: str) -> bool:
     return "/" in address or rest[:1] in ("", "/", "?", "#")
 
 
-def _is_same(said: object, allowed: object) -> bool:
+def _is_same(given: object, allowed: object) -> bool:
     # To Python, True equals 1, and 200.0 equals 200. To an upstream they are different values.
-    return type(said) is type(allowed) and said == allowed
+    return type(given) is type(allowed) and given == allowed

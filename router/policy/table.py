@@ -19,7 +19,10 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def policies(written: Any) -> dict[str, Policy]:
-    """Take a table for each policy by name, or such an object as JSON text. No error shows a forced value."""
+    """Return the policies by name. `written` has a table for each policy, or is the JSON text of such an object.
+
+    No error shows a forced value.
+    """
     found = _json(written) if isinstance(written, str) else written
     if not isinstance(found, dict):
         raise ValueError("must be tables of policies, [policies.NAME], or a JSON object of objects")  # noqa: TRY004 - a parser raises ValueError alone

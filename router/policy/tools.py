@@ -18,7 +18,7 @@ MCP: Final = "mcp"
 
 
 def judge(
-    holder: Fields, place: str, rules: Mapping[str, Rule], *, lays: bool, name: str = "tools", field: str = "tools"
+    holder: Fields, place: str, rules: Mapping[str, Rule], *, fills: bool, name: str = "tools", field: str = "tools"
 ) -> Denied | None:
     """Judge a list of tools, replace it by the forced tools, and return the first denial, or None.
 
@@ -26,25 +26,25 @@ def judge(
         holder: the object with the list.
         place: the place of that object in the message.
         rules: the rules of the policy.
-        lays: whether forced tools are also set if the client gives no list.
+        fills: whether forced tools are also set if the client gives no list.
         name: the key of the list: `functions` on Deepgram's wire.
         field: the field of the policy about the functions.
     """
     rule, mcp = rules.get(field), rules.get(MCP)
     if rule is None and mcp is None:
         return None
-    here, said = f"{place}.{name}", holder.get(name)
-    if said is not None and not isinstance(said, list):
+    here, given = f"{place}.{name}", holder.get(name)
+    if given is not None and not isinstance(given, list):
         return Denied(place=here, field=field, problem="is not a list")
-    for index, tool in enumerate(said or ()):
+    for index, tool in enumerate(given or ()):
         denied = _denied(tool, f"{here}[{index}]", rule, mcp, field, is_deepgram=name != "tools")
         if denied is not None:
             return denied
-    if name not in holder and not lays:
+    if name not in holder and not fills:
         return None
     # Under a rule that forces, the field keeps its value if the client gives null or no list.
-    tools = list(_judged(said or (), rule, mcp, is_deepgram=name != "tools"))
-    if tools or (name in holder and said is not None):
+    tools = list(_judged(given or (), rule, mcp, is_deepgram=name != "tools"))
+    if tools or (name in holder and given is not None):
         holder[name] = tools
     else:
         holder.pop(name, None)
@@ -73,11 +73,11 @@ def _addresses(tool: Mapping[str, Any]) -> list[Any]:
     return found or [tool.get("server_label")]
 
 
-def _judged(said: Any, rule: Rule | None, mcp: Rule | None, *, is_deepgram: bool) -> Iterator[Any]:
+def _judged(given: Any, rule: Rule | None, mcp: Rule | None, *, is_deepgram: bool) -> Iterator[Any]:
     """Yield the tools that the upstream gets. Of each kind these are the forced tools, or else the client's."""
     for kind, own in ((FUNCTION, rule), (MCP, mcp if mcp is not None else rule)):
         if own is None or own.kind != "force":
-            yield from (tool for tool in said if (FUNCTION if is_deepgram else tool.get("type")) == kind)
+            yield from (tool for tool in given if (FUNCTION if is_deepgram else tool.get("type")) == kind)
         elif own.value is not ABSENT and (kind == FUNCTION or mcp is not None) and not (is_deepgram and kind == MCP):
             yield from (_as_written(tool, kind, is_deepgram=is_deepgram) for tool in own.value)
 

@@ -12,31 +12,31 @@ if TYPE_CHECKING:
 # Functions that return the values to compare.
 
 
-def itself(said: Any) -> list[Any]:
+def itself(given: Any) -> list[Any]:
     """Return a value as the only one to compare."""
-    return [said]
+    return [given]
 
 
-def each(said: Any) -> list[Any]:
+def each(given: Any) -> list[Any]:
     """Return the elements of a list. Any other value is the only element."""
-    return said if isinstance(said, list) else [said]
+    return given if isinstance(given, list) else [given]
 
 
-def keys(said: Any) -> list[Any]:
+def keys(given: Any) -> list[Any]:
     """Return the keys of an object. Any other value is the only key."""
-    return list(said) if isinstance(said, dict) else [said]
+    return list(given) if isinstance(given, dict) else [given]
 
 
-def types(said: Any) -> list[Any]:
+def types(given: Any) -> list[Any]:
     """Return the type of each item in a list; `message` for an item without a type."""
-    return [it.get("type", "message") if isinstance(it, dict) else it for it in each(said)]
+    return [it.get("type", "message") if isinstance(it, dict) else it for it in each(given)]
 
 
 def by_key(key: str) -> Callable[[Any], list[Any]]:
     """Make a function that returns the name under a key of an object. A value that is no object is the name itself."""
 
-    def names(said: Any) -> list[Any]:
-        return [said.get(key)] if isinstance(said, dict) else [said]
+    def names(given: Any) -> list[Any]:
+        return [given.get(key)] if isinstance(given, dict) else [given]
 
     return names
 
@@ -45,11 +45,11 @@ MANUAL: Final = "manual"
 """The turn detection without a detector: `null` on OpenAI's wire."""
 
 
-def detection(said: Any) -> list[Any]:
+def detection(given: Any) -> list[Any]:
     """Return the name of a turn detection; `manual` if there is none. An object without a type has no name."""
-    if isinstance(said, dict):
-        return [MANUAL if said.get("type") == "none" else said.get("type")]
-    return [MANUAL if said in (None, "none") else said]
+    if isinstance(given, dict):
+        return [MANUAL if given.get("type") == "none" else given.get("type")]
+    return [MANUAL if given in (None, "none") else given]
 
 
 _FORMATS: Final = {
@@ -63,9 +63,9 @@ _FORMATS: Final = {
 """OpenAI's name for each audio format, by the name that Deepgram or OpenAI's beta has for it."""
 
 
-def formats(said: Any) -> list[Any]:
-    """Return OpenAI's name for an audio format. `said` is an object or a name of either wire."""
-    found = said.get("type", said.get("encoding", "linear16")) if isinstance(said, dict) else said
+def formats(given: Any) -> list[Any]:
+    """Return OpenAI's name for an audio format. `given` is an object or a name of either wire."""
+    found = given.get("type", given.get("encoding", "linear16")) if isinstance(given, dict) else given
     return [_FORMATS.get(found, found) if isinstance(found, str) else found]
 
 

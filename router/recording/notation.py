@@ -31,7 +31,7 @@ _RUN: Final = re.compile(r"(.)\1{63,}", re.DOTALL)
 """A run of at least `MIN_RUN` equal characters, as in silent audio."""
 
 MAX_CHARS: Final = 256 * 1024 * 1024
-"""The longest text to which a notation of runs may expand. `max_message_bytes` permits no longer message."""
+"""The longest text that runs of equal characters may expand to. `max_message_bytes` permits no longer message."""
 
 
 class NotationError(ValueError):

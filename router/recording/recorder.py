@@ -285,7 +285,7 @@ class Recording:
 
 
 class RecordedMachine:
-    """A machine whose inputs and commands are recorded. Runs on the dispatcher's thread."""
+    """A machine whose inputs and commands are recorded. It runs on the dispatcher's thread."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ Sums: TypeAlias = tuple[int, float]
 class WatchedSums:
     """A wrapper of the function `SessionOptions.spend_today` that notes its results.
 
-    Runs on the dispatcher's thread.
+    It runs on the dispatcher's thread.
     """
 
     def __init__(self, spend_today: Callable[[int, float], Sums]) -> None:

@@ -1,4 +1,4 @@
-"""The snapshots of lost calls, in memory that the workers of one server share. It has a few slots of one size."""
+"""The snapshots of lost calls, in memory that the workers of one server share: a few slots of one size."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SharedSnapshots:
         self._threads = threading.Lock()
 
     def put(self, session_id: str, data: bytes, keep_s: float) -> bool:
-        """Keep a snapshot. Return False if it replaced the snapshot of another session that could still come back.
+        """Keep a snapshot. Return False if it replaced the snapshot of another session whose client could still return.
 
         Raises:
             TooLargeError: the snapshot does not fit.

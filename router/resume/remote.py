@@ -11,9 +11,6 @@ import binascii
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,18 +28,23 @@ class RemoteSnapshots:
     """
 
     def __init__(self, make_client: Callable[[], Any], key: bytes) -> None:
+        # 2 MB, which only routers with a Redis need.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
         self._make_client = make_client
         self._client: Any = None
         self._cipher = AESGCM(key)
 
     def put(self, session_id: str, data: bytes, keep_s: float) -> None:
-        """Keep a snapshot. Raises the errors of Redis's client."""
+        """Keep a snapshot. It raises the errors of Redis's client."""
         nonce = os.urandom(_NONCE_BYTES)
         sealed = nonce + self._cipher.encrypt(nonce, data, session_id.encode())
         self._redis().set(PREFIX + session_id, base64.b64encode(sealed).decode(), px=int(keep_s * _MS))
 
     def take(self, session_id: str) -> bytes | None:
         """Remove the snapshot of a session, and return it; None if there is none, or this server cannot read it."""
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - see `__init__`
+
         stored = self._redis().getdel(PREFIX + session_id)
         if stored is None:
             return None

@@ -15,13 +15,13 @@ from router.access.redis_counts import client_of
 from router.access.signing import signing_key
 from router.metrics.catalog import RESUMES
 from router.resume.area import MOST_BYTES, SharedSnapshots, TooLargeError
-from router.resume.remote import RemoteSnapshots
 from router.resume.tokens import PARAMETER, session_of, token_of
 
 if TYPE_CHECKING:
     from router.access.request import Request
     from router.config.model import RouterConfig
     from router.metrics.metrics import Metrics
+    from router.resume.remote import RemoteSnapshots
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ CLOSE_S: Final = 2.0
 
 
 NEW: Final = "new"
-"""The parameter has this value if the client asks for a token, and has none yet."""
+"""The value of the URL's parameter `resume` if the client asks for a token, and has none yet."""
 
 
 def asks_for_token(request: Request) -> bool:
@@ -59,6 +59,8 @@ class Resumption:
         self._shared = shared
         self._remote: RemoteSnapshots | None = None
         if config.limits.store:
+            from router.resume.remote import RemoteSnapshots  # noqa: PLC0415 - it loads cryptography
+
             self._remote = RemoteSnapshots(functools.partial(client_of, config.limits), signing_key(config, "resumed"))
         self._pool = Pool("resume", 1, max_waiting=MAX_WAITING)
         self._changed = threading.Condition()
@@ -82,7 +84,7 @@ class Resumption:
         return orjson.dumps({**orjson.loads(text), **more}).decode()
 
     def keep(self, session_id: str, data: bytes) -> None:
-        """Keep the snapshot of a lost call, unless it is too large, or too many snapshots wait. Does not block."""
+        """Keep the snapshot of a lost call, unless it is too large, or too many snapshots wait. It does not block."""
         size = len(data)
         if size > (MOST_BYTES if self._remote is None else MOST_REMOTE_BYTES):
             self._metrics.add(RESUMES, ("too large",))
@@ -98,7 +100,7 @@ class Resumption:
             self._metrics.add(RESUMES, ("failed",))
 
     def take(self, request: Request) -> bytes | None:
-        """Return the snapshot that a request asks for; None if it asks for none, or has no right to it. Blocks."""
+        """Return the snapshot that a request asks for; None if it asks for none, or has no right to it. It blocks."""
         token = request.query.get(PARAMETER)
         if token in (None, "", NEW) or not self.is_on:
             return None

@@ -62,10 +62,10 @@ class Context:
         "overrides",
         "policy",
         "profile",
+        "sent_texts",
         "signals",
         "state",
         "timers",
-        "told_texts",
         "voice",
     )
 
@@ -83,12 +83,12 @@ class Context:
         None means that all messages are allowed.
         """
         self.overrides: Mapping[str, Any] | None = None
-        """The overrides of the hook `configure`. The session lays them over every later update, too."""
+        """The overrides of the hook `configure`. The session applies them to every later update, too."""
         self.voice: str | None = None
         """The upstream's name for the voice that the overrides set in Settings."""
         self.timers: dict[str, float] = {}
         """The time at which each running timer is due, by the timer's name. The engine keeps the timers themselves."""
-        self.told_texts = 0
+        self.sent_texts = 0
         """The number of texts that were sent to the client. Interim transcripts do not count."""
         self.has_ended = False
         """Whether a handler has commanded the session's end."""
@@ -102,7 +102,8 @@ class Context:
         self.meter = UsageMeter(options) if options.is_reported or options.is_observed or is_limited else None
         """The reader of usage; None if nothing needs usage.
 
-        The relay of `/v1/realtime` reads with the same meter, because `read_late` takes the late events of both.
+        The relay of `/v1/realtime` uses this reader, too, because the session's `read_late` reads the late events of a
+        relay.
         """
 
     def take_commands(self) -> list[messages.Command]:
@@ -132,7 +133,7 @@ class Context:
                 continue
             self._commands.append(messages.SendToClient(frame))
             # Interim words do not count, because the client replaces them by the next ones: they may get lost.
-            self.told_texts += not (isinstance(message, deepgram.Transcript) and not message.is_final)
+            self.sent_texts += not (isinstance(message, deepgram.Transcript) and not message.is_final)
             if self._turn_log is not None:
                 self._notify(self._turn_log.note(message))
             if self._stopwatch is not None:
@@ -225,7 +226,10 @@ class Context:
         self._commands.append(messages.AbandonUpstream(self.state.upstream.generation, loss))
 
     def reset_restart_budget(self) -> None:
-        """Restore the full number of restarts, because a turn was completed. Such a session does not kill processes."""
+        """Restore the full number of restarts, because a turn was completed.
+
+        Set the count of adoptions to 0, because a session that completes a turn does not end its process.
+        """
         self.state.adoptions = 0
         self._commands.append(messages.ResetRestartBudget())
 

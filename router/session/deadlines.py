@@ -22,13 +22,13 @@ ASK_AGAIN_S: Final = 0.5
 """The pause before a failed response is requested again. The pause gives a busy upstream time to recover."""
 
 COMMIT_S: Final = 5.0
-"""The time from the end of speech to its commit. The session takes speech without a commit in this time for a noise."""
+"""The time from the end of speech to its commit. Without a commit by then the session takes the speech for a noise."""
 
 SPEECH_S: Final = 60.0
 """The time without a sign of its progress after which speech counts as ended. A noise may keep a detector on."""
 
 ADOPTION_S: Final = 3.0
-"""The time after which an adopted session counts as harmless, because one that kills its process does so at once."""
+"""The time after which an adopted session counts as harmless. A session that ends its process ends it at once."""
 
 TAKEOVER_S: Final = 60.0
 """The time within which another upstream must take over with a new voice.
@@ -40,10 +40,10 @@ ROLLOVER_LEAD_S: Final = 60.0
 """The time before the end of an upstream's session at which the session dials the next upstream."""
 
 ROLLOVER_LEAD: Final = 0.1
-"""The lead of a rollover as a fraction of the life of an upstream's session. It counts if it is the shorter time."""
+"""The lead of a rollover as a fraction of the life of an upstream's session. The shorter of the two leads applies."""
 
 LONGEST_LIFE_S: Final = 24 * 3600.0
-"""The longest life of an upstream's session that the session trusts. A longer one is probably in milliseconds."""
+"""The longest life of an upstream's session that the session trusts. A longer life probably comes from milliseconds."""
 
 
 class Wait(enum.Enum):

@@ -34,11 +34,13 @@ HEAD: Final = """\
 Drawn from the tables in `router/session/transitions.py`; a test compares the two. Redraw with
 `python -m router.session.diagram > docs/session-states.md`.
 
-A session is four small machines. `LIFECYCLE` has the stages of the session, and `RESPONSE` those of the upstream's
-response. `USER_TURN` has the stages of each turn of the user's. `STANDBY` has the stages of the upstream that will
-follow the one in use. Joint rules connect them: they are applied after every input, in order.
+A session is four small machines, each with a table. `LIFECYCLE` has the stages of the session, and `RESPONSE` has
+those of the upstream's response. `USER_TURN` has the stages of each turn of the user. `STANDBY` has the stages of the
+upstream that will follow the one in use. Joint rules connect the four tables. The session applies them in order after
+every input.
 
-A table lists the inputs that a state accepts. Any other input is counted and logged, and the conversation goes on.
+The table of a state lists the inputs that this state accepts. The session counts and logs any other input, and
+continues the conversation.
 
 In the pictures, a **black** edge shows a change of state by an input. A **blue** edge shows a change by a joint rule,
 or by the end of the session. The label of a blue edge has the name of this cause in italics. If a handler may choose
@@ -93,9 +95,9 @@ def _machine(
 def _deadlines(waits: tuple[Wait, ...]) -> list[str]:
     names = [f"`{wait.name}`" for wait in waits]
     if not names:
-        return ["No deadline.\n"]
-    beside = f" Beside it may run: {', '.join(names[1:])}." if names[1:] else ""
-    return [f"Its deadline is {names[0]}.{beside} The state's end stops them.\n"]
+        return ["This state has no deadline.\n"]
+    beside = f", and may also have {', '.join(names[1:])}" if names[1:] else ""
+    return [f"This state has the deadline {names[0]}{beside}. Its deadlines stop when the state ends.\n"]
 
 
 def _picture(tables: Mapping[Any, Mapping[type, Row[Any]]], first: enum.Enum, more: Iterable[Edge]) -> str:

@@ -87,10 +87,10 @@ def _row_of(entry: ledger.Entry, packer: Packer) -> Any:
 def _fill_ledger(made: ledger.Ledger, packed: Any, unpacker: Unpacker) -> None:
     rows, calls, sequence, made.dropped, made.cut, made.forgotten_bytes = packed
     entries = []
-    for number, item_id, event_id, other, weight, is_client_s, item, audio in rows:
+    for number, item_id, event_id, other, weight, is_of_client, item, audio in rows:
         entry = ledger.Entry(number, item_id)
         entry.event_id, entry.item_weight = event_id, Weight(*weight)
-        entry.item = item if is_client_s or item is None else msgspec.convert(item, openai.NewItem)
+        entry.item = item if is_of_client or item is None else msgspec.convert(item, openai.NewItem)
         if audio is not None:
             entry.audio = unpacker.unpack(audio)
         entries.append((entry, other))
@@ -143,7 +143,7 @@ def _of(kind: type, stored: str, *, derived: str = "", times: str = "", optional
 LAYOUTS: Final = (
     _of(
         Context,
-        "state now_s overrides voice has_ended timers told_texts _lines _turn_log _stopwatch meter",
+        "state now_s overrides voice has_ended timers sent_texts _lines _turn_log _stopwatch meter",
         # Between two inputs there is no text of the client, no signal and no command.
         derived="profile options client_text policy signals _commands",
         times="timers",
@@ -182,7 +182,7 @@ LAYOUTS: Final = (
         "is_open response response_id output_id is_announced current is_cut answers_speech has_output"
         " has_started_speaking answer closed unnamed unasked failures interrupted ended cancels_next cancelled outside"
         " outputs overtaken_ids doubtful_id is_cancelled_by_client is_resumed is_answered_by_passthrough has_called"
-        " is_end_open",
+        " is_end_open is_rejected",
         times="unasked",
     ),
     _of(text_delivery.TextDelivery, "before given parts resent"),
@@ -192,19 +192,20 @@ LAYOUTS: Final = (
         " received_s resent searched_chars sent_chars sent_text transcript",
     ),
     _of(pending.PendingResponses, "_requests _rules in_flight"),
-    _of(pending.SentRequest, "event_id is_interrupted is_proven request"),
+    _of(pending.SentRequest, "event_id is_interrupted is_proven is_replaced request"),
     _of(early.EarlyInputs, "inputs dropped_bytes _messages _bytes _audio_bytes", derived="_max_messages _max_bytes"),
     _of(transcripts.InterimTranscripts, "_words _complete"),
     _of(transcripts.Transcripts, "_awaited _early held"),
-    _of(transcripts.HeldMessage, "message item_id"),
+    _of(transcripts.HeldMessage, "message item_id size_bytes"),
     _of(
         playback.Playback,
-        "_ends_s _items _waiting _waiting_bytes is_trusted sent_s dropped_bytes",
+        "_ends_s _items _waiting _waiting_bytes _waiting_messages is_trusted sent_s dropped_bytes",
         derived="_max_ahead_s _max_queued_bytes _max_unread_bytes",
         times="_ends_s",
     ),
     _of(playback.PlayedItem, "is_truncated is_upstream item_id received_s sent_s text"),
     _of(playback.Piece, "item_id data duration_s"),
+    _of(playback.QueuedMessage, "message size_bytes"),
     _of(
         latency.TurnLatency,
         "asked_s audio_s call_s text_s token_s transcribed_s",
@@ -239,8 +240,8 @@ LAYOUTS: Final = (
     _of(Speaker, "_converter _response_id"),
     _of(
         Microphone,
-        "_committing_bytes _converter _keeps_source _kept _kept_in _max_bytes _max_s _preroll_bytes _preroll_s"
-        " _longest_bytes _sample_bytes _start _uncommitted_bytes forgotten_bytes is_speech",
+        "_committing_bytes _converter _is_filling _keeps_source _kept _kept_in _max_bytes _max_s _preroll_bytes"
+        " _preroll_s _longest_bytes _sample_bytes _start _uncommitted_bytes forgotten_bytes is_speech",
     ),
     _of(
         Converter,
@@ -282,7 +283,7 @@ STRUCTS: Final = (
     pending.VerbatimText,
     reports.Said,
 )
-"""The messages and other values that msgspec writes whole. None of them holds an object of the list above."""
+"""The messages and other values that msgspec writes whole. None of them holds an object that has a layout."""
 
 ENUMS: Final = (states.Lifecycle, states.ResponseState, states.StandbyState, states.UserTurnState)
 

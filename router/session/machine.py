@@ -29,10 +29,13 @@ if TYPE_CHECKING:
     from router.session.tables import Row
 
 STEP_CHARS: Final = 12
-"""The growth of an answer's text after which a snapshot is due, once the caller hears it: two words."""
+"""The characters by which an answer's text, as far as it is heard, grows between two snapshots: about two words."""
 
 _NOT_FOUND_AGAIN: Final = (0, 1, 3, 6)
-"""The indices of the marks that another process cannot find again: texts, the lifecycle, functions, adoptions."""
+"""The indices in `Session._marked` of the counts that another process cannot find again.
+
+These are the texts, the lifecycle, the function calls and the adoptions.
+"""
 
 USAGE_FIELD: Final = '"usage"'
 """The text that every event with usage contains. `read_late` decodes no event without it."""
@@ -44,7 +47,7 @@ For other inputs, such as audio, the check costs only one look-up in this set.
 """
 
 _UNMARKED: Final[tuple[object, ...]] = (0, Lifecycle.AWAITING_SETTINGS, 0, 0, 0, False, 0)
-"""The marks of a new session; see `Session._mark`."""
+"""The value of `Session._marked` in a new session."""
 
 _LOOKED_UP_TWICE: Final = transitions.RESPONSE_INPUTS | transitions.USER_TURN_INPUTS
 """The inputs that READY looks up in a second table.
@@ -55,6 +58,11 @@ For other inputs, such as audio, the check costs only one look-up in this set.
 
 class Session:
     """One conversation. `handle` takes an input and the time from the actors, and returns commands."""
+
+    words_bytes = 160
+    """The room for words behind a stored snapshot (`words_due`)."""
+    was_audio = False
+    """Whether the newest text of the client was only audio. No text of Deepgram's protocol is."""
 
     def __init__(self, session_id: str, profile: Profile, options: SessionOptions) -> None:
         self.context = Context(session_id, profile, options)
@@ -72,7 +80,10 @@ class Session:
         It finds them in the client's messages, or by asking the upstream again.
         """
         self.words_due = 0
-        """A number that grows when it is enough to store the answer's words, because the rest of its part is stored."""
+        """A number that grows when a stored snapshot lacks only some words of the answer.
+
+        Then it is enough to store these words (`take_words`).
+        """
         self._noted_part: ItemDelivery | None = None
         self._noted_chars = 0
         self._marked = _UNMARKED
@@ -90,7 +101,7 @@ class Session:
         if type(message) is messages.ClientBinaryReceived:
             # Most inputs are frames of the microphone. They have no generation, report nothing and settle nothing.
             self.take(inputs.MicrophoneAudio(message.data))
-            if context.told_texts != self._marked[0]:
+            if context.sent_texts != self._marked[0]:
                 self._mark()
             return context.take_commands()
         state, decode = context.state, _DECODERS.get(type(message))
@@ -119,7 +130,7 @@ class Session:
         if kind not in transitions.NEVER_SETTLES:
             self._settle()
             self._mark()
-        elif self.context.told_texts != self._marked[0]:
+        elif self.context.sent_texts != self._marked[0]:
             self._mark()
         elif self._outruns_snapshot():
             self._require_words()
@@ -157,7 +168,7 @@ class Session:
         """Note a change of texts, questions or items that a snapshot has to hold before its effects are visible."""
         state = self.state
         marked = (
-            self.context.told_texts,
+            self.context.sent_texts,
             state.lifecycle,
             len(state.pending) + len(state.user_turns.owed) + (state.turn.response is not ResponseState.NONE),
             len(state.calls.outstanding),
@@ -168,7 +179,7 @@ class Session:
         before = self._marked
         if marked != before:
             self._marked = marked
-            # An answer without a part makes one for each look, which nobody need keep.
+            # `newest` makes a part for an answer without one, and this part would only take memory.
             part = self.state.turn.answer.newest if self.state.turn.answer.parts else None
             self._stored_part, self._stored_chars = part, len(part.transcript) if part is not None else 0
             self.snapshot_due += 1
@@ -191,7 +202,7 @@ class Session:
         self._noted_chars = self._stored_chars = len(part.transcript)
 
     def take_words(self) -> str:
-        """Return the words of the answer since the last ones that were stored."""
+        """Return the words of the answer that no snapshot, and no earlier call of this method, has stored."""
         part = self.state.turn.answer.newest
         words = part.transcript[self._noted_chars :] if part is self._noted_part else ""
         self._noted_chars += len(words)
@@ -216,7 +227,7 @@ class Session:
         return is_behind and len(part.transcript) >= stored_chars + STEP_CHARS
 
     def _note(self, decoded: object, generation: int | None) -> None:
-        # Do this for every generation, because the tokens of an abandoned upstream are charged, too.
+        # Read events of every generation, because the tokens of an abandoned upstream are charged, too.
         if type(decoded) in METERED and generation is not None:
             self.context.report_usage(decoded, generation)
         note = transitions.ACTIVITY.get(type(decoded))
@@ -313,7 +324,7 @@ class Session:
                 self._take_signals()
 
     def _enter(self, state: Lifecycle | ResponseState | StandbyState | UserTurnState | None) -> None:
-        """Enter a state of the table that has it, or the end if the handler has ended the session."""
+        """Enter a state in the table to which it belongs. If the handler has ended the session, enter ENDED."""
         if isinstance(state, ResponseState):
             self.state.turn.response = state
         elif isinstance(state, StandbyState):

@@ -44,7 +44,10 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     unread_audio_bytes: int = 1024 * 1024
     """The bound on waiting audio until the client answers a ping. A client that does not read never plays the audio."""
     ledger_bytes: int = 1024 * 1024
-    """The size of the ledger. `ledger_tokens` keeps its text far below; this bounds speech without a transcript."""
+    """The size of the ledger.
+
+    `ledger_tokens` keeps the text far below this size. The bound is needed for speech without a transcript.
+    """
 
 
 class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,9 +79,9 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     price_table: PriceTable | None = None
     """The prices of models, if cost has a limit."""
     spend_today: Callable[[int, float], tuple[int, float]] | None = None
-    """Adds the tokens and dollars of a response to its client's sums of today, and returns these sums.
+    """The function that adds the tokens and dollars of a response to its client's sums of today.
 
-    The sums cover all sessions of the client. None if a day has no limit. The function must not block.
+    It returns these sums, which cover all sessions of the client. It must not block. None if a day has no limit.
     """
     tools: tuple[blocks.Function, ...] = ()
     """Functions that the router answers itself."""
@@ -95,7 +98,7 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy | None = None
     """The rules for the client's messages; None if all messages are allowed."""
     redact: Callable[[str], str] = _unchanged
-    """Masks credentials in a text that leaves the process."""
+    """The function that masks credentials in a text that leaves the process."""
 
     def is_available(self, model: str) -> bool:
         """Whether a client that requests this model gets it."""

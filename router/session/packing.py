@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from router.audio.pages import Pages
 from router.session.state.queues import EMPTY, Newest, Queue
 
 if TYPE_CHECKING:
@@ -44,18 +45,21 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     derived: tuple[str, ...] = ()
     """Fields that a new object sets by itself."""
     optional: tuple[str, ...] = ()
-    """The last stored fields, which may be None in a new object.
+    """The names at the end of `stored` whose fields may be None in a new object.
 
     Such a field stays None, whatever the data has. If the data has None, the new object keeps its own value.
     """
     is_filled: bool = False
-    """Whether the new session's own object is filled, because its derived fields depend on the session's options."""
+    """Whether the object that a new session has made is filled, and no new object takes its place.
+
+    Such an object has derived fields that depend on the session's options.
+    """
     times: tuple[str, ...] = ()
     """Stored fields that are moments of the dispatcher's clock, or containers with such moments as values."""
     pack: Callable[[Any, Packer], Plain] | None = None
-    """Packs an object in a form of its own, instead of its fields."""
+    """A function that packs an object in a form of its own, instead of its fields."""
     fill: Callable[[Any, Plain, Unpacker], None] | None = None
-    """Fills a new object from the form that `pack` makes."""
+    """A function that fills a new object from the form that `pack` makes."""
 
 
 class Layouts:
@@ -168,6 +172,7 @@ _COMPOSITE: Final[dict[type, Callable[[Packer, Any], Plain]]] = {
     deque: lambda packer, value: [_DEQUE, value.maxlen, *map(packer.pack, value)],
     OrderedDict: lambda packer, value: packer.pairs(_ORDERED, value),
     bytearray: lambda _packer, value: [_ARRAY, bytes(value)],
+    Pages: lambda _packer, value: [_ARRAY, value[:]],
 }
 
 
@@ -189,7 +194,10 @@ class Unpacker:
         return _UNPACK[tag](self, packed)
 
     def shift(self, moment: Any) -> Any:
-        """Return a moment, or a container whose values are moments, on this process's clock."""
+        """Convert a moment from the clock of the process that packed it to this process's clock.
+
+        Convert the values of a container of moments, too.
+        """
         shift_s = self._shift_s
         if not shift_s or moment is None:
             return moment

@@ -1,8 +1,8 @@
-"""The recovery of a session whose process died: the bytes that its client lacks, and the client's messages since.
+"""The recovery of a session whose process died: the bytes that its client lacks, and the messages since the snapshot.
 
-A process stores a `Record` of each session outside of its own memory. It does so each time before it writes the bytes
-of a step for which a snapshot is due (`Session.snapshot_due`). Before it handles the client's messages, it stores them
-after the record: the journal.
+A process stores a `Record` of each session outside of its own memory. It stores one before it writes the bytes of a
+step for which a snapshot is due (`Session.snapshot_due`). Before it handles the client's messages, it stores them after
+the record: the journal.
 """
 
 from __future__ import annotations

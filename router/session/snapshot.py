@@ -1,4 +1,4 @@
-"""A session as a value: `snapshot` writes its whole memory, and `restore` makes a session from that.
+"""A session as a value: `snapshot` writes its whole memory, and `restore` makes a session from that value.
 
 A snapshot is taken between two inputs. It has an envelope, which is read without the session, and a body, which only a
 program with the same `layouts` reads. With other layouts the session drains, as without snapshots. A checksum protects
@@ -34,10 +34,6 @@ LAYOUT: Final = zlib.crc32(STATE.fingerprint().encode())
 """The checksum of the layouts. It differs between two programs whose states differ."""
 
 
-VALUE_LAYOUT: Final = f"{VERSION}.{LAYOUT:08x}"
-"""The name of the form that this program reads and writes."""
-
-
 class SnapshotError(ValueError):
     """A snapshot that this program cannot read, or a session that cannot be written.
 
@@ -67,7 +63,7 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, tag="switchboard se
     adoptions: int
     """The number of processes in a row that took the session over; see `State.adoptions`."""
     clock: str
-    """The name of the monotonic clock: the id of the machine's start. Empty if it does not matter."""
+    """The name of the monotonic clock: the id of the machine's start. It is empty if it does not matter."""
     taken_s: float
     """The time of the session's last input, on that clock."""
     taken_unix_s: float

@@ -44,7 +44,10 @@ class Row(Generic[S]):
     ) -> None:
         self.kind = kind
         self.handler = handler
-        """Takes inputs of `kind`: `on` checks the types. Here they are `Never`, because the rows of a table differ."""
+        """A handler of inputs of `kind`, which `on` checks.
+
+        The inputs have the type `Never` here, because the rows of a table have different types of inputs.
+        """
         self.state = state
         self.next_state = next_state
         self.instead = instead
@@ -77,6 +80,7 @@ def on(
     """Return the row of an input.
 
     Without `next_state` the state stays. `may_stay` lets the handler keep the state in a row with a `next_state`.
+    `instead` lists further states that the handler may choose.
     """
 
     def entry(state: S) -> Row[S]:
@@ -109,7 +113,10 @@ class Rule(Generic[S]):
         self.holds = holds
         self.handler = handler
         self.state = state
-        """The state in which the rule can hold, of the table that it changes. A rule without a state changes none."""
+        """The state in which the rule applies. It belongs to the table that the rule changes.
+
+        A rule without a state changes no table.
+        """
         self.next_state = next_state
         self.may_stay = may_stay
         """Whether the handler may keep the state."""

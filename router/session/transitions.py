@@ -129,7 +129,8 @@ _BEFORE_SETTINGS: Final[tuple[Entry[Lifecycle], ...]] = (
 _BEFORE_READY: Final[tuple[Entry[Lifecycle], ...]] = (
     on(deepgram.Settings, settings.repeat_settings),
     on(deepgram.InjectUserMessage, early_input.keep_user_message),
-    # This is not kept: a call of the previous upstream may be outstanding, and its answer goes into the ledger.
+    # An answer to a call is not kept: the call may be one of the previous upstream, and its answer goes into the
+    # ledger.
     on(deepgram.FunctionCallResponse, function_calls.answer_function_call),
     on(deepgram.InjectAgentMessage, early_input.keep_message),
     on(deepgram.ForceEndTurn, early_input.keep_message),
@@ -353,7 +354,7 @@ USER_TURN: Final[Mapping[UserTurnState, Table[UserTurnState]]] = {
         on(openai.InputAudioBufferCommitted, user_turn.committed, _AWAITING_ANSWER, may_stay=True, instead=(_IDLE,)),
         on(openai.InputAudioBufferCleared, user_turn.buffer_cleared, _IDLE),
         on(inputs.CommitSent, user_turn.commit_sent, _COMMITTING),
-        on(inputs.CommitRefused, user_turn.commit_withdrawn),
+        on(inputs.CommitRefused, user_turn.commit_withdrawn, instead=(_AWAITING_ANSWER,)),
         # Replayed speech that the next detector does not find, or silence that has no end.
         on(inputs.CommitTimedOut, user_turn.commit_timed_out, _IDLE),
         on(inputs.SpeechTimedOut, user_turn.speech_timed_out, _IDLE),
@@ -366,7 +367,7 @@ USER_TURN: Final[Mapping[UserTurnState, Table[UserTurnState]]] = {
         on(openai.InputAudioBufferCommitted, user_turn.committed, _AWAITING_ANSWER, may_stay=True, instead=(_IDLE,)),
         on(openai.InputAudioBufferCleared, user_turn.buffer_cleared, _IDLE),
         on(inputs.CommitSent, user_turn.commit_sent, _COMMITTING),
-        on(inputs.CommitRefused, user_turn.commit_withdrawn),
+        on(inputs.CommitRefused, user_turn.commit_withdrawn, instead=(_AWAITING_ANSWER,)),
         on(inputs.CommitTimedOut, user_turn.commit_timed_out, _IDLE),
         on(inputs.DetectionStopped, user_turn.end_speech, _IDLE),
         on(inputs.SpeechReplayed, user_turn.speech_replayed, _SPEAKING),
@@ -379,7 +380,14 @@ USER_TURN: Final[Mapping[UserTurnState, Table[UserTurnState]]] = {
         on(openai.InputAudioBufferCommitted, user_turn.committed, _IDLE, instead=(_AWAITING_ANSWER,)),
         on(openai.InputAudioBufferCleared, user_turn.buffer_cleared, _IDLE),
         on(inputs.CommitSent, user_turn.commit_sent),
-        on(inputs.CommitRefused, user_turn.commit_failed, _IDLE, may_stay=True, instead=(_SPEAKING,)),
+        on(
+            inputs.CommitRefused,
+            user_turn.commit_failed,
+            _IDLE,
+            may_stay=True,
+            # The refused commit crossed one of the detector's, and a later one is on its way.
+            instead=(_SPEAKING, _AWAITING_ANSWER),
+        ),
         on(inputs.CommitTimedOut, user_turn.commit_timed_out, _IDLE),
         on(inputs.SpeechReplayed, user_turn.repeat_commit),
     ),
@@ -504,7 +512,7 @@ ACTIVITY: Final[Mapping[type, Callable[[Limited, float], None]]] = {
 """Inputs that end a silence. KeepAlive and microphone audio do not, because an open microphone is no speech."""
 
 NEVER_SETTLES: Final = frozenset({inputs.MicrophoneAudio, openai.ResponseOutputAudioDelta})
-"""Inputs after which no joint rule can newly hold. They arrive many times a second, and each look costs time."""
+"""Inputs that cannot make a joint rule hold. They arrive many times a second, and each check takes time."""
 
 # DEADLINES and WORK: the rows of `TimerFired` and `WorkDone` look these up.
 

@@ -17,7 +17,7 @@ class WorkKind(enum.Enum):
     TOOL = "tool"
     """A function call that the router answers. Its name is the call's id."""
     CONFIGURE = "configure"
-    """The hook `configure` of the embedding application. A session runs it once at a time, so its name is empty."""
+    """The hook `configure` of the embedding application. A session runs one at a time, so this work needs no name."""
     AUDIO = "audio"
     """The preparation of an audio converter. Its name is `microphone` or `speaker`."""
 

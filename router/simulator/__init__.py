@@ -27,6 +27,7 @@ The answers come from rules, and the sound from a text.
 `words`           the words of a sentence that carry meaning
 `sound`           the audio of an answer, piece by piece
 `voice`           speech-like sound for a text
+`waveforms`       the samples of that sound; loads numpy
 `usage`           token counts
 
 Client events are checked strictly, and faults are injected on demand.

@@ -93,7 +93,7 @@ class StopModel(msgspec.Struct, frozen=True):
 
 
 class PrepareSpeech(msgspec.Struct, frozen=True):
-    """Start a speech process before its first request, because it needs a second to read its model."""
+    """Start a speech process before its first request, because it needs one second to read its model."""
 
     hears: bool
 

@@ -135,7 +135,7 @@ ACTIONS_AT: Final = {
     Moment.FLOW: _WITH_FRAMES,
     Moment.RESPONSE: _WITH_FRAMES,
 }
-"""The actions that are possible at each moment."""
+"""The actions that are possible at each kind of point."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -144,17 +144,17 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     point: FaultPoint
     action: FaultAction
     code: int = 1000
-    """Close code (`close`)."""
+    """The code of the close frame, for the action `close`."""
     reason: str = ""
-    """Close reason (`close`), or the reason of an `incomplete` response: `content_filter` or `max_output_tokens`."""
+    """The reason in the close frame, or that of an `incomplete` response: `content_filter` or `max_output_tokens`."""
     status: int = 503
-    """HTTP status (`refuse`)."""
+    """The HTTP status, for the action `refuse`."""
     error_type: str = "server_error"
     error_code: str | None = None
-    """`error.code` of the `error` event, of the failed response or of the failed transcription."""
+    """The code in the `error` event, the failed response or the failed transcription."""
     message: str = "The server had an error while processing your request. Sorry about that!"
     text: str = '{"type": "response.output_te'
-    """The malformed frame."""
+    """The frame that the action `malformed` sends."""
     delay_s: float = 0.0
     """The time for which `delay` holds frames back. For any other action, the time before the action happens."""
     times: int = 1
@@ -175,9 +175,9 @@ class FaultPlan:
     def __init__(self, faults: tuple[Fault, ...] = ()) -> None:
         self._lock = threading.Lock()
         self._pending: list[list[Any]] = []
-        """A list for each fault:
+        """A list for each fault: the fault, and two numbers.
 
-        the fault, the number of passes still to skip, and the number of times that it will still happen.
+        They are the number of passes still to skip, and the number of times that the fault will still happen.
         """
         for fault in faults:
             self.add(fault)

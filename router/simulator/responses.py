@@ -72,11 +72,12 @@ class Responses:
         self._used_tokens = 0
         self._last_input = 0
         self.on_ended: Callable[[float], None] | None = None
-        """Called when a response in the conversation ends, with the number of seconds for which the client still plays
-        its audio.
+        """The function to call when a response in the conversation ends.
+
+        It gets the number of seconds for which the client still plays the response's audio.
         """
         self.on_item: Callable[[Item], None] | None = None
-        """Called with each held-back function output, after the response that called the function."""
+        """The function to call with each held-back function output, after the response that called the function."""
         state.outbox.on_response_fault = self._on_fault
 
     @property

@@ -1,7 +1,7 @@
 """One simulated session as a pure machine: frames and timers in, commands out.
 
-It uses no thread, socket, clock or random number. Ids come from a counter, and timers return as `fire`. The caller
-passes the time of the start, and a function that returns the time of day.
+It uses no thread, socket, clock or random number. Ids come from a counter. For a timer that is due, the caller calls
+`fire`. The caller passes the time of the start, and a function that returns the time of day.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def _refuse_changes(session: dict[str, Any], update: dict[str, Any], *, has_spok
 
 
 def check_voice(session: dict[str, Any], output: dict[str, Any], path: str, *, has_spoken: bool) -> None:
-    """Raise a `RequestError` for another voice, if the conversation holds assistant audio already."""
+    """Raise a `RequestError` for another voice if the conversation holds assistant audio already (`has_spoken`)."""
     if has_spoken and output.get("voice", session["audio"]["output"]["voice"]) != session["audio"]["output"]["voice"]:
         message = "Cannot update a conversation's voice if assistant audio is present."
         raise RequestError("cannot_update_voice", message, f"{path}.audio.output.voice")

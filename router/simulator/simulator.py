@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import socket
 import threading
@@ -208,6 +209,8 @@ class Simulator:
 
     def _begin_session(self, environ: WSGIEnvironment, record: ConnectionRecord) -> None:
         self._admit(record.headers)
+        # On the dispatcher it would stop every session for 0.1 s.
+        importlib.import_module("router.simulator.waveforms")
         # Duplicate before `accept`, which replaces the request's descriptor by a closed one.
         duplicate: socket.socket = environ["werkzeug.socket"].dup()
         try:

@@ -152,7 +152,7 @@ def _next_of(texts: tuple[str, ...]) -> Skill:
     """
 
     def tell(_match: re.Match[str], context: Context) -> str:
-        told = [message.text for message in context.before_question if _is_assistants(message)]
+        told = [message.text for message in context.before_question if _is_of_assistant(message)]
         begun = [text for text in texts if any(_begins(text, each) for each in told)]
         left = [text for text in texts if text not in begun]
         return left[0] if left else texts[len(told) % len(texts)]
@@ -160,7 +160,7 @@ def _next_of(texts: tuple[str, ...]) -> Skill:
     return tell
 
 
-def _is_assistants(message: Message) -> bool:
+def _is_of_assistant(message: Message) -> bool:
     return message.role == "assistant" and bool(message.text)
 
 

@@ -10,12 +10,11 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from router.simulator.voice import Samples
+    from router.simulator.waveforms import Samples
 
 WINDOW_MS: Final = 20
 _FLOOR_DB: Final = -60.0
@@ -72,14 +71,15 @@ class Vad:
         """The duration, in milliseconds, of all audio that was judged."""
         self._opposite_windows = 0
         """The number of consecutive windows that contradict `is_speaking`."""
-        self._rest = np.empty(0, dtype=np.int16)
+        self._rest: Samples | None = None
+        """Samples after the last whole window."""
 
     def reset(self, position_ms: int) -> None:
         """Start again in silence, at `position_ms`."""
         self.is_speaking = False
         self.position_ms = position_ms
         self._opposite_windows = 0
-        self._rest = self._rest[:0]
+        self._rest = None
 
     def feed(self, samples: Samples, rate: int, settings: VadSettings) -> Iterator[SpeechStarted | SpeechStopped]:
         """Judge more audio, and yield the starts and ends of speech in it."""
@@ -112,12 +112,14 @@ class Vad:
 
         Samples after the last whole window are kept for the next call.
         """
+        import numpy as np  # noqa: PLC0415 - the samples have loaded it
+
         window = rate * WINDOW_MS // 1000
-        if len(self._rest):
+        if self._rest is not None:
             samples = np.concatenate((self._rest, samples))
         whole = len(samples) // window * window
         # Copy the rest, because otherwise it would keep all of a large append in memory.
-        self._rest = samples[whole:].copy()
+        self._rest = samples[whole:].copy() if whole < len(samples) else None
         floats = samples[:whole].astype(np.float32)
         parts = [floats[at : at + window] for at in range(0, whole, window)]
         return [float(np.dot(part, part)) / window for part in parts]

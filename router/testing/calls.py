@@ -217,7 +217,7 @@ class _Scripted:
 
 
 class ScriptedClient(_Scripted):
-    """A client of the voice agent."""
+    """A client of the voice agent, whose messages the test sends."""
 
     def send_settings(self, settings: Mapping[str, Any] = SETTINGS) -> None:
         """Send Settings.

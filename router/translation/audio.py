@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from router.audio.convert import Converter, converted
 from router.audio.formats import LINEAR16_24K, Recording
+from router.audio.pages import Pages, pages
 from router.openai import codec
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ The dispatcher converts a frame in one step. That takes up to 35 ms for 60 s of 
 """
 
 LONGEST_COSTLY_FRAME_S: Final = 10.0
-"""The limit for a conversion that costs several times as much (`Converter.is_costly`)."""
+"""The longest audio in one frame if its conversion costs several times as much (`Converter.is_costly`)."""
 
 
 class Microphone:
@@ -51,6 +52,7 @@ class Microphone:
     __slots__ = (
         "_committing_bytes",
         "_converter",
+        "_is_filling",
         "_keeps_source",
         "_kept",
         "_kept_in",
@@ -70,15 +72,16 @@ class Microphone:
         self._converter = Converter(source, source)
         self._preroll_s = preroll_s
         self._max_s = max_s
-        self._kept = bytearray()
-        self._start = 0
-        """The index in `_kept` of the oldest audio.
+        self._kept: bytearray | Pages = bytearray()
+        """The kept audio: the whole pre-roll as a ring, in which each frame replaces the oldest audio, or a row.
 
-        Once the pre-roll is full, each frame replaces the oldest audio there.
-
-        The alternative costs more: a bytearray that loses its beginning is copied at every third frame, and reserves
-        memory.
+        A ring is made once, in its whole size. A bytearray that grows reserves memory, and one that loses its
+        beginning is copied at every third frame.
         """
+        self._start = 0
+        """The index in a ring of the oldest audio, where the next frame goes."""
+        self._is_filling = False
+        """Whether the ring has no audio yet from `_start` on."""
         self._uncommitted_bytes = 0
         """The number of bytes that were appended since the last commit, in the upstream's format."""
         self._committing_bytes: int | None = None
@@ -121,7 +124,7 @@ class Microphone:
         self._committing_bytes = None  # `resend` follows, and then the commit is repeated
         self._choose_kept_format()
         if self._kept_in != kept.format:
-            self._kept[:] = converted(kept, self._kept_in)
+            self._kept = bytearray(converted(kept, self._kept_in))
             if self._keeps_source:
                 # The client's last frame may end within a sample. Its next frame completes that sample.
                 self._kept += self._converter.part
@@ -167,14 +170,13 @@ class Microphone:
             behind_bytes = self._uncommitted_bytes - self._committing_bytes
             kept_behind = self._kept_in.size_bytes(self.target.duration_ms(behind_bytes))
             audio = Recording(audio.data[: max(0, len(audio.data) - kept_behind)], audio.format)
-        del self._kept[: len(audio.data)]
+        del self._straightened()[: len(audio.data)]
         self._uncommitted_bytes, self._committing_bytes = behind_bytes, None
         return audio
 
     def clear(self) -> None:
         """Forget the uncommitted audio, because the upstream's buffer is empty."""
-        self._kept.clear()
-        self._start = 0
+        self._kept, self._start, self._is_filling = bytearray(), 0, False
         self._uncommitted_bytes, self._committing_bytes = 0, None
 
     def silence(self, duration_ms: float) -> list[bytes]:
@@ -182,10 +184,10 @@ class Microphone:
 
         The upstream's detector measures time by appended audio.
         """
-        self._straighten()
-        whole_bytes = len(self._kept) - len(self._kept) % self._sample_bytes
-        # The silence does not go to the very end: the last sample may be incomplete, and its rest is still to come.
-        self._kept[whole_bytes:whole_bytes] = self._kept_in.silence(duration_ms)
+        row = self._straightened()
+        whole_bytes = len(row) - len(row) % self._sample_bytes
+        # Insert the silence before an incomplete last sample, because the rest of that sample is still to come.
+        row[whole_bytes:whole_bytes] = self._kept_in.silence(duration_ms)
         self._keep(b"")
         return self._appends(self.target.silence(duration_ms))
 
@@ -202,15 +204,23 @@ class Microphone:
 
     @contextlib.contextmanager
     def shortened(self) -> Iterator[None]:
-        """Hide all but the newest audio during the block, unless the user speaks."""
-        whole, brief_bytes = self._kept, self._kept_in.size_bytes(BRIEF_MS)
-        if not self.is_speech and len(whole) > brief_bytes:
-            begin = len(whole) - brief_bytes
-            self._kept = whole[begin - begin % self._sample_bytes :]
+        """Hide all kept audio but the newest during the block, unless the user speaks. So a brief snapshot is small."""
+        whole = self._kept, self._start, self._is_filling
+        if not self.is_speech:
+            self._kept, self._start, self._is_filling = self._newest(self._kept_in.size_bytes(BRIEF_MS)), 0, False
         try:
             yield
         finally:
-            self._kept = whole
+            self._kept, self._start, self._is_filling = whole
+
+    def _newest(self, size_bytes: int) -> bytearray:
+        """Return the newest audio, at most `size_bytes` and the part of a sample whose rest is still to come."""
+        kept, start = self._kept, self._start
+        begin = start - size_bytes
+        if begin >= 0 or self._is_filling:
+            return bytearray(kept[max(0, begin) : start])
+        begin = max(start, len(kept) + begin)
+        return bytearray(kept[begin - begin % self._sample_bytes :] + kept[:start])
 
     def _flush(self) -> bytes:
         rest = self._converter.flush()
@@ -229,22 +239,31 @@ class Microphone:
     def _keep(self, audio: bytes) -> None:
         kept, size_bytes = self._kept, len(audio)
         # This is the fast path, because the user is silent in nearly every frame.
-        is_full = len(kept) == self._preroll_bytes >= size_bytes and not self.is_speech
-        if is_full and not size_bytes % self._sample_bytes:
+        is_ring = len(kept) == self._preroll_bytes >= size_bytes and not self.is_speech
+        if is_ring and not size_bytes % self._sample_bytes:
             self._replace_oldest(kept, audio, self._start + size_bytes - len(kept))
             return
-        self._straighten()
-        self._kept += audio
-        excess = len(self._kept) - (self._max_bytes if self.is_speech else self._preroll_bytes)
+        row = self._straightened()
+        row += audio
+        excess = len(row) - (self._max_bytes if self.is_speech else self._preroll_bytes)
+        excess += -excess % self._sample_bytes  # the kept audio begins with a whole sample
+        if self.is_speech:
+            if excess > 0:
+                self.forgotten_bytes += excess
+                del row[:excess]
+            return
         if excess > 0:
-            excess += -excess % self._sample_bytes  # the kept audio begins with a whole sample
-            self.forgotten_bytes += excess if self.is_speech else 0
-            if self.is_speech:
-                del self._kept[:excess]
-            else:
-                self._kept = self._kept[excess:]  # a copy, without the reserved memory
+            row = self._kept = row[excess:]  # a copy, without the reserved memory
+        if row and not (size_bytes % self._sample_bytes or len(row) % self._sample_bytes):
+            self._make_ring(row)
 
-    def _replace_oldest(self, kept: bytearray, audio: bytes, around_bytes: int) -> None:
+    def _make_ring(self, row: bytearray) -> None:
+        self._kept = pages(self._preroll_bytes)
+        self._kept[: len(row)] = row
+        self._start = len(row) % self._preroll_bytes
+        self._is_filling = self._start > 0
+
+    def _replace_oldest(self, kept: bytearray | Pages, audio: bytes, around_bytes: int) -> None:
         """Replace the oldest audio.
 
         If `around_bytes` is positive, this many bytes are beyond the end of `kept`, and go to its beginning.
@@ -255,20 +274,22 @@ class Microphone:
             return
         kept[self._start :] = audio[: len(audio) - around_bytes]
         kept[:around_bytes] = audio[len(audio) - around_bytes :]
-        self._kept = kept[:]  # a copy, without the memory that was reserved while it grew
         self._start = around_bytes
+        self._is_filling = False
 
-    def _straighten(self) -> None:
-        """Rotate `_kept`, so that it begins with the oldest audio."""
-        if self._start:
-            self._kept = self._kept[self._start :] + self._kept[: self._start]
-            self._start = 0
+    def _straightened(self) -> bytearray:
+        """Return `_kept` as a row, which begins with the oldest audio."""
+        kept, start = self._kept, self._start
+        if start or type(kept) is not bytearray:
+            oldest = b"" if self._is_filling else kept[start:]
+            kept = self._kept = bytearray(oldest + kept[:start])
+            self._start, self._is_filling = 0, False
+        return kept
 
     def _recording(self) -> Recording:
         """Return the kept audio, without the part of a sample whose rest is still to come."""
-        self._straighten()
-        whole_bytes = len(self._kept) - len(self._kept) % self._sample_bytes
-        return Recording(bytes(self._kept[:whole_bytes]), self._kept_in)
+        row = self._straightened()
+        return Recording(bytes(row[: len(row) - len(row) % self._sample_bytes]), self._kept_in)
 
 
 class Speaker:

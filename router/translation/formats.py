@@ -39,7 +39,8 @@ _OUTPUT_RATES: Final[dict[str, tuple[int, ...]]] = {
 _CONTAINERS: Final = ("none", "wav")
 """The containers that a client may name.
 
-Frames are raw audio for both, because clients that ask for wav write its header themselves (client 8.3).
+With either container the frames are raw audio, because clients that ask for wav write its header themselves (client
+8.3).
 """
 
 
@@ -119,7 +120,7 @@ _G711: Final = {"audio/pcmu": MULAW_8K, "audio/pcma": ALAW_8K}
 
 
 def native_formats(heard: Format, spoken: Format) -> Formats:
-    """Choose the formats for an upstream that knows G.711.
+    """Choose the formats for an upstream that knows G.711. `heard` is the client's input format, `spoken` its output.
 
     For each direction choose the client's format if the API has that format, and otherwise linear16.
     """

@@ -66,7 +66,7 @@ _HASTY_THRESHOLD: Final = 0.6
 def detection_mode(agent: blocks.Agent, default: TurnDetection) -> TurnDetection:
     """Return how a turn ends.
 
-    The client's `turn_detection` comes first. If the client gives a threshold or a time-out for the end of a turn,
+    The client's `turn_detection` takes precedence. If the client gives a threshold or a time-out for the end of a turn,
     `semantic_vad` replaces the default `server_vad`. Like Deepgram's detector, `semantic_vad` judges whether the user
     has finished.
     """
@@ -156,7 +156,7 @@ def _idle_timeout(given_ms: float | None) -> dict[str, int]:
 def _eagerness(provider: blocks.ListenProvider, default: str) -> str:
     """Return the eagerness for the client's threshold, or `default` without a threshold.
 
-    If that eagerness waits longer than the client's time-out, return the next one that waits short enough.
+    If that eagerness waits longer than the client's time-out, return the next value whose wait is short enough.
     """
     threshold, max_ms = provider.eot_threshold, provider.eot_timeout_ms
     names = [name for name, _ in _EAGERNESS]

@@ -38,7 +38,7 @@ _NO_END: Final = re.compile(
 """Text with a full stop that ends no sentence: titles, abbreviations, initials, the number of an item in a list."""
 
 _LAST_WORD_CHARS: Final = 16
-"""More characters than the longest abbreviation and the character before it have together."""
+"""A number of characters that exceeds the longest abbreviation together with the character before it."""
 
 
 class Split(NamedTuple):

@@ -32,14 +32,14 @@ class InvalidSettings(msgspec.Struct, frozen=True):
 
 
 def first_think(agent: blocks.Agent) -> blocks.Think:
-    """Return the think block that is in use. Of several it is the first; the others are fallbacks."""
+    """Return the think block that is in use. If there are several, it is the first, and the others are fallbacks."""
     if isinstance(agent.think, list):
         return agent.think[0] if agent.think else blocks.Think()
     return agent.think
 
 
 def first_speak(agent: blocks.Agent) -> blocks.Speak:
-    """Return the speak block that is in use. Of several it is the first; the others are fallbacks."""
+    """Return the speak block that is in use. If there are several, it is the first, and the others are fallbacks."""
     if isinstance(agent.speak, list):
         return agent.speak[0] if agent.speak else blocks.Speak()
     return agent.speak

@@ -11,7 +11,7 @@ from router.deepgram import messages as deepgram
 from router.openai import events as openai
 
 NewId = Callable[[], str]
-"""Makes an item id, at most 32 characters long (upstream 11.1)."""
+"""A function that makes an item id of at most 32 characters (upstream 11.1)."""
 
 
 MAX_TEXT_BYTES: Final = 512 * 1024

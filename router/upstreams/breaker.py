@@ -17,7 +17,7 @@ LONGEST_S: Final = 60.0
 """The longest cool-down that the router chooses, in seconds."""
 REFUSED_S: Final = 60.0
 """The cool-down in seconds after a refused credential or an empty account. An operator has to correct these."""
-LONGEST_TOLD_S: Final = 3600.0
+LONGEST_DEMANDED_S: Final = 3600.0
 """The longest cool-down in seconds that an upstream may demand."""
 TRIAL_S: Final = 15.0
 """The time in seconds for a trial's result. After it another call may try, because a trial may end without a result."""
@@ -39,22 +39,22 @@ class Breaker:
         self.cause = ""
         """The event that began the latest cool-down; empty while the breaker is closed."""
 
-    def take(self, event: Event, now_s: float, told_s: float = 0.0) -> tuple[BreakerState, BreakerState]:
+    def take(self, event: Event, now_s: float, demanded_s: float = 0.0) -> tuple[BreakerState, BreakerState]:
         """Take an event, and return the states before and after it.
 
         Args:
             event: the event. With the last of `FAILURES_TO_OPEN` failures in a row, `FAILED` becomes `FAILED_AGAIN`.
             now_s: the time.
-            told_s: the length of the cool-down that the upstream, or another machine, demands.
+            demanded_s: the length of the cool-down that the upstream, or another machine, demands.
         """
         if event is Event.FAILED and self.failures + 1 >= FAILURES_TO_OPEN:
             event = Event.FAILED_AGAIN
         # A later demand may concern another limit, so the longest time applies.
-        told_s = max(self.left_s(now_s), min(told_s, LONGEST_TOLD_S))
+        demanded_s = max(self.left_s(now_s), min(demanded_s, LONGEST_DEMANDED_S))
         before = self.state
         row = TABLE[before, event]
         self.state = row.next
-        self._effects[row.effect](self, now_s, told_s)
+        self._effects[row.effect](self, now_s, demanded_s)
         if row.effect in _COOL_DOWNS:
             self.cause = event.value
         elif self.state is BreakerState.CLOSED:
@@ -75,29 +75,29 @@ class Breaker:
         """Return the state for an operator. An open breaker whose cool-down has passed counts as half-open."""
         return BreakerState.HALF_OPEN if self.is_due(now_s) else self.state
 
-    def _none(self, _now_s: float, _told_s: float) -> None:
+    def _none(self, _now_s: float, _demanded_s: float) -> None:
         pass
 
-    def _count(self, _now_s: float, _told_s: float) -> None:
+    def _count(self, _now_s: float, _demanded_s: float) -> None:
         self.failures += 1
 
-    def _reset(self, _now_s: float, _told_s: float) -> None:
+    def _reset(self, _now_s: float, _demanded_s: float) -> None:
         self.failures = self.opened = 0
 
-    def _back_off(self, now_s: float, _told_s: float) -> None:
+    def _back_off(self, now_s: float, _demanded_s: float) -> None:
         self.until_s = now_s + min(LONGEST_S, COOL_DOWN_S * 2 ** min(self.opened, 10))
         self.opened += 1
 
-    def _refuse(self, now_s: float, _told_s: float) -> None:
+    def _refuse(self, now_s: float, _demanded_s: float) -> None:
         self.until_s = now_s + REFUSED_S
 
-    def _obey(self, now_s: float, told_s: float) -> None:
-        self.until_s = now_s + told_s
+    def _obey(self, now_s: float, demanded_s: float) -> None:
+        self.until_s = now_s + demanded_s
 
-    def _trial(self, _now_s: float, _told_s: float) -> None:
+    def _trial(self, _now_s: float, _demanded_s: float) -> None:
         self.failures = FAILURES_TO_OPEN - 1
 
-    def _release(self, now_s: float, _told_s: float) -> None:
+    def _release(self, now_s: float, _demanded_s: float) -> None:
         self.until_s = now_s
 
     _effects: ClassVar[Mapping[Effect, Callable[[Breaker, float, float], None]]] = {

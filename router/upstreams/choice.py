@@ -26,7 +26,7 @@ class Rank(NamedTuple):
     tier: int
     """The class of the key, from `USABLE` to `IN_COOL_DOWN`."""
     until_s: float = 0.0
-    """The end of the cool-down. Of several open keys, the one whose cool-down ends first comes first."""
+    """The end of the cool-down. Of several keys in a cool-down, the one whose cool-down ends first comes first."""
 
 
 class Candidate(NamedTuple):
@@ -62,7 +62,8 @@ def choose(candidates: Sequence[Candidate], leaving: int | None) -> int:
     """Return the position to dial.
 
     The best rank wins. Among equals, an upstream other than the one that the call leaves wins. Then upstreams with a
-    weight come first, with the least load for the weight. Then come the fallbacks, in the order of `candidates`.
+    weight come first, and among them the one with the smallest load in relation to its weight. Then come the fallbacks,
+    in the order of `candidates`.
 
     Args:
         candidates: at least one upstream, in the order of preference.

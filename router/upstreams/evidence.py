@@ -41,7 +41,7 @@ class Evidence(NamedTuple):
 
     event: Event | None
     """The event of the key; None if the loss says nothing about the key."""
-    told_s: float = 0.0
+    demanded_s: float = 0.0
     """The seconds for which the upstream demands no new call."""
 
 
@@ -67,8 +67,8 @@ class _Row(NamedTuple):
     event: Event | None
 
 
-def _is_ours(loss: Loss, _served: bool) -> bool:
-    return loss.kind is LossKind.FAILED or loss.cause in _OURS
+def _is_of_router(loss: Loss, _served: bool) -> bool:
+    return loss.kind is LossKind.FAILED or loss.cause in _OF_ROUTER
 
 
 def _names_a_time(loss: Loss, _served: bool) -> bool:
@@ -84,7 +84,7 @@ def _is_limited(loss: Loss, _served: bool) -> bool:
     return loss.kind is LossKind.HTTP and loss.code == HTTPStatus.TOO_MANY_REQUESTS
 
 
-def _is_client_s(loss: Loss, _served: bool) -> bool:
+def _concerns_request(loss: Loss, _served: bool) -> bool:
     is_http = loss.kind is LossKind.HTTP and loss.code is not None
     return loss.is_fatal or (is_http and HTTPStatus.BAD_REQUEST <= (loss.code or 0) < _SERVER_ERRORS)
 
@@ -100,14 +100,14 @@ def _failed(loss: Loss, has_served: bool) -> bool:
 
 
 _SERVER_ERRORS: Final = 500
-_OURS: Final = frozenset({DialFailure.BUSY.value, "paused by an operator"})
+_OF_ROUTER: Final = frozenset({DialFailure.BUSY.value, "paused by an operator"})
 
 ROWS: Final = (
-    _Row("our own failure, or too many dials at once", _is_ours, None),
+    _Row("our own failure, or too many dials at once", _is_of_router, None),
     _Row("an HTTP status with Retry-After", _names_a_time, Event.TOLD),
     _Row("HTTP 401 or 403, a refused key, an empty account", _is_refused, Event.REFUSED),
     _Row("HTTP 429 without a time", _is_limited, Event.TOLD),
-    _Row("any other HTTP 4xx, or a fatal code: the request or its model", _is_client_s, None),
+    _Row("any other HTTP 4xx, or a fatal code: the request or its model", _concerns_request, None),
     _Row("the upstream ended a session that had reached its age", lambda loss, _: loss.kind is LossKind.REFUSED, None),
     _Row("the dial timed out, or the upstream was silent before it served", _timed_out, Event.TIMED_OUT),
     _Row("another failed dial, HTTP 5xx, silence, a close before it served or with 1013", _failed, Event.FAILED),
@@ -119,8 +119,8 @@ ROWS: Final = (
 def of_loss(loss: Loss, *, has_served: bool) -> Evidence:
     """Return the meaning of a loss. `has_served` says whether the upstream had acknowledged the configuration."""
     event = next(row.event for row in ROWS if row.applies(loss, has_served))
-    told_s = loss.retry_after_s if loss.retry_after_s is not None else LIMITED_S
-    return Evidence(event, told_s if event is Event.TOLD else 0.0)
+    demanded_s = loss.retry_after_s if loss.retry_after_s is not None else LIMITED_S
+    return Evidence(event, demanded_s if event is Event.TOLD else 0.0)
 
 
 def of_limits(limits: Iterable[RateLimit]) -> float:

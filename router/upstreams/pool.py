@@ -36,7 +36,7 @@ class Lease(msgspec.Struct, eq=False):
     key: int
     began_s: float
     is_trial: bool = False
-    """Whether the dial tries a key that failed although another upstream or key could serve."""
+    """Whether the dial tries a key that failed before, although another upstream or key could serve the call."""
     is_dialling: bool = True
     has_served: bool = False
     is_over: bool = False
@@ -75,7 +75,7 @@ class UpstreamPool:
         labels: the printable names of the upstreams, in the order of the list.
         metrics: the counters of this process.
         publish: called with the position, the index of the key and the seconds of the cool-down if a breaker of
-            this process opens or, with 0 seconds, closes. Must not block.
+            this process opens or, with 0 seconds, closes. It must not block.
         clock: the monotonic clock.
     """
 
@@ -148,9 +148,9 @@ class UpstreamPool:
     def lost(self, lease: Lease, loss: Loss) -> bool:
         """Record a loss. Return whether another key of the same upstream may serve the session."""
         self._end(lease)
-        event, told_s = evidence.of_loss(loss, has_served=lease.has_served)
+        event, demanded_s = evidence.of_loss(loss, has_served=lease.has_served)
         # A loss that says nothing about the key leaves the trial without a result.
-        self._take(lease.position, lease.key, event or Event.ABANDONED, told_s)
+        self._take(lease.position, lease.key, event or Event.ABANDONED, demanded_s)
         now_s = self._clock()
         with self._lock:
             others = (it for index, it in enumerate(self._keys[lease.position]) if index != lease.key)
@@ -158,9 +158,9 @@ class UpstreamPool:
 
     def limited(self, lease: Lease, limits: Iterable[RateLimit]) -> None:
         """Record the rate limits that the upstream of a lease reports."""
-        told_s = evidence.of_limits(limits)
-        if told_s:
-            self._take(lease.position, lease.key, Event.TOLD, told_s)
+        demanded_s = evidence.of_limits(limits)
+        if demanded_s:
+            self._take(lease.position, lease.key, Event.TOLD, demanded_s)
 
     def release(self, lease: Lease) -> None:
         """Record that a session no longer uses its lease. A second call has no effect."""
@@ -211,12 +211,12 @@ class UpstreamPool:
             lease.is_over = True
             self._keys[lease.position][lease.key].leases.discard(lease)
 
-    def _take(self, position: int, key: int, event: Event, told_s: float = 0.0) -> None:
+    def _take(self, position: int, key: int, event: Event, demanded_s: float = 0.0) -> None:
         now_s = self._clock()
         with self._lock:
             breaker = self._keys[position][key].breaker
             left_before_s = breaker.left_s(now_s)
-            before, after = breaker.take(event, now_s, told_s)
+            before, after = breaker.take(event, now_s, demanded_s)
             left_s = breaker.left_s(now_s)
             changed = Changed(position, key, before, after, breaker.cause, left_s)
         is_longer = after is BreakerState.OPEN and left_s > left_before_s

@@ -81,7 +81,7 @@ class SessionUpstreams:
         return target
 
     def dialling(self, dial: Callable[[DialTarget], Connection]) -> Callable[[DialTarget], Connection]:
-        """Wrap `dial`, so that the pool is notified of each dial that succeeds. For the connector's threads."""
+        """Wrap `dial`, so that the pool is notified of each dial that succeeds. The connector's threads call it."""
         return _Dialler(dial, self._connected)
 
     def _connected(self, target: DialTarget) -> None:

@@ -108,7 +108,7 @@ def shipped() -> PriceTable:
 
 
 def overrides(written: Any) -> dict[str, Price]:
-    """Take the table `[prices]` of a configuration: a table of numbers for each model.
+    """Return the prices in the table `[prices]` of a configuration, which has a table for each model.
 
     Raises:
         ValueError: a key is unknown, or a number is no price.

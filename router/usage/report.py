@@ -97,7 +97,7 @@ class Sums:
     def _costs(self, line: Mapping[str, Any], by_model: dict[str, dict[TokenKind, int]]) -> dict[str, float]:
         """Return the cost of each model.
 
-        If a line has only one sum and no `costs`, divide the sum by the present prices.
+        If a line has only the cost of all models, divide that cost in proportion to the present prices of the tokens.
         """
         costs, total_usd = line.get("costs"), float(line.get("cost_usd") or 0.0)
         if isinstance(costs, dict):

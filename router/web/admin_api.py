@@ -1,6 +1,6 @@
 """The verbs of an operator that concern no single session: upstreams, workers, drain, log level; and the overview.
 
-All as JSON.
+Each answer is JSON.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Router(verbs.Router, Protocol):
 
 
 class Reload(NamedTuple):
-    """The reloads of a server."""
+    """The means by which an operator reloads a server."""
 
     board: ReloadBoard
     ask: Callable[[], None]
@@ -67,7 +67,7 @@ class Reload(NamedTuple):
 
 
 class Server(NamedTuple):
-    """The server around the router. In an application that embeds the router, its parts are None."""
+    """The server around the router. In an application that embeds the router, all fields are None."""
 
     scoreboard: Scoreboard | None = None
     segments: Iterable[Segment] | None = None
@@ -76,7 +76,7 @@ class Server(NamedTuple):
     drain: Callable[[], None] | None = None
     """A function that begins the drain of the whole server."""
     reload: Reload | None = None
-    """None without a server, and on a system that cannot start newer code beside the present workers."""
+    """The means of a reload; None on a system that cannot start newer code beside the present workers."""
 
 
 Serve = Callable[[Environ], Response]

@@ -42,7 +42,7 @@ def routes(
 
     Args:
         check: raises `HandshakeRefused` for a client that is no operator.
-        overview: serves the facts of the page as JSON, to a client that prefers it.
+        overview: returns the facts of the page as JSON, for a client that prefers JSON.
         is_authenticating: whether a client needs a credential.
     """
     texts = pages.texts("operator")

@@ -34,7 +34,7 @@ class Router(upgrade.Router, wire.Router, grants.Router, metrics_page.Router, ad
 
     @property
     def is_alive(self) -> bool:
-        """Whether the router can carry sessions (now or after a pause)."""
+        """Whether every dispatcher runs, so that the router can carry sessions."""
 
     @property
     def front_routes(self) -> Iterable[FrontRoute]:
@@ -213,7 +213,7 @@ def _readiness(router: Router, scoreboard: Scoreboard | None, environ: Environ) 
     except ProbeError as error:
         return Response(HTTPStatus.BAD_REQUEST, f"{error}\n")
     is_ready, reason = router.readiness()
-    # Any ready worker is enough, whichever worker answers this request, because that one would take the call.
+    # One ready worker is enough, even if another worker answers this request: the ready one would take the call.
     if not is_ready and scoreboard is not None and scoreboard.is_any_ready(time.monotonic()):
         is_ready, reason = True, "ready"
     if is_ready and most is not None and _least_load(router, scoreboard) > most:

@@ -55,20 +55,25 @@ The time is long because an overloaded machine delays a worker, and a delayed ca
 """
 
 LATE_S: Final = 3.0
-"""If the arbiter has not checked its workers for this many seconds, it stood still itself, and measures their silence
-anew.
+"""If the arbiter has not checked its workers for this many seconds, it stood still itself.
+
+It then measures their silence from that moment on.
 """
 
 
 SPAWN_PAUSE_S: Final = 1.0
-"""After a worker that could not start, the arbiter waits this many seconds before it starts another."""
+"""After a worker that could not start, the arbiter waits this many seconds before it starts another.
+
+The wait doubles with each further failure, as long as no worker serves.
+"""
+MOST_SPAWN_PAUSE_S: Final = 30.0
 
 REPLACES_NOTHING: Final = 1
 """The exit status of a process that was started to replace another one, and could not."""
 
 
 class Server(Protocol):
-    """The server of the arbiter."""
+    """The part of the server that the arbiter needs."""
 
     tls: Tls | None
     scoreboard: Scoreboard
@@ -94,10 +99,10 @@ class Server(Protocol):
         """Count a session that continues, but that no other worker could continue."""
 
     def begin_spawn(self) -> None:
-        """Forget the slot of the worker before."""
+        """Forget the slot that the last spawned worker took."""
 
     def undo_spawn(self) -> None:
-        """Give the slot of a worker back that was not forked."""
+        """Release the slot of a worker that could not be forked."""
 
     @property
     def can_reload(self) -> bool:
@@ -133,6 +138,10 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         """The time at which each stopped worker was first seen as stopped."""
         self._spawns_from_s = -math.inf
         """The time at which the next worker may be started, after a worker could not start."""
+        self._has_served = False
+        """Whether a worker has served. The end of the server would then end calls."""
+        self._failed_starts = 0
+        """How often in a row no worker could start, while none served."""
         self._reloads = Reloads(self, app.launch, app.reload_board)
         super().__init__(app)
 
@@ -180,7 +189,9 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         super().signal(sig, frame)
 
     def stop(self, graceful: bool = True) -> None:
-        """Drain the workers, and end them. A second signal cuts the drain short, and a late worker is killed.
+        """Drain the workers, and end them; without `graceful`, end them at once. A late worker is killed.
+
+        A second signal cuts the drain short.
 
         gunicorn's own method ignores a second SIGTERM. It also signals a worker only once, perhaps before the worker
         has set its handlers.
@@ -230,6 +241,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         gunicorn would count draining workers, too, and not replace them.
         """
         self.app.follow_log_level()  # gunicorn calls this every second
+        self._is_served()
         self._replace()
         if self.is_replaced or (self.app.replaceable is not None and self.app.replaceable.is_asked):
             return  # the slots of workers belong to the other main process
@@ -312,17 +324,48 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         elif code:
             logger.error("worker %d exited with code %d", worker.pid, code)
         is_boot = code in (self.WORKER_BOOT_ERROR, self.APP_LOAD_ERROR)
-        # If a later worker fails, for example because of a full disk, the calls of the other workers must not end.
         if is_boot and not worker.is_on_trial:
-            self._spawns_from_s = time.monotonic() + SPAWN_PAUSE_S
-        if is_boot and not (worker.is_on_trial or any(self._serving(lambda it: not it.is_retired).values())):
-            raise HaltServer("a worker failed to start", code)
+            self._note_failed_start(worker.pid, code)
         worker.tmp.close()
         try:
             self.cfg.child_exit(self, worker)
         finally:
             if self._keeper is not None:
                 self._keeper.note_end(worker.pid, has_died=code != 0)
+
+    def _is_served(self) -> bool:
+        """Whether a worker serves."""
+        if any(self._serving(lambda it: not it.is_retired).values()):
+            self._has_served, self._failed_starts = True, 0
+            return True
+        return False
+
+    def _note_failed_start(self, pid: int, code: int) -> None:
+        """Let the next attempt wait, because a worker could not start, for example without memory or descriptors.
+
+        Calls wait for the next worker, and calls of retired workers continue. So the server ends only if no worker has
+        ever served.
+
+        Raises:
+            HaltServer: no worker has served yet.
+        """
+        now_s, is_served = time.monotonic(), self._is_served()
+        if not is_served and not self._has_served:
+            raise HaltServer("a worker failed to start", code)
+        if now_s < self._spawns_from_s:
+            return  # another worker of the same attempt
+        pause_s = SPAWN_PAUSE_S
+        if not is_served:
+            pause_s = min(MOST_SPAWN_PAUSE_S, SPAWN_PAUSE_S * 2 ** min(self._failed_starts, 10))
+            self._failed_starts += 1
+            logger.critical(
+                "no worker serves, and worker %d could not start (exit code %d): the next attempt is in %g s, and "
+                "callers wait for it",
+                pid,
+                code,
+                pause_s,
+            )
+        self._spawns_from_s = now_s + pause_s
 
     def murder_workers(self) -> None:
         """Kill workers that stand still, that have written no row for long, or that end too late."""
@@ -412,8 +455,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
 
         Raises:
             HaltServer: another process has replaced this one, and the last worker here has ended; or this process
-                cannot
-                replace the other.
+                cannot replace the other.
         """
         if self.app.predecessor is not None:
             self._take_over(self.app.predecessor)

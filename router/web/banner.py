@@ -1,4 +1,4 @@
-"""The banner at the start: the addresses, the upstream, in a frame if it is the simulator."""
+"""The banner that the command prints at its start: the addresses, the upstream, and advice about the simulator."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _authority(host: str, port: int) -> str:
 
 
 def banner(config: RouterConfig, port: int, admin_port: int | None = None, *, colors: bool = False) -> str:
-    """Return the lines that the command prints at its start. No line contains a key."""
+    """Return the lines that the command prints at its start, with `colors` for a terminal. No line contains a key."""
     urls = addresses(config, port, admin_port)
     page = "/: open it, and talk" if config.console else ""
     interface = f" ({config.host}: every interface)" if config.host in _EVERY_INTERFACE else ""

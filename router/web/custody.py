@@ -36,8 +36,9 @@ PASS: Final = b"p"
 LOSE: Final = b"l"
 """The first byte of a packet is its kind.
 
-`ARENA` brings the memory of a worker, and `HOLD` a session in it. `PASS` says that a worker does not adopt a session.
-`LOSE` says that a worker has to end a session.
+A worker sends its memory with `ARENA`, a session in that memory with `HOLD`, and the end of a session with `DROP`. The
+keeper sends a session that the worker has to continue with `ADOPT`, and one that it has to end with `LOSE`. A worker
+that does not adopt a session answers with `PASS`.
 """
 
 LAST_WORD_S: Final = 2.0
@@ -61,7 +62,7 @@ def name_of(arbiter: int) -> str:
 
 
 class ExhaustedError(Exception):
-    """This worker has no free descriptor for a session."""
+    """A failure because this worker has no free descriptor for a session."""
 
 
 class Place(NamedTuple):
@@ -80,7 +81,10 @@ class Router(Protocol):
         """Continue a session that another process carried, and return its id."""
 
     def count_adoption(self, data: bytes, *, is_suspect: bool) -> bytes:
-        """Return the value of a session that a dead worker carried, with this adoption counted in it."""
+        """Return the value of a session that a dead worker carried, with this adoption counted in it.
+
+        `is_suspect` says that the worker died while the session handled an input.
+        """
 
     def give_up(self, data: bytes, connection: Connection) -> None:
         """Close the connection of a client whose session no process continues, with an `Error`. Count the session."""
@@ -92,7 +96,7 @@ class Router(Protocol):
         """Count a session that continues here, but that no other process could continue."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
-        """Return the limits of the client's connection of a session that another process carried."""
+        """Return the limits of the client's connection, for the value of a session that another process carried."""
 
 
 class Custody:

@@ -1,4 +1,4 @@
-"""The sockets on which the server listens, from systemd or its own, and the limit of open files."""
+"""The sockets on which the server listens, which it opens or gets from systemd, and the limit of open files."""
 
 from __future__ import annotations
 

@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SUFFIX: Final = ".moves-2"
-"""The end of a socket's name. Its number is the version of the messages:
+"""The end of a socket's name. Its number is the version of the messages.
 
-a worker sends only to sockets with its own number.
+A worker sends only to sockets whose number is its own.
 """
 
 ANSWER_S: Final = 5.0
@@ -85,17 +85,20 @@ class Router(Protocol):
         """The layout of session values that this version reads."""
 
     def dial_ahead(self, facts: bytes, route: str) -> Any:
-        """Dial the next upstream of an announced session, and return it; None if that is not possible. Blocks."""
+        """Dial the next upstream of an announced session, and return it; None if that is not possible.
+
+        The call blocks.
+        """
 
     def adopt(self, data: bytes, connection: Connection, adopted: ClientAdopted, *, ahead: Any = None) -> str:
         """Continue a session that another process carried, and return its id."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
-        """Return the limits of the client's connection of a session that another process carried."""
+        """Return the limits of the client's connection, for the value of a session that another process carried."""
 
 
 class Announced(msgspec.Struct, array_like=True, tag="announced"):
-    """A session that moves soon."""
+    """The announcement of a session that moves soon."""
 
     facts: bytes
     route: str
@@ -287,7 +290,7 @@ class Departures:
 
     @property
     def targets(self) -> list[Path]:
-        """The sockets of newer workers that can read the values of this version. Nothing says which worker is best."""
+        """The sockets of newer workers that can read the values of this version. Their order means nothing."""
         wanted = f"{self._router.value_layout}{SUFFIX}"
         try:
             return [path for path in self._folder.glob(f"*{SUFFIX}") if self._is_target(path.name, wanted)]
@@ -304,7 +307,7 @@ class Departures:
         self._pool.submit(self._announce, announcement)
 
     def deliver(self, departure: Departure) -> None:
-        """Move a session, on a thread. Called on a dispatcher."""
+        """Move a session, on a thread. A dispatcher calls this."""
         self._pool.submit(self._move, departure)
 
     def close(self) -> None:

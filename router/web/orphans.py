@@ -1,7 +1,8 @@
 """The workers of a main process that was killed. They find the main process that serves in its place.
 
-A main process writes the folder of its workers beside the socket by which another one takes it over. The workers of a
-dead main process look there. Their sessions move to the workers in that folder, as at a reload.
+A main process writes the path of its workers' folder to a file. The file lies beside the socket by which another main
+process takes over. The workers of a dead main process read the file. Their sessions move to the workers in that folder,
+as at a reload.
 """
 
 from __future__ import annotations

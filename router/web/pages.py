@@ -29,6 +29,8 @@ FOLDER: Final = "/console/"
 """The URL path of the files, below the path of the page."""
 
 INDEX: Final = "index.html"
+SHARED: Final = "theme"
+"""The folder of the files that each page has."""
 
 TYPES: Final = {
     ".css": "text/css; charset=utf-8",
@@ -94,8 +96,8 @@ def _facts(config: RouterConfig) -> dict[str, object]:
 
 @functools.cache
 def texts(folder: str) -> dict[str, str]:
-    """Return the texts of the files in a folder of this package, by file name."""
-    found = (files("router.web") / folder).iterdir()
+    """Return the texts of the files in a folder of this package, and of those that pages share, by file name."""
+    found = [it for name in (SHARED, folder) for it in (files("router.web") / name).iterdir()]
     return {it.name: it.read_text(encoding="utf-8") for it in found if _suffix(it.name) in TYPES}
 
 

@@ -12,16 +12,15 @@ if TYPE_CHECKING:
 
 _MAX_BYTES: Final = 512
 _ROW: Final = struct.Struct(f"<BBHI{_MAX_BYTES}s")
-"""The layout:
+"""The layout: whether a reload is requested, whether a reload runs, and the result of the last one.
 
-whether a reload is requested, whether one runs, the length of the problem, the number of finished reloads, and the
-problem of the last one.
+The result is the length of the problem, the number of finished reloads, and the problem.
 """
 _AGE: Final = struct.Struct("<Q")
 
 
 class ReloadState(msgspec.Struct, frozen=True, kw_only=True):
-    """The state at one moment."""
+    """The state of the reloads at one moment."""
 
     finished: int
     """The number of reloads that are over."""

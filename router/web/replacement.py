@@ -60,7 +60,7 @@ class Offer(msgspec.Struct, kw_only=True, tag="offer"):
 
 
 class Served(msgspec.Struct, kw_only=True, tag="served"):
-    """The workers of the replacement serve."""
+    """The report that the workers of the replacement serve."""
 
     least_age: int
     """The age of the oldest worker of the replacement."""
@@ -83,11 +83,13 @@ def path_of(host: str, port: int) -> Path:
 
 
 class Replaceable:
-    """The connection to a replacement, in the main process that serves. For the arbiter's thread; no method blocks.
+    """The socket on which the serving main process waits for a main process that replaces it.
+
+    Only the arbiter's thread may call its methods. No method blocks.
 
     Args:
         path: the path of the socket.
-        offer: returns the running server, and its descriptors in order.
+        offer: returns the `Offer` that describes this server, and the descriptors in the order that `Offer` names.
 
     Raises:
         OSError: the socket cannot be made.
@@ -116,7 +118,7 @@ class Replaceable:
         return self._channel is not None
 
     def advance(self) -> Served | None:
-        """Take the next step, if it is due. Return the report of a replacement that serves."""
+        """Take the next step, if it is due. Return `Served` as soon as the replacement reports that it serves."""
         if self._channel is None:
             self._accept()
             return None
@@ -135,7 +137,7 @@ class Replaceable:
         return message
 
     def release(self) -> None:
-        """Leave the path of the socket to the replacement, and new callers to its workers."""
+        """Remove the socket, so that the replacement can use its path, and send the replacement `Released`."""
         self._close_listener()
         if self._channel is not None:
             with contextlib.suppress(OSError):
@@ -201,7 +203,7 @@ class Predecessor:
         self._until_s = time.monotonic() + SERVE_S
         self.pid = offer.pid
         self.age = offer.age
-        """The number of workers that it has started. The workers here count on from it, so they count as newer."""
+        """The number of workers that the other process has started. The workers here get higher numbers."""
         listener, *others = descriptors
         admin = others.pop(0) if offer.has_admin else None
         self.handoff = Handoff(
@@ -232,7 +234,7 @@ class Predecessor:
         raise ReplacementError(f"the process {self.pid} has ended" if message is None else "the answer is unknown")
 
     def take(self, least_age: int) -> None:
-        """Report that the workers serve, and wait until the other process lets its sessions move. Blocks.
+        """Report that the workers serve, and wait until the other process lets its sessions move. The call blocks.
 
         Raises:
             ReplacementError: the other process does not answer.
@@ -254,7 +256,7 @@ class Predecessor:
 
 
 def find(path: Path) -> Predecessor | None:
-    """Ask the main process that listens on a socket for its offer. Return None if no process listens. Blocks.
+    """Ask the main process that listens on a socket for its offer. Return None if no process listens. The call blocks.
 
     Raises:
         ReplacementError: the process belongs to another user, or does not answer.

@@ -28,7 +28,7 @@ JSON: Final = "application/json"
 
 
 class BodyLateError(TimeoutError):
-    """The body of a request did not arrive in time."""
+    """The failure of a request whose body did not arrive in time."""
 
     def __str__(self) -> str:
         return "the request did not arrive in time"

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 import gunicorn.sock
 from gunicorn.app.base import BaseApplication
 
+from actors.allocator import share_one_arena
 from actors.lifecycle import Exit
 from router.access.session_limits import SharedLimits
 from router.access.signing import share_random_secret
@@ -104,7 +105,10 @@ class Router(app.Router, Protocol):
         """Dial the next upstream of a session that another process announces."""
 
     def count_adoption(self, data: bytes, *, is_suspect: bool) -> bytes:
-        """Return the value of a session that a dead worker carried, with this adoption counted in it."""
+        """Return the value of a session that a dead worker carried, with this adoption counted in it.
+
+        `is_suspect` says that the worker died while the session handled an input.
+        """
 
     def give_up(self, data: bytes, connection: Connection) -> None:
         """Close the connection of a client whose session no process continues, with an `Error`."""
@@ -116,7 +120,7 @@ class Router(app.Router, Protocol):
         """Count a session that continues here, but that no other process could continue."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
-        """Return the limits of the client's connection of a session that another process carried."""
+        """Return the limits of the client's connection, for the value of a session that another process carried."""
 
     def let_depart(self, by: Exit) -> None:
         """Let the next drain move the sessions to other workers through `by`."""
@@ -159,6 +163,7 @@ def serve(
     if problem:
         raise StartError(problem)
     _check_usage_log(config)
+    share_one_arena()
     found = handoff.inherited()
     if found is not None:
         channel, given = found
@@ -534,7 +539,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             self._admin_server.server_close()
 
     def _departures(self, folder: Path, least_age: int) -> Departures | None:
-        """Let the sessions move to newer workers. Return their way; None if this process has no descriptor for it."""
+        """Let the sessions move to newer workers. Return the `Departures`; None if no descriptor is free."""
         assert self.router is not None  # noqa: S101 - the caller has looked
         try:
             departures = Departures(folder, least_age, self.router)
@@ -595,11 +600,11 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self._age = worker.age
 
     def begin_spawn(self) -> None:
-        """Forget the slot of the worker before."""
+        """Forget the slot that the last spawned worker took."""
         self._slot = None
 
     def undo_spawn(self) -> None:
-        """Give the slot of a worker back that was not forked."""
+        """Release the slot of a worker that could not be forked."""
         if self._slot is not None:
             self.scoreboard.free_slot(self._slot, 0, time.monotonic(), was_stopped=True)
             self._slot = None

@@ -79,7 +79,7 @@ def ask(router: Router, peers: Peers | None, verb: dict[str, Any]) -> Answers:
 
 
 def check_local(environ: Environ) -> None:
-    """Refuse a client of another machine, and a page of another site. Called if no authentication is configured.
+    """Refuse a client of another machine, and a page of another site, if no authentication is configured.
 
     Raises:
         HandshakeRefused: 403.

@@ -33,13 +33,13 @@ _IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP,
 
 
 class Server(Protocol):
-    """The server of which a template forks workers."""
+    """The part of the server that a template needs to fork its workers."""
 
     def ready(self) -> Ready:
         """Check that a router can be made, and return the report to the arbiter."""
 
     def work(self, slot: int | None, age: int) -> None:
-        """Run a worker in this process. Leaves by `SystemExit`."""
+        """Run a worker in this process. It leaves by `SystemExit`."""
 
 
 def run(server: Server, channel: socket.socket, given: Handoff) -> None:
@@ -81,8 +81,8 @@ def _fork(arbiter: int) -> int:
     between = os.fork()
     if between:
         os.close(write)
-        with os.fdopen(read, "rb") as said:
-            number = said.read()
+        with os.fdopen(read, "rb") as answer:
+            number = answer.read()
         os.waitpid(between, 0)
         if not number:
             raise OSError("the system has no room for another process")

@@ -128,7 +128,6 @@ def guarded(route: Callable[[Environ], Response], environ: Environ) -> Response:
 def _upgrade_headers(status: int, environ: Environ) -> Headers:
     # RFC 9110, 15.5.22 requires these headers. PEP 3333 forbids hop-by-hop headers to applications: gunicorn accepts
     # these two, but other servers (wsgiref) fail the request.
-    # and other servers (wsgiref) fail the request.
     is_due = status == HTTPStatus.UPGRADE_REQUIRED and "gunicorn.socket" in environ
     return (("Connection", "Upgrade"), ("Upgrade", "websocket")) if is_due else ()
 

@@ -32,7 +32,7 @@ CLOSE_S: Final = 3.0
 HTTP_GRACE_S: Final = 2
 THREADS_GRACE_S: Final = 0.5
 ARBITER_GRACE_S: Final = 6.0
-"""Seconds for a worker to end, after the drain: a little more than the sum of the three times above."""
+"""The seconds in which a worker has to end after its drain: a little more than the sum of the three times above."""
 
 CONNECTIONS: Final = 4096
 """The most HTTP connections of a worker. gunicorn does not count a WebSocket after its hand-over."""
@@ -50,14 +50,14 @@ OTHER_THREADS: Final = 8
 LEAVE_ACCEPTED_S: Final = 1.0
 """The longest time in seconds in which a worker that is replaced answers the requests on its connections.
 
-It drains only then, so that no caller gets 503 from it.
+The worker drains only after this time, so that no caller gets 503 from it.
 """
 
 ACCEPT_PAUSE_S: Final = 0.5
 """The pause in seconds after a failed `accept`. An immediate retry would fail again for lack of file descriptors."""
 
 LEAVE_S: Final = 0.005
-"""Seconds for which a worker leaves a new connection to a less loaded one. The kernel wakes all workers for it."""
+"""The seconds in which a less loaded worker may take a new connection first. The kernel wakes all workers for it."""
 
 LOAD_MARGIN: Final = 1
 """A worker accepts a connection if its load exceeds that of the least loaded worker by at most this number."""

@@ -212,6 +212,12 @@ def test_the_registry_knows_the_living(dispatcher, events):
     assert pykka.ActorRegistry.get_all() == []
 
 
+def test_an_actor_of_a_session_has_the_name_of_its_session(dispatcher):
+    ref = Actor.start(dispatcher, "s1")
+    assert ref.actor_urn == "s1"
+    ref.stop(timeout=WAIT_S)
+
+
 def test_system_exit_in_an_actor_stops_all_of_them(dispatcher, events):
     other = Events()
     first, second = Probe.start(dispatcher, events), Probe.start(dispatcher, other)

@@ -1,7 +1,7 @@
 """The benchmark: `python -m tests.bench`; docs/performance.md says what the figures mean.
 
-Without flags it measures everything that there is a target for, in some five minutes, and writes docs/performance.
-Exit code 1 when anything was lost or grew, or, with --check, when a figure is not what it must be.
+Without flags it measures every figure that has a target, in some five minutes, and writes docs/performance. The exit
+code is 1 if anything was lost or grew, or, with --check, if a figure misses its bound.
 """
 
 import argparse
@@ -36,11 +36,11 @@ FLAT = (10, 30, 100, 300)
 SESSIONS = (100, 200)
 FRONTS = (EVENTS_RELAY, REALTIME, DEEPGRAM_RELAY, DEEPGRAM, TWILIO)
 TOO_MANY = (600, 1000)
-"""For one process."""
+"""The numbers of sessions that are too many for one process."""
 
 
 def main():
-    """Run, print, write, judge."""
+    """Measure, print and write the figures, and judge them."""
     options = parse()
     shape = Shape(frame_ms=options.frame_ms, delta_ms=options.delta_ms, rate=options.rate)
     if options.rewrite:
@@ -79,7 +79,7 @@ def parse():
 
 
 def parser_compare(group):
-    """The flags that say where another router is."""
+    """Add the flags that describe another router."""
     group.add_argument("--compare", metavar="URL", help="ws://host:port/path, where it takes callers")
     group.add_argument("--protocol", choices=("deepgram", "openai", "bare"), default="openai", help="(openai)")
     group.add_argument("--stub-port", type=int, default=9100, metavar="PORT", help="where our stub listens (9100)")
@@ -89,7 +89,7 @@ def parser_compare(group):
 
 
 def other(options):
-    """The other router."""
+    """Return the other router that the flags describe, or None."""
     return System(
         name="other",
         protocol=options.protocol,
@@ -102,7 +102,7 @@ def other(options):
 
 
 def talk(shape, options, systems=None, sessions=None):
-    """Rows of some systems under some loads; the router's and the yardsticks' where none are named."""
+    """Return the rows of systems under loads, by default those of the router and of the relays."""
     systems = systems or (DIRECT, RELAY, *yardsticks(), ROUTER)
     rows = []
     for count in sessions or options.sessions:
@@ -133,17 +133,17 @@ MEASUREMENTS = {
 
 
 def all_rows(results):
-    """Every row of the run, but for those of the search, which finds where it fails, and of what is too much."""
+    """Return every row of the run, except those of the search for the capacity and of too many sessions."""
     return [row for name in ("talking", "fronts", "hosts", "flat") for row in results.get(name, [])]
 
 
 def ours(rows):
-    """Those of the router: a relay that was asked too much may lose what it likes."""
+    """Return the rows of the router, because an overloaded relay may lose messages."""
     return [row for row in rows if row["system"] == ROUTER.name]
 
 
 def show(results):
-    """Print what was measured."""
+    """Print the figures."""
     if all_rows(results):
         say(report.rows(all_rows(results)) + "\n")
     if "overload" in results:
@@ -155,7 +155,7 @@ def show(results):
 
 
 def write(results, options, *, is_whole):
-    """A whole run writes docs/performance and what is generated in the documents; another where it is told to."""
+    """Write docs/performance and the generated parts of the documents after a whole run, else only to `--out`."""
     out = options.out or (OUT if is_whole else None)
     if out is None:
         return
@@ -168,7 +168,7 @@ def write(results, options, *, is_whole):
 
 
 def rewrite(results):
-    """Write the chart and what is generated in the documents."""
+    """Write the chart and the generated parts of the documents."""
     (OUT / "figures.svg").write_text(chart.draw(results))
     for document in DOCUMENTS:
         document.write_text(report.fill(document.read_text(), results))
@@ -176,14 +176,14 @@ def rewrite(results):
 
 
 def finish(complaints):
-    """The exit code; what is wrong is said."""
+    """Print the complaints, and return the exit code."""
     for complaint in complaints:
         print(f"failed: {complaint}", file=sys.stderr)
     return 1 if complaints else 0
 
 
 def say(line):
-    """Print at once."""
+    """Print a line, and flush it."""
     print(line, flush=True)
 
 

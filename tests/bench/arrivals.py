@@ -1,4 +1,4 @@
-"""Callers who come while others talk: how soon they are served, one by one and in a storm."""
+"""The time in which new callers are served while others talk: one by one, and in a storm."""
 
 import dataclasses
 import tempfile
@@ -14,11 +14,11 @@ PROBES_OVER_S = 6.0
 STORM = 500
 STORM_OVER_S = 2.0
 SERVED_S = 10.0
-"""The lap goes on for so long: everybody should be served by then."""
+"""The seconds of a lap. By its end every caller should be served."""
 
 
 def probes(shape, system=ROUTER):
-    """Calls now and then, beside 100 that talk: how soon each is welcomed, and told that its settings are applied."""
+    """Measure the time to `Welcome` and to `SettingsApplied` of single calls beside 100 talking ones."""
     with tempfile.NamedTemporaryFile() as file:
         with Stage(dataclasses.replace(system, stamps=file.name), shape) as stage:
             calls, lap = _calls_meanwhile(stage, PROBES, PROBES_OVER_S, PROBES_OVER_S + 1, hang_up=True)
@@ -37,7 +37,7 @@ def probes(shape, system=ROUTER):
 
 
 def storm(shape):
-    """Five hundred clients within two seconds, beside 100 that talk."""
+    """Measure the service of 500 clients who come within two seconds, beside 100 talking ones."""
     with Stage(ROUTER, shape) as stage:
         calls, lap = _calls_meanwhile(stage, STORM, STORM_OVER_S, SERVED_S, hang_up=False)
         row = talking.row(stage, lap, TALKING)
@@ -60,7 +60,7 @@ def storm(shape):
 
 
 def _calls_meanwhile(stage, count, over_s, duration_s, *, hang_up):
-    """Who calls while 100 talk; the calls, and the lap of those who talk."""
+    """Let `count` callers call while 100 talk. Return the calls, and the lap of the talking callers."""
     stage.had_a_caller()
     talkers, comers = stage.callers(TALKING), stage.load()
     waits = []

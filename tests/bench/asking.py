@@ -1,7 +1,7 @@
-"""Somebody who asks for a page so many times a second, each time over a new connection; a process of its own.
+"""A program that requests a page a number of times a second, each time over a new connection.
 
-`python -m tests.bench.asking OPTIONS`: a JSON object of `address`, `per_s` and `seconds`. Answers with the time of each
-request in ns, from when it was due: one that has to wait for the one before it is late.
+`python -m tests.bench.asking OPTIONS`: a JSON object of `address`, `per_s` and `seconds`. The program prints the time
+of each request in ns, from the moment at which it was due. A request that waits for the one before it counts as late.
 """
 
 import http.client
@@ -16,7 +16,7 @@ TIMEOUT_S = 10.0
 
 
 def ask(address):
-    """One request, to its last byte."""
+    """Make one request, and read the answer to its last byte."""
     connection = http.client.HTTPConnection(address, timeout=TIMEOUT_S)
     try:
         connection.request("GET", "/")
@@ -28,7 +28,7 @@ def ask(address):
 
 
 def main():
-    """Ask, and tell."""
+    """Make the requests, and print their times."""
     options = orjson.loads(sys.argv[1])
     every_ns = int(1e9 / options["per_s"])
     due_ns = time.monotonic_ns()

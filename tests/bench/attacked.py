@@ -1,4 +1,4 @@
-"""Twenty callers who talk, undisturbed and beside each kind of attack, which comes from another address."""
+"""Measures twenty talking callers, undisturbed and beside each kind of attack from another address."""
 
 import contextlib
 import dataclasses
@@ -22,12 +22,12 @@ new_sessions = "600/minute"
 max_messages_per_s = 200
 max_bytes_per_s = 1000000
 """
-"""The bounds of each address and client: those that docs/security.md names for a server on the internet."""
+"""The limits of an address and a client that docs/security.md recommends for a server on the internet."""
 
 
 @contextlib.contextmanager
 def limited():
-    """The router with limits."""
+    """Return the router with limits."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "router.toml")
         file.write_text(LIMITS)
@@ -35,7 +35,7 @@ def limited():
 
 
 def measure(shape, duration_s, kinds=(UNDISTURBED, *ATTACKS)):
-    """A row for each kind of attack."""
+    """Return a row for each kind of attack."""
     return [_attacked(shape, duration_s, kind) for kind in kinds]
 
 

@@ -1,6 +1,6 @@
 """A client that attacks: `python -m tests.bench.attacker KIND HOST:PORT SECONDS`; a process of its own.
 
-It comes from another address than the callers, and with a low priority: a real attacker has a machine of its own.
+It has another address than the callers, and a low priority, because a real attacker has another machine.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import time
 SOURCE = ("127.0.0.9", 0)
 CLIENTS = 20
 SLOW = 1000
-"""Connections with an unfinished head: more than an address may have of them."""
+"""The number of connections with an unfinished head. It is more than an address may have."""
 DRIP_S = 0.5
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: `close` sends a reset."""
@@ -80,7 +80,7 @@ class Attack:
         return time.monotonic() < self._until_s
 
     def connect(self):
-        """Return a new connection, or None where there is none."""
+        """Return a new connection, or None if it fails."""
         try:
             sock = socket.create_connection(self._address, timeout=ANSWER_S, source_address=SOURCE)
         except OSError:
@@ -137,7 +137,7 @@ class Attack:
                 sock.close()
 
     def flood(self, kind):
-        """Send the same bytes from many clients, as fast as they are taken; reconnect whoever is closed."""
+        """Send the same bytes from many clients, as fast as the server reads. Reconnect a client that is closed."""
         first, repeated = FLOODS[kind]
         clients = {}
         while self.lasts():

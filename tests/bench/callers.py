@@ -1,4 +1,4 @@
-"""Callers, one class per protocol that they speak; driven by `load`."""
+"""Callers, with a class for each protocol. `load` runs them."""
 
 import time
 from array import array
@@ -14,7 +14,7 @@ LINEAR16 = {"encoding": "linear16"}
 
 
 class Caller:
-    """One client, whose life is noted in monotonic ns: `dialled_ns`, `opened_ns`, `welcomed_ns`, `applied_ns`."""
+    """One client, with its times in monotonic ns: `dialled_ns`, `opened_ns`, `welcomed_ns`, `applied_ns`."""
 
     WELCOME = ""
     APPLIED = ""
@@ -24,7 +24,7 @@ class Caller:
         self.number = number
         self.ear = Ear(number, shape)
         self.frames_before = 0
-        """Frames that were sent in earlier laps."""
+        """The number of frames that were sent in earlier laps."""
         self.sent_ns = array("q")
         self.opened_ns = self.welcomed_ns = self.applied_ns = None
         self.failure = None
@@ -38,27 +38,27 @@ class Caller:
 
     @property
     def is_open(self):
-        """Whether nobody has hung up."""
+        """Whether neither side has ended the call."""
         return self._wire.is_open
 
     @property
     def is_settled(self):
-        """Whether it is clear if this call comes about."""
+        """Whether the call has begun or has failed."""
         return self.applied_ns is not None or not self._wire.is_open or self.failure is not None
 
     def begin_lap(self):
-        """Forget times, and nothing else."""
+        """Begin a lap: forget the times of the lap before, and keep the totals."""
         self.frames_before += len(self.sent_ns)
         self.sent_ns = array("q")
         self.ear.begin_lap()
 
     def send_frame(self):
-        """Speak for one frame."""
+        """Send one microphone frame."""
         self.sent_ns.append(time.monotonic_ns())
         self._wire.write(self._frame)
 
     def stop_reading(self):
-        """Be there, and read nothing any more."""
+        """Read nothing from now on, and keep the connection open."""
         self._wire.stop_reading()
 
     def hang_up(self):
@@ -66,7 +66,7 @@ class Caller:
         self._wire.close()
 
     def times(self):
-        """How the call came about."""
+        """Return the times of the call's begin."""
         return {
             "number": self.number,
             "port": self._port,
@@ -78,7 +78,7 @@ class Caller:
         }
 
     def report(self):
-        """What was said and heard since the lap began, and the totals."""
+        """Return the sent and received audio since the lap began, and the totals."""
         return {
             "number": self.number,
             "is_open": self._wire.is_open,
@@ -106,12 +106,12 @@ class Caller:
 
 
 def pcm(shape):
-    """A microphone frame as it is."""
+    """Return a microphone frame as plain bytes."""
     return wire.BINARY, shape.frame
 
 
 def append(shape):
-    """A microphone frame in an event."""
+    """Return a microphone frame in an event."""
     audio = pybase64.b64encode(shape.frame).decode()
     return wire.TEXT, orjson.dumps({"type": "input_audio_buffer.append", "audio": audio})
 
@@ -143,7 +143,7 @@ class Deepgram(Caller):
 
 
 class OpenAI(Caller):
-    """Speaks the OpenAI Realtime API, as it is."""
+    """Speaks the OpenAI Realtime API."""
 
     WELCOME = "session.created"
     APPLIED = "session.updated"
@@ -163,13 +163,13 @@ class OpenAI(Caller):
 
 
 class Bare(OpenAI):
-    """The same, but with a microphone of plain binary frames: the easiest job for a relay."""
+    """Speaks the OpenAI Realtime API, with binary microphone frames, which are the easiest for a relay."""
 
     microphone = staticmethod(pcm)
 
 
 def media(shape):
-    """A microphone frame as Twilio sends it."""
+    """Return a microphone frame as Twilio sends it."""
     payload = pybase64.b64encode(shape.frame).decode()
     told = {"track": "inbound", "chunk": "2", "timestamp": "20", "payload": payload}
     return wire.TEXT, orjson.dumps({"event": "media", "sequenceNumber": "3", "streamSid": STREAM, "media": told})

@@ -1,4 +1,4 @@
-"""How many sessions two cores carry, when a worker runs on each and the callers have to be made there too."""
+"""Finds the number of sessions that two cores carry, with a worker on each core and the callers beside them."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from tests.bench.stage import CallError, Stage, call, router
 
 WORKERS = 2
 FIRST_CALLERS = 10
-"""So many that each worker has had one."""
+"""The number of first callers, so that each worker has had one."""
 P99_MS = 50.0
 START = 400
 STEP = 100
@@ -16,7 +16,7 @@ MOST = 1500
 
 
 def measure(shape, duration_s):
-    """The highest number of sessions that is carried, and every attempt."""
+    """Return the highest number of sessions that is carried, and every attempt."""
     attempts = []
 
     def holds(sessions):
@@ -27,7 +27,7 @@ def measure(shape, duration_s):
 
 
 def search(holds, start=START, step=STEP, fine=FINE, most=MOST):
-    """The highest count, in steps, for which `holds(count)`: up or down from `start`, then once between."""
+    """Return the highest count for which `holds(count)` is true: in steps from `start`, then with one finer step."""
     count = start
     if holds(start):
         while count + step <= most and holds(count + step):
@@ -40,7 +40,7 @@ def search(holds, start=START, step=STEP, fine=FINE, most=MOST):
 
 
 def attempt(shape, sessions, duration_s):
-    """So many sessions: their row, how they are spread over the workers, and whether that holds."""
+    """Measure `sessions` sessions. Return their row, their distribution over the workers, and the objection."""
     with Stage(router("--workers", str(WORKERS)), shape) as stage:
         stage.had_a_caller(FIRST_CALLERS)
         load = stage.load()
@@ -56,7 +56,7 @@ def attempt(shape, sessions, duration_s):
 
 
 def objection(row):
-    """What keeps a row from counting as carried; empty when nothing does."""
+    """Return the reason why a row does not count as carried, or an empty text."""
     p99_ms = max(row.agent_p99_ms, row.microphone_p99_ms)
     if row.lost:
         return f"{len(row.lost)} losses, the first: {row.lost[0]}"
@@ -64,6 +64,6 @@ def objection(row):
 
 
 def _spread(before, after):
-    """Sessions of each worker: each has two sockets."""
+    """Return the number of sessions of each worker, each of which has two sockets."""
     more = [now - was for now, was in zip(after, before, strict=True)]
     return sorted(count // 2 for count in more if count > 1)

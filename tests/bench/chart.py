@@ -1,4 +1,4 @@
-"""The chart of a run, as SVG: panels, each with the router beside what it is measured against. Pure."""
+"""The chart of a run as SVG. Each panel shows the router beside the systems that it is compared with. Pure."""
 
 import dataclasses
 import itertools
@@ -12,7 +12,7 @@ PANEL_WIDTH = (WIDTH - 2 * MARGIN - GAP) / 2
 LABEL_WIDTH, VALUE_WIDTH = 100, 104
 BAR_TOP, BAR_STEP, BAR_HEIGHT = 64, 34, 20
 LIMIT_HEIGHT = 16
-"""For the words below a bound."""
+"""The height of the words below a bound."""
 
 STYLE = """
   text { font-family: -apple-system, "Segoe UI", Helvetica, Arial, "DejaVu Sans", sans-serif; fill: #1f2933; }
@@ -32,7 +32,7 @@ STYLE = """
 
 @dataclasses.dataclass(frozen=True)
 class Bar:
-    """A labelled value; `tail` is a second one behind it (a p99 behind its p50)."""
+    """A labelled value. `tail` is a second value behind it, such as the p99 behind the p50."""
 
     label: str
     value: float
@@ -43,7 +43,7 @@ class Bar:
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """Bars of one scale, with a bound that they are judged by."""
+    """Bars of one scale, with their bound."""
 
     name: str
     said: str
@@ -53,7 +53,7 @@ class Panel:
 
 
 def draw(results):
-    """The chart as SVG text; a panel that was not measured, or is void, is left out."""
+    """Return the chart as SVG text, without panels that were not measured or are void."""
     drawn = [panel for panel in (make(results) for make in PANELS) if panel]
     body, top = [], HEAD
     for left, right in itertools.zip_longest(drawn[0::2], drawn[1::2]):
@@ -125,7 +125,7 @@ def _text(kind, left, top, text, anchor="start"):
 
 
 def processor(results):
-    """CPU per message."""
+    """Return the panel of the CPU per message."""
     bars = []
     for sessions in sorted({row["sessions"] for row in results["talking"]}):
         for system in ("relay", "router", "other"):
@@ -139,7 +139,7 @@ def processor(results):
 
 
 def added(results):
-    """Added latency of both directions."""
+    """Return the panel of the added latency in both directions."""
     bars = []
     for direction, label in (("agent", "agent"), ("microphone", "mic")):
         direct = targets.row(results, "direct", 100)
@@ -157,7 +157,7 @@ def added(results):
 
 
 def memory(results):
-    """Memory of a call."""
+    """Return the panel of the memory of a call."""
     bars = []
     for system, label in (("relay", "relay"), ("router", "router"), ("other", "other")):
         row = targets.row(results, system, 200)
@@ -171,7 +171,7 @@ def memory(results):
 
 
 def capacity(results):
-    """Calls on two cores."""
+    """Return the panel of the calls on two cores."""
     if "capacity" not in results:
         return None
     highest = results["capacity"]["highest"]
@@ -181,7 +181,7 @@ def capacity(results):
 
 
 def overload(results):
-    """How late the agent's audio is where there are too many calls."""
+    """Return the panel of the delay of the agent's audio with too many calls."""
     bars = []
     for row in results.get("overload", []):
         middle, tail = row["agent_p50_ms"], row["agent_p99_ms"]

@@ -1,4 +1,4 @@
-"""Processes of a benchmark: started, told and heard in JSON lines, and ended whatever happens."""
+"""Processes of a benchmark. They get commands and answer in JSON lines, and end in any case."""
 
 import os
 import select
@@ -14,13 +14,13 @@ import orjson
 ROOT = Path(__file__).resolve().parents[2]
 
 LIFETIME_S = 3600
-"""After so long a process is ended even if we are no longer there to do it."""
+"""The seconds after which a process ends even if the benchmark is gone."""
 
 
 class Child:
-    """One process; ends with the `with` block. `pid` is the root of its tree.
+    """One process, which ends with the `with` block. `pid` is the root of its process tree.
 
-    Only one that `speaks` answers in JSON lines; what another prints goes nowhere.
+    With `speaks` the process answers in JSON lines. Any other output is discarded.
     """
 
     def __init__(self, command, *, speaks=True, cwd=None, env=None, log=None):
@@ -59,7 +59,7 @@ class Child:
         self._process.stdin.flush()
 
     def hear(self, timeout_s):
-        """The next answer."""
+        """Return the next answer of the process."""
         until_s = time.monotonic() + timeout_s
         output = self._process.stdout.fileno()
         while b"\n" not in self._rest:
@@ -73,7 +73,7 @@ class Child:
         return orjson.loads(line)
 
     def wait_for_port(self, port, timeout_s=30):
-        """Until it accepts connections on `port`."""
+        """Wait until the process accepts connections on `port`."""
         until_s = time.monotonic() + timeout_s
         while time.monotonic() < until_s:
             try:
@@ -91,6 +91,6 @@ class Child:
 
 
 def free_port():
-    """A port that nobody has at the moment."""
+    """Return a port that no program uses at the moment."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]

@@ -1,38 +1,38 @@
-"""The arithmetic of a lap: latencies, losses, messages, out of what the stub and the callers saw. Pure."""
+"""Computes latencies, losses and messages of a lap from the reports of the stub and the callers. Pure."""
 
 import bisect
 import dataclasses
 import math
 
 LATE_MS = 5.0
-"""When the benchmark itself sent a hundredth of its messages later than this, latencies say little."""
+"""If the benchmark sent a hundredth of its messages later than this, the latencies are doubtful."""
 OTHER_CORES = 0.2
-"""When other programs took more of the machine than this, the figures are theirs as well."""
+"""If other programs used more cores than this, the figures are doubtful."""
 
 
 BEHIND_MS = 500.0
-"""Who takes longer than this did not do the work of the window within it, and its processor time says nothing."""
+"""If the p99 is longer, the work of the window was not done within it, so its processor time means nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Wire:
-    """How microphone audio looks at the stub."""
+    """The form of microphone audio at the stub."""
 
     frame_bytes: int
-    """A caller's frame, as bytes at the stub."""
+    """The bytes of a caller's frame at the stub."""
     held_back_bytes: int
-    """The most that the system may still hold."""
+    """The most bytes that the system may hold back."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """One system under one load. Latencies are of messages sent inside the window. Void where anything was lost."""
+    """The figures of one system under one load. Latencies are those of messages in the window. A loss voids the row."""
 
     system: str
     sessions: int
     messages: int
     cpu_us_per_message: float | None
-    """None where there is no process to look at, or where it fell behind."""
+    """None if there is no process to measure, or if the process fell behind."""
     agent_p50_ms: float
     agent_p99_ms: float
     microphone_p50_ms: float
@@ -40,27 +40,27 @@ class Row:
     memory_kb_per_session: float | None
     late_p99_ms: float
     other_cores: float
-    """Cores that programs other than ours kept busy during the window."""
+    """The cores that other programs kept busy during the window."""
     lost: list[str]
 
 
 def percentile(values, share):
-    """Nearest rank."""
+    """Return the percentile by the nearest rank."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
 
 
 def agent_latencies(callers, window):
-    """From the stub's send to the caller's receipt, in ms."""
+    """Return the times from the stub's send to the caller's receipt, in ms."""
     pairs = (pair for it in callers for pair in zip(it["agent_sent_ns"], it["agent_took_ns"], strict=True))
     return [took_ns / 1e6 for sent_ns, took_ns in pairs if window.start <= sent_ns < window.stop]
 
 
 def microphone_latencies(callers, upstream, window, wire):
-    """From a caller's send of a frame to the stub's receipt of its end, in ms.
+    """Return the times from a caller's send of a frame to the stub's receipt of its end, in ms.
 
-    Resampled audio carries no stamp, so position tells: the frame has arrived when as many bytes have as it ends at,
-    less what the filter holds back (its 1.5 ms are a property of the filter, and come on top).
+    Resampled audio has no stamp, so its position counts: a frame has arrived when the stub has the bytes up to its end,
+    without those that the filter holds back. The 1.5 ms of the filter come on top.
     """
     latencies = []
     for caller, session in _pairs(callers, upstream):
@@ -73,7 +73,7 @@ def microphone_latencies(callers, upstream, window, wire):
 
 
 def losses(callers, upstream, wire):
-    """A sentence for whatever went missing, came twice, came damaged, or came to the wrong caller."""
+    """Return a sentence for each piece of audio that is missing, doubled, damaged, or at the wrong caller."""
     here, there = ({it["number"] for it in side} for side in (callers, upstream))
     found = [f"session {number}: it is not there at both ends" for number in sorted(here ^ there)]
     for caller, session in _pairs(callers, upstream):
@@ -95,26 +95,26 @@ def _losses(caller, session, wire):
 
 
 def _pairs(callers, upstream):
-    """Each caller with its session at the stub."""
+    """Return each caller with its session at the stub."""
     sessions = {session["number"]: session for session in upstream}
     return [(caller, sessions[caller["number"]]) for caller in callers if caller["number"] in sessions]
 
 
 def count_messages(callers, window):
-    """What went through in the window: microphone frames and pieces of agent audio."""
+    """Return the number of microphone frames and pieces of agent audio in the window."""
     frames = sum(window.start <= sent_ns < window.stop for caller in callers for sent_ns in caller["sent_ns"])
     return frames + len(agent_latencies(callers, window))
 
 
 def cpu_us_per_message(cpu_ns, messages, latencies):
-    """What each of the messages cost; None where they were not dealt with in time."""
+    """Return the processor time for each message; None if the messages were not handled in time."""
     if not messages or percentile(latencies, 0.99) > BEHIND_MS:
         return None
     return cpu_ns / 1000 / messages
 
 
 def warnings(rows):
-    """What makes a figure doubtful, though not wrong."""
+    """Return the reasons why figures are doubtful."""
     for row in rows:
         if max(row.agent_p99_ms, row.microphone_p99_ms) > BEHIND_MS:
             yield f"{row.system}, {row.sessions} sessions: it fell behind"

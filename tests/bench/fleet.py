@@ -1,6 +1,6 @@
 """A fleet under a deploy, the loss of a zone and an upstream's brown-out: `python -m tests.bench.fleet`.
 
-A small simulation without sockets. It states how fast callers come back, and whether the machines that are left take
+A small simulation without sockets. It computes how fast callers come back, and whether the remaining machines accept
 them: docs/deployment/sizing.md has its table. The measured figures are those of docs/performance.md.
 """
 
@@ -20,9 +20,9 @@ DIALS_PER_CORE_S = 8 / 0.3
 """`dial_threads` of one worker, with an upstream that takes 0.3 s for DNS, TCP, TLS and the upgrade."""
 DRAIN_S = 30.0
 RESTART_S = 10.0
-"""From the end of a drained machine to its first new call."""
+"""The seconds from the end of a drained machine to its first new call."""
 WAVE_S = 5.0
-"""The time in which callers of a machine that died come back: their sockets end at once or by the balancer's check."""
+"""The seconds in which callers of a dead machine come back. Their sockets end at once or by the balancer's check."""
 BEARABLE_S = 2.0
 """The longest bearable wait of a caller who comes back."""
 
@@ -64,16 +64,16 @@ class Outcome:
     back: int
     """The callers who came back."""
     peak_s: float
-    """The most callers who came back within a second."""
+    """The largest number of callers who came back within a second."""
     takes_s: float
-    """The callers that the machines that were left take in a second."""
+    """The number of callers that the remaining machines accept in a second."""
     longest_wait_s: float
     load: float
-    """The calls after the event, divided by what the machines that are left hold."""
+    """The calls after the event, divided by the calls that the remaining machines can hold."""
 
     @property
     def is_borne(self) -> bool:
-        """Whether the machines that were left held every call, and no caller waited long."""
+        """Whether the remaining machines held every call, and no caller waited long."""
         return self.load <= 1 and self.longest_wait_s <= BEARABLE_S
 
 
@@ -85,7 +85,7 @@ def machines_for(calls: int, *, cores: int = 8, zones: int = 3) -> int:
 
 
 def serve(arrivals_s: list[float], takes_s: float) -> tuple[float, float]:
-    """Return the most arrivals within a second, and the longest wait, where `takes_s` are served a second."""
+    """Return the most arrivals within a second, and the longest wait, if `takes_s` arrivals are served a second."""
     waiting: deque[float] = deque()
     recent: deque[float] = deque()
     ahead = deque(sorted(arrivals_s))

@@ -1,4 +1,4 @@
-"""What a process and all its descendants have cost: processor time, memory, threads, descriptors (Linux)."""
+"""Reads the resources of a process and its descendants: processor time, memory, threads, descriptors (Linux)."""
 
 import re
 import time
@@ -7,41 +7,40 @@ from pathlib import Path
 import psutil
 
 PEAK_RESET = "5"
-"""What makes the kernel forget the peak of a process's resident memory (proc(5), `clear_refs`)."""
+"""The value that makes the kernel forget the peak of a process's resident memory (proc(5), `clear_refs`)."""
 
 
 def tree(pid):
-    """The process and its descendants."""
+    """Return the process and its descendants."""
     root = psutil.Process(pid)
     return [process.pid for process in (root, *root.children(recursive=True))]
 
 
 def cpu_ns(pids):
-    """Processor time, user and system, of all threads that ever ran in these processes.
+    """Return the processor time, user and system, of all threads that ever ran in these processes.
 
-    Their CPU clocks count in nanoseconds; `cpu_times`, in hundredths of a second, says nothing about one session.
+    The CPU clocks count in nanoseconds. `cpu_times` counts in hundredths of a second, too coarsely for a session.
     """
     return sum(time.clock_gettime_ns((~pid << 3) | 2) for pid in pids)  # MAKE_PROCESS_CPUCLOCK, CPUCLOCK_SCHED
 
 
 def pss_bytes(pids):
-    """Proportional set size: each page divided by the number of processes that have it."""
+    """Return the proportional set size: each page divided by the number of processes that map it."""
     return sum(_kilobytes(pid, "smaps_rollup", "Pss") for pid in pids)
 
 
 def own_bytes(pids):
-    """The anonymous part of the PSS: heap and stacks. What sessions add is all of this kind, and nobody else's.
+    """Return the anonymous part of the PSS: heap and stacks. Sessions add only memory of this kind.
 
-    A library's part of the PSS changes whenever another program that has it loaded begins or ends.
+    The part of a library in the PSS changes when another program with this library begins or ends.
     """
     return sum(_kilobytes(pid, "smaps_rollup", "Pss_Anon") for pid in pids)
 
 
 def alone_bytes(pids):
-    """What the PSS would be if no other program on the machine had the same libraries loaded.
+    """Return the PSS as it would be if no other program on the machine had the same libraries loaded.
 
-    Their own pages (heap, stacks, what a worker shares with the process it was forked from) as in the PSS, and of
-    each file the most that one of them has in memory.
+    Anonymous pages count as in the PSS. Each file counts with the most that one of the processes has in memory.
     """
     files = {}
     for pid in pids:
@@ -51,33 +50,33 @@ def alone_bytes(pids):
 
 
 def forget_peaks(pids):
-    """From now on `peak_bytes` tells of what comes."""
+    """Reset the peaks, so that `peak_bytes` counts from now on."""
     for pid in pids:
         Path(f"/proc/{pid}/clear_refs").write_text(PEAK_RESET)
 
 
 def peak_bytes(pids):
-    """The most that was resident at a time since `forget_peaks`. The kernel keeps no peak of the PSS."""
+    """Return the largest resident memory since `forget_peaks`. The kernel keeps no peak of the PSS."""
     return sum(_kilobytes(pid, "status", "VmHWM") for pid in pids)
 
 
 def resident_bytes(pids):
-    """What is resident now: what a peak is compared with."""
+    """Return the present resident memory, with which a peak is compared."""
     return sum(_kilobytes(pid, "status", "VmRSS") for pid in pids)
 
 
 def threads(pids):
-    """How many threads there are."""
+    """Return the number of threads."""
     return sum(psutil.Process(pid).num_threads() for pid in pids)
 
 
 def descriptors(pids):
-    """How many descriptors are open, of each process."""
+    """Return the number of open descriptors of each process."""
     return [sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir()) for pid in pids]
 
 
 def machine_busy_s():
-    """Processor time that the whole machine has spent working."""
+    """Return the processor time that the whole machine has used."""
     times = psutil.cpu_times()
     return sum(times) - times.idle - times.iowait - times.guest - times.guest_nice
 
@@ -88,7 +87,7 @@ def _kilobytes(pid, file, name):
 
 
 def _file_pages(pid):
-    """Resident bytes per mapped file, without the pages that became the process's own."""
+    """Return the resident bytes of each mapped file, without pages that the process has changed."""
     pages = {}
     name = ""
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():

@@ -1,4 +1,4 @@
-"""Both ends of a WebSocket's opening handshake, fed with bytes: as much as peers of our own starting need."""
+"""Both ends of a WebSocket's opening handshake, as bytes in and out. They suffice for the benchmark's own peers."""
 
 import base64
 import hashlib
@@ -9,11 +9,11 @@ END = b"\r\n\r\n"
 
 
 class Refused(ConnectionError):  # noqa: N818 - named for what happened
-    """The peer answered with something else than a WebSocket."""
+    """The peer answered the handshake with another status than 101."""
 
 
 class Asking:
-    """The client's end."""
+    """The client's end of a handshake."""
 
     def __init__(self, host, port, path, headers=()):
         key = base64.b64encode(os.urandom(16)).decode()
@@ -27,11 +27,11 @@ class Asking:
             *headers,
         ]
         self.opening = "\r\n".join(lines).encode() + END
-        """What is sent first."""
+        """The request that the client sends."""
         self._data = b""
 
     def feed(self, data):
-        """What to answer and what is left over, once the head is whole; else None. Raises Refused."""
+        """Return the answer and the bytes after the head, once the head is complete; else None. Raises Refused."""
         self._data += data
         if END not in self._data:
             return None
@@ -43,7 +43,7 @@ class Asking:
 
 
 class Answering:
-    """The server's end."""
+    """The server's end of a handshake."""
 
     opening = b""
 
@@ -51,7 +51,7 @@ class Answering:
         self._data = b""
 
     def feed(self, data):
-        """What to answer and what is left over, once the head is whole; else None."""
+        """Return the answer and the bytes after the head, once the head is complete; else None."""
         self._data += data
         if END not in self._data:
             return None

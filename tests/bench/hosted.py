@@ -1,4 +1,4 @@
-"""The application that `hosting` measures: Flask with pages of its own, and a router at /openai."""
+"""The application that `hosting` measures: Flask with its own page, and a router at /openai."""
 
 import os
 import threading
@@ -17,13 +17,13 @@ mount(app, router, "/openai")
 
 @app.get("/")
 def page() -> str:
-    """Cost about a millisecond, as pages do."""
+    """Serve a page that takes about a millisecond."""
     return render_template_string(TEMPLATE, numbers=range(100))
 
 
 @app.get("/threads")
 def threads() -> dict[str, int]:
-    """Tell how many of the server's threads do something, beside the one that serves this."""
+    """Return the number of busy server threads, without the thread of this request."""
     running = frames()
     pool = [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
     busy = [thread for thread in pool if running[thread.ident].f_code.co_name != "_worker"]

@@ -1,6 +1,6 @@
 """The application that `hosting` measures on an event loop: Starlette with a page of its own, and a router at /openai.
 
-A timer of the loop, due every few milliseconds, measures how late it comes: so long was the loop held up.
+A timer of the loop is due every few milliseconds. Its lateness is the time for which the loop was blocked.
 """
 
 import asyncio
@@ -29,12 +29,12 @@ late_ns: list[int] = []
 
 
 async def page(_request: Request) -> HTMLResponse:
-    """Cost about a millisecond, as pages do."""
+    """Serve a page that takes about a millisecond."""
     return HTMLResponse(page_of.render(numbers=range(100)))
 
 
 async def threads(_request: Request) -> JSONResponse:
-    """Tell how many threads of the router's pool for requests work, and how late the loop was since the last time."""
+    """Return the number of busy pool threads for requests, and the lateness of the loop since the last call."""
     running = frames()
     pool = [thread for thread in threading.enumerate() if thread.name.startswith("web-")]
     busy = [thread for thread in pool if running[thread.ident].f_code.co_name != "wait"]
@@ -43,7 +43,7 @@ async def threads(_request: Request) -> JSONResponse:
 
 
 async def watch() -> None:
-    """Measure how late a timer comes."""
+    """Measure the lateness of a timer."""
     while True:
         due_ns = time.monotonic_ns() + int(EVERY_S * 1e9)
         await asyncio.sleep(EVERY_S)

@@ -1,4 +1,4 @@
-"""Host applications that contain a router, each under its server: processes of their own."""
+"""Applications that embed a router, each as a process under its server."""
 
 import contextlib
 import os
@@ -11,12 +11,12 @@ COMMANDS = {
     "gunicorn": lambda port: (*GUNICORN, "--bind", f"127.0.0.1:{port}", "tests.bench.hosted:app"),
     "uvicorn": lambda port: ("uvicorn", "--port", port, "--log-level", "warning", "tests.bench.hosted_asgi:app"),
 }
-"""How the host of each name is started."""
+"""The command that starts each application, by the name of its server."""
 
 
 @contextlib.contextmanager
 def hosted(server, port, upstream):
-    """The application under its server; its process."""
+    """Start the application under its server, and return its process."""
     command = ["-m", *COMMANDS[server](port)]
     with Child(command, speaks=False, cwd=ROOT, env=os.environ | {"HOSTED_UPSTREAM": upstream}) as process:
         process.wait_for_port(port)

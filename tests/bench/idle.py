@@ -1,4 +1,4 @@
-"""Nobody talks: the memory of the process tree, and what sessions cost that are only there."""
+"""The memory of a process tree without calls, and the cost of silent sessions."""
 
 import time
 
@@ -11,7 +11,7 @@ MB = 1_000_000
 
 
 def tree(shape):
-    """The router as it is started, before its first caller."""
+    """Measure the memory of the router after its start, before its first caller."""
     with Stage(ROUTER, shape) as stage:
         time.sleep(SETTLE_S)
         pids = stage.pids
@@ -23,7 +23,7 @@ def tree(shape):
 
 
 def sessions(shape, duration_s):
-    """What sessions cost in which nothing is said, at more and more of them; one entry per step."""
+    """Measure the cost of silent sessions for growing numbers of them. Return an entry for each number."""
     with Stage(ROUTER, shape) as stage:
         stage.had_a_caller()
         load = stage.load()
@@ -39,7 +39,7 @@ def sessions(shape, duration_s):
 
 
 def _cores(stage, duration_s):
-    """Processor time that the system takes, once it has settled."""
+    """Return the cores that the system uses once it has settled."""
     time.sleep(SETTLE_S)
     before_ns, started_ns = footprint.cpu_ns(stage.pids), time.monotonic_ns()
     time.sleep(duration_s)

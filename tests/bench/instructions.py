@@ -1,7 +1,7 @@
-"""How many instructions a message takes, counted by valgrind's callgrind: the same number again and again.
+"""Counts the instructions of a message by valgrind's callgrind. Each count gives nearly the same number.
 
-A count does not depend on what else the machine does, but on the interpreter and on the libraries. So the committed
-figures name the interpreter and the machine that they were counted with, and judge no other.
+A count does not depend on other programs, but on the interpreter and on the libraries. So the committed figures name
+their interpreter and machine, and judge no count of another one.
 """
 
 import os
@@ -25,22 +25,22 @@ ROUNDS = 100
 LIMIT_S = 300.0
 TOLERANCE = 0.05
 LIBRARIES = ("msgspec", "orjson", "numpy", "pybase64", "websockets", "pykka")
-"""They do a part of the work."""
+"""The libraries that do a part of the work."""
 
 METER = """
 #include <valgrind/callgrind.h>
 void start(void) { CALLGRIND_START_INSTRUMENTATION; }
 void stop(void) { CALLGRIND_STOP_INSTRUMENTATION; }
 """
-"""Counts a part of a program alone: the start of an interpreter takes a minute, with everything counted."""
+"""The source of a library that switches counting on and off, because counting a whole interpreter takes a minute."""
 
 
 class NotInstalledError(RuntimeError):
-    """There is no valgrind, or no compiler."""
+    """valgrind or a compiler is not installed."""
 
 
 def conditions():
-    """What a count depends on, beside the code."""
+    """Return the conditions of a count besides the code."""
     return {
         "python": report.interpreter(),
         "built": " ".join(platform.python_build()),
@@ -51,7 +51,7 @@ def conditions():
 
 
 def count(checkout, options=()):
-    """The instructions of a message of this checkout: the mean of five frames and one delta.
+    """Count the instructions of a message in a checkout: the mean of five frames and one delta.
 
     The options are those of `turner`.
     """
@@ -77,12 +77,12 @@ def count(checkout, options=()):
 
 
 def total(profile):
-    """The instructions of a whole profile of callgrind's."""
+    """Return the sum of the instructions in a profile of callgrind."""
     return next(int(line.split()[1]) for line in profile.splitlines() if line.startswith("totals:"))
 
 
 def verdict(found, now, expected):
-    """What a count means: whether it is too high, and a sentence."""
+    """Return whether a count is too high, and a sentence about it."""
     change = found / expected["instructions"] - 1
     sentence = f"{found:,.0f} instructions a message: {change:+.1%} of the committed {expected['instructions']:,.0f}"
     other = [name for name in now if expected["conditions"].get(name) != now[name]]
@@ -93,7 +93,7 @@ def verdict(found, now, expected):
 
 
 def reference():
-    """The committed figures."""
+    """Return the committed figures."""
     return orjson.loads(REFERENCE.read_bytes())
 
 

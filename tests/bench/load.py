@@ -1,4 +1,4 @@
-"""Callers: they dial in waves, each sends a microphone frame every 20 ms and listens; a process of its own."""
+"""A process of callers. They dial in waves. Each sends a microphone frame every 20 ms, and receives audio."""
 
 import gc
 import resource
@@ -14,11 +14,11 @@ from tests.bench.orders import Orders, say
 from tests.bench.speech import Shape
 
 GLANCE_NS = 10_000_000
-"""How often a wait looks whether it is over."""
+"""The time in ns between two checks of a wait."""
 
 
 class Wave:
-    """So many callers, evenly over some time: `count`, `first` (number), `over_s`, `timeout_s`, `hang_up` (at once)."""
+    """`count` callers, numbered from `first`, who dial evenly over `over_s`. With `hang_up` each hangs up at once."""
 
     def __init__(self, order, make):
         self.callers = []
@@ -28,12 +28,12 @@ class Wave:
         self._until_ns = self._start_ns + int((order["over_s"] + order["timeout_s"]) * 1e9)
 
     def next_ns(self):
-        """When there is something to do."""
+        """Return the time at which the wave has something to do."""
         glance_ns = time.monotonic_ns() + GLANCE_NS
         return min(glance_ns, self._due_ns()) if self._is_dialling() else glance_ns
 
     def go_on(self):
-        """Dial who is due; whether the wave is over."""
+        """Dial the callers that are due. Return whether the wave is over."""
         while self._is_dialling() and self._due_ns() <= time.monotonic_ns():
             self.callers.append(self._make(self._order["first"] + len(self.callers)))
         if self._order["hang_up"]:
@@ -52,7 +52,7 @@ class Wave:
 
 
 class Load:
-    """All callers, evenly staggered over the time of a frame."""
+    """All callers. Their frames are spread evenly over the time of a frame."""
 
     def __init__(self, protocol, url, shape, headers):
         parts = urlsplit(url)
@@ -78,7 +78,7 @@ class Load:
         self._wave = None
 
     def run(self):
-        """Serve until whoever started us is gone."""
+        """Serve until the process that started this one is gone."""
         while not self._orders.is_over:
             self._loop.turn(self._next_ns())
             self._send_what_is_due()
@@ -160,7 +160,7 @@ class Load:
 
 
 def main():
-    """`python -m tests.bench.load OPTIONS`: a JSON object of `protocol`, `url`, `shape` and `headers`."""
+    """Run the callers. OPTIONS is a JSON object of `protocol`, `url`, `shape` and `headers`."""
     options = orjson.loads(sys.argv[1])
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,8 +1,8 @@
-"""Planned moves under load: `python -m tests.bench.moves` reloads a server under talking callers.
+"""Moves sessions under load: `python -m tests.bench.moves` reloads a server while callers talk.
 
-Each caller sends its microphone all the time, and asks a question now and then. Three figures count: the microphone's
-frames that reach no upstream, the longest pause of a microphone at its upstream during a move, and the longest silence
-within an answer, beyond the audio that was there to be played.
+Each caller sends its microphone all the time, and sometimes asks a question. Three figures count: the microphone frames
+that reach no upstream, the longest pause of a microphone at its upstream during a move, and the longest silence within
+an answer, after all received audio was played.
 """
 
 import argparse
@@ -31,10 +31,10 @@ DIAL_S = 0.3
 FRAME_S = 0.02
 ANSWER_S = 1.5
 PAUSE_S = 1.0
-"""From the end of an answer, as it is played, to the next question."""
+"""The seconds from the end of an answer's playback to the next question."""
 BYTES_PER_S = 48_000
 QUIET_S = 6.0
-"""The time without a move in which the same figures are taken."""
+"""The seconds without a move in which the same figures are measured."""
 MOVE_S = 60.0
 DRAIN_S = 30
 BOUND_S = 0.040
@@ -43,7 +43,7 @@ MODEL_WARNING = "MODEL_NOT_AVAILABLE"
 
 @dataclasses.dataclass
 class Caller:
-    """One caller, and what happened to it."""
+    """One caller, with a record of its answers and failures."""
 
     number: int
     sent: int = 0
@@ -93,7 +93,7 @@ class Caller:
             await asyncio.sleep(max(0.0, played_s - time.monotonic()) + PAUSE_S)
 
     async def _read_until(self, connection, kind):
-        """Read until a message of this kind. Return the time at which the audio so far is played."""
+        """Read until a message of this type. Return the time at which the playback of the audio so far ends."""
         played_s = None
         while True:
             received = await connection.recv()
@@ -112,7 +112,7 @@ class Caller:
 
 @dataclasses.dataclass
 class Figures:
-    """The result."""
+    """The figures of a measurement."""
 
     moves: int = 0
     lost_sessions: int = 0
@@ -153,7 +153,7 @@ class Run:
         self._dial_s = dial_s
         self._workers = workers
         self._windows = []
-        """Of each reload, its begin and its end."""
+        """The begin and the end of each reload."""
 
     def measure(self):
         """Return the figures."""
@@ -220,7 +220,7 @@ class Run:
 
 
 def complaints(figures, bound_ms=BOUND_S * 1000):
-    """What is not as it must be."""
+    """Return a sentence for each figure that misses its bound."""
     quiet_ms = max(figures.quiet_pauses_ms, default=0.0)
     if figures.missing:
         yield f"{figures.missing} frames of microphones are missing"
@@ -236,7 +236,7 @@ def complaints(figures, bound_ms=BOUND_S * 1000):
 
 
 def main():
-    """Run, print, judge."""
+    """Run, print the figures, and judge them."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.moves", description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--callers", type=int, default=CALLERS)
     parser.add_argument("--moves", type=int, default=MOVES)

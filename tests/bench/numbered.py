@@ -1,7 +1,7 @@
-"""An upstream that notes which frames of each caller's microphone arrive, and when: a process of its own.
+"""An upstream, as a process, that records the arrival of each microphone frame of each caller.
 
-A frame repeats its number. A session that moves comes over another connection, and the frames of both count together.
-The dial takes as long as the first argument says, because a real upstream is not on the same machine.
+A frame repeats its number. If a session moves, it uses another connection, and the frames of both connections count
+together. The first argument is the duration of a dial, because a real upstream is on another machine.
 """
 
 import asyncio
@@ -23,32 +23,32 @@ from tests.bench.speech import Shape, Voice
 from tests.bench.stub import DEFAULT_SESSION
 
 FRAME_BYTES = 960
-"""20 ms at 24 kHz, which no conversion changes on its way."""
+"""20 ms at 24 kHz, which the router does not convert."""
 NUMBER = struct.Struct("<I")
 DELTAS = 15
-"""An answer: 1.5 s of audio."""
+"""The number of deltas of an answer, which is 1.5 s of audio."""
 PACE_S = 0.05
-"""From one piece of 100 ms to the next."""
+"""The seconds from one delta of 100 ms to the next."""
 SHAPE = Shape()
 
 
 def frame(number):
-    """The frame with a number."""
+    """Return the frame with a number."""
     return NUMBER.pack(number) * (FRAME_BYTES // NUMBER.size)
 
 
 class Heard:
-    """The microphone of one caller, over all its connections."""
+    """The microphone audio of one caller, over all of its connections."""
 
     def __init__(self):
         self.arrived_s = {}
         self.connections = 0
         self._last_s, self._last_connection = 0.0, 1
         self.switches = []
-        """For each move, the time from the last new frame over one connection to the first over the next."""
+        """For each move, the seconds from the last new frame over one connection to the first one over the next."""
 
     def take(self, audio, now_s, connection=1):
-        """Note the frames in a piece of audio that are new. A piece may begin or end within a frame."""
+        """Record the new frames in a piece of audio. A piece may begin or end within a frame."""
         before = len(self.arrived_s)
         for at in range(0, len(audio) - len(audio) % NUMBER.size, NUMBER.size):
             self.arrived_s.setdefault(NUMBER.unpack_from(audio, at)[0], now_s)
@@ -58,7 +58,7 @@ class Heard:
             self._last_s, self._last_connection = now_s, connection
 
     def report(self):
-        """The frames that are missing up to the last one, and each pause as its begin and its length."""
+        """Return the missing frames up to the last one, and each pause as its begin and its length."""
         order = sorted(self.arrived_s)
         missing = order[-1] + 1 - len(order) if order else 0
         times_s = sorted(self.arrived_s.values())
@@ -75,11 +75,11 @@ class Upstream:
         self._tasks = set()
 
     async def refuse_nothing(self, _connection, _request):
-        """Let a dial take its time."""
+        """Delay the handshake, and accept it."""
         await asyncio.sleep(self._dial_s)
 
     async def talk(self, connection):
-        """Serve one connection, until a session that moves leaves it."""
+        """Serve one connection, until its session leaves it."""
         with contextlib.suppress(ConnectionClosed):
             await self._talk(connection)
 
@@ -130,7 +130,7 @@ async def _speak(connection, voice):
 
 
 async def main():
-    """Serve until the input ends; report at each of its lines."""
+    """Serve until the input ends. Print a report for each line of the input."""
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # a connection that its session left is no failure
     upstream = Upstream(float(sys.argv[1]))
     reader = asyncio.StreamReader()

@@ -1,4 +1,4 @@
-"""How the stub and the callers are led: JSON lines on standard input, answers on standard output."""
+"""The control of the stub and the callers: commands as JSON lines on standard input, answers on standard output."""
 
 import os
 
@@ -8,7 +8,7 @@ RECEIVE_BYTES = 256 * 1024
 
 
 class Orders:
-    """One `{name: argument}` per line; the end of the input is the end of the process."""
+    """Reads commands, one `{name: argument}` a line. The process ends when the input ends."""
 
     def __init__(self, loop, handlers):
         self.is_over = False
@@ -26,5 +26,5 @@ class Orders:
 
 
 def say(answer):
-    """Tell the process that started us."""
+    """Send an answer to the process that started this one."""
     print(orjson.dumps(answer, option=orjson.OPT_NON_STR_KEYS).decode(), flush=True)

@@ -1,4 +1,4 @@
-"""A yardstick: a bare relay on picows, with compiled frames. `python -m tests.bench.picows_relay UPSTREAM_URL PORT`.
+"""For comparison: a bare relay on picows, with compiled frames. `python -m tests.bench.picows_relay UPSTREAM_URL PORT`.
 
 It runs on asyncio, as the bare relay runs on uvloop, and forwards every frame both ways.
 """
@@ -10,7 +10,7 @@ from picows import WSListener, WSMsgType, ws_connect, ws_create_server
 
 
 class Leg(WSListener):
-    """One end of a call. Frames wait until the other end is there."""
+    """One end of a call. Its frames wait until the other end has connected."""
 
     def __init__(self):
         self.other = None
@@ -18,11 +18,11 @@ class Leg(WSListener):
         self._waiting = []
 
     def on_ws_connected(self, transport):
-        """Have the other end's frames from now on."""
+        """Receive the frames of the other end from now on."""
         self._transport = transport
 
     def join(self, other):
-        """Forward to another end."""
+        """Forward frames to the other end."""
         self.other = other
         for kind, payload, is_last in self._waiting:
             other.send(kind, payload, is_last)
@@ -32,7 +32,7 @@ class Leg(WSListener):
         self._transport.send(kind, payload, is_last)
 
     def on_ws_frame(self, transport, frame):
-        """Forward a frame; a close frame ends both."""
+        """Forward a frame. A close frame ends both ends."""
         if frame.msg_type == WSMsgType.CLOSE:
             transport.disconnect()
         elif self.other is None:

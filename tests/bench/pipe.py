@@ -1,4 +1,4 @@
-"""A yardstick: HAProxy as a TCP pipe, which knows no WebSocket. `python -m tests.bench.pipe STUB_PORT PORT`."""
+"""For comparison: HAProxy as a TCP pipe, without WebSocket. `python -m tests.bench.pipe STUB_PORT PORT`."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ def haproxy():
 
 
 def main():
-    """Become HAProxy."""
+    """Replace this process by HAProxy."""
     file = os.memfd_create("haproxy", 0)
     os.write(file, CONFIGURATION.format(stub_port=sys.argv[1], port=sys.argv[2]).encode())
     program = haproxy()

@@ -1,4 +1,4 @@
-"""The yardstick: a bare relay on `websockets` and uvloop, which forwards every message both ways and reads none.
+"""The bare relay, for comparison: on `websockets` and uvloop, it forwards every message and parses none.
 
 `python -m tests.bench.relay UPSTREAM_URL PORT`. Written as the library's documentation suggests; compression is off
 on both legs, as in the router.
@@ -13,7 +13,7 @@ from websockets.asyncio.server import serve
 
 
 async def forward(source, target):
-    """Every message, in order; the end of one is the end of the other."""
+    """Forward every message in order. If one connection ends, end the other."""
     async for message in source:
         await target.send(message)
     await target.close()

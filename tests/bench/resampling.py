@@ -1,4 +1,4 @@
-"""What resampling costs: `python -m tests.bench.resampling` prints one row per pair of rates."""
+"""The cost of resampling: `python -m tests.bench.resampling` prints a row for each pair of rates."""
 
 import time
 import tracemalloc
@@ -23,7 +23,7 @@ def main():
 
 
 def row(source, target):
-    """One conversion."""
+    """Return the row of one conversion."""
     frame = source.silence(FRAME_MS)
     converter = Converter(source, target)
     microseconds = min(measured_us(converter, frame) for _ in range(ROUNDS))
@@ -33,7 +33,7 @@ def row(source, target):
 
 
 def measured_us(converter, frame):
-    """The mean of many frames; the least of several such means is the one that nothing disturbed."""
+    """Return the lowest of several means over many frames, because other programs disturb it least."""
     started_ns = time.perf_counter_ns()
     for _ in range(REPEATS):
         converter.push(frame)
@@ -41,7 +41,7 @@ def measured_us(converter, frame):
 
 
 def session_bytes(make, frame, count=100):
-    """What one more session keeps."""
+    """Return the bytes that one more session keeps."""
     tracemalloc.start()
     try:
         converters = [make() for _ in range(count)]

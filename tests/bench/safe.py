@@ -1,4 +1,4 @@
-"""A message of an authenticated client under a policy and limits, beside one of a router without any of them."""
+"""Compares a router with authentication, a policy and limits with a router without them."""
 
 import contextlib
 import dataclasses
@@ -11,7 +11,7 @@ from tests.bench.stage import ROUTER, Stage, router
 
 SESSIONS = 100
 LAPS = 3
-"""Of either kind, in turns: a machine that slows down meanwhile slows both."""
+"""The laps of each router. They alternate, so that a change of the machine's speed affects both routers."""
 TOKEN = "the-token-of-the-benchmark"  # noqa: S105 - of a server that lives for a minute
 SETTINGS = """
 [auth.tokens.bench]
@@ -42,7 +42,7 @@ max_bytes_per_s = 10000000
 
 @contextlib.contextmanager
 def settings():
-    """The options of `turner` for a router with everything on."""
+    """Return the options of `turner` for a router with authentication, a policy and limits."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "router.toml"
         file.write_text(SETTINGS.format(sha256=hashlib.sha256(TOKEN.encode()).hexdigest()))
@@ -51,13 +51,13 @@ def settings():
 
 @contextlib.contextmanager
 def system():
-    """The router with everything on."""
+    """Return the router with authentication, a policy and limits."""
     with settings() as (_, file, *_):
         yield dataclasses.replace(router("--config", file), headers=(f"Authorization: Token {TOKEN}",))
 
 
 def measure(shape, duration_s, *, sessions=SESSIONS, laps=LAPS):
-    """The rows of both, in turns."""
+    """Measure both routers in turns, and return their rows."""
     found = {"sessions": sessions, "open": [], "safe": []}
     with system() as safe:
         for _ in range(laps):
@@ -68,7 +68,7 @@ def measure(shape, duration_s, *, sessions=SESSIONS, laps=LAPS):
 
 
 def welcomes(shape, *, laps=LAPS):
-    """How soon calls of both are welcomed beside callers who talk, in turns."""
+    """Measure the time to `Welcome` at both routers in turns, beside talking callers."""
     found = {"open": [], "safe": []}
     with system() as safe:
         for _ in range(laps):

@@ -1,8 +1,8 @@
-"""For a long time: some talk on and on, others come and go. Whatever grows is a fault.
+"""A long run: some callers talk all the time, and others come and go. Any growth is a fault.
 
-Everything that observes is on: the usage log, JSON lines, recordings, metrics, the operator's facts, the wire view, and
-traces where the extra is installed. At the end of each lap those who came are gone, and memory, threads, descriptors
-and processor time are read.
+Every observer is on: the usage log, JSON lines, recordings, metrics, the operator's facts, the wire view, and traces if
+the extra is installed. At the end of each lap the callers who came have left, and memory, threads, descriptors and
+processor time are read.
 """
 
 import contextlib
@@ -39,19 +39,19 @@ HEADINGS = "minute   memory MB   threads   descriptors   p99 ms   µs/message   
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Lap:
-    """How things stood at the end of a lap."""
+    """The figures at the end of a lap."""
 
     minute: float
     memory_mb: float
-    """The anonymous part of the PSS of the tree: libraries are shared with who knows whom."""
+    """The anonymous part of the PSS of the tree, because other programs may share the libraries."""
     threads: int
     descriptors: int
     p99_ms: float
-    """Of both directions together."""
+    """The p99 of both directions together."""
     cpu_us: float
-    """The processor time for each message of those who talk, with that of the calls that came and went."""
+    """The processor time for each message of the talking callers, with the time of the calls that came and went."""
     calls: int
-    """That came and went, since the beginning."""
+    """The calls that have come and gone since the beginning."""
     lost: list[str]
 
     def __str__(self):
@@ -70,7 +70,7 @@ GROWTH = (
 
 
 def measure(shape, minutes, tell):
-    """All laps; `tell` is given a line after each."""
+    """Run all laps, and return them. `tell` is called with a line after each."""
     laps = []
     tell(HEADINGS)
     with _observed() as system, Stage(system, shape) as stage, _scraping(stage.url):
@@ -84,7 +84,7 @@ def measure(shape, minutes, tell):
 
 @contextlib.contextmanager
 def _observed():
-    """The router with everything that observes it."""
+    """Return the router with every observer."""
     with tempfile.TemporaryDirectory() as folder, _collector() as collector:
         flags = ("--log-level", "info", "--log-format", "json", "--usage-log", str(Path(folder, "usage.jsonl")))
         recordings = ("--record", str(Path(folder, "recordings")), "--record-max-bytes", str(RECORDED_BYTES))
@@ -97,7 +97,7 @@ def _observed():
 
 @contextlib.contextmanager
 def _collector():
-    """A collector of traces that keeps nothing; its address."""
+    """Run a collector of traces that keeps nothing, and yield its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
@@ -121,7 +121,7 @@ def _collector():
 
 @contextlib.contextmanager
 def _scraping(url):
-    """Read the metrics and the operator's facts, as Prometheus and a page do; fail with the first that is not there."""
+    """Read the metrics and the operator's facts, as Prometheus and a page do. Fail if one is missing."""
     ended, failures = threading.Event(), []
     where = f"http://{urlsplit(url).netloc}"
 
@@ -170,7 +170,7 @@ def _lap(stage, residents, comers, *, calls_before, started_s):
 
 
 def complaints(laps):
-    """What was lost, and what grew: the last third of the laps beside the second; the first is for warming up."""
+    """Return the losses and the growth. The last third of the laps is compared with the second; the first warms up."""
     found = [f"minute {lap.minute:.1f}: {sentence}" for lap in laps for sentence in lap.lost]
     third = len(laps) // 3
     for name, words, share, more in GROWTH:

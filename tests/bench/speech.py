@@ -1,4 +1,4 @@
-"""What the stub says and the callers recognise: audio whose first bytes tell when and to whom it was sent."""
+"""The audio of the stub. Its first bytes say when and to which session it was sent, and the callers read them."""
 
 import base64
 import binascii
@@ -11,26 +11,26 @@ from array import array
 
 UPSTREAM_RATE = 24_000
 BYTES_PER_MS = UPSTREAM_RATE * 2 // 1000
-"""Of agent audio, and of the microphone as the stub hears it: 16 bits at 24 kHz."""
+"""The rate of agent audio, and of microphone audio at the stub: 16 bits at 24 kHz."""
 MULAW_BYTES_PER_MS = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shape:
-    """In what pieces both sides speak."""
+    """The form of the audio of both sides."""
 
     frame_ms: int = 20
-    """A microphone frame."""
+    """The length of a microphone frame."""
     delta_ms: int = 100
-    """A piece of agent audio."""
+    """The length of a piece of agent audio."""
     rate: int = 16_000
-    """The microphone's, in Hz."""
+    """The rate of the microphone in Hz."""
     is_telephone: bool = False
     """Whether both sides speak mu-law at 8 kHz, which passes unconverted."""
 
     @functools.cached_property
     def frame(self):
-        """A microphone frame of the loudness of speech (3000 is 21 dB below full scale); the same every time."""
+        """A microphone frame as loud as speech (3000 is 21 dB below full scale). It is the same every time."""
         chance = random.Random(20)  # noqa: S311
         if self.is_telephone:
             return chance.randbytes(MULAW_BYTES_PER_MS * self.frame_ms)
@@ -44,17 +44,17 @@ class Shape:
 
     @functools.cached_property
     def noise(self):
-        """What follows the stamp in a piece of agent audio; the same every time."""
+        """The bytes after the stamp in a piece of agent audio. They are the same every time."""
         return random.Random(100).randbytes(self.delta_bytes - STAMP.size)  # noqa: S311
 
     @functools.cached_property
     def noise_base64(self):
-        """The same, as it stands in an event."""
+        """The same bytes in base64, as in an event."""
         return base64.b64encode(self.noise)
 
 
 STAMP = struct.Struct("<8sIIq")
-"""Magic, session, number, monotonic time (ns): 24 bytes, which are 32 characters of base64 and none left over."""
+"""The stamp: magic, session, number, monotonic time (ns). Its 24 bytes are exactly 32 characters of base64."""
 MAGIC = b"\x00\x01bench\x02"
 STAMP_BASE64_BYTES = 32
 DELTA_TYPE = b'{"type":"response.output_audio.delta"'
@@ -71,7 +71,7 @@ class Voice:
         self._responses = 0
 
     def opening(self):
-        """A response begins: what comes before its first audio."""
+        """Return the events of a response before its first audio."""
         self._responses += 1
         tail = f"{self._session:010d}_{self._responses:010d}"
         names = {"response_id": f"resp_{tail}", "item_id": f"item_{tail}"}
@@ -94,7 +94,7 @@ class Voice:
         ]
 
     def closing(self):
-        """What comes after the last audio."""
+        """Return the events of a response after its last audio."""
         content = [{"type": "output_audio", "transcript": "Noise."}]
         item = self._item | {"status": "completed", "content": content}
         return [
@@ -107,7 +107,7 @@ class Voice:
         ]
 
     def pcm(self):
-        """The next piece of audio, stamped now; the bytes themselves, as Deepgram sends them."""
+        """Return the next piece of audio with a stamp, as plain bytes like Deepgram's."""
         return self._stamp() + self._shape.noise
 
     def _stamp(self):
@@ -116,14 +116,14 @@ class Voice:
         return stamp
 
     def delta(self):
-        """The next piece of audio, stamped now; the event as it goes over the wire."""
+        """Return the next piece of audio with a stamp, as the text of an event."""
         stamp = self._stamp()
         stamp_base64 = binascii.b2a_base64(stamp, newline=False)
         return b"".join((self._delta_head % self._number, stamp_base64, self._shape.noise_base64, b'"}'))
 
 
 class Ear:
-    """What one caller heard of its voice."""
+    """The audio that one caller received."""
 
     def __init__(self, session, shape):
         self.heard_bytes = 0
@@ -136,19 +136,19 @@ class Ear:
         self.begin_lap()
 
     def begin_lap(self):
-        """Forget times, and nothing else."""
+        """Begin a lap: forget the times of the lap before, and keep the totals."""
         self.sent_ns = array("q")
-        """Per piece: when it was sent (monotonic)."""
+        """The monotonic time at which each piece was sent."""
         self.took_ns = array("q")
-        """Per piece: how long it took."""
+        """The time that each piece took."""
 
     @property
     def lap_bytes(self):
-        """Agent audio that was heard since the lap began."""
+        """The bytes of agent audio that were received since the lap began."""
         return len(self.took_ns) * self._delta_bytes
 
     def hear_pcm(self, pcm):
-        """Audio as a router delivers it, in whatever pieces."""
+        """Take audio from a router, in pieces of any length."""
         now_ns = time.monotonic_ns()
         pcm = self._rest + pcm if self._rest else pcm
         whole = len(pcm) - len(pcm) % self._delta_bytes
@@ -158,7 +158,7 @@ class Ear:
         self._rest = pcm[whole:]
 
     def hear_event(self, event):
-        """A delta as the stub sent it (a relay changes nothing); any other event is none of ours."""
+        """Take a delta as the stub sent it, because a relay changes nothing. Ignore any other event."""
         now_ns = time.monotonic_ns()
         if event.startswith(DELTA_TYPE):
             at = event.index(DELTA_FIELD) + len(DELTA_FIELD)

@@ -1,4 +1,4 @@
-"""What is set up for a measurement: the stub, a system in front of it, and callers; each a process of its own."""
+"""The processes of a measurement: the stub, a system in front of it, and callers."""
 
 import contextlib
 import dataclasses
@@ -18,66 +18,66 @@ from tests.bench.speech import BYTES_PER_MS, Shape
 
 START_S = 30.0
 CONNECT_S = 30.0
-"""For a crowd of callers to be served."""
+"""The seconds within which all callers have to be served."""
 CALLS_PER_S = 200
-"""How fast a crowd comes that is not meant to be a storm."""
+"""The calls a second of callers who come without a storm."""
 REST_GLANCE_S = 0.02
 FIRST_CALLER = 1_000_000
-"""A number that no other caller has."""
+"""The number of the first caller, which no other caller has."""
 
 
 class CallError(RuntimeError):
-    """Callers were not served."""
+    """Some callers were not served."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class System:
-    """Something to be measured: what callers speak to it, and how it is started."""
+    """A system to measure: the protocol of its callers, and the way to start it."""
 
     name: str
     protocol: str
     path: str = "/openai"
     """The route that callers dial."""
     flags: tuple[str, ...] = ()
-    """Of `run.py`, beside the upstream and the port."""
+    """The flags of `run.py`, besides the upstream and the port."""
     log: str = ""
-    """A file that is to get its log lines; empty for none of our own."""
+    """The file for the log lines of the system; empty for none."""
     stamps: str = ""
-    """A file that is to get the moments at which the WSGI application is called; see `stamped`."""
+    """The file for the times of the calls of the WSGI application; see `stamped`."""
     url: str = ""
-    """Where it runs already, if it does."""
+    """The URL of a system that runs already; empty if the stage starts it."""
     pid: int | None = None
-    """Of its process tree, where it runs already and is to be looked at."""
+    """The root of the process tree of a system that runs already; None if it is not measured."""
     stub_port: int = 0
-    """Where it expects its upstream, if it runs already."""
+    """The port at which a running system expects its upstream."""
     headers: tuple[str, ...] = ()
-    """Lines that its callers add to their handshakes."""
+    """The lines that its callers add to their handshakes."""
     hold_back_ms: float = 0.0
-    """What its resampler may keep."""
+    """The audio that its resampler may hold back, in ms."""
     upstream: str = "openai"
-    """What the stub speaks."""
+    """The protocol of the stub."""
     server: str = ""
-    """The server of a host application in which the router lives; empty for our own."""
+    """The server of an application that embeds the router; empty for the router's own server."""
     config: str = ""
     """The configuration file of the router, where `{stub}` stands for the stub's address; empty for none."""
     shape: Shape | None = None
-    """The pieces in which both sides speak, where they are its own."""
+    """The form of the audio of both sides; None for the usual one."""
 
 
 DIRECT = System(name="direct", protocol="bare")
-"""Nothing between callers and stub: what the benchmark itself costs."""
+"""No system between callers and stub, which shows the cost of the benchmark itself."""
 RELAY = System(name="relay", protocol="bare")
 PICOWS = System(name="relay on picows", protocol="bare")
-"""The same job with compiled frames; measured where picows is installed."""
+"""A bare relay with compiled frames, which is measured if picows is installed."""
 PIPE = System(name="HAProxy", protocol="bare")
-"""A TCP pipe, measured where HAProxy is installed: what the kernel and nothing else costs."""
+"""A TCP pipe, which is measured if HAProxy is installed. It shows the cost of the kernel alone."""
 ROUTER = System(name="router", protocol="deepgram")
 EVENTS_RELAY = System(name="relay of events", protocol="openai")
-"""The bare relay again, with the microphone in events, as clients of OpenAI send it."""
+"""The bare relay with the microphone in events, as OpenAI's clients send it."""
 REALTIME = System(name="/v1/realtime", protocol="openai", path="/v1/realtime")
-"""The router's own relay of those events."""
+"""The router's relay of OpenAI's events."""
 DEEPGRAM_RELAY = System(name="relay of Deepgram", protocol="deepgram", upstream="deepgram")
-"""The bare relay once more, between Deepgram's clients and Deepgram's backend."""
+"""The bare relay between Deepgram's clients and Deepgram's backend."""
 DEEPGRAM = System(
     name="/deepgram",
     protocol="deepgram",
@@ -85,7 +85,7 @@ DEEPGRAM = System(
     upstream="deepgram",
     config='deepgram_api_key = "bench"\ndeepgram_agent_url = "ws://{stub}/v1/agent/converse"\n',
 )
-"""The router's own relay of Deepgram's backend."""
+"""The router's relay of Deepgram's backend."""
 TWILIO = System(
     name="/twilio",
     protocol="twilio",
@@ -99,7 +99,7 @@ g711 = true
 prompt = "bench {{number}}"
 """,
 )
-"""The telephone, whose mu-law passes unconverted."""
+"""The telephone route, whose mu-law passes unconverted."""
 ON_WSGI = System(name="WSGI hand-over (gunicorn)", protocol="deepgram", server="gunicorn")
 """The router in a Flask application, whose sockets it takes over."""
 ON_ASGI = System(name="ASGI (uvicorn)", protocol="deepgram", server="uvicorn")
@@ -116,12 +116,12 @@ def yardsticks():
 
 
 def router(*flags):
-    """The router, started with more flags."""
+    """Return the router with further flags."""
     return dataclasses.replace(ROUTER, flags=flags)
 
 
 class Stage:
-    """A system, its upstream, and as many processes of callers as are asked for; all end with the `with` block."""
+    """A system, its upstream, and any number of processes of callers. All end with the `with` block."""
 
     def __init__(self, system, shape=None):
         self.system = system
@@ -144,23 +144,23 @@ class Stage:
 
     @property
     def pids(self):
-        """The system's processes, as they are now; none where there is nothing to look at."""
+        """The present processes of the system; empty if none is measured."""
         return footprint.tree(self.root_pid) if self.root_pid else []
 
     def load(self):
-        """Another process of callers, who wait to be told."""
+        """Start another process of callers, which waits for commands."""
         load = self._helper("load", self._load_options())
         load.hear(START_S)
         return load
 
     def callers(self, count):
-        """A process of so many callers, numbered from 0, whose calls have all come about."""
+        """Start a process of `count` callers, numbered from 0, and wait until all of their calls have begun."""
         load = self.load()
         call(load, count)
         return load
 
     def had_a_caller(self, count=1):
-        """What is loaded with the first call is no session's cost: have it loaded, and be at rest again."""
+        """Hold a first call and end it, because modules that a first call loads are no cost of a session."""
         load = self.load()
         call(load, count, first=FIRST_CALLER)
         load.tell(hang_up={})
@@ -168,12 +168,12 @@ class Stage:
         self.await_rest()
 
     def told(self):
-        """What the stub knows of its sessions."""
+        """The report of the stub about its sessions."""
         self.stub.tell(times={})
         return self.stub.hear(START_S)
 
     def await_sessions(self, count):
-        """Until the upstream knows so many sessions by their numbers."""
+        """Wait until the stub knows `count` sessions by their numbers."""
         until_s = time.monotonic() + START_S
         while self.told()["sessions"] < count:
             if time.monotonic() > until_s:
@@ -181,7 +181,7 @@ class Stage:
             time.sleep(REST_GLANCE_S)
 
     def await_rest(self, sessions=0):
-        """Until the upstream has no more than so many sessions."""
+        """Wait until the stub has at most `sessions` sessions."""
         until_s = time.monotonic() + START_S
         while time.monotonic() < until_s:
             if self.told()["connections"] <= sessions:
@@ -191,7 +191,7 @@ class Stage:
 
     @property
     def microphone(self):
-        """How microphone audio looks at the stub: as it is, or resampled to 24 kHz."""
+        """The form of microphone audio at the stub: unchanged, or resampled to 24 kHz."""
         shape, system = self.shape, self.system
         if system.protocol == "bare" or system.upstream == "deepgram":
             return figures.Wire(frame_bytes=len(shape.frame), held_back_bytes=0)
@@ -202,7 +202,7 @@ class Stage:
         return figures.Wire(frame_bytes=frame_bytes, held_back_bytes=int(hold_back_ms * BYTES_PER_MS))
 
     def _start(self):
-        """Start what callers dial; its URL."""
+        """Start the system that callers dial, and return its URL."""
         if self.system == DIRECT:
             return f"ws://127.0.0.1:{self.stub_port}/v1/realtime"
         port = free_port()
@@ -229,14 +229,14 @@ class Stage:
         return f"ws://127.0.0.1:{port}{self.system.path}"
 
     def _config(self):
-        """Write the configuration file of the system; its path."""
+        """Write the configuration file of the system, and return its path."""
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         path = folder / "bench.toml"
         path.write_text(self.system.config.replace("{stub}", f"127.0.0.1:{self.stub_port}"))
         return path
 
     def _host(self, port, upstream):
-        """Start a host application that contains the router; its URL."""
+        """Start an application that embeds the router, and return its URL."""
         process = self._stack.enter_context(hosts.hosted(self.system.server, port, upstream))
         self.root_pid = process.pid
         return f"ws://127.0.0.1:{port}{self.system.path}"
@@ -255,7 +255,7 @@ class Stage:
 
 
 def call(load, count, *, first=0):
-    """Have so many callers call; raises CallError where one is not served."""
+    """Let `count` callers call. Raises CallError if one of them is not served."""
     calls = begin_calls(load, count, first=first, over_s=count / CALLS_PER_S)()
     failures = [it["failure"] for it in calls if it["failure"]]
     if failures:
@@ -264,6 +264,6 @@ def call(load, count, *, first=0):
 
 
 def begin_calls(load, count, *, first, over_s, hang_up=False):
-    """Have so many callers call; what is returned waits for them, and returns how each call came about."""
+    """Let `count` callers call. Return a function that waits for them, and returns the times of each call."""
     load.tell(connect={"count": count, "first": first, "over_s": over_s, "timeout_s": CONNECT_S, "hang_up": hang_up})
     return lambda: load.hear(over_s + CONNECT_S + START_S)["calls"]

@@ -1,7 +1,7 @@
-"""The router's own command behind a WSGI middleware that notes when the application was called.
+"""The router's command behind a WSGI middleware that records the time of each call of the application.
 
-`python -m tests.bench.stamped FILE FLAGS...`: the command with these flags; FILE gets a line for each call: the
-client's port, and the monotonic time in ns. Nothing in the product knows of it.
+`python -m tests.bench.stamped FILE FLAGS...` runs the command with these flags. FILE gets a line for each call: the
+client's port, and the monotonic time in ns. The product has no code for this.
 """
 
 import os
@@ -13,7 +13,7 @@ from router.web import app
 
 
 def stamping(make_app, path):
-    """Make apps as `make_app` does, which leave stamps in a file."""
+    """Return a function that makes apps as `make_app` does, and records their calls in a file."""
 
     def make(*args):
         respond = make_app(*args)
@@ -32,7 +32,7 @@ def stamping(make_app, path):
 
 
 def main():
-    """Be the command."""
+    """Run the command with the middleware."""
     path = sys.argv.pop(1)
     app.make_app = stamping(app.make_app, path)
     return command.main()

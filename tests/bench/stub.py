@@ -1,7 +1,7 @@
-"""An upstream that speaks just enough to be called and to talk, as OpenAI's or Deepgram's: a process of its own.
+"""A stub of an upstream of OpenAI or Deepgram, as a process. It implements only configuration and speech.
 
 It accepts sessions, counts the microphone audio of each (base64 in an append, or plain binary from the bare relay)
-with its time of arrival, and on command speaks to every session, evenly staggered, or floods one.
+with its time of arrival. On command it sends audio to all sessions, spread evenly, or floods one.
 """
 
 import gc
@@ -20,9 +20,9 @@ from tests.bench.speech import Shape, Voice
 
 BACKLOG = 2048
 FLOOD_PIECES = 16
-"""How many pieces of a flood are written at once."""
+"""The number of pieces of a flood that are written at once."""
 GLANCE_NS = 10_000_000
-"""How often the end of a lap looks whether everything has come."""
+"""The time in ns between two checks, at the end of a lap, whether all audio has come."""
 DEFAULT_SESSION = {
     "type": "realtime",
     "object": "realtime.session",
@@ -46,7 +46,7 @@ class Session:
     def __init__(self, connection, stub):
         self.heard_bytes = 0
         self.spoken = 0
-        """Pieces, over all laps."""
+        """The number of sent pieces in all laps."""
         self.number = None
         self.voice = None
         self.wire = connection
@@ -59,20 +59,20 @@ class Session:
         connection.on_drained = self._go_on_flooding
 
     def begin_lap(self):
-        """Forget times, and nothing else."""
+        """Begin a lap: forget the times of the lap before, and keep the totals."""
         self.said = 0
-        """Pieces, in this lap."""
+        """The number of sent pieces in this lap."""
         self._bytes_before = self.heard_bytes
         self.arrivals = array("q")
-        """Alternately: all microphone bytes so far, and when the last of them came (monotonic ns)."""
+        """Alternately the number of microphone bytes so far, and the arrival of the last one (monotonic ns)."""
 
     @property
     def lap_bytes(self):
-        """Microphone audio that came since the lap began."""
+        """The bytes of microphone audio that came since the lap began."""
         return self.heard_bytes - self._bytes_before
 
     def speak(self, count):
-        """Say the next of `count` pieces of audio."""
+        """Send the next of `count` pieces of audio."""
         if self.said == 0:
             self._send_all(self.voice.opening())
         self.wire.send(wire.TEXT, self.voice.delta())
@@ -82,7 +82,7 @@ class Session:
             self._send_all(self.voice.closing())
 
     def flood(self, count):
-        """Say `count` pieces as fast as they are taken."""
+        """Send `count` pieces as fast as the peer reads them."""
         self._send_all(self.voice.opening())
         self._flood = count
         self._go_on_flooding()
@@ -139,7 +139,7 @@ class DeepgramSession(Session):
     """One caller of Deepgram's Voice Agent, known by the number in its prompt."""
 
     def speak(self, count):
-        """Say the next of `count` pieces of audio."""
+        """Send the next of `count` pieces of audio."""
         if self.said == 0:
             self.wire.send_json({"type": "ConversationText", "role": "assistant", "content": "Noise."})
         self.wire.send(wire.BINARY, self.voice.pcm())
@@ -165,13 +165,13 @@ PROTOCOLS = {"openai": Session, "deepgram": DeepgramSession}
 
 
 class Stub:
-    """All sessions, and what the benchmark asks for."""
+    """All sessions, and the commands of the benchmark."""
 
     def __init__(self, shape, port, protocol):
         self.shape = shape
         self._session = PROTOCOLS[protocol]
         self.updated_ns = {}
-        """When each session was last told `session.updated` (monotonic)."""
+        """The monotonic time at which each session last got `session.updated`."""
         self._sessions = {}
         self._wires = set()
         self._lateness = []
@@ -188,7 +188,7 @@ class Stub:
         self._wanted = None
 
     def run(self):
-        """Serve until whoever started us is gone."""
+        """Serve until the process that started this one is gone."""
         say({"port": self._listener.getsockname()[1]})
         while not self._orders.is_over:
             self._loop.turn(self._next_ns())
@@ -196,11 +196,11 @@ class Stub:
             self._report_when_complete()
 
     def introduce(self, session):
-        """Know a session by its number."""
+        """Record a session under its number."""
         self._sessions[session.number] = session
 
     def forget(self, session):
-        """It has hung up."""
+        """Forget a session whose peer has ended it."""
         self._wires.discard(session.wire)
         if self._sessions.get(session.number) is session:
             del self._sessions[session.number]
@@ -271,7 +271,7 @@ def _report(session, shape):
 
 
 def main():
-    """`python -m tests.bench.stub OPTIONS`: a JSON object of `shape`, `port` (0: a free one) and `protocol`."""
+    """Run the stub. OPTIONS is a JSON object of `shape`, `port` (0: a free one) and `protocol`."""
     options = orjson.loads(sys.argv[1])
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

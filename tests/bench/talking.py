@@ -1,4 +1,4 @@
-"""Everybody talks and everybody is talked to: what a message costs, how long it takes, what a session keeps."""
+"""All callers talk, and the agent talks to all: the cost and the delay of a message, and the memory of a session."""
 
 import contextlib
 import dataclasses
@@ -10,41 +10,41 @@ from tests.bench.stage import call
 
 WARM_UP_S = 1.0
 LEAD_S = 0.3
-"""From the order to the first message: both processes have read it by then."""
+"""The seconds from a command to the first message, by which both processes have read the command."""
 TAIL_S = 0.5
-"""Both sides talk on for so long when the window is over."""
+"""The seconds for which both sides continue to talk after the window."""
 DRAIN_S = 5.0
-"""For what is under way to arrive."""
+"""The seconds in which the last messages may arrive."""
 ANSWER_S = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Usage:
-    """Processor time spent in the window."""
+    """The processor time that was used in the window."""
 
     cpu_ns: int
-    """By the system under test."""
+    """The processor time of the system under test."""
     ours_ns: int
-    """By the benchmark itself."""
+    """The processor time of the benchmark itself."""
     other_cores: float
-    """By programs that have nothing to do with it, in cores."""
+    """The cores that other programs used."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Lap:
-    """What was seen while everybody talked for a while."""
+    """The reports of a time in which all callers talked."""
 
     window: range
-    """What is measured, in monotonic ns."""
+    """The measured time, in monotonic ns."""
     usage: Usage
     heard: dict
-    """What the callers report."""
+    """The report of the callers."""
     said: dict
-    """What the stub reports."""
+    """The report of the stub."""
 
 
 def measure(stage, sessions, duration_s):
-    """The row of one system under one load: a `figures.Row`."""
+    """Measure one system under one load, and return its `figures.Row`."""
     stage.had_a_caller()
     load = stage.load()
     at_rest_bytes = footprint.own_bytes(stage.pids)
@@ -57,7 +57,7 @@ def measure(stage, sessions, duration_s):
 
 
 def row(stage, lap, sessions, *, memory_bytes=None):
-    """The figures of a lap."""
+    """Return the row of a lap."""
     callers, upstream = lap.heard["sessions"], lap.said["sessions"]
     agent = figures.agent_latencies(callers, lap.window)
     microphone = figures.microphone_latencies(callers, upstream, lap.window, stage.microphone)
@@ -80,7 +80,7 @@ def row(stage, lap, sessions, *, memory_bytes=None):
 
 
 def talk(stage, load, sessions, duration_s, *, meanwhile=None):
-    """One lap of a process of callers, whose numbers begin with 0. `meanwhile` is called as the window opens."""
+    """Run one lap of a process of callers, numbered from 0. `meanwhile` is called when the window begins."""
     start_ns = time.monotonic_ns() + int(LEAD_S * 1e9)
     talk_ms = (WARM_UP_S + duration_s + TAIL_S) * 1000
     deltas, frames = int(talk_ms / stage.shape.delta_ms), int(talk_ms / stage.shape.frame_ms)
@@ -98,7 +98,7 @@ def talk(stage, load, sessions, duration_s, *, meanwhile=None):
 
 
 def _usage(window, stage, load, meanwhile):
-    """Wait the window out; what it cost."""
+    """Wait until the window ends, and return the processor time used in it."""
     ours = [stage.stub, load]
     wait_until(window.start)
     before = _clocks(stage.pids, ours)
@@ -110,11 +110,11 @@ def _usage(window, stage, load, meanwhile):
 
 
 def _clocks(pids, ours):
-    """Processor time so far: of the system under test, of our own processes, of the whole machine."""
+    """Return the processor time so far: of the system under test, of the benchmark, and of the whole machine."""
     ours_ns = time.process_time_ns() + sum(footprint.cpu_ns(footprint.tree(child.pid)) for child in ours)
     return footprint.cpu_ns(pids), ours_ns, footprint.machine_busy_s()
 
 
 def wait_until(moment_ns):
-    """Until that monotonic time."""
+    """Wait until a monotonic time."""
     select.select([], [], [], max(0, moment_ns - time.monotonic_ns()) / 1e9)

@@ -1,10 +1,10 @@
-"""What a turn of the dispatcher costs: `python -m tests.bench.turn`; docs/performance.md says what the figures mean.
+"""The cost of a dispatcher's turn: `python -m tests.bench.turn`; docs/performance.md says what the figures mean.
 
-With --against it compares this checkout with another one: both take turns alternately, so that whatever else the
-machine does meets both alike. With --safe it compares a router that has authentication, a policy and limits with one
+With --against it compares this checkout with another one. The two alternate, so that other programs affect both
+equally. With --safe it compares a router that has authentication, a policy and limits with one
 that has none, with --kept one whose sessions have a keeper, and with --fronts relaying (`/v1/realtime`) with
 translating (`/v1/agent/converse`). With --instructions it counts instructions in place of time, and with --check it
-fails where they are more than tests/bench/instructions.json allows.
+fails if they are more than tests/bench/instructions.json allows.
 """
 
 import argparse
@@ -26,16 +26,16 @@ TRANSLATED = ("--front", "converse")
 ROOT = Path(__file__).resolve().parents[2]
 TURNER = Path(__file__).with_name("turner.py")
 SESSIONS = (1, 4)
-"""Of how many sessions a message comes in the same turn."""
+"""The numbers of sessions whose messages come in the same turn."""
 QUANTILE = 0.1
-"""Of the rounds of a lap, the one that counts: the undisturbed ones are the quick ones."""
+"""The quantile of the rounds of a lap that counts. The quick rounds are those that nothing disturbed."""
 Z = 1.96
-"""For an interval that holds the true value 19 times out of 20."""
+"""The factor for an interval that contains the true value 19 times out of 20."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What messages cost, in µs."""
+    """The cost of messages in µs."""
 
     frame: float
     delta: float
@@ -45,7 +45,7 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class Ratio:
-    """How much more a checkout costs than another, and between which values that ratio lies."""
+    """The ratio of the costs of two checkouts, and the interval in which it lies."""
 
     middle: float
     low: float
@@ -56,13 +56,13 @@ class Ratio:
 
 
 def cost(rounds, sessions):
-    """The cost of a message, from the ns of all frames and of all deltas in each of some rounds."""
+    """Return the cost of a message, from the ns of all frames and of all deltas in each round."""
     frames, deltas = (quantile([each[kind] for each in rounds]) / sessions / 1000 for kind in (0, 1))
     return Cost(frames / FRAMES, deltas, (frames + deltas) / (FRAMES + 1))
 
 
 def quantile(values):
-    """The value below which `QUANTILE` of the values lie."""
+    """Return the value below which `QUANTILE` of the values lie."""
     return sorted(values)[int(len(values) * QUANTILE)]
 
 
@@ -102,7 +102,7 @@ class Turner:
         self._process.stdout.close()
 
     def rounds(self, count):
-        """The ns of all frames and of all deltas in each of so many rounds."""
+        """Return the ns of all frames and of all deltas in each of `count` rounds."""
         self._process.stdin.write(b"%d\n" % count)
         self._process.stdin.flush()
         return self._answer()
@@ -115,7 +115,7 @@ class Turner:
 
 
 def measure(candidates, sessions, *, starts, laps, rounds):
-    """The costs of each candidate: for each start of its process a list of laps. They measure in turn.
+    """Measure the candidates in turns. Return the costs of each: a list of laps for each start of its process.
 
     A candidate is a checkout, with the options of its process.
     """
@@ -128,7 +128,7 @@ def measure(candidates, sessions, *, starts, laps, rounds):
 
 
 def one_start(candidates, sessions, laps, rounds):
-    """The laps of each candidate. The first to measure in a lap is the last in the next."""
+    """Return the laps of each candidate. The first candidate of a lap is the last one of the next lap."""
     with contextlib.ExitStack() as stack:
         turners = [stack.enter_context(Turner(checkout, sessions, options)) for checkout, options in candidates]
         found = [[] for _ in turners]
@@ -141,14 +141,14 @@ def one_start(candidates, sessions, laps, rounds):
 
 
 def row(name, costs):
-    """A line of the table: the medians of all laps."""
+    """Return a line of the table, with the medians of all laps."""
     laps = [lap for of_start in costs for lap in of_start]
     middle = [statistics.median(getattr(each, kind) for each in laps) for kind in ("frame", "delta", "message")]
     return f"{name:<28}" + "".join(f"{value:>10.2f}" for value in middle)
 
 
 def main():
-    """Measure, print, judge."""
+    """Measure and print the figures, and judge them."""
     options = parse()
     with contextlib.ExitStack() as stack:
         safely = stack.enter_context(safe.settings()) if options.safe else None

@@ -1,6 +1,6 @@
 """A router that takes turns on command, and reads the processor time of each: `turn` starts one for each checkout.
 
-It is run by its path, with another checkout as its folder, so it imports nothing of the benchmark. The sessions are
+It runs by its path, with another checkout as its folder, so it imports nothing of the benchmark. The sessions are
 real: a router, a dispatcher, three actors each, sockets of the loopback interface. The turns run on the dispatcher's
 own thread. The clock of the router stands still within a turn, so that no path depends on how long a turn took.
 """
@@ -41,14 +41,14 @@ SPEAKS = {
 DELTA_BYTES = 4_800
 """100 ms at 24 kHz."""
 TURNS_AT_MOST = 8
-"""A message that has not arrived after so many turns is lost."""
+"""The number of turns after which a message that has not arrived is lost."""
 WAIT_S = 60.0
 WARM_ROUNDS = 30
 RECEIVED = bytearray(256 * 1024)
-"""Larger than any message: one read empties a socket."""
+"""A buffer that is larger than any message, so that one read empties a socket."""
 TEXT, BINARY = 0x1, 0x2
 MASK = bytes(4)
-"""A mask is XORed whatever it is; this one costs the benchmark nothing."""
+"""The mask of the benchmark's frames. Zeros cost the benchmark nothing, and the router XORs them like any mask."""
 SESSION = {"type": "realtime", "id": "sess_turn", "model": "gpt-realtime", "audio": {}}
 SETTINGS = {
     "type": "Settings",
@@ -60,17 +60,17 @@ SETTINGS = {
 }
 
 clock = [1000.0]
-"""The time of the router, in a list: a function in C reads it, so that a turn pays no more than for the real one."""
+"""The time of the router. A C function reads it from the list, so that it costs no more than the real clock."""
 
 
 def stop_the_clock():
-    """Give the modules that are imported from now on the clock above. `threading` has the real one already."""
+    """Give modules that are imported from now on the clock above. `threading` keeps the real clock."""
     threading.Condition()
     time.monotonic = partial(operator.itemgetter(0), clock)
 
 
 class Peer:
-    """The other end of a connection: a blocking socket while the session is set up, and none that waits behind."""
+    """The other end of a connection. Its socket blocks only while the session is set up."""
 
     def __init__(self, sock, *, masks):
         sock.settimeout(WAIT_S)
@@ -137,7 +137,7 @@ class Peer:
         self._received += data
 
     def has_received(self):
-        """Whether bytes have arrived since the last look; they are read and dropped."""
+        """Whether bytes have arrived since the last call. Read and drop them."""
         try:
             if not self.sock.recv_into(RECEIVED):
                 raise ConnectionError("the router hung up")
@@ -204,7 +204,7 @@ class Session:
 
 
 def append(audio):
-    """Return microphone audio as an event of OpenAI's."""
+    """Return microphone audio as an event of OpenAI."""
     return b'{"type":"input_audio_buffer.append","audio":"%s"}' % base64.b64encode(audio)
 
 
@@ -252,7 +252,7 @@ def _answer(listener):
 
 
 class Custody:
-    """The way to a keeper that is never asked for anything."""
+    """A connection to a keeper that is never used."""
 
     def __init__(self):
         from actors.connections.arena import Arena  # noqa: PLC0415 - after the clock has stopped
@@ -336,10 +336,9 @@ def counted(library):
 
 
 def main():
-    """`turner.py CHECKOUT SESSIONS [OPTIONS]`: each line of the input is a number of rounds, and answered with JSON.
+    """Run `turner.py CHECKOUT SESSIONS [OPTIONS]`: answer each line of the input, a number of rounds, with JSON.
 
-    With a library the instructions of those rounds are counted, and not
-    those of the rounds that come first.
+    With a library, count the instructions of these rounds, without those of the first rounds.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("checkout")

@@ -1,4 +1,4 @@
-"""One client that never reads while an hour of audio comes for it: what it costs, when it ends, who notices."""
+"""Measures a client that never reads while an hour of audio comes: its cost, its end, and the effect on others."""
 
 import time
 
@@ -10,15 +10,15 @@ OTHERS = 20
 NUMBER = 500_000
 FLOOD_BYTES = 144_000_000
 LIMIT_S = Deadlines().write_stall_s + Deadlines().close_s
-"""Within which the product promises to end a client that takes nothing."""
+"""The seconds within which the router promises to end a client that reads nothing."""
 LEAST_S = 1.0
-"""Latencies are looked at for at least so long, though it may be over sooner."""
+"""The least time in seconds for which latencies are measured."""
 GLANCE_S = 0.01
 MB = 1_000_000
 
 
 def measure(shape, duration_s):
-    """Twenty others talk, first undisturbed, then beside it."""
+    """Measure twenty talking callers, first undisturbed, and then beside the client that does not read."""
     with Stage(ROUTER, shape) as stage:
         stage.had_a_caller()
         others = stage.callers(OTHERS)
@@ -45,17 +45,17 @@ def measure(shape, duration_s):
 
 
 class Flood:
-    """The audio that nobody reads."""
+    """The audio for the client that does not read."""
 
     def __init__(self, stage):
         self._stage = stage
         self.window = range(0)
         self.ended_s = None
-        """When its session was over; None where it was not within the limit."""
+        """The seconds until its session ended; None if it did not end within the limit."""
         self.taken_bytes = 0
 
     def run(self):
-        """Begin, and wait for the end of the session."""
+        """Begin the flood, and wait for the end of the session."""
         start_ns = time.monotonic_ns()
         count = FLOOD_BYTES // self._stage.shape.delta_bytes
         self._ask(flood={"session": NUMBER, "count": count})
@@ -73,7 +73,7 @@ class Flood:
 
 
 def _p99(stage, lap, window):
-    """Of both directions together."""
+    """Return the p99 of both directions together."""
     callers, upstream = lap.heard["sessions"], lap.said["sessions"]
     microphone = figures.microphone_latencies(callers, upstream, window, stage.microphone)
     return figures.percentile(figures.agent_latencies(callers, window) + microphone, 0.99)

@@ -1,7 +1,6 @@
-"""The least WebSocket a load generator and a stub need: far cheaper than what they measure.
+"""A minimal WebSocket for the load generator and the stub. It costs much less than the measured systems.
 
-One thread, one epoll, no fragments, no extensions. Good for peers on the same machine that we started ourselves,
-and for nothing else.
+It has one thread, one epoll, no fragments and no extensions. It suits only peers of the benchmark on the same machine.
 """
 
 import itertools
@@ -17,9 +16,9 @@ from tests.bench.handshake import Answering, Asking, Refused
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 
 RECEIVED = memoryview(bytearray(256 * 1024))
-"""What was received last, by whichever connection: a buffer of this size for each would be mapped every time."""
+"""The buffer for received bytes of all connections. A buffer of this size for each would be mapped every time."""
 TICK_NS = 250_000
-"""What is to be sent waits for this to pass since the last time: a wake-up costs more than a message."""
+"""The least time in ns between two rounds of sending, because a wake-up costs more than a message."""
 
 
 class Loop:
@@ -30,7 +29,7 @@ class Loop:
         self._callbacks = {}
 
     def watch(self, fd, callback, *, reading=True, writing=False):
-        """Call `callback(mask)` when `fd` is ready; its end is always told."""
+        """Call `callback(mask)` when `fd` is ready, and always when its peer ends."""
         events = (select.EPOLLIN if reading else 0) | (select.EPOLLOUT if writing else 0)
         if fd in self._callbacks:
             self._epoll.modify(fd, events)
@@ -39,12 +38,12 @@ class Loop:
         self._callbacks[fd] = callback
 
     def forget(self, fd):
-        """Watch `fd` no more."""
+        """Stop watching `fd`."""
         if self._callbacks.pop(fd, None):
             self._epoll.unregister(fd)
 
     def turn(self, until_ns=None):
-        """Serve what is ready, or becomes ready before `until_ns` (monotonic); then return."""
+        """Serve the sockets that are ready, or become ready before `until_ns` (monotonic), and return."""
         # epoll counts in whole milliseconds, select in microseconds: so select waits, on the epoll.
         ready = self._epoll.poll(0)
         if not ready:
@@ -59,19 +58,19 @@ class Loop:
 
 
 class Wire:
-    """A WebSocket, from its handshake on: `on_message(opcode, payload)` is told every text and binary message."""
+    """A WebSocket from its handshake on. `on_message(opcode, payload)` is called with every text and binary message."""
 
     def __init__(self, loop, connection, handshake, *, mask=None):
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.is_open = True
         self.failure = None
-        """What the peer answered in place of a handshake."""
+        """The peer's answer in place of a handshake, or None."""
         self.on_open = lambda: None
         self.on_message = lambda _opcode, _payload: None
         self.on_closed = lambda: None
         self.on_drained = lambda: None
-        """Everything that was sent is out."""
+        """Called when everything was sent."""
         self._loop = loop
         self._connection = connection
         self._handshake = handshake
@@ -85,12 +84,12 @@ class Wire:
 
     @property
     def port(self):
-        """Our end's."""
+        """The port of this end."""
         return self._connection.getsockname()[1]
 
     @property
     def is_blocked(self):
-        """Whether something waits for the peer to read."""
+        """Whether bytes wait until the peer reads."""
         return bool(self._unsent)
 
     def send(self, opcode, payload):
@@ -98,22 +97,22 @@ class Wire:
         self.write(self.frame(opcode, payload))
 
     def send_json(self, event):
-        """Send one JSON text."""
+        """Send an event as a JSON text."""
         self.send(TEXT, orjson.dumps(event))
 
     def stop_reading(self):
-        """Leave everything that comes from now on to the kernel's buffers."""
+        """Read nothing from now on, so that the kernel's buffers fill."""
         self._is_reading = False
         self._watch()
 
     def close(self):
-        """Say goodbye and hang up."""
+        """Send a close frame, and end the connection."""
         if self.is_open:
             self.send(CLOSE, (1000).to_bytes(2, "big"))
             self.end()
 
     def end(self):
-        """Hang up."""
+        """End the connection."""
         if self.is_open:
             self.is_open = False
             self._loop.forget(self._connection.fileno())
@@ -121,7 +120,7 @@ class Wire:
             self.on_closed()
 
     def frame(self, opcode, payload):
-        """One message as bytes; the mask of a connection never changes, so these can be kept."""
+        """Return one message as bytes. The mask of a connection never changes, so the bytes can be kept."""
         size = len(payload)
         if size < 126:
             head = bytes((0x80 | opcode, size))
@@ -134,7 +133,7 @@ class Wire:
         return bytes((head[0], head[1] | 0x80)) + head[2:] + self._mask + apply_mask(payload, self._mask)
 
     def write(self, data):
-        """Send frames as they are."""
+        """Send the bytes of frames."""
         if self._unsent:
             self._unsent += data
             return
@@ -235,7 +234,7 @@ _masks = itertools.count(0x5DEECE66)
 
 
 def connect(loop, host, port, path, headers=()):
-    """Client side. Does not wait: `on_open` is told."""
+    """Open a client connection without waiting. `on_open` is called at its handshake."""
     connection = socket.socket()
     connection.setblocking(False)
     connection.connect_ex((host, port))
@@ -244,5 +243,5 @@ def connect(loop, host, port, path, headers=()):
 
 
 def accept(loop, connection):
-    """Server side. Does not wait: `on_open` is told."""
+    """Accept a server connection without waiting. `on_open` is called at its handshake."""
     return Wire(loop, connection, Answering())

@@ -6,7 +6,8 @@ import sys
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from tests.support.clients.console_page import CHROMIUM, TIMEOUT_MS, console_page, launch, make_speech
+from tests.support.clients.chromium import chromium_program
+from tests.support.clients.console_page import TIMEOUT_MS, console_page, launch, make_speech
 from tests.support.processes import children
 
 SPEECH = "Good morning. Could you tell me what you can do for me today?"
@@ -25,8 +26,7 @@ with Simulator(SimulatorConfig(ms_per_character=15)) as simulator:
 @pytest.fixture(scope="module")
 def playwright():
     """Run Playwright for one module: while it runs, no other event loop can."""
-    if shutil.which(CHROMIUM) is None:
-        pytest.skip("a browser needs Debian's package chromium")
+    chromium_program()
     expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as running:
         yield running

@@ -135,7 +135,7 @@ INSECURE = "https"
 def test_without_a_microphone_the_page_says_what_is_missing_and_typing_works(
     playwright, router, flags, address, problem
 ):
-    browser = launch(playwright, *flags)
+    browser = launch(playwright, *flags, is_whole=True)  # only the user interface knows permissions
     try:
         port = router.address.partition(":")[2]
         with console_page(browser, address.format(router.address, port=port)) as console:

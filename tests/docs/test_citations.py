@@ -1,15 +1,15 @@
 """The numbered facts of both wires: each stands once, with its modules and its sources, and each citation resolves."""
 
 import ast
-import io
 import re
-import tokenize
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.house.texts import comments_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {"upstream": "docs/upstream-protocol.md", "client": "docs/client-protocol.md"}
@@ -188,9 +188,8 @@ def _prose_of(text):
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield node.lineno, node.value.value
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT:
-            yield token.start[0], token.string
+    for line, _column, comment in comments_of(text):
+        yield line, comment
 
 
 def test_no_document_is_cited_that_is_not_in_the_repository():

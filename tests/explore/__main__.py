@@ -1,4 +1,4 @@
-"""The command: `python -m tests.explore --seconds 60`. It returns 3 where an invariant is broken."""
+"""The command: `python -m tests.explore --seconds 60`. Its exit code is 3 if an invariant is broken."""
 
 from __future__ import annotations
 

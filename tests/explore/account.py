@@ -1,4 +1,4 @@
-"""The session's account of its tables (`Session.describe`), judged by what its peers have done: invariant xii."""
+"""Invariant xii: the states that a session reports (`Session.describe`) agree with what its peers have done."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SPOKEN = frozenset({UserTurnState.SPEAKING.value, UserTurnState.STOPPED.value})
 
 
 def judge_tables(world: World) -> None:
-    """Judge the states of RESPONSE and USER_TURN. Behind a fault they may differ from the truth, until it is seen."""
+    """Judge the states that the session reports. After a fault, judge only commits and the user's audio."""
     if world.session.state.lifecycle is not Lifecycle.READY or world.serving not in world.upstreams:
         return
     facts = world.session.describe()
@@ -56,7 +56,7 @@ def _judge_commits(world: World, shown: str) -> None:
 
 
 def _judge_microphone(world: World, facts: dict[str, Any]) -> None:
-    """Judge whether audio of the microphone may be dropped: only where the user does not speak."""
+    """Judge that audio of the microphone may be dropped only while the user does not speak, and then always."""
     if world.opening != "settings":
         return
     phase, owed = facts["user_turn"], facts["owed"]

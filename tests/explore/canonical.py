@@ -27,11 +27,11 @@ LEFT_OUT = frozenset(
         *("rollovers", "late", "voices", "dropped", "dropped_bytes", "forgotten_bytes", "now_s", "restarts", "unasked"),
     }
 )
-"""Attributes that change no later behaviour: counters for operators, the next free number, and latency reports."""
+"""Attributes that change no later behaviour: counters for operators, the next free number, latency reports."""
 
 ID = re.compile(r"(?:sb_[0-9a-z]+_|resp_|item_|user_|call_|fc_|Said user_|Answer )\d+[.!]?")
 TIME_S = 5e8
-"""A number above it is a time."""
+"""A number above this is a time."""
 NAMED = frozenset({"generation", "_generation"})
 
 SPECIAL = LEFT_OUT | NAMED

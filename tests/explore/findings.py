@@ -1,9 +1,9 @@
-"""Faults that a reading of the session found, or the explorer itself: each is found again where its mending is undone.
+"""Past faults of the session. The explorer has to find each again when its mending is undone.
 
     python -m tests.explore.findings
 
-The numbers are those of the reading; E1 and so on are the explorer's. A fault outside of the explorer's alphabet has a
-row in docs/invariants.md, with the test that covers it.
+A number is that of the critical reading that found the fault. The explorer found E1 and so on. A fault outside of the
+explorer's alphabet has a row in docs/invariants.md, with the test that covers it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from unittest import mock
 import msgspec
 
 from router.openai import events as openai
-from router.session import machine, transitions
+from router.session import inputs, machine, transitions
 from router.session.deadlines import Wait
-from router.session.handlers import agent_output, barge_in, responses, upstream_events
+from router.session.handlers import agent_output, barge_in, delivery, responses, takeover, upstream_events
+from router.session.handlers import user_turn as handlers_of_turn
 from router.session.handlers.ignored import ignore
-from router.session.state import ledger, origin, pending, session, turn, upstream
+from router.session.state import ledger, origin, pending, session, turn, upstream, user_turn
 from router.session.state.states import UserTurnState
+from tests.explore.ends import ENDS
 from tests.explore.search import ROOTS, Action, Root, Search
 from tests.explore.shrink import breaks
 
@@ -34,13 +36,13 @@ AS_IS: Root = ("openai", "session.update", "none")
 
 
 class Finding(msgspec.Struct):
-    """A fault, the way to bring it back, and a walk that then breaks a rule."""
+    """A fault, the change that brings it back, and a walk that then breaks a rule."""
 
     number: str
     words: str
     root: Root
     walk: str
-    """Actions, with their parts joined by `-`. "" has the search find one."""
+    """The actions, with their parts joined by `-`. If it is empty, the search finds a walk."""
     undo: Callable[[], contextlib.AbstractContextManager[Any]]
 
 
@@ -52,7 +54,7 @@ def actions_of(walk: str) -> list[Action]:
 def _action(kind: str, *details: str) -> Action:
     values = {"True": True, "False": False}
     parts = [int(it) if it.isdigit() else values.get(it, it.replace("~", "_").replace("+", " ")) for it in details]
-    return (kind.replace("_", " ") if kind not in ("run_silent", "run_well", "run_noisy") else kind, *parts)
+    return (kind.replace("_", " ") if kind not in ENDS else kind, *parts)
 
 
 # Ways to undo a mending.
@@ -67,7 +69,7 @@ def _without_deadline(wait: Wait) -> Callable[[], contextlib.AbstractContextMana
 
 
 def _in_table(kind: type, change: Callable[..., Any]) -> Callable[[], contextlib.AbstractContextManager[Any]]:
-    """Return a way to wrap the handler of an input in each state of USER_TURN."""
+    """Return a function whose context manager changes the handler of an input in each state of USER_TURN."""
 
     @contextlib.contextmanager
     def changed() -> Iterator[None]:
@@ -150,7 +152,47 @@ def _begin_and_cover(context: Any, response: Any) -> None:
     _BEGIN(context, response)
 
 
-_BEGIN = responses._begin_upstream_s
+_BEGIN = responses._begin_of_upstream
+
+
+def _withdraw_one(self: user_turn.UserTurns, event_id: str | None) -> bool:
+    self.commits = tuple(it for it in self.commits if it.event_id != event_id)
+    return event_id == self.by_hand_id
+
+
+def _stop_and_record(context: Any, *, is_audible: bool) -> None:
+    was_interrupted = context.state.turn.is_interrupted
+    _STOP(context, is_audible=is_audible)
+    if was_interrupted:
+        barge_in._cut_silent_answer(context, set())
+
+
+_STOP = barge_in._stop_response
+
+
+def _awaits_cut_response() -> contextlib.AbstractContextManager[Any]:
+    (rule,) = (it for it in transitions.JOINT if it.holds is responses.calls_are_answered)
+    return mock.patch.object(
+        rule, "holds", lambda context: not context.state.turn.is_cut and responses.calls_are_answered(context)
+    )
+
+
+def _forgets_crossing(handler: Any) -> Any:
+    def sent(context: Any, event: Any) -> Any:
+        context.state.user_turns.by_hand = None
+        return handler(context, event)
+
+    return sent
+
+
+def _forgets_crossed_turn(handler: Any) -> Any:
+    def started(context: Any, event: Any) -> Any:
+        phase = handler(context, event)
+        context.state.user_turns.by_hand = None
+        return phase
+
+    return started
+
 
 FINDINGS = (
     Finding("3", "speech that never ends keeps a question waiting", OPENAI, READY + "frame speech-1 say run_noisy",
@@ -178,7 +220,7 @@ FINDINGS = (
             _set(pending.PendingResponses, "answer_with_speech", _answer_all_with_speech)),
     Finding("E3", "an answer that gives way to an urgent text covers the question behind it", OPENAI,
             HEARD + "inject-interrupt say take-1-message own-1-message run_well",
-            _set(responses, "_begin_upstream_s", _begin_and_cover)),
+            _set(responses, "_begin_of_upstream", _begin_and_cover)),
     Finding("E4", "a frame of an earlier upstream renews a deadline", OPENAI,
             ASKED + "close-1 dialled-2 created-2 take-2-message take-2-message take-2-message late-step",
             _set(machine.Session, "handle", _handle_as_before)),
@@ -186,11 +228,51 @@ FINDINGS = (
             "dialled-1 close-1 dialled-2 created-2 take-2-message native-response.create take-2-both step-2-False "
             "step-2-False say fire-item~ack update step-2-False fire-update frame run_well",
             _set(session.State, "_retired", lambda _self, item_id: item_id)),
+    Finding("E6", "a response that begins too late is not awaited to its end", OPENAI,
+            READY + "frame speech-1 force stop-1 say native-response.cancel commit-1 own-1-call update run_well",
+            _set(responses, "is_outside", lambda _response: True)),
+    Finding("E7", "a waiting turn ends inside the next answer", ("openai", "settings", "no created"),
+            READY + "say frame speech-1 take-1-message stop-1 commit-1 unannounced-1-item+only take-1-audio+first "
+            "step-1-False fire-transcript", _set(delivery, "end_earlier_turn", lambda _context: None)),
+    Finding("E8", "a lost commit is awaited although the next one was refused", OPENAI,
+            READY + "frame speech-1 force stop-1 speech-1 native-input~audio~buffer.commit drop-1 refuse-1",
+            _set(user_turn.UserTurns, "withdraw_commit", _withdraw_one)),
+    Finding("E9", "the answer to speech is cancelled for an earlier urgent text", AS_IS,
+            HEARD + "frame inject-interrupt speech-1 native-input~audio~buffer.commit stop-1 commit-1 take-1-message "
+            "words-1-user~101 own-1-message words-1-user~102 take-1-message take-1-message step-1-True step-1-True "
+            "step-1-True step-1-True step-1-True step-1-True",
+            _set(handlers_of_turn, "_await_answer", lambda _context: UserTurnState.AWAITING_ANSWER)),
+    Finding("E10", "a question counts as answered that a standby upstream does not have yet",
+            ("openai", "settings", "no echo"),
+            "dialled-1 created-1 native-input~audio~buffer.commit take-1-message fire-rollover frame update "
+            "take-1-message say dialled-2 take-1-message created-2 take-2-message take-1-message fire-first~event "
+            "lost-1 speech-2 stop-2 commit-2 words-2-user~201 own-2-message step-2-False step-2-False step-2-False "
+            "step-2-False step-2-False step-2-False", _set(takeover, "await_item", lambda *_args: None)),
+    Finding("E11", "a noise ends a question whose answer never began", ("converse", "settings", "reused ids"),
+            READY + "say take-1-message take-1-call step-1-False step-1-False step-1-False inject-queue "
+            "take-1-message answer-call~101 other_id-1 step-1-True say fire-rollover take-1-message step-1-True "
+            "dialled-2 created-2 step-1-True frame take-2-message step-1-True step-1-True step-1-True speech-1 "
+            "run_silent", _set(pending.SentRequest, "is_over", property(lambda self: self.is_interrupted))),
+    Finding("E12", "a second interruption counts unheard words as heard", ("converse", "settings", "no created"),
+            HEARD + "unannounced-1-words+first step-1-False say frame speech-1 run_well",
+            _set(barge_in, "_stop_response", _stop_and_record)),
+    Finding("E13", "the end of a response is awaited whose calls speech cancelled",
+            ("converse", "settings", "no created"),
+            HEARD + "unannounced-1-call+first frame speech-1 run_silent", _awaits_cut_response),
+    Finding("E15", "the answer to a turn whose commits crossed is taken for a text in flight",
+            ("converse", "settings", "no created"),
+            "dialled-1 close-1 dialled-2 created-2 take-2-message frame speech-2 inject-interrupt force stop-2 "
+            "commit-2 frame speech-2 run_well",
+            _in_table(openai.InputAudioBufferSpeechStarted, _forgets_crossed_turn)),
+    Finding("E14", "a later commit by hand hides that an earlier one crossed the detector's",
+            ("openai", "session.update", "no echo"),
+            READY + "frame speech-1 inject-interrupt stop-1 native-input~audio~buffer.commit commit-1 "
+            "native-input~audio~buffer.commit run_well", _in_table(inputs.CommitSent, _forgets_crossing)),
 )  # fmt: skip
 
 
 def is_found(finding: Finding, seconds: float = 20.0) -> str:
-    """Return the violation that its walk, or a search, meets where the mending is undone; "" where none does."""
+    """Return the violation that its walk, or a search, meets when the mending is undone; "" if there is none."""
     assert finding.root in ROOTS
     with finding.undo():
         if finding.walk:
@@ -200,7 +282,7 @@ def is_found(finding: Finding, seconds: float = 20.0) -> str:
 
 
 def main() -> int:
-    """Print each finding, and return 1 where one is not found again."""
+    """Print each finding. Return 1 if the explorer does not find one of them again."""
     missed = 0
     for finding in FINDINGS:
         sound = breaks(finding.root, actions_of(finding.walk))[0]

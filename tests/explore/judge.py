@@ -1,7 +1,7 @@
-"""The invariants of a session, judged by what its peers can see. docs/invariants.md numbers them.
+"""The judge: it checks the invariants of a session from what its peers see. docs/invariants.md numbers them.
 
-The judge knows the truth of the model: which questions each response answers, and which text belongs to it. It reads no
-private state of the session.
+The judge knows from the models which questions each response answers, and which text belongs to the response. It reads
+no private state of the session.
 """
 
 from typing import Any
@@ -14,20 +14,20 @@ from tests.explore.violation import require
 ENDS_COMMITS = frozenset(
     {"input_audio_buffer.committed", "input_audio_buffer.cleared", "input_audio_buffer.speech_started"}
 )
-"""Events that answer the commits by hand so far, or after which other speech is in progress."""
+"""Events that answer all commits by hand before them, or that begin other speech."""
 
 
 class Question:
-    """A question that the client is owed an answer for: a text, speech, or the output of a function."""
+    """A text, speech, or output of a function, to which the client is owed an answer."""
 
     def __init__(self, text: str, generation: int) -> None:
         self.text = text
         self.generation = generation
-        """The upstream that has it as speech, or 0 for a text."""
+        """The generation that has the question as speech, or 0 for a text."""
         self.transcript = ""
 
     def is_answered_by(self, response: Response, generation: int) -> bool:
-        """Whether the conversation of a response held it."""
+        """Whether the conversation of a response contained the question."""
         if self.text in response.answers or (self.transcript and self.transcript in response.answers):
             return True
         # The next upstream hears the speech again, under an id of its own.
@@ -36,7 +36,7 @@ class Question:
 
 
 class Judge:
-    """The view of both peers on one session."""
+    """The records of what both peers of one session have seen, and the checks of the invariants."""
 
     def __init__(self) -> None:  # noqa: PLR0915 - one account each
         self.owed: list[Question] = []
@@ -45,7 +45,7 @@ class Judge:
         self.has_explained = False
         """The client received an Error or a Warning that explains the session's end."""
         self.is_output_open = False
-        """The client received output of the agent's turn, and not its end."""
+        """The client received output of the agent's turn, but not the turn's end."""
         self.texts: list[str] = []
         """Every text of the agent that the client received."""
         self.missing: list[str] = []
@@ -53,28 +53,28 @@ class Judge:
         self.calls: dict[str, str] = {}
         """The state of each call that the client was asked to run: requested, answered or cancelled."""
         self.outputs: set[tuple[int, str]] = set()
-        """Outputs that an upstream received, by generation."""
+        """The outputs of functions that an upstream received, with its generation."""
         self.known_calls: set[tuple[int, str]] = set()
         self.played_ms: dict[str, int] = {}
-        """The audio of each item that was sent to the client."""
+        """The milliseconds of audio that the client received, by item."""
         self.completed: set[str] = set()
         """The texts of the responses that were completed."""
         self.known_texts: set[str] = set()
         """The texts of all responses so far."""
         self.given_texts: set[str] = set()
-        """Texts that the agent was told to speak."""
+        """Verbatim texts: the texts that the agent was given to speak."""
         self.asks: list[int] = []
-        """The generations of response requests that no response or refusal has followed."""
+        """The generations of the response requests that have neither begun a response nor been refused."""
         self.begun: set[tuple[int, int]] = set()
-        """Responses of the conversation whose begin was delivered, and not their end, by generation."""
+        """The responses whose begin the session received, and not their end, as generation and number."""
         self.active: dict[tuple[int, int], Response] = {}
-        """The same responses."""
+        """The same responses, by generation and number."""
         self.interrupted: set[str] = set()
         self.knowledge = Knowledge()
         self.turns = 0
         """The turns of the agent's that may still end: requested responses, and those that an upstream began."""
         self.is_holding = False
-        """Transcripts are awaited, so that the ends of several turns may wait."""
+        """The session awaits transcripts, so the ends of several turns may wait."""
         self.shown: set[str] = set()
         """Texts of the responses whose output the client received since the last AgentAudioDone."""
         self.playing = ""
@@ -82,63 +82,66 @@ class Judge:
         self.silenced: set[str] = set()
         """Texts of the responses that were active when the client was told to stop playing."""
         self.questions = self.answers = 0
-        """The questions so far, and the answers. One answer may cover several questions, and need not."""
+        """The numbers of questions and answers so far. One answer may cover several questions."""
         self.statements: list[int] = []
         """The generations of the requested responses outside the conversation that have not ended."""
         self.speaking: dict[int, float] = {}
-        """The begin of the speech that each upstream has detected, and that has not ended."""
+        """The time at which the speech in progress began, by the generation that detected it."""
         self.has_missed_commit = False
         """The deadline of a commit expired, and no speech has begun since."""
         self.replaced: set[str] = set()
-        """Texts of the responses that gave way to a given text. They answer no later question."""
+        """Texts of the responses that a verbatim text replaced. They answer no later question."""
         self.cuts_next = False
-        """The user's voice came while a response was requested: it is cancelled when it begins."""
+        """The user spoke while a response was requested, so the response is cancelled when it begins.
+
+        If the speech was a noise and the response never begins, its question stays open.
+        """
         self.is_replacing = False
-        """A given text is to be spoken in place of the answers that are about to begin."""
+        """A verbatim text is to be spoken in place of the answers that are about to begin."""
         self.is_cancelling = False
         """The client has sent a response.cancel of its own, which may meet any response."""
         self.broken: list[tuple[int, Response]] = []
         """Responses that failed or were lost. An interruption ends their continuation, too."""
         self.unsent: list[str] = []
-        """Events of the client's own that no upstream has received."""
+        """OpenAI events of the client that no upstream has received."""
         self.updates = 0
-        """Updates of the client's that neither an acknowledgement nor an Error has answered."""
+        """The number of the client's updates that got neither an acknowledgement nor an Error."""
         self.injected = 0
-        """Texts that the agent was told to speak, and that were neither sent to the client nor refused."""
+        """The number of verbatim texts that were neither sent to the client nor refused."""
         self.early_frames = 0
-        """Frames of the microphone that wait for the first upstream. One event may carry all."""
+        """The number of microphone frames that wait for the first upstream. One event may carry all of them."""
         self.rejected: set[str] = set()
-        """Texts of the responses that the session cancelled although nobody interrupted them. They answer nothing."""
+        """Texts of the responses that the session cancelled without an interruption. They answer nothing."""
         self.heard: set[str] = set()
         """Texts of the active responses whose audio the client received."""
         self.is_utterance_due = False
         """The client's component awaits the UtteranceEnd of speech that has just stopped."""
         self.is_clearing = self.is_cleared = False
-        """The client clears its audio, and the upstream has done so: no other upstream may receive it."""
+        """The client clears its audio; the upstream has cleared it. Then no other upstream may receive it."""
         self.appended_to: set[int] = set()
         """The generations that received audio."""
         self.is_excused = False
-        """The client created a response or ended a turn itself: not every response answers a question."""
+        """The client created a response or ended a turn itself, so not every response has to answer a question."""
         self.crossed = ("", 0)
-        """The item of the detector's last commit that crossed one by hand, and its generation."""
+        """The item that the detector committed while a commit by hand was on its way, and the generation."""
         self.is_warning_due = False
         """The transcript of an item failed, and the client is not warned yet."""
         self.is_refusal_due = False
-        """An upstream refused an event, and the client is not told yet."""
-        self.unanswered_commits: set[str] = set()
-        """The ids of the commits by hand that no upstream has answered. The next upstream gets the last one, too."""
+        """An upstream refused an event, and the client has got no message about it yet."""
+        self.unanswered_commits: list[str] = []
+        """The ids of the commits by hand that an upstream may still answer. The next upstream gets the last commit."""
         self.updating: set[tuple[int, str]] = set()
-        """The generations whose session.update is not answered, and its id."""
+        """Each session.update without an answer, as its generation and its id."""
         self.committed_at: set[tuple[int, str]] = set()
-        """The generations that received a commit, and its id."""
+        """Each commit that an upstream received, as its generation and its id."""
         self.voices = 0
-        """UserStartedSpeaking messages so far. A typed question causes one, too."""
+        """The number of UserStartedSpeaking messages so far. A typed question causes one, too."""
         self.is_voice_shown = False
-        """The client was told that the user speaks, and the speech is neither committed nor given up."""
+        """The client received UserStartedSpeaking for speech that is neither committed nor given up."""
         self.is_replayed = False
-        """The upstream in use was given speech whose begin the client knows, and has not detected it."""
+        """The upstream in use received replayed speech, whose begin the client knows, and has not detected it yet."""
         self.worded: set[str] = set()
-        """Texts of the responses of which the session has received words. The client gets them before their audio."""
+        """Texts of the responses of which the session received words. The client gets the words before the audio."""
 
     # What the client does.
 
@@ -148,14 +151,14 @@ class Judge:
         self.questions += 1
 
     def interrupt(self) -> None:
-        """Record that the user interrupts: no text of a response that is active now has to be sent."""
+        """Record an interruption by the user: the session need not send any text of the present responses."""
         self.interrupted |= self.known_texts
         self.missing.clear()
         self.injected = 0
         self.knowledge.cut |= self.known_texts | self.given_texts
 
     def cut_off(self) -> None:
-        """Record that the user's voice cuts the agent off. An answer that has begun is over, as far as it was heard."""
+        """Record that the user's voice cuts the agent off. An answer that has begun ends with its heard words."""
         self.interrupt()
         self.is_replacing = False
         self.cuts_next = bool(self.asks)
@@ -163,7 +166,7 @@ class Judge:
             self.owed = [it for it in self.owed if not it.is_answered_by(response, generation)]
 
     def expires(self, name: str, now_s: float) -> None:
-        """Record that a deadline expired by which the session takes speech for a noise."""
+        """Record the expiry of a deadline after which the session takes speech for a noise."""
         self.has_missed_commit |= name == "commit"
         if name == "commit":
             self.unanswered_commits.clear()
@@ -174,14 +177,14 @@ class Judge:
             self.speaking = {it: since_s for it, since_s in self.speaking.items() if now_s - since_s < longest_s}
 
     def is_not_by_hand(self, generation: int) -> None:
-        """Record that an upstream refuses a commit by hand, so that the detector's own made the turn."""
+        """Record that an upstream refuses a commit by hand, because the detector's commit had already made the turn."""
         item, there = self.crossed
         if item and there == generation:
             self.asked(item, generation)
         self.crossed = ("", 0)
 
     def replace(self) -> None:
-        """Record that a given text takes the place of every answer that is active, or about to begin: rule REPLACED."""
+        """Record that a verbatim text replaces every answer that is active or about to begin: rule REPLACED."""
         self.interrupt()
         self.is_replacing = self.is_excused = True
         self.owed.clear()
@@ -189,7 +192,7 @@ class Judge:
     # What the upstream does.
 
     def begins(self, response: Response) -> None:
-        """Record a response."""
+        """Record that an upstream begins a response."""
         if response.is_outside:
             self.is_replacing = False
             return
@@ -205,7 +208,7 @@ class Judge:
             self.knowledge.cut.add(response.text)
 
     def is_seen(self, response: Response, generation: int) -> None:
-        """Record that the session has received an event of a response."""
+        """Record that the session received an event of a response."""
         if response.is_outside or (generation, response.number) in self.begun:
             return
         self.begun.add((generation, response.number))
@@ -277,6 +280,7 @@ class Judge:
         self.statements = [it for it in self.statements if it != generation]
         self.begun = {it for it in self.begun if it[0] != generation}
         self.active = {key: it for key, it in self.active.items() if key[0] != generation}
+        self.cuts_next &= generation not in self.asks
         self.asks = [it for it in self.asks if it != generation]
         self.missing.clear()  # the next upstream repeats or continues the answer
 
@@ -391,7 +395,8 @@ class Judge:
             self.updating.add(key)
         if kind == "input_audio_buffer.commit":
             self.committed_at.add((generation, str(event.get("event_id"))))
-            self.unanswered_commits.add(str(event.get("event_id")))
+            named = str(event.get("event_id"))
+            self.unanswered_commits += [named] if named not in self.unanswered_commits else []
         self.turns += kind == "response.create"
         if kind == "response.create" and (event.get("response") or {}).get("conversation") == "none":
             self.statements.append(generation)
@@ -416,26 +421,28 @@ class Judge:
         self.known_calls.add((generation, call_id))
 
     def upstream_words(self, text: str) -> None:
-        """Record words of a response that the session received."""
+        """Record that the session received words of a response."""
         if text in self.known_texts - self.interrupted:
             self.worded.add(text)
 
     def upstream_speaks(self, item_id: Any, text: str) -> None:
-        """Record audio of an item that the session received, and the text of its response."""
+        """Record that the session received audio of an item, and the text of the item's response."""
         self.playing = text
         self.played_ms[str(item_id)] = self.played_ms.get(str(item_id), 0) + AUDIO_MS
 
     def upstream_ends_commit(self, event: dict[str, Any]) -> None:
-        """Record an event behind which no commit by hand is to be repeated."""
+        """Record an event after which the session must not repeat the commit by hand."""
         if event["type"] in ("input_audio_buffer.committed", "input_audio_buffer.cleared"):
             self.is_voice_shown = self.is_replayed = False
         named = str((event.get("error") or {}).get("event_id"))
         if event["type"] in ENDS_COMMITS:
             self.unanswered_commits.clear()
-        self.unanswered_commits.discard(named)
+        if named in self.unanswered_commits:
+            # An upstream answers commits in their order, so it has lost those before the refused one.
+            del self.unanswered_commits[: self.unanswered_commits.index(named) + 1]
 
     def upstream_answers_update(self, event: dict[str, Any], generation: int) -> None:
-        """Record the answer to a session.update."""
+        """Record that an upstream answers a session.update."""
         if event["type"] == "session.updated":
             self.updating = {it for it in self.updating if it[0] != generation}
         self.updating.discard((generation, str((event.get("error") or {}).get("event_id"))))
@@ -444,9 +451,9 @@ class Judge:
         """Record that an upstream refused an event, or lost it."""
         if event["type"] == "response.create" and generation in self.asks:
             self.asks.remove(generation)
+            self.cuts_next = False
         if event["type"] == "response.create" and (event.get("response") or {}).get("conversation") == "none":
             self._forget_statement(generation)
-        self.knowledge.refuse(event)
 
     def lacks(self, generation: int, event: dict[str, Any]) -> None:
         """Record that a standby upstream refused an item. It gets the item again when it takes over."""
@@ -459,16 +466,19 @@ class Judge:
             self.statements.remove(generation)
 
     def takes_over(self, generation: int) -> None:
-        """Judge the conversation that an upstream was given, now that it serves the session."""
-        answered = {call for call, state in self.calls.items() if state == "answered"}
-        lacking = answered - self.knowledge.refused - {call for number, call in self.outputs if number == generation}
-        require(not lacking, f"viii the next upstream lacks the outputs of {lacking}")
+        """Judge the commits that an upstream received before it began to serve the session."""
         self.is_replayed = self.is_voice_shown and generation in self.appended_to and not self.unanswered_commits
-        repeated = {it for it in self.unanswered_commits if (generation, it) in self.committed_at}
+        repeated = [it for it in self.unanswered_commits if (generation, it) in self.committed_at]
         require(
             not self.unanswered_commits or bool(repeated), "ii a commit by hand is not repeated at the next upstream"
         )
         self.unanswered_commits = repeated
+
+    def judge_conversation(self, generation: int) -> None:
+        """Judge the conversation that an upstream received before it began to serve the session."""
+        answered = {call for call, state in self.calls.items() if state == "answered"}
+        lacking = answered - self.knowledge.refused - {call for number, call in self.outputs if number == generation}
+        require(not lacking, f"viii the next upstream lacks the outputs of {lacking}")
         self.knowledge.judge(generation, must_have=set(self.texts) & self.completed)
 
     # What holds at any time, and at rest.

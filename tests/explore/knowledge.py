@@ -1,4 +1,4 @@
-"""The conversation as the client knows it, and as each upstream was given it: invariants viii and ix."""
+"""The conversation as the client knows it, and as each upstream received it: invariants viii and ix."""
 
 from typing import Any
 
@@ -12,17 +12,17 @@ class Knowledge:
         self.told: list[tuple[str, str]] = []
         """The role and the text of each ConversationText."""
         self.cut: set[str] = set()
-        """Texts of answers that were interrupted, lost or not completed: the caller may have heard a part alone."""
+        """Texts of answers that were interrupted, lost or not completed: the caller may have heard only a part."""
         self.refused: set[str] = set()
-        """Texts that an upstream refused."""
+        """Texts and calls whose items the upstream in use refused."""
         self.denied: dict[str, int] = {}
-        """Texts that an upstream refused with an error, and its generation."""
-        self.again: set[str] = set()
-        """Texts that a standby upstream refused. It gets them behind the others."""
+        """The generation that refused a text with an error, by text."""
+        self.again: set[tuple[int, str]] = set()
+        """Each text that a standby upstream refused, with its generation. This upstream gets it after the others."""
         self.given: dict[int, dict[str, tuple[str, str]]] = {}
         """The role and the text of each message that the session created, by generation and id."""
         self.ids: set[tuple[int, str]] = set()
-        """The ids that an upstream has given or received."""
+        """Each id that an upstream assigned or received, with its generation."""
 
     def tell(self, role: str, text: str) -> None:
         """Record a text that the client received."""
@@ -37,7 +37,7 @@ class Knowledge:
                     self.ids.add((generation, str(owner[name])))
 
     def sent_upstream(self, event: dict[str, Any], generation: int) -> None:
-        """Judge the ids in an event of the session's, and record the message that it creates or deletes."""
+        """Judge the ids in an event of the session, and record the message that the event creates or deletes."""
         kind, given = event["type"], self.given.setdefault(generation, {})
         if kind == "conversation.item.create":
             item = event["item"]
@@ -52,25 +52,26 @@ class Knowledge:
         if kind == "conversation.item.delete":
             given.pop(str(event["item_id"]), None)
 
-    def refuse(self, event: dict[str, Any]) -> None:
-        """Record that an upstream refused an event, or lost it."""
-        if event["type"] == "conversation.item.create":
-            item = event["item"]
-            self.refused.add(_text_of(item) if item["type"] == "message" else item["call_id"])
-
     def deny(self, event: dict[str, Any], generation: int) -> None:
-        """Record that an upstream refused an event with an error. No later one may receive its item."""
-        if event["type"] == "conversation.item.create" and event["item"]["type"] == "message":
-            self.denied[_text_of(event["item"])] = generation
+        """Record that the upstream in use refused an event with an error. No later upstream may receive its item.
+
+        If an upstream only loses an item, the next upstream receives it.
+        """
+        if event["type"] != "conversation.item.create":
+            return
+        item = event["item"]
+        if item["type"] == "message":
+            self.denied[_text_of(item)] = generation
+        self.refused.add(_text_of(item) if item["type"] == "message" else item["call_id"])
 
     def lack(self, item: dict[str, Any], generation: int) -> None:
-        """Record that a standby upstream does not have an item that it was given."""
+        """Record that a standby upstream lacks an item that the session sent it."""
         self.given.get(generation, {}).pop(str(item.get("id")), None)
         if item["type"] == "message":
-            self.again.add(_text_of(item))
+            self.again.add((generation, _text_of(item)))
 
     def judge(self, generation: int, must_have: set[str]) -> None:
-        """Judge the conversation that an upstream was given. `must_have`: texts of completed answers."""
+        """Judge the conversation that an upstream received. `must_have` has the texts of completed answers."""
         whole = list(self.given.get(generation, {}).values())
         given = [it for it in whole if it[1]]
         # Speech without its transcript is given as audio.
@@ -89,13 +90,13 @@ class Knowledge:
                 spoken -= 1
                 continue
             require(not is_needed or (role, text) in given, f"viii the next upstream lacks {text!r} of the {role}")
-        ordered = [it for it in self.told if it in given and self._has_place(it[1])]
+        ordered = [it for it in self.told if it in given and self._has_place(it[1], generation)]
         found = [it for it in given if it in ordered]
         require(found == ordered, f"viii the next upstream has another order: {found} instead of {ordered}")
 
-    def _has_place(self, text: str) -> bool:
-        """Whether a text has one place in the conversation. A transcript comes later than the speech."""
-        return text not in self.cut | self.again and not text.startswith("Said ")
+    def _has_place(self, text: str, generation: int) -> bool:
+        """Whether the position of a text in the conversation is certain. A transcript comes later than its speech."""
+        return text not in self.cut and (generation, text) not in self.again and not text.startswith("Said ")
 
 
 def _text_of(item: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
     python -m tests.explore.mutants --sample 60
 
-A mutant is searched from the walks that reach its line (`reach`).
+The search for a mutant begins at the walks that reach its line (`reach`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.explore.shrink import breaks
 
 
 class Mutant(msgspec.Struct):
-    """One wrong line."""
+    """A copy of the tables with one wrong line."""
 
     name: str
     apply: Callable[[], None]
@@ -36,7 +36,7 @@ class Mutant(msgspec.Struct):
     line: str
     """The name of the line, which the search has to reach."""
     kind: type | None = None
-    """The input of its row."""
+    """The type of input of the line, if the line is a row."""
 
 
 OUTSIDE = {
@@ -85,7 +85,7 @@ OUTSIDE = {
     "JOINT: limits.is_spent": "no limit is configured",
     "JOINT: drain.is_drained": "no operator acts",
 }
-"""Lines, tables and inputs outside of the alphabet, each with the reason."""
+"""The reason why no walk can reach a line, a table or an input, by its name."""
 
 _OWN_DETECTOR = "the rules leave it open: the upstream's own detector ends the replayed speech as well, only later"
 _ENDS = "equivalent: the handler ends the session, and the machine then enters ENDED"
@@ -94,11 +94,11 @@ UNJUDGED: dict[str, str] = {
     for state in ("CONNECTING", "CONFIGURING", "READY")
     for kind in ("ClientClosed", "ClientOverflowed", "EndRequested")
 } | {f"LIFECYCLE.{state}: ForceEndTurn is ignored": _OWN_DETECTOR for state in ("CONNECTING", "CONFIGURING")}
-"""Mutants that break no rule, each with the reason: they are equivalent, or change what the rules leave open."""
+"""The reason why a mutant breaks no rule, by its name. It is equivalent, or changes what the rules leave open."""
 
 
 def mutants() -> Iterator[Mutant]:
-    """Yield every row without its handler, every row without its next state, every deadline and joint rule left out."""
+    """Yield the mutants: each row without its handler or its next state, each deadline and joint rule left out."""
     for table_name, table in TABLES.items():
         for state, rows in table.items():
             for kind, row in rows.items():
@@ -158,26 +158,26 @@ def outside(mutant: Mutant) -> str | None:
 
 
 BATCH = 24
-"""The walks from which a search begins before it goes farther from each."""
+"""The number of walks that a search takes before it continues from their ends."""
 
 
 class Outcome(msgspec.Struct):
     """The outcome of the search for one mutant."""
 
     words: str = ""
-    """The violation by which it was found, or ""."""
+    """The violation that shows the mutant, or an empty text."""
     walks: int = 0
-    """The walks to its line that were taken."""
+    """The number of walks to its line that the search took."""
     differing: int = 0
-    """The walks behind which the mutant's world is another one than that of the sound tables."""
+    """The number of walks whose last world differs from that of the correct tables."""
     spent_s: float = 0.0
 
 
 def search_for(mutant: Mutant, walks: list[Walk], seconds: float) -> Outcome:
-    """Search for a mutant. `seconds`: processor time.
+    """Search for a violation that shows a mutant, for `seconds` of processor time.
 
-    The search goes from each walk that reaches the line, first to its ends, then ever farther. A walk behind which the
-    mutant changes nothing is passed over.
+    From the end of each walk that reaches the mutant's line, run the conversation to its ends, and then search farther.
+    Pass over a walk after which the mutant has changed nothing.
     """
     start_s = time.process_time()
     outcome = Outcome()
@@ -222,7 +222,7 @@ def _applied(mutant: Mutant) -> Iterator[None]:
 
 
 def _is_of_mutant(search: Search) -> bool:
-    """Whether a search has found a violation that the sound tables do not show. Another one is forgotten."""
+    """Whether a search found a violation that does not occur with the correct tables. Forget any other violation."""
     found = search.report.found
     if found and breaks(found[0].root, found[0].path)[0]:
         search.forget()
@@ -238,7 +238,7 @@ _ALL: dict[str, Mutant] = {}
 
 
 def main() -> int:
-    """Search each mutant, print the survivors, and return 1 where fewer than 95 % are found."""
+    """Search for each mutant, print the survivors, and return 1 if fewer than 95 % are found."""
     parser = argparse.ArgumentParser(prog="python -m tests.explore.mutants", description=__doc__)
     parser.add_argument("--seconds", type=float, default=20.0, help="processor time for each mutant")
     parser.add_argument("--trace-seconds", type=float, default=90.0, help="processor time to find walks to the lines")

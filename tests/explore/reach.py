@@ -1,7 +1,7 @@
-"""The walks that reach each row of the tables, each deadline and each joint rule: a mutant is searched from there.
+"""The walks that reach each row, deadline and joint rule of the tables. The search for a mutant begins there.
 
-A blind search spends its time far from the one wrong line. So one search of the sound tables records, for each line, a
-few walks of different roots and states that reach it.
+A search from the roots would spend its time far from the one wrong line. So one search of the correct tables records,
+for each line, a few walks that reach it from different roots and states.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ import contextlib
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator  # noqa: TC003 - the annotations name them
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from router.session import transitions
 from router.session.machine import Session
 from tests.explore.canonical import key_of
+from tests.explore.copies import thawed
 from tests.explore.search import ROOTS, STATIONS, Action, Path, Root, Search, collect_seldom, state_of
 from tests.explore.upstream import OWN_UNANNOUNCED, UNANNOUNCED
-from tests.explore.world import World, thawed
+
+if TYPE_CHECKING:
+    from tests.explore.world import World
 
 TABLES = {
     "LIFECYCLE": transitions.LIFECYCLE,
@@ -27,10 +30,10 @@ TABLES = {
     "STANDBY": transitions.STANDBY,
 }
 KEPT = 24
-"""Walks of each line."""
+"""The most walks that are kept for a line."""
 
 Walk = tuple[Root, list[Action], int]
-"""A root, the actions, and the key of the world behind them."""
+"""A root, the actions, and the key of the world to which they lead."""
 Walks = dict[str, list[Walk]]
 
 
@@ -45,7 +48,7 @@ def line_of_rule(rule: Any) -> str:
 
 
 def walks_to_lines(seconds: float, processes: int) -> Walks:
-    """Return the walks to each line, after a search of every root. `seconds`: processor time in all."""
+    """Search from every root for `seconds` of processor time in all, and return the walks to each line."""
     jobs = [(root, seconds / len(ROOTS)) for root in ROOTS]
     found: Walks = {}
     farther: Walks = {}
@@ -94,7 +97,7 @@ FURTHER = (
     (*_HEARD, "inject-default", "take", "step", "own"),
     (*_HEARD, "say", "take", "own", "take"),
 )
-"""Stations at lines that a search comes to late."""
+"""Stations near lines that a search from the other stations reaches late."""
 
 
 class _Tracing(Search):
@@ -107,7 +110,7 @@ class _Tracing(Search):
         self._hits = hits
         self.walks: dict[str, list[tuple[list[Action], int]]] = {}
         self.farther: dict[str, list[tuple[list[Action], int]]] = {}
-        """The walks behind which a line is reached on the way to an end."""
+        """The walks after which a line is reached while the conversation runs to an end."""
         self._states: dict[tuple[str, bool], set[Any]] = {}
         self._before: Any = ()
 
@@ -151,7 +154,7 @@ def actions_on(path: Path) -> list[Action]:
 
 @contextlib.contextmanager
 def _noting(hits: set[str]) -> Iterator[None]:
-    """Add the name of each line that the machine follows to `hits`."""
+    """Within the context, add the name of each line that the machine uses to `hits`."""
     names = {
         id(row): line_of_row(table, state, kind)
         for table, states in TABLES.items()

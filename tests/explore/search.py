@@ -1,4 +1,4 @@
-"""The search: breadth first to a depth, then walks that prefer what no walk has seen."""
+"""The search: breadth first to a depth, then random walks that prefer rare situations."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from typing import Any
 import msgspec
 
 from tests.explore.canonical import key_of
+from tests.explore.copies import frozen, thawed
+from tests.explore.ends import ENDS
 from tests.explore.upstream import QUIRKS
 from tests.explore.violation import Violation
-from tests.explore.world import World, frozen, thawed
+from tests.explore.world import World
 
 ROOTS = tuple(
     (profile, opening, quirk)
     for quirk in QUIRKS
     for profile, opening in (("openai", "settings"), ("converse", "settings"), ("openai", "session.update"))
 )
-"""Both route profiles, both ways to open a session, and every quirk."""
+"""The roots: each combines a route's profile, a way to open a session, and a quirk."""
 
 STATIONS = (
     (),
@@ -37,23 +39,20 @@ STATIONS = (
     ("dialled", "created", "take", "frame", "speech", "force", "stop", "speech"),
     ("dialled", "created", "take", "say", "take", "take", "fire-rollover", "dialled", "created", "take"),
 )
-"""Stations of a conversation, each by the kinds of the actions that lead to it. The search is exhaustive from each."""
-
-ENDS = ("run_silent", "run_noisy", "run_well")
-"""The ways to the end of a world."""
+"""The stations: points of a conversation, given by the kinds of actions that lead to them. The search begins there."""
 
 LONGEST = 60
 """The number of actions after which a walk begins anew."""
 
 WANDERED = 16
-"""The number of actions after which a walk near a line begins anew."""
+"""The number of actions after which a random walk from the end of a given walk begins anew."""
 
 POOL = 20_000
-"""Worlds from which walks go on."""
+"""The most worlds that are kept as beginnings of walks."""
 TRIES = 3
-"""Actions that a walk takes from one world."""
+"""The number of actions that a walk tries in one world before it stops there."""
 EVERY = 100
-"""One world in so many runs to its end, besides the first of each kind."""
+"""One world in this number runs to its end. So does the first world of each kind."""
 
 Action = tuple[Any, ...]
 Root = tuple[str, str, str]
@@ -75,13 +74,13 @@ class Report(msgspec.Struct):
     states: int = 0
     transitions: int = 0
     ends: int = 0
-    """Worlds that ran to their end, with silent peers and with good ones."""
+    """The number of worlds from which the conversations ran to their end."""
     depth: int = 0
-    """The depth to which the search was exhaustive, of the root where it is smallest."""
+    """The smallest depth, over all roots, to which the search was exhaustive."""
     deepest: int = 0
     """The length of the longest walk."""
     triples: int = 0
-    """Triples of the tables' states, the pending kinds with the running timers, and an action."""
+    """The number of triples: table states with kinds of pending requests, running timers, and an action."""
     found: list[Found] = msgspec.field(default_factory=list)
 
     def add(self, other: Report) -> None:
@@ -112,14 +111,14 @@ class Search:
         self._words: set[str] = set()
         self._clock: Callable[[], float] = time.monotonic
         self._is_near = False
-        """Whether every new world runs to its ends. Such a search begins at a walk."""
+        """Whether every new world runs to its ends. It is set if the search begins at the end of a given walk."""
         self._level: deque[tuple[bytes, Path]] = deque()
         self._start: tuple[bytes, Path] | None = None
 
     def run(
         self, seconds: float, depth: int = 50, *, walks: bool = True, clock: Callable[[], float] = time.monotonic
     ) -> Report:
-        """Search for a time. At most half of it is breadth first, and walks follow."""
+        """Search for `seconds`: first breadth first, for at most half of the time, and then by random walks."""
         self._clock = clock
         start_s = clock()
         try:
@@ -135,9 +134,9 @@ class Search:
         return self.report
 
     def begin_at(self, path: list[Action], clock: Callable[[], float], *, unless: int | None) -> bool:
-        """Take a walk, run the world behind it to its ends, and have `go_on` search from there.
+        """Take a walk, run its last world to the ends, and let `go_on` search from that world.
 
-        Return whether the walk leads to another world than that of the key `unless`. Otherwise nothing is searched.
+        Return whether the last world has another key than `unless`. If it has the same key, search nothing.
         """
         self._clock, self._is_near = clock, True
         world, walked = World(*self.root), ()
@@ -159,7 +158,7 @@ class Search:
         return True
 
     def go_on(self, until_s: float, most: int) -> None:
-        """Search breadth first behind the walk, until a time or a number of transitions."""
+        """Search breadth first from the end of the walk, until a time or a number of transitions."""
         most += self.report.transitions
         while self._level and not self.report.found and self._clock() < until_s and self.report.transitions < most:
             copy, walked = self._level.popleft()
@@ -167,7 +166,7 @@ class Search:
                 self._level += self._take(thawed(copy), action, walked)
 
     def wander(self, until_s: float, most: int) -> None:
-        """Walk at random from the walk's end, until a time or a number of transitions. Only new kinds run to ends."""
+        """Walk at random from the end of the walk, until a time or a number of transitions."""
         most += self.report.transitions
         self._is_near = False
         while self._start is not None and not self.report.found:
@@ -216,7 +215,7 @@ class Search:
         return not self._level
 
     def _station(self, kinds: tuple[str, ...]) -> tuple[bytes, Path]:
-        """Return the world to which these kinds of actions lead. An impossible one is passed over."""
+        """Return the world to which these kinds of actions lead. Pass over a kind that is not possible."""
         world, path = World(*self.root).open(), ()
         for kind in kinds:
             name, _, detail = kind.partition("-")
@@ -269,14 +268,14 @@ class Search:
         return min(actions, key=lambda it: self._taken.get((*state, kind_of(world, it)), 0), default=None)
 
     def _keep(self, pool: list[tuple[bytes, Path]], place: tuple[bytes, Path]) -> None:
-        """Add a world to those from which walks go on, in place of any other where there are many."""
+        """Add a world to the beginnings of walks. If the pool is full, replace another world at random."""
         if len(pool) < POOL:
             pool.append(place)
         else:
             pool[self._random.randrange(len(pool))] = place
 
     def _take(self, world: World, action: Action, path: Path) -> list[tuple[bytes, Path]]:
-        """Take an action. Return the world that follows where it is new."""
+        """Take an action. Return the world that follows if no walk has seen it, or else an empty list."""
         if not self._is_new(world, action, path):
             return []
         path = (action, path)
@@ -296,9 +295,9 @@ class Search:
             return
         self._kinds.add(kind)
         self.report.ends += 1
-        for end in ENDS:
+        for end, run in ENDS.items():
             try:
-                getattr(thawed(copy), end)()
+                run(thawed(copy))
             except Violation as violation:
                 self._note(((end,), path), str(violation))
 
@@ -324,7 +323,7 @@ def state_of(world: World) -> tuple[Any, ...]:
 
 
 def kind_of(world: World, action: Action) -> str:
-    """Return the kind of an action, with the event that an upstream takes or sends by it."""
+    """Return the kind of an action, with the event that an upstream takes or sends in it."""
     kind = str(action[0])
     if kind in ("take", "refuse", "drop"):
         return f"{kind} {world.upstreams[action[1]].queue[0]['type']} {action[-1]}"
@@ -347,8 +346,8 @@ def shape_of(words: str) -> str:
 def explore(seconds: float, *, depth: int, seed: int, processes: int, transitions: int = 0) -> Report:
     """Search from every root, and return the figures of all.
 
-    With `transitions`, the search from each root ends after so many, and not after a time: it is the same in every run,
-    where PYTHONHASHSEED is, too.
+    With `transitions`, the search from each root ends after this number, and not after a time. It is then the same in
+    every run with the same PYTHONHASHSEED.
     """
     share_s = seconds * processes / len(ROOTS)
     total = Report()
@@ -364,7 +363,7 @@ def explore(seconds: float, *, depth: int, seed: int, processes: int, transition
 
 
 def collect_seldom() -> None:
-    """Have the garbage collector look seldom: worlds are freed by their counts, and each look costs a sixth of all."""
+    """Let the garbage collector run seldom. Reference counts free the worlds, and the collector takes time."""
     gc.freeze()
     gc.set_threshold(200_000, 20, 1000)
 

@@ -7,20 +7,21 @@ from typing import Any
 import orjson
 
 from actors import messages
-from tests.explore.search import ENDS, Action, Found, shape_of
+from tests.explore.ends import ENDS
+from tests.explore.search import Action, Found, shape_of
 from tests.explore.violation import Violation
 from tests.explore.world import World
 
 
 def breaks(root: tuple[str, str, str], path: list[Action], *, record: bool = False) -> tuple[str, list[Any]]:
-    """Return the violation that a walk meets, or "", and the inputs so far. An impossible action is left out."""
+    """Return the violation that a walk meets, or an empty text, and the inputs so far. Leave out impossible actions."""
     world = World(*root)
     world.inputs = [] if record else None
     try:
         world.open()
         for action in path:
             if action[0] in ENDS:
-                getattr(world, action[0])()
+                ENDS[action[0]](world)
             elif action in world.actions():
                 world.act(action)
     except Violation as violation:
@@ -29,7 +30,7 @@ def breaks(root: tuple[str, str, str], path: list[Action], *, record: bool = Fal
 
 
 def shortest(found: Found) -> Found:
-    """Leave out every action without which the same rule is broken."""
+    """Remove every action that the violation does not need."""
     path, wanted = list(found.path), shape_of(found.words)
     size = max(1, len(path) // 2)
     while size:
@@ -45,7 +46,7 @@ def shortest(found: Found) -> Found:
 
 
 def playbook(found: Found) -> str:
-    """Return a test that takes the walk over."""
+    """Return the source of a test that repeats the walk."""
     _, inputs = breaks(found.root, found.path, record=True)
     profile, opening, quirk = found.root
     lines = [

@@ -1,13 +1,19 @@
 """The explorer itself: its keys, its copies, and that it finds what is wrong."""
 
+import pytest
+
 from actors import messages
 from router.session import transitions
 from router.session.deadlines import Wait
 from router.session.handlers.ignored import ignore
 from tests.explore.canonical import key_of
+from tests.explore.copies import frozen, thawed
+from tests.explore.ends import run_silent, run_well
+from tests.explore.findings import actions_of
 from tests.explore.search import STATIONS, Found, Search
 from tests.explore.shrink import breaks, playbook, shortest
-from tests.explore.world import World, frozen, thawed
+from tests.explore.upstream import QUIRKS
+from tests.explore.world import World
 
 ROOT = ("converse", "settings", "none")
 
@@ -52,14 +58,14 @@ def test_another_order_of_deadlines_is_another_state():
 def test_a_lost_upstream_is_replaced_and_the_question_is_answered():
     world = world_after("dialled", "created", "take", "say", "take", "close")
     assert world.judge.owed
-    world.run_well()
+    run_well(world)
     assert not world.judge.owed
     assert not world.judge.has_ended
 
 
 def test_silent_peers_end_a_session_with_an_explanation():
     world = world_after("dialled", "created", "take", "say")
-    world.run_silent()
+    run_silent(world)
     assert world.judge.has_ended
     assert world.judge.has_explained
 
@@ -92,3 +98,24 @@ def test_a_crash_of_the_machine_is_a_violation(monkeypatch):
     words, inputs = breaks(ROOT, [("dialled", 1), ("fire", Wait.UNANNOUNCED.value)], record=True)
     assert words.startswith("crash")
     assert isinstance(inputs[-1], messages.TimerFired)
+
+
+@pytest.mark.parametrize("quirk", QUIRKS)
+def test_of_two_commits_that_a_lost_upstream_did_not_answer_the_next_one_owes_one_answer(quirk):
+    world = World("openai", "session.update", quirk).open()
+    for action in actions_of("dialled-1 created-1 take-1-message"):
+        world.act(action)
+    for action in actions_of("native-input~audio~buffer.commit native-input~audio~buffer.commit close-1"):
+        world.act(action)
+    assert len(world.judge.unanswered_commits) == 2
+    for action in actions_of("dialled-2 created-2 take-2-message"):
+        world.act(action)
+    assert len(world.judge.unanswered_commits) == 1
+    world.act(("take", 2, "message"))  # it refuses to commit nothing
+    assert not world.judge.unanswered_commits
+
+
+def test_a_refused_commit_shows_that_the_one_before_it_was_lost():
+    commits = "native-input~audio~buffer.commit native-input~audio~buffer.commit drop-1 take-1-message"
+    walk = f"dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 {commits} run_well"
+    assert breaks(("openai", "session.update", "none"), actions_of(walk))[0] == ""

@@ -18,10 +18,12 @@ def test_a_fault_of_the_past_is_found_again_where_its_mending_is_undone(finding)
 
 
 CITED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+OUTSIDE = 18
+"""The faults that the explorer cannot find again."""
 
 
 def test_each_fault_outside_of_the_alphabet_has_the_test_that_its_row_names():
     cited = CITED.findall((ROOT / "docs/invariants.md").read_text())
-    assert len(cited) >= len(FINDINGS)
+    assert len(cited) >= OUTSIDE
     for path, name in cited:
         assert f"def {name}(" in (ROOT / path).read_text()

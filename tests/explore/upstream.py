@@ -1,7 +1,8 @@
 """The model of an upstream: a conversation, a queue of received events, and the events that it may send next.
 
-A conforming upstream takes events in order, at any time, and may begin responses to detected speech by itself. A quirk
-is what a server was seen to do in spite of the protocol (docs/upstream-protocol.md). A fault costs the world's budget.
+An upstream that follows the protocol takes events in order, at any time, and may begin responses to detected speech by
+itself. A quirk is a deviation from the protocol that real servers have (docs/upstream-protocol.md). A walk may contain
+only a few faults.
 """
 
 from typing import Any
@@ -9,15 +10,17 @@ from typing import Any
 import orjson
 
 LIFE_S = 1500.0
-"""The length of its session. It is shorter than what a session takes for the usual one."""
+"""The lifetime of an upstream's session in seconds. It is shorter than a session usually expects."""
 OPENED_UNIX_S = 1_700_000_000.0
 AUDIO_MS = 100
 AUDIO = "AAAA" * (24 * AUDIO_MS * 2 // 3)
 """100 ms of silence: linear16 at 24 kHz, as base64."""
 
 QUIRKS = ("none", "no echo", "numeric ids", "reused ids", "no created", "only done")
-"""Quirks of a whole upstream: it drops metadata, gives numbers for ids, begins its ids anew in each response, sends no
-`response.created`, or has a whole text, and an acknowledgement, only in `conversation.item.done`."""
+"""The quirks, of which an upstream has one for a whole walk.
+
+It echoes no metadata, gives numbers as ids, begins its ids again in each response, sends no `response.created`, or has
+whole texts and acknowledgements only in `conversation.item.done`."""
 
 MESSAGE_STEPS = ("item", "words", "audio", "text", "item done", "done")
 CALL_STEPS = ("call item", "call", "done")
@@ -33,17 +36,17 @@ STEPS = {
     "done only": ("item", "audio", "item done", "done"),
     "item only": ("item done", "done"),
 }
-"""The steps of each kind. Some servers announce no items."""
+"""The events of a response in their order, by its kind. Some servers announce no items."""
 
 
 WHOLE = ("done only", "item only")
-"""The kinds whose text comes only in `conversation.item.done`."""
+"""The kinds of responses whose text comes only in `conversation.item.done`."""
 LAST = {**dict.fromkeys(WHOLE, "item done"), "call first": "call"}
-"""The last event of a response without `response.created`, where it is not its whole text."""
+"""The last event of a response without `response.created`, by its kind, if the whole text is not the last event."""
 UNANNOUNCED = ("message", "call", "words first", "audio first", "call first", "text only", *WHOLE)
 """The kinds of requested responses that a server without `response.created` begins."""
 OWN_UNANNOUNCED = ("message", "words first", "audio first", "call first", "text only", "item only")
-"""The kinds of its own answers to speech that such a server may begin, where no request is on its way."""
+"""The kinds of answers to speech that such a server may begin while no request is on its way."""
 
 
 class Response:
@@ -55,20 +58,20 @@ class Response:
         self.number = number
         self.kind = kind
         self.is_brief = is_brief
-        """It has neither response.created nor, as a message, an end of its own: its text's end is the last event."""
+        """The response has no response.created. If it is a message, the end of its text is its last event."""
         self.metadata = metadata
         self.answers = answers
-        """The questions that the conversation held when it began."""
+        """The questions that the conversation contained when the response began."""
         self.is_outside = is_outside
         self.at = 0
-        """The next of its steps."""
+        """The index of its next step."""
         self.is_cancelled = False
         self.is_own = False
-        """It answers speech, and was not requested."""
+        """The response answers speech, and was not requested."""
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """The steps of its kind."""
+        """The steps of the response's kind."""
         if self.is_brief and self.kind == "call first":
             return STEPS[self.kind][:-1]
         if not self.is_brief or self.is_call:
@@ -78,37 +81,42 @@ class Response:
 
     @property
     def is_call(self) -> bool:
-        """Whether it calls the function, and says nothing."""
+        """Whether the response calls the function and says nothing."""
         return self.kind in ("call", "call first")
 
     @property
     def calls(self) -> bool:
-        """Whether it calls the function."""
+        """Whether the response calls the function."""
         return self.is_call or self.kind == "both"
 
     @property
+    def is_unseen(self) -> bool:
+        """Whether it has begun, and no event of it was sent. No order tells then whether it began before speech."""
+        return self.is_brief and self.at == 0
+
+    @property
     def trails(self) -> bool:
-        """Whether words or audio of it may follow although it is cancelled (upstream 7.4)."""
+        """Whether words or audio of the response may follow after its cancellation (upstream 7.4)."""
         return self.is_cancelled and self.steps[self.at] in ("words", "audio")
 
     @property
     def has_called(self) -> bool:
-        """Whether it has called the function."""
+        """Whether the response has called the function."""
         return "call" in self.steps[: self.at]
 
     @property
     def has_said(self) -> bool:
-        """Whether it has sent its whole text."""
+        """Whether the response has sent its whole text."""
         return not {"text", "item done"}.isdisjoint(self.steps[: self.at])
 
     @property
     def text(self) -> str:
-        """Its text, which no other response has."""
+        """The text of the response, which no other response has."""
         return f"Answer {self.number}!"
 
 
 class Upstream:
-    """One upstream, of one generation."""
+    """The model of one upstream of the session."""
 
     def __init__(self, generation: int, quirk: str) -> None:
         self.generation = generation
@@ -116,42 +124,42 @@ class Upstream:
         self.phase = "dialled"
         self.has_created = False
         self.expires_s = 0.0
-        """The end of its session."""
+        """The time at which its session expires."""
         self.queue: list[dict[str, Any]] = []
         """The session's events that it has not taken yet, without audio."""
         self.items: list[tuple[str, str]] = []
-        """The conversation: kind, and text or id."""
+        """The items of the conversation, each as its kind and its text or id."""
         self.active: Response | None = None
         self.outside: Response | None = None
-        """A response outside the conversation, which runs beside another."""
+        """A response outside the conversation. It may run beside the active response."""
         self.has_audio = False
         self.speech = ""
         """The id of the item of the detected speech."""
         self.has_stopped = False
         self.has_lost_commit = False
         self.has_echoed = False
-        """It has brought metadata back."""
+        """The upstream has echoed metadata."""
         self.owes_answer = False
         """Detected speech was committed, and its response has not begun."""
         self.untranscribed: list[str] = []
         self.detects = True
         self.held: list[dict[str, Any]] = []
-        """Answers to session.update that it has not sent yet. Some servers take what follows meanwhile."""
+        """Answers to session.update that the upstream has not sent yet. Some servers take later events meanwhile."""
         self.last: dict[str, Any] | None = None
-        """Its last event, which it may send twice."""
+        """The last event that the upstream sent. It may send that event twice."""
         self.numbers = 0
         self.calls: list[str] = []
-        """Calls without an output."""
+        """The ids of calls that have no output yet."""
 
     @property
     def is_single(self) -> bool:
-        """Whether it runs one response at a time."""
+        """Whether the upstream runs only one response at a time."""
         return self.quirk in ("no created", "reused ids")
 
     # What it receives.
 
     def receive(self, event: dict[str, Any]) -> None:
-        """Take an event into the queue. Audio has no place there: only its presence matters."""
+        """Add an event to the queue. Audio is not added: only its presence matters."""
         if event["type"] == "input_audio_buffer.append":
             self.has_audio = True
         else:
@@ -160,7 +168,7 @@ class Upstream:
     # What it may do.
 
     def actions(self) -> list[tuple[Any, ...]]:
-        """Return the actions of a conforming upstream."""
+        """Return the actions that the protocol and the quirk allow now."""
         if self.phase == "opened":
             is_late = self.quirk == "no created" and bool(self.queue)
             return [("created", self.generation)] + [("take", self.generation, "message")] * is_late
@@ -189,16 +197,16 @@ class Upstream:
 
     @property
     def may_hold(self) -> bool:
-        """Whether it may answer the next event of the queue late."""
+        """Whether the upstream may answer the next event of the queue late."""
         return self.phase == "created" and bool(self.queue) and self.queue[0]["type"] == "session.update"
 
     @property
     def may_refuse(self) -> bool:
-        """Whether it may refuse the next event of the queue. Answers to updates come in their order."""
+        """Whether the upstream may refuse the next event of the queue. It answers updates in their order."""
         return not self.held or self.queue[0]["type"] != "session.update"
 
     def _is_beside(self) -> bool:
-        """Whether the next event would begin a response beside the other one."""
+        """Whether the next event of the queue would begin a response beside the active one."""
         event = self.queue[0]
         is_refused = self.active is not None and not _is_verbatim(event)
         return event["type"] == "response.create" and not is_refused
@@ -223,7 +231,7 @@ class Upstream:
     # What it does. Each returns the events that it sends.
 
     def take(self, kind: str) -> list[dict[str, Any]]:
-        """Take the next event of the queue, as the protocol says. Some servers send session.created late, or never."""
+        """Take the next event of the queue, and answer as the protocol says. `kind` is that of a response to begin."""
         self.phase = "created"
         event = self.queue.pop(0)
         handler = getattr(self, "_" + event["type"].replace(".", "_"), None)
@@ -242,7 +250,7 @@ class Upstream:
         return [updated]
 
     def hold(self) -> None:
-        """Take a session.update, and answer it later."""
+        """Take a session.update from the queue, and answer it later."""
         self.held += self.take("")
 
     def _conversation_item_create(self, event: dict[str, Any], _kind: str) -> list[dict[str, Any]]:
@@ -292,7 +300,7 @@ class Upstream:
 
     @property
     def may_answer_unannounced(self) -> bool:
-        """Whether it may begin a response to detected speech without an announcement: no request would be met."""
+        """Whether the upstream may begin an unannounced response to speech, because no request is on its way."""
         is_asked = any(event["type"] == "response.create" for event in self.queue)
         is_idle = self.active is None and self.outside is None and not is_asked
         return self.quirk == "no created" and self.phase == "created" and self.owes_answer and is_idle
@@ -303,7 +311,7 @@ class Upstream:
         return self._begin(kind, None, is_outside=False, is_own=True)
 
     def own_unannounced(self, kind: str) -> None:
-        """Begin a response to detected speech without an event. Its first output follows at once."""
+        """Begin an unannounced response to detected speech, and send its first output."""
         self.owes_answer = False
         self._begin(kind, None, is_outside=False)
         assert self.active is not None
@@ -346,7 +354,7 @@ class Upstream:
         return events
 
     def trail(self) -> list[dict[str, Any]]:
-        """Send an event of a response that is cancelled."""
+        """Send another event of a cancelled response."""
         assert self.active is not None
         step = self.active.steps[self.active.at]
         self.active.at += 1
@@ -410,11 +418,15 @@ class Upstream:
         if step == "stop":
             self.has_stopped = True
             return [{"type": "input_audio_buffer.speech_stopped", "item_id": self.speech}]
-        item, self.speech, self.has_stopped, self.owes_answer = self.speech, "", False, True
+        item, self.speech, self.has_stopped = self.speech, "", False
+        unseen = self.active if self.active is not None and self.active.is_unseen else None
+        if unseen is not None:
+            unseen.answers |= {item}
+        self.owes_answer = unseen is None
         return self._committed(item)
 
     def transcribe(self, item: str, outcome: str) -> list[dict[str, Any]]:
-        """Send the words of an item: some, none, or a failure."""
+        """Send the transcript of an item, an empty transcript, or the failure of the transcription."""
         self.untranscribed.remove(item)
         if not outcome and not self.has_echoed:
             # The session could not tell the answer to a noise from a given text before it has seen metadata.
@@ -430,14 +442,14 @@ class Upstream:
         return [self._error("invalid_value", self.queue.pop(0))]
 
     def ignore(self) -> dict[str, Any]:
-        """Take the next event of the queue, and answer nothing. An item is in the conversation all the same."""
+        """Take the next event of the queue without an answer. If it creates an item, the conversation has the item."""
         event = self.queue.pop(0)
         if event["type"] == "conversation.item.create":
             self.items.append((event["item"]["type"], _content_of(event["item"])))
         return event
 
     def acknowledge_otherwise(self) -> list[dict[str, Any]]:
-        """Take an item, and give it another id."""
+        """Take an item from the queue, and acknowledge it under another id."""
         item = dict(self.queue.pop(0)["item"])
         self.items.append((item["type"], _content_of(item)))
         return [{"type": "conversation.item.added", "item": {**item, "id": self._new("item")}}]
@@ -445,13 +457,13 @@ class Upstream:
     # What it has sent when it is gone.
 
     def late(self) -> list[str]:
-        """Return the kinds of events that may arrive after its end."""
+        """Return the kinds of events that may arrive after the end of the connection."""
         found = ["take"] if self.queue else []
         found += ["step"] if self.active is not None else []
         return found + (["words"] if self.untranscribed else [])
 
     def say_late(self, how: str) -> list[dict[str, Any]]:
-        """Send one more event."""
+        """Return one event that arrives after the end of the connection."""
         if how == "take":
             return self.take("message")
         return self.step(is_outside=False) if how == "step" else self.transcribe(self.untranscribed[0], "said")
@@ -464,12 +476,12 @@ class Upstream:
         return running[0].text if running else ""
 
     def named(self, event: dict[str, Any]) -> Any:
-        """Return the running response that an event of the session's names, or None."""
+        """Return the running response that an event of the session names, or None."""
         running = (it for it in (self.active, self.outside) if it is not None)
         return next((it for it in running if str(self.id_of(it)) == str(event.get("response_id"))), None)
 
     def is_named(self, response: Response, events: list[dict[str, Any]]) -> bool:
-        """Whether one of these events names a response."""
+        """Whether one of the events names the response."""
         named = (it.get("response_id") or (it.get("response") or {}).get("id") for it in events)
         return self.id_of(response) in list(named)
 

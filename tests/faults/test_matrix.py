@@ -214,7 +214,8 @@ def test_a_budget_that_is_spent_ends_the_session_in_time_in_the_other_modality(r
     hold_in_virtual_time(run_to_the_end, itertools.filterfalse(has_its_modality, hopeless_cells(row)))
 
 
-@over_sockets
+@pytest.mark.slow
+@pytest.mark.quiet  # its cells wait for deadlines and back-off
 def test_a_budget_that_is_spent_ends_the_session_in_time_over_sockets():
     hold_at_once(run_to_the_end, chosen_hopeless(), MOSTLY_WAITING)
 

@@ -97,7 +97,7 @@ def expected(asked):
 
 
 @pytest.mark.slow
-@pytest.mark.alone
+@pytest.mark.quiet
 @pytest.mark.parametrize(
     ("sessions", "rollovers", "deadlines"),
     [(10, 20, BY_OUR_CLOCK), further(10, 100, BY_OUR_CLOCK), further(3, 9, BY_EXPIRY)],

@@ -1,6 +1,6 @@
-"""The fuzzer: `python -m tests.fuzz`; docs/fuzzing.md says what it tries, and has its recorded run.
+"""The fuzzer: `python -m tests.fuzz`; docs/fuzzing.md describes its targets and its recorded run.
 
-Exit code 1 where an input crashed, was stuck, or took longer than 50 ms.
+The exit code is 1 if an input crashed, was stuck, or took longer than 50 ms.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main():
 
 
 def repeat(target, options):
-    """Check one input again, and show it where it fails."""
+    """Check one input again, and print it if it fails."""
     given = run.drawn(target, options.seed, options.at)
     try:
         slice_s = run.check(target, given)
@@ -53,7 +53,7 @@ def repeat(target, options):
 
 
 def parse():
-    """The flags."""
+    """Return the parsed flags."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--seconds", type=float, default=float("inf"), metavar="N", help="of all targets together")
     parser.add_argument("--inputs", type=int, default=None, metavar="N", help="of all targets together")

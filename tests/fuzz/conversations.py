@@ -1,8 +1,8 @@
-"""The target `Session.handle`: conversations of any inputs, and then silence, or a question to a good upstream.
+"""The target `Session.handle`: conversations of any inputs, which end in silence or with a question.
 
-The inputs are those that the engine may give: timers and work that run, generations that were opened, losses of them
-with the verdict of the real policy. Frames hold anything. Afterwards time passes, in virtual time, until the session
-comes to rest; and a question must be answered, or the session must end, within `PATIENCE_S`.
+The inputs are those that the engine may give: running timers and work, opened generations, and their losses with
+the verdict of the real policy. Frames have any content. Then virtual time passes until the session comes to rest. A
+question to a good upstream must be answered within `PATIENCE_S`, or the session must end.
 """
 
 import itertools
@@ -22,14 +22,14 @@ from tests.support.machine.options import session_options
 from tests.support.machine.playbook import SETTINGS, delta, item_added, response_created, response_done, transcribed
 
 PATIENCE_S = 600.0
-"""Longer than any deadline together with those that follow from it."""
+"""A time in seconds that is longer than any chain of deadlines."""
 
 TALK_S = 0.9
 TALKS = 150
-"""Frames of an open microphone behind a question, and the time between two."""
+"""The number of microphone frames after a question, and the seconds between two of them."""
 
 MAX_FIRED = 3_000
-"""Deadlines that a session may need to come to rest."""
+"""The most deadlines within which a session has to come to rest."""
 
 LOSSES = (
     Loss(kind=LossKind.CLOSED, code=1000),
@@ -45,7 +45,7 @@ COME_UP = (
     ("open", 0),
     *(("upstream", 0, orjson.dumps({"type": kind, "session": {}}).decode()) for kind in EARLY_SESSIONS),
 )
-"""An abandoned upstream is reported lost, and the next one becomes ready."""
+"""The steps by which an abandoned upstream is reported lost, and the next one becomes ready."""
 
 SPEECH = (
     {"type": "input_audio_buffer.speech_started", "item_id": "well", "audio_start_ms": 0},
@@ -55,7 +55,7 @@ SPEECH = (
     transcribed("", "u"),
     transcribed("Well?", "well"),
 )
-"""A question in speech. An earlier noise is transcribed between its commit and its own words."""
+"""The events of a spoken question. The transcript of an earlier noise comes before that of the question."""
 
 ANSWERING = ("create_response", "interrupt_response")
 
@@ -70,7 +70,7 @@ OPTIONS = (
     {"is_configured_outside": True},
     {"early_messages": 2, "audio_ahead_s": 1.0, "ledger_tokens": 100},
 )
-"""The options of a session, besides the defaults."""
+"""The options of sessions that differ from the defaults."""
 
 GREETED = {**SETTINGS, "agent": {**SETTINGS["agent"], "greeting": "Welcome."}}
 MANUAL = {**SETTINGS, "agent": {**SETTINGS["agent"], "turn_detection": "manual"}}
@@ -80,7 +80,7 @@ FIRST = {"openai": (SETTINGS, SETTINGS, GREETED, MANUAL, OWN, OWN), "converse": 
 
 
 class StuckError(AssertionError):
-    """A question that is neither answered nor ended in time."""
+    """A question was not answered in time, and the session did not end."""
 
 
 _ABSENT = object()
@@ -109,11 +109,11 @@ class World:
         self.has_ended = False
         self.texts = []
         self.detects = {}
-        """Whether each upstream was asked to detect turns, and to answer them."""
+        """Whether each upstream has to detect turns and answer them."""
         self.to_upstream = []
         self.longest_s = 0.0
         self.upstream = None
-        """The good upstream, once there is one."""
+        """The good upstream, or None before there is one."""
 
     def handle(self, message):
         """Feed an input, and perform the commands."""
@@ -190,12 +190,12 @@ class World:
         self.handle(messages.UpstreamLost(generation, loss, Verdict(decision=decision)))
 
     def fire(self, name):
-        """Let a deadline run out."""
+        """Let a deadline expire."""
         if self.due_s.pop(name, None) is not None:
             self.handle(messages.TimerFired(name))
 
     def advance(self, until_s):
-        """Let time pass: only deadlines run out."""
+        """Let time pass, in which only deadlines expire."""
         for _ in range(MAX_FIRED):
             name = min(self.due_s, key=self.due_s.__getitem__, default=None)
             if self.has_ended or name is None or self.due_s[name] > until_s:
@@ -206,7 +206,7 @@ class World:
         raise StuckError(f"deadlines without an end: {sorted(self.due_s)}")
 
     def settle(self, until_s):
-        """Let time pass: deadlines run out, abandoned upstreams are reported lost, work fails, dials succeed."""
+        """Let time pass. Deadlines expire, abandoned upstreams are reported lost, work fails, and dials succeed."""
         for _ in range(MAX_FIRED):
             if self.has_ended:
                 return
@@ -240,7 +240,7 @@ class GoodUpstream:
         self._answering = {}
 
     def act(self):
-        """Take one step; return whether there was one."""
+        """Take one step. Return whether there was one."""
         world = self._world
         for generation in sorted(world.dialled):
             if generation not in world.opened and generation not in world.abandoned:
@@ -261,7 +261,7 @@ class GoodUpstream:
             self._world.handle(messages.UpstreamTextReceived(generation, orjson.dumps(event).decode()))
 
     def take(self, event, generation):
-        """Answer an event of the session's."""
+        """Answer an event of the session."""
         said = []
         match event["type"]:
             case "session.update":
@@ -304,18 +304,18 @@ class GoodUpstream:
 
 
 def _is_answered(texts):
-    """Whether the client has an answer, in words or in sound."""
+    """Whether the client has an answer, as text or as audio."""
     return any(it["type"] == "audio" or it.get("role") == "assistant" for it in texts)
 
 
 class Conversation:
-    """Any inputs to a session, then silence, or a question to a good upstream."""
+    """A target: any inputs to a session, and then silence, or a question to a good upstream."""
 
     name = "session"
 
     def __init__(self):
         self.longest_s = 0.0
-        """The longest call of `handle`, of all conversations."""
+        """The longest call of `handle` in all conversations, in seconds."""
 
     # A step is a tuple of texts and numbers: it is printed as the reproduction.
 
@@ -462,7 +462,7 @@ class Conversation:
         self._end_with_question(world, microphone=bytes(4800))
 
     def _end_with_speech(self, world):
-        """Commit speech at an upstream that then says nothing, among late words of an earlier noise."""
+        """Commit speech at an upstream that then sends nothing except the late transcript of an earlier noise."""
         generation = world.session.state.upstream.generation
         if world.session.state.lifecycle is not Lifecycle.READY or not world.detects.get(generation):
             return

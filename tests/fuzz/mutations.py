@@ -1,4 +1,4 @@
-"""Mutations of messages that know JSON: fields, types and ids are changed one by one, texts and bytes anywhere."""
+"""Mutations of JSON messages: of single fields, types and ids, and of texts and bytes at any place."""
 
 import copy
 import re
@@ -13,16 +13,16 @@ PUNCTUATION = '"\\{}[],:0. \n\x00é😀'
 ROUGH_ENDS = ("\\ud83d", "\\", '"', "]", "}", ",", " ")
 
 MAX_CHARS = 200_000
-"""The longest string: a longer one lets the fuzzer build strings and nothing else."""
+"""The longest string. With longer ones the fuzzer would spend its time on building strings."""
 
 DEPTHS = (50, *range(180, 201), *range(240, 255))
-"""Levels, near the product's bound and near orjson's."""
+"""The depths of nesting, many near the router's bound and near those of orjson."""
 
 _DEEP = "levels of this: "
 _BURIED = re.compile(f'"{_DEEP}([0-9]+)"')
 
 WIDE = 60_000
-"""Members of a list over the bound of values."""
+"""The number of members of a list that exceeds the bound of values."""
 
 
 def mutated(message, random):
@@ -76,13 +76,13 @@ def _stretch(within, key, random):
 
 
 def _fill(within, key, random):
-    """Make a long text of one of the kinds that were quadratic once."""
+    """Put a long text into a field, of a kind for which the cost was quadratic once."""
     if isinstance(within[key], str):
         within[key] = random.choice((".", "a. ", "1. ", '?"', "word ", "Hi. ", "é ", "。")) * random.choice((10, 4000))
 
 
 def _bury(within, key, random):
-    """Leave a mark, in place of which the text gets many levels: a parser reads more of them than a writer writes."""
+    """Put a mark into a field. The text gets many levels there, because a parser reads more than a writer writes."""
     within[key] = f"{_DEEP}{random.choice(DEPTHS)}"
 
 
@@ -95,7 +95,7 @@ def _levels(mark):
 
 
 def text_of(message, random):
-    """Return a message as a text, which is damaged now and then."""
+    """Return a message as a text, which is sometimes damaged."""
     text = _BURIED.sub(_levels, orjson.dumps(message).decode())
     roll = random.random()
     if roll < 0.80:
@@ -143,7 +143,7 @@ _DAMAGES = (_cut, _insert, _insert, _drop, _repeat, _end_roughly, _widen, _deepe
 
 
 def damaged_bytes(data, random):
-    """Return bytes with a few of them changed, cut out, or put in."""
+    """Return the bytes with a few of them changed, removed or added."""
     data = bytearray(data)
     for _ in range(random.choice((1, 1, 2, 5))):
         at = random.randrange(len(data) + 1)

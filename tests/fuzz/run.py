@@ -5,14 +5,14 @@ import time
 import traceback
 
 MAX_SLICE_S = 0.05
-"""The longest that one input may take the others' thread."""
+"""The longest time in seconds that one input may take."""
 
 RETRIES = 5
-"""An input that was slow is tried again: collections of garbage take time of their own."""
+"""The number of further tries of a slow input, because a garbage collection may have made it slow."""
 
 
 class FoundError(Exception):
-    """An input that failed, with what it takes to repeat it."""
+    """An input failed. The error has the values that repeat it."""
 
     def __init__(self, target, seed, number, given, cause):
         super().__init__(target.name, seed, number)
@@ -20,7 +20,7 @@ class FoundError(Exception):
 
     @property
     def kind(self):
-        """A short description, by which failures are one kind."""
+        """A short description. Failures with the same description are of one kind."""
         place = traceback.extract_tb(self.cause.__traceback__)[-1]
         return f"{type(self.cause).__name__} at {place.filename.rpartition('/')[2]}:{place.lineno}"
 
@@ -33,7 +33,7 @@ class FoundError(Exception):
 
 
 class Figures:
-    """What one target was given."""
+    """The figures of one target."""
 
     def __init__(self, target):
         self.target = target
@@ -53,7 +53,7 @@ class Figures:
 
 
 def drawn(target, seed, number):
-    """Return the input of a number. It depends on nothing else."""
+    """Return the input of a number. It depends only on the target, the seed and the number."""
     return target.draw(random.Random(f"{seed}/{target.name}/{number}"))  # noqa: S311 - reproducible, no secret
 
 
@@ -82,7 +82,7 @@ def fuzz(target, seed, *, seconds, inputs, begin=0, stop_at_failure=False):
 
 
 def check(target, given):
-    """Check an input. Return the time of its longest slice; raise where it takes too long again and again."""
+    """Check an input. Return the time of its longest slice. Raise if it takes too long in every try."""
     slice_s = _slice_s(target, given)
     if slice_s > MAX_SLICE_S:
         slice_s = min(_slice_s(target, given) for _ in range(RETRIES))
@@ -99,7 +99,7 @@ def _slice_s(target, given):
 
 
 def shrunk(failure):
-    """Return a failure of the same kind with fewer steps, where its input is a list of steps."""
+    """Return a failure of the same kind with fewer steps, if its input is a list of steps."""
     steps = failure.given
     if not isinstance(steps, list):
         return failure

@@ -1,4 +1,4 @@
-"""The seed corpus: a message of every type of either protocol, and the conversations of the machine's own tests."""
+"""The seeds: a message of every type of both protocols, and the conversations of the machine's tests."""
 
 from router.deepgram.messages import CLIENT_MESSAGES
 from router.openai import events as openai

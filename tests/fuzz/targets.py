@@ -27,11 +27,11 @@ from tests.support.machine.options import session_options
 MAX_TEXT_BYTES = 5_000
 MAX_MESSAGE_BYTES = 20_000
 MAX_TURNS = 100_000
-"""Turns of a dispatcher after which a connection is taken for one that never comes to rest."""
+"""The number of dispatcher turns after which a connection counts as one that never comes to rest."""
 
 
 class ClientCodec:
-    """Messages of a client are read, or refused with a sentence; a foreign one can be written again."""
+    """A target: a client's message is read, or refused with a sentence. A foreign message can be written again."""
 
     name = "client codec"
 
@@ -47,7 +47,7 @@ class ClientCodec:
 
 
 class UpstreamCodec:
-    """Events of an upstream are read, read in part, ignored or malformed; one that is read could be read again."""
+    """A target: an upstream's event is read, read in part, ignored or malformed. A read event can be read again."""
 
     name = "upstream codec"
 
@@ -64,7 +64,7 @@ class UpstreamCodec:
 
 @contextlib.contextmanager
 def masked_by(random):
-    """Take the masking keys of frames from a generator: an input depends on its seed alone."""
+    """Take the masking keys of frames from a generator, so that an input depends only on its seed."""
     before, frames._new_key = frames._new_key, lambda: random.randbytes(4)
     frames._keys.clear()
     try:
@@ -112,7 +112,7 @@ def cut(stream, random):
 
 
 class Parser:
-    """A stream gives the same events in one piece and in any others, each message within its bound."""
+    """A target: a stream gives the same events in one piece and in any pieces, and each message keeps its bound."""
 
     name = "frame parser"
 
@@ -160,7 +160,7 @@ class OneThread:
         pass
 
     def run(self):
-        """Run all calls, and those that they add: a turn runs those that the one before has added."""
+        """Run all calls, and then those that they add. Each turn runs the calls that the turn before added."""
         for _ in range(MAX_TURNS):
             if not self._calls:
                 return
@@ -213,7 +213,7 @@ class Caller:
 
 
 class Failures(logging.Handler):
-    """A handler that keeps the failures which the engine catches and logs."""
+    """A log handler that records the failures that the engine catches and logs."""
 
     def __init__(self):
         super().__init__(logging.ERROR)
@@ -224,7 +224,7 @@ class Failures(logging.Handler):
 
 
 class Connection:
-    """Any bytes of a client end in one report of the end, and in no failure of the engine or the session."""
+    """A target: any bytes of a client lead to one report of the end, and to no failure of the engine or the session."""
 
     name = "connection"
 

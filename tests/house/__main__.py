@@ -1,4 +1,4 @@
-"""Measures the house: `python -m tests.house`, beside others with `--beside DIRECTORY ...`."""
+"""Measures the layout and the prose: `python -m tests.house`, beside other packages with `--beside DIRECTORY ...`."""
 
 import argparse
 import itertools
@@ -11,7 +11,7 @@ from tests.house import figures, history, prose, tree
 
 
 def main():
-    """Measure, print, judge."""
+    """Measure and print the figures, and judge them."""
     options = _parse()
     root = options.root.resolve()
     ours = tree.load(root)

@@ -4,6 +4,7 @@ Contracts of other kinds place no module: the forbidden ones name whole root pac
 """
 
 import configparser
+import functools
 import re
 from dataclasses import dataclass
 
@@ -14,28 +15,29 @@ _SECTION = "importlinter"
 
 @dataclass(frozen=True)
 class Floors:
-    """One contract's layers, the highest first, below one container or below none."""
+    """The layers of one contract, the highest first, below one container or none."""
 
     contract: str
     layers: tuple[frozenset[str], ...]
-    """Full names of modules; each stands for its descendants, too."""
+    """The full names of modules. Each name also stands for the descendants of its module."""
     are_independent: tuple[bool, ...]
-    """For each layer, whether its modules may import each other not (`|`), or may (`:`)."""
+    """For each layer, whether its modules must not import each other (`|`) or may (`:`)."""
     ignored: frozenset[str] = frozenset()
-    """Children of the container that an exhaustive contract passes over."""
+    """The children of the container that an exhaustive contract ignores."""
 
     @property
     def names(self):
         """Every module that is named."""
         return frozenset().union(*self.layers)
 
+    @functools.cached_property
+    def _floors(self):
+        return {name: index for index, layer in reversed([*enumerate(self.layers)]) for name in layer}
+
     def floor_of(self, module):
         """Return the index of the layer and the named module that a module belongs to, or None."""
-        for index, layer in enumerate(self.layers):
-            for name in layer:
-                if _is_in(module, name):
-                    return index, name
-        return None
+        found = [(self._floors[name], name) for name in _with_packages(module) if name in self._floors]
+        return min(found, default=None)
 
     def arrows_back(self, graph):
         """Return the imports that run up, or across a layer of independent modules."""
@@ -62,7 +64,7 @@ def root_packages(root=ROOT):
 
 
 def exceptions(root=ROOT):
-    """Find the options by which import-linter looks away from an import: each hides an arrow."""
+    """Find the options that let import-linter ignore an import, because each hides an arrow."""
     session = dict(_sections(root)).get(_SECTION, {})
     if _is_true(session.get("exclude_type_checking_imports")):
         yield "importlinter: exclude_type_checking_imports"
@@ -72,29 +74,32 @@ def exceptions(root=ROOT):
 
 
 def unplaced(modules, floors, roots):
-    """Return the modules that no layer names, neither themselves nor by a package that they lie in.
+    """Return the modules that no layer names, neither directly nor by a package around them.
 
-    A package whose children are layers is placed by them: its `__init__` is their map. So is a root package.
+    A package whose children are layers has a place by them, because its `__init__` is their map. So has a root package.
     """
     names = frozenset().union(*(each.names for each in floors))
-    placed = {module for module in modules for name in names if _is_in(module, name) or _is_in(name, module)}
+    above = {package for name in names for package in _with_packages(name)}
+    placed = {module for module in modules if module in above or not names.isdisjoint(_with_packages(module))}
     return sorted(set(modules) - placed - set(roots))
 
 
 def besides(modules, floors):
-    """Return the modules that no layer names although layers name others of the same package.
+    """Return the modules that no layer names although layers name other modules of the same package.
 
-    That is what `exhaustive` refuses; this asks it of contracts without containers, too.
+    `exhaustive` refuses such modules. This function also finds them in contracts without containers.
     """
     names = frozenset().union(*(each.names for each in floors))
     ignored = frozenset().union(*(each.ignored for each in floors))
     divided = {name.rpartition(".")[0] for name in names}
-    named = {module for module in modules for name in names if _is_in(name, module)}
+    named = {package for name in names for package in _with_packages(name)}
     return sorted(m for m in modules if m.rpartition(".")[0] in divided - {""} and m not in named | ignored)
 
 
-def _is_in(module, package):
-    return module == package or module.startswith(f"{package}.")
+def _with_packages(module):
+    """Return a module and all packages that it lies in, by their names."""
+    parts = module.split(".")
+    return [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
 
 
 def _sections(root):

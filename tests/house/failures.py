@@ -1,4 +1,4 @@
-"""The text of a check that fails: how many there are, and every one."""
+"""The text of a failed check: the number of its offenders, and each of them."""
 
 
 def listed(title, lines):

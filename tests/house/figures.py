@@ -26,11 +26,11 @@ LAYOUT = {
     "subjects": "commit subjects over 72 characters",
     "new subjects": f"the same since {history.BASE}",
 }
-"""The rows of the table, and what they count; a figure that a tree does not have is None."""
+"""The rows of the table, with their meanings. A figure that a tree does not have is None."""
 
 
 def measure(subject, *, is_ours=False):
-    """Measure a tree. Documents, tests and commits are those of the project, and only ours are known."""
+    """Measure a tree. Only our own tree has documents, tests and commits."""
     sources = [(module.path.relative_to(subject.root), module.syntax) for module in subject.modules.values()]
     figures = {
         **_layout(subject),
@@ -89,7 +89,7 @@ def _function_lengths(subject):
 
 
 def _flags(modules):
-    """Find booleans of classes that are not frozen: annotated fields, and attributes that a method sets."""
+    """Find the booleans of classes that are not frozen: annotated fields, and attributes that a method sets."""
     found = set()
     for module in modules:
         for outer in ast.walk(module.syntax):
@@ -121,7 +121,7 @@ def _headless(sentences):
 
 
 def _tested(subject):
-    """Count by name alone: other projects do not mirror their source. Return None where no tests were distributed."""
+    """Count the tested modules by the names of tests. Return None if the tree has no tests."""
     places = [directory for base in _bases(subject) for directory in (base / "tests", base / "test")]
     tests = {path.stem for place in places if place.is_dir() for path in place.rglob("test_*.py")}
     modules = [module.path.stem for module in subject.modules.values() if not module.is_package]

@@ -12,25 +12,26 @@ A row of the tests' map is needed for a module only that has no test file of its
 """
 
 import ast
-import functools
 import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.house.tree import nodes, parsed
+
 TEST_MAP = "tests/README.md"
 HEADER = "| module | covered by |"
 FEWEST_WORDS = 2
-"""A purpose has as many words."""
+"""The least number of words of a purpose."""
 ROOT_FILES = {"__init__.py", "conftest.py", "README.md"}
-"""Besides tests, these may lie directly in tests/; helpers lie in tests/support/."""
+"""The files besides tests that may lie directly in tests/. Helpers lie in tests/support/."""
 
 _ROW = re.compile(r"^\s*(?:[-*•] )?(?P<names>`\w+`(?:, `\w+`)*)(?: {2,}|: | [–—] )(?P<purpose>.*)$")
 _SPAN = re.compile(r"`((\w+)(?:\.\w+)+)`")
 
 
 def package_problems(package, tree):
-    """Return what is wrong with the map of a package."""
+    """Return the faults of a package's map."""
     docstring = ast.get_docstring(package.syntax) or ""
     rows = [row for line in docstring.split("\n") if (row := _ROW.match(line))]
     names = Counter(name for row in rows for name in re.findall(r"\w+", row["names"]))
@@ -82,7 +83,7 @@ def defines(module):
 
 
 def has_code(module):
-    """Whether a module needs a test: an `__init__` that is a map alone needs none."""
+    """Whether a module needs a test. An `__init__` that is only a map needs none."""
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     return not module.is_package or any(isinstance(node, kinds) for node in module.syntax.body)
 
@@ -104,7 +105,7 @@ class Row:
 
 
 def rows(root):
-    """Read the rows of the tests' map, in whatever number of tables."""
+    """Read the rows of the tests' map, from all of its tables."""
     path = root / TEST_MAP
     is_table = False
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
@@ -115,7 +116,7 @@ def rows(root):
 
 
 def test_problems(tree, root):
-    """Return the modules that no test file is known for, and what is wrong with the rows of the tests' map."""
+    """Return the modules without a test file, and the faults in the rows of the tests' map."""
     listed, sole = list(rows(root)), sole_names(tree)
     mapped = Counter(row.module for row in listed)
     due = {name: mirror(module) for name, module in tree.modules.items() if has_code(module)}
@@ -143,26 +144,21 @@ def _row_problems(row, due, sole, tree, root):
 
 
 def sole_names(tree):
-    """Return for each module the public names that it defines and no other does."""
+    """Return for each module the public names that no other module defines."""
     defined = {name: defines(module) for name, module in tree.modules.items()}
     counts = Counter(name for names in defined.values() for name in names)
     return {module: {name for name in names if counts[name] == 1} for module, names in defined.items()}
 
 
 def exercises(test, module, sole, root):
-    """Whether a test file, or a helper of it, imports a module, starts it, or uses a name that only it defines."""
-    return any(_touches(_parse(path), module, sole) for path in _with_helpers(test, root))
-
-
-@functools.cache
-def _parse(path):
-    return ast.parse(path.read_text(encoding="utf-8"))
+    """Whether a test file or its helper imports a module, starts it, or uses a name that only this module defines."""
+    return any(_touches(parsed(path), module, sole) for path in _with_helpers(test, root))
 
 
 def _touches(syntax, module, sole):
     home, _, last = module.name.rpartition(".")
     started = home if last == "__main__" else module.name
-    for node in ast.walk(syntax):
+    for node in nodes(syntax):
         match node:
             case ast.Import(names=names) if any(alias.name == module.name for alias in names):
                 return True
@@ -178,12 +174,12 @@ def _touches(syntax, module, sole):
 
 
 def _with_helpers(test, root):
-    """Return a test file and the files below tests/ that it imports, over any number of steps."""
+    """Return a test file and the files below tests/ that it imports, directly or indirectly."""
     found, todo = [], [test]
     while todo:
         path = todo.pop()
         found.append(path)
-        for node in ast.walk(_parse(path)):
+        for node in nodes(parsed(path)):
             todo += [each for each in _helpers_of(node, root) if each not in found and each not in todo]
     return found
 
@@ -201,6 +197,6 @@ def _helpers_of(node, root):
 
 
 def helpers_at_the_root(root):
-    """Return the files that lie directly in tests/ and are no tests."""
+    """Return the files directly in tests/ that are no tests."""
     files = [path.name for path in sorted((root / "tests").iterdir()) if path.is_file()]
     return [name for name in files if name not in ROOT_FILES and not re.fullmatch(r"test_\w+\.py|\..*", name)]

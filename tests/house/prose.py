@@ -1,7 +1,7 @@
-"""The judge of the prose rule.
+"""Checks the prose rule.
 
-A sentence has subject, verb and object, and its subject is a thing of the system: none opens with one of
-`words.OPENINGS` or has a phrase of `words.COINED`. A function's docstring opens with an imperative verb of
+A sentence has subject, verb and object, and its subject is a thing of the system. It does not open with one of
+`words.OPENINGS`, and has no phrase of `words.COINED`. A function's docstring opens with an imperative verb of
 `words.VERBS`, a predicate's with "Whether", a property's with a noun.
 """
 
@@ -18,7 +18,7 @@ BOUNDS = {"docstrings": 0.01, "docs": 0.02, "docs, line by line": 0.02, "comment
 """The largest share of sentences that may break the rule."""
 MOST_WORDS = 25
 SPEECH = re.compile(r"\b(?:told|heard|said)\b", re.IGNORECASE)
-"""For speech alone. A program cannot see what is speech: it counts."""
+"""The words that are for speech alone. The check only counts them, because a program cannot recognize speech."""
 
 _EXTRACTORS = {
     "docstrings": texts.docstrings,
@@ -32,7 +32,7 @@ _PREDICATE = re.compile(r"_*(?:is|has|can|may|must|should|was|are)_")
 
 @dataclass(frozen=True)
 class Offence:
-    """A sentence and what is wrong with it."""
+    """A sentence, and the part that breaks the rule."""
 
     where: str
     problem: str
@@ -44,14 +44,14 @@ class Offence:
 
 @dataclass
 class Verdict:
-    """The findings of the judge in one kind of text."""
+    """The findings in one kind of text."""
 
     kind: str
     total: int = 0
     too_long: int = 0
-    """Sentences of more than 25 words."""
+    """The number of sentences of more than 25 words."""
     for_speech: int = 0
-    """Sentences with a word that is for speech alone."""
+    """The number of sentences with a word that is for speech alone."""
     headless: list[Offence] = field(default_factory=list)
     banned: list[Offence] = field(default_factory=list)
 
@@ -106,7 +106,7 @@ def _banned(text):
 
 
 def old_names(root=ROOT):
-    """Find names of the code that were replaced and still stand in the prose."""
+    """Find replaced names of the code that are still in the prose."""
     found = {}
     for kind in _EXTRACTORS:
         for sentence in _extracted(kind, root):
@@ -119,9 +119,9 @@ def old_names(root=ROOT):
 
 
 def function_openings(root=ROOT):
-    """Find functions' docstrings that open with no imperative verb and no "Whether", and properties' that do not name.
+    """Find functions' docstrings that open neither with an imperative verb nor with "Whether", and properties' that do.
 
-    Ruff's D401 refuses words that it knows for other than imperatives, and passes "How", "Nobody" or "Another".
+    Ruff's D401 refuses only words that it knows as other forms, and accepts "How", "Nobody" or "Another".
     """
     for path, syntax in texts.python_sources(root):
         for node in nodes(syntax):

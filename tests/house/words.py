@@ -71,8 +71,8 @@ extract fail fan feed fetch fill filter find finish fire fit fix flag flatten fl
 format forward freeze gather generate get give grant grow guard guess halt hand handle hang hash hear hide hold ignore
 implement import include increase increment index infer inform inherit initialize inject insert inspect install instruct
 interleave interpolate interpret interrupt intersect invalidate invert invoke iterate join judge keep kill launch lead
-leave let lift limit link list listen load locate lock log look lower make map mark mask match measure merge mirror mix
-mock modify monitor mount move multiply mute name narrow negotiate normalize note notify number obey observe obtain
+leave let lift limit link list listen load locate lock log look lower make map mark mask match measure mend merge mirror
+mix mock modify monitor mount move multiply mute name narrow negotiate normalize note notify number obey observe obtain
 occupy offer omit open order outline overwrite owe pace pack pad parse partition pass patch pause peek perform persist
 pick ping place plan play poll pop populate post postpone precompute prefer prepare prepend present preserve press
 prevent print probe proceed process produce promote propagate protect prove provide prune publish pull push put query

@@ -9,7 +9,7 @@ from actors import messages
 from actors.connections.arena import Arena
 from actors.connections.frames import Ping, apply_mask
 from actors.connections.kept import Unhandled
-from actors.connections.shelf import Shelf, ShelfError
+from actors.connections.shelf import MAX_RECORD_BYTES, Shelf, ShelfError
 from router import keeping
 from router.keeping import ShelvedMachine
 
@@ -23,10 +23,15 @@ def masked(data, first=0x81):
 class Session:
     """A machine that answers each text with a text, and calls for a record then."""
 
+    words_bytes = 160
+    was_audio = False
+
     def __init__(self):
         self.record_due = self.words_due = 0
         self.words = ""
         self.can_be_written = True
+        self.filling = b""
+        self.written = 0
         self.handled = 0
         self.marks = self
         self.commands = []
@@ -49,7 +54,8 @@ class Session:
         assert is_brief
         if not self.can_be_written:
             raise ValueError("cannot be written")
-        return b"after %d" % self.handled
+        self.written += 1
+        return b"after %d" % self.handled + self.filling
 
     def may_drop_audio(self):
         return True
@@ -73,6 +79,9 @@ class Connection:
 
     def unwritten(self, current):
         return bytes(current) + b"".join(it.encode() for it in self.emitted)
+
+    def stop_keeping(self, error):
+        self.lost, self.shelf = (str(error), self.shelf), None
 
     def write(self):
         """Write all frames, as at the end of a turn."""
@@ -128,6 +137,18 @@ def test_a_record_has_the_bytes_of_its_step_before_they_are_written(process):
     assert process.connection.unhandled.messages() == []
 
 
+def test_a_text_that_was_only_audio_does_not_keep_the_journal(process):
+    ask(process, "hello")
+    process.session.handle = lambda _message, _now_s: []
+    process.session.was_audio = True
+    ask(process, "audio")
+    assert process.connection.unhandled.texts == 0
+    process.session.was_audio = False
+    ask(process, "a question without an answer yet")
+    assert process.connection.unhandled.texts == 1
+    assert process.connection.unhandled.messages() == []
+
+
 def test_the_keeper_gets_the_memory_with_its_first_record(process):
     assert process.holds == []
     ask(process, "hello")
@@ -171,6 +192,38 @@ def test_a_session_that_cannot_be_written_goes_on_with_the_record_before(process
     process.session.can_be_written = False
     assert ask(process, "again") == [messages.SendToClient("again!")]
     assert recovered(process, 0).value == b"after 1"
+
+
+def test_a_session_that_is_too_large_for_a_record_is_not_kept_any_more(process):
+    ask(process, "hello")
+    process.session.filling = bytes(MAX_RECORD_BYTES)
+    read(process, masked(b"more"))
+    process.shelf.asks_for_record = True
+    for _ in range(3):
+        process.machine.handle(messages.TimerFired("any"), 0.0)
+    assert process.session.written == 2
+    problem, process.connection.shelf = process.connection.lost
+    assert problem.startswith("its record has ")
+
+
+def test_a_large_record_is_not_compressed():
+    value = bytes(keeping.MOST_COMPRESSED_BYTES)
+    small, large = (keeping.Record(it, 0, b"", []) for it in (value[:-100], value))
+    assert len(keeping.pack(small)) < len(value) / 100
+    assert len(keeping.pack(large)) > len(value)
+    assert [keeping.unpack(keeping.pack(it)) for it in (small, large)] == [small, large]
+
+
+def test_a_record_that_half_a_message_prevents_is_stored_before_the_next_write(process):
+    ask(process, "hello")
+    process.session.record_due, process.session.commands = 2, [messages.SendToClient("one")]
+    process.connection.journal_from = None
+    process.machine.handle(messages.TimerFired("any"), 0.0)
+    process.connection.write()
+    process.connection.journal_from, process.session.commands = process.shelf.read, [messages.SendToClient("two")]
+    process.machine.handle(messages.TimerFired("any"), 0.0)
+    process.connection.write()
+    assert recovered(process, 6 + 3 + 3).value == b"after 3"
 
 
 def test_bytes_that_no_record_has_are_an_error(process):

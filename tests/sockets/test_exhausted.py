@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -148,3 +149,41 @@ def test_calls_go_on_in_a_worker_without_a_descriptor_and_others_continue_those_
                 process.child.wait_for_lines(r"worker \d+ serves", 3)
                 all_ask(agents)
             all_ask(agents)
+
+
+BROKEN = """
+import os, sys
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
+from router.web.worker import Worker
+begin = Worker.init_process
+def begin_or_fail(worker):
+    if os.path.exists({path!r}):
+        raise OSError("no room")
+    begin(worker)
+Worker.init_process = begin_or_fail
+from switchboard_voice import main
+sys.exit(main())
+"""
+"""A command whose workers cannot start while a file exists."""
+
+
+def test_calls_wait_for_a_worker_although_none_can_start_for_a_while(tmp_path):
+    broken = tmp_path / "broken"
+    with Simulator(SimulatorConfig(pace=0)) as simulator, ExitStack() as stack:
+        argv = (sys.executable, "-c", f"import sys; sys.argv[0] = {str(RUN_PY)!r}\n{BROKEN.format(path=str(broken))}")
+        process = stack.enter_context(child(*argv, "--port", "0", "--keeper", "--upstream", simulator.url))
+        address = process.wait_for(r"//(127\.0\.0\.1:\d+)/openai")[1]
+        process.wait_for_lines(r"worker \d+ serves", 1)
+        with callers(address) as agents:
+            broken.touch()
+            kill_busiest(address)
+            process.wait_for_lines(r"no worker serves, and worker \d+ could not start .*: the next attempt is in", 2)
+            for agent in agents:
+                agent.send("InjectUserMessage", content="are you still there")
+            newcomer = stack.enter_context(ThreadPoolExecutor(1)).submit(workers_of, address)
+            broken.unlink()
+            for agent in agents:
+                agent.wait_for_turn()
+                assert agent.received.of("Error") == []
+            assert len(newcomer.result()) == 1
+        assert process.stop() == 0

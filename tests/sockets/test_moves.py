@@ -12,20 +12,22 @@ from websockets.sync.client import connect
 
 from router.simulator import Simulator, SimulatorConfig
 from router.simulator.deepgram.simulator import DeepgramSimulator
+from tests.support.clients import openai_clients
 from tests.support.clients.returning import apply, ask, call, cut
 from tests.support.clients.telephone import Telephone, dialled
 from tests.support.clients.voice_agent import hold_text_turn, voice_agent
 from tests.support.processes.children import router
 from tests.support.processes.further import further
 
+pytestmark = pytest.mark.filterwarnings(openai_clients.LEGACY)
+
 CALLS = 6
 SERVICE_RESTART = 1012
 LAST_WORDS = {
     "/deepgram": "SERVER_GOING_AWAY",
-    "/v1/realtime": "the server restarts",
     "/v1/listen": "SERVER_GOING_AWAY",
 }
-"""The reason of the close on each relay."""
+"""The reason of the close on each relay that does not move."""
 WAIT_S = 20.0
 
 
@@ -170,7 +172,112 @@ def test_calls_of_a_worker_that_is_shot_continue_in_another_one(signum):
         assert warnings_of(agents) == {"SESSION_RECOVERED"}
 
 
-def test_calls_on_the_relays_drain_at_a_reload_and_say_so(tmp_path):
+def asked(client, text):
+    """Ask a question, and wait for the end of its answer."""
+    count = completed(client)
+    client.say(text)
+    client.wait_until("answer", lambda: completed(client) > count)
+
+
+def completed(client):
+    return list(client.wire.responses.values()).count("completed")
+
+
+def openai_calls(stack, address, count):
+    """Return clients of OpenAI's SDK in calls that have begun."""
+    clients = []
+    for _ in range(count):
+        client = stack.enter_context(openai_clients.in_process(address))
+        client.wait_for("session.created")
+        client.configure(instructions="Be brief.")
+        clients.append(client)
+    return clients
+
+
+def test_calls_of_openais_clients_move_between_turns_and_within_an_answer():
+    with Simulator(SimulatorConfig(pace=4)) as simulator, ExitStack() as stack:
+        process = stack.enter_context(router("--upstream", simulator.url, "--workers", "2", "--drain-s", "20"))
+        clients = openai_calls(stack, process.address, 3)
+        for client in clients:
+            asked(client, "My name is Ada.")
+        clients[0].say("Tell me about the sea.")
+        clients[0].wait_for("response.output_audio.delta", 2)
+        os.kill(process.child.pid, signal.SIGHUP)
+        process.child.wait_for_lines("sessions moved, 0 were lost", 2)
+        process.child.wait_for_lines("session .* adopted", len(clients))
+        clients[0].wait_until("the answer", lambda: completed(clients[0]) == 2)
+        for client in clients:
+            asked(client, "What is my name?")
+            assert "Ada" in client.wire.text.rpartition("name")[2]
+            assert len(client.wire.of("session.created")) == 1
+            client.close()
+            assert client.wire.errors == [] == client.problems
+
+
+def test_a_guarded_call_of_openais_client_moves_and_stays_guarded(tmp_path):
+    config = tmp_path / "router.toml"
+    with Simulator(SimulatorConfig(pace=20)) as simulator, ExitStack() as stack:
+        config.write_text(f'upstream = "{simulator.url}"\n[[guard.rules]]\nexpression = "secret"\naction = "block"\n')
+        process = stack.enter_context(router("--config", str(config)))
+        (client,) = openai_calls(stack, process.address, 1)
+        asked(client, "hello")
+        os.kill(process.child.pid, signal.SIGHUP)
+        process.child.wait_for("1 sessions moved, 0 were lost")
+        asked(client, "are you still there")
+        client.say("a secret")
+        assert client.wait_for("error")["error"]["code"] == "guard_blocked"
+
+
+def test_a_call_that_may_fail_over_moves_and_fails_over_behind_the_move(tmp_path):
+    config = tmp_path / "router.toml"
+    with Simulator(SimulatorConfig(pace=20)) as simulator, ExitStack() as stack:
+        backend = stack.enter_context(DeepgramSimulator(SimulatorConfig(pace=20)))
+        config.write_text(
+            f'upstream = "{simulator.url}"\ndeepgram_api_key = "dg-0123456789"\ndeepgram_agent_url = "{backend.url}"\n'
+            '[[routes]]\npath = "/v1/realtime"\nfront = "realtime"\nfailover = true\n'
+        )
+        process = stack.enter_context(router("--config", str(config)))
+        (client,) = openai_calls(stack, process.address, 1)
+        asked(client, "My name is Ada.")
+        os.kill(process.child.pid, signal.SIGHUP)
+        process.child.wait_for_lines("1 sessions moved, 0 were lost", 1)
+        asked(client, "I like tea.")
+        simulator.close()
+        asked(client, "What do you remember?")
+        assert "My name is Ada. ; I like tea." in client.wire.text
+        # Deepgram serves the call now, and the call moves again.
+        os.kill(process.child.pid, signal.SIGHUP)
+        process.child.wait_for_lines("1 sessions moved, 0 were lost", 2)
+        asked(client, "What do you remember?")
+        assert client.wire.text.count("My name is Ada. ; I like tea.") == 2
+        client.close()
+        assert client.wire.errors == [] == client.problems
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, further(signal.SIGSTOP)])
+def test_calls_of_openais_clients_continue_when_their_worker_is_shot(signum):
+    with Simulator(SimulatorConfig(pace=4)) as simulator, ExitStack() as stack:
+        process = stack.enter_context(router("--upstream", simulator.url, "--workers", "2"))
+        process.child.wait_for_lines(r"worker \d+ serves", 2)
+        clients = openai_calls(stack, process.address, CALLS)
+        asked(clients[0], "My name is Ada.")
+        for client in clients[:2]:
+            client.say("Tell me about the sea.")
+            client.wait_for("response.output_audio.delta", len(client.wire.of("response.output_audio.delta")) + 2)
+        for victim in {int(pid) for pid in re.findall(r"worker (\d+) serves", process.child.output)}:
+            os.kill(victim, signum)
+            process.child.wait_for(rf"worker {victim} died, others continue its calls")
+        process.child.wait_for_lines("was taken over from a dead worker", CALLS)
+        for number, client in enumerate(clients[:2]):
+            client.wait_until("the answer", lambda client=client, most=2 - number: completed(client) == most)
+        for client in clients:
+            asked(client, "What is my name?")
+            client.close()
+            assert client.wire.errors == [] == client.problems
+        assert "Ada" in clients[0].wire.text.rpartition("name")[2]
+
+
+def test_calls_on_the_other_relays_drain_at_a_reload_and_say_so(tmp_path):
     config = tmp_path / "router.toml"
     with Simulator(SimulatorConfig(pace=20)) as simulator, ExitStack() as stack:
         backend = stack.enter_context(DeepgramSimulator(SimulatorConfig(pace=20)))

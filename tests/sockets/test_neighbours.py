@@ -18,7 +18,7 @@ from websockets.frames import Frame, Opcode
 from tests.support.clients.neighbour import CONVERSE, SETTINGS, WAIT_S, neighbour
 from tests.support.clients.wire_client import WireClient
 from tests.support.processes.children import RUN_PY, child, router
-from tests.support.processes.further import first_and_further
+from tests.support.processes.further import first_and_further, further
 from tests.support.processes.host_apps import ROOT
 from tests.support.processes.scripted_upstream import Hangup, scripted
 
@@ -83,10 +83,14 @@ BOMBS = {
     ),
     "an unknown message of 5 million lists": (CONVERSE, lambda: filled('{"type":"X","a":[', "[]", "]}")),
 }
+FIRST_BOMBS = ("Settings with a context of 200,000 messages", "a session.update of 5 million lists")
+"""One that is handled and one that is refused as it is read. `test_prices_of_messages.py` has each kind in process."""
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize(("path", "text"), BOMBS.values(), ids=BOMBS)
+@pytest.mark.parametrize(
+    ("path", "text"), [bomb if name in FIRST_BOMBS else further(*bomb) for name, bomb in BOMBS.items()], ids=BOMBS
+)
 def test_one_message_of_one_caller_delays_no_other_caller(address, path, text):
     message = text()
     with neighbour(address) as beside, call(address, path) as client:
@@ -225,7 +229,6 @@ def test_one_answer_of_one_upstream_delays_no_other_caller(text):
         assert beside.longest_s < LONGEST_S
 
 
-@pytest.mark.alone
 def test_an_upstream_that_begins_and_ends_turns_unasked_is_dialled_within_the_budget():
     def restless(say, event):
         if event["type"] == "session.update":
@@ -235,7 +238,7 @@ def test_an_upstream_that_begins_and_ends_turns_unasked_is_dialled_within_the_bu
 
     with scripted(restless) as upstream, router("--upstream", upstream.url) as running, call(running.address) as client:
         client.say("Settings", **SETTINGS)
-        assert client.wait_for_end(timeout_s=8.0) == 1011
+        assert client.wait_for_end(timeout_s=WAIT_S) == 1011
         assert "Error" in [frame["type"] for frame in client.frames]
         assert upstream.connections <= 6
 
@@ -264,7 +267,6 @@ def resident_bytes(process):
     return sum(it.memory_info().rss for it in (first, *first.children(recursive=True)))
 
 
-@pytest.mark.alone
 def test_unfinished_messages_of_many_callers_have_a_bound_together():
     part = bytes(MEGA)
     first = Frame(Opcode.BINARY, part, fin=False).serialize(mask=True)
@@ -280,7 +282,6 @@ def test_unfinished_messages_of_many_callers_have_a_bound_together():
     assert held_bytes < 400 * MEGA
 
 
-@pytest.mark.alone
 def test_memory_that_many_callers_have_used_is_given_back():
     kept = text_frame(type="InjectUserMessage", content="x" * 950_000)
     with router("--upstream", "simulator") as running:
@@ -305,7 +306,6 @@ def test_memory_that_many_callers_have_used_is_given_back():
 # The log.
 
 
-@pytest.mark.alone
 def test_an_upstream_s_errors_fill_no_log():
     def complain(say, event):
         if event["type"] == "session.update":
@@ -320,7 +320,6 @@ def test_an_upstream_s_errors_fill_no_log():
         assert len(running.child.output) < MEGA
 
 
-@pytest.mark.alone
 def test_a_caller_s_bad_requests_fill_no_log():
     with router("--upstream", "simulator") as running:
         host, port = running.address.split(":")

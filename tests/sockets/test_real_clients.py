@@ -19,8 +19,10 @@ import pytest
 from websockets.sync.server import serve
 
 from tests.support.clients import deepgram_javascript, deepgram_python
+from tests.support.clients.chromium import chromium_program
 from tests.support.clients.sdk_client import TIMEOUT_S, SdkClient
 from tests.support.processes import children
+from tests.support.processes.further import further
 
 RATE = 16000
 SPEECH = "Good morning. Could you tell me what you can do for me today?"
@@ -92,20 +94,17 @@ def node(request):
         yield runtime.connected
 
 
-def chromium_program():
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("a browser needs Debian's package chromium")
-    return program
-
-
 @contextmanager
 def chromium(request):
     with deepgram_javascript.chromium(request.getfixturevalue("npm"), chromium_program()) as runtime:
         yield runtime.connected
 
 
-@pytest.fixture(scope="module", params=[python, python_async, node, chromium], ids=lambda runtime: runtime.__name__)
+@pytest.fixture(
+    scope="module",
+    params=[python, further(python_async), further(node), chromium],
+    ids=lambda runtime: runtime.__name__,
+)
 def connect(request):
     """Return the function that connects one of the SDKs to an address."""
     with request.param(request) as connect:

@@ -109,6 +109,10 @@ def files_of(folder, process, count):
     return sorted(folder.iterdir())
 
 
+SEEDS = ("1", "2") if os.environ.get("CI") else ("1",)
+"""No order of a set decides anything. The server that recorded has a seed of chance."""
+
+
 def replay(path, *flags, seed="0"):
     """Run `switchboard replay`, and return its exit status and its output."""
     argv = (sys.executable, RUN_PY, "replay", str(path), *flags)
@@ -119,7 +123,7 @@ def replay(path, *flags, seed="0"):
 
 
 def assert_exact(path):
-    for seed in ("1", "2"):  # no order of a set decides anything
+    for seed in SEEDS:
         status, output = replay(path, "--verify", seed=seed)
         assert (status, "is the same" in output) == (0, True), output
 

@@ -12,7 +12,7 @@ from tests.support.clients import openai_clients
 from tests.support.engine.links import wsgi_server
 from tests.support.machine.simulation import SILENCE, TONE
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings(openai_clients.LEGACY)]
 
 KEY = "dg-0123456789-never-shown"
 SPEECH = TONE * 8 + SILENCE * 12
@@ -44,13 +44,14 @@ def place(*, openai_faults=(), deepgram_faults=(), deepgram_pace=0, **settings):
         given = {"routes": ROUTES, "deepgram_api_key": KEY, "deepgram_agent_url": deepgram.url, **settings}
         router = Router(upstreams=[{"url": openai.url}], **given).start()
         try:
-            with wsgi_server(router.wsgi_app) as (host, port):
-                argv = openai_clients.python("sync", f"{host}:{port}")
-                with openai_clients.connected(argv) as client:
-                    client.wait_for("session.created")
-                    yield Place(openai, deepgram, client)
-                    client.close()
-                    assert not client.problems
+            with (
+                wsgi_server(router.wsgi_app) as (host, port),
+                openai_clients.in_process(f"{host}:{port}") as client,
+            ):
+                client.wait_for("session.created")
+                yield Place(openai, deepgram, client)
+                client.close()
+                assert not client.problems
         finally:
             router.close(drain_s=0)
 

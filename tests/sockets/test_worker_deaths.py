@@ -6,8 +6,11 @@ import signal
 import sys
 from contextlib import ExitStack
 
+import pytest
+
 from router.simulator import Simulator, SimulatorConfig
-from tests.support.clients.questioners import Questioner
+from tests.support.clients import openai_clients
+from tests.support.clients.questioners import Questioner, RealtimeQuestioner
 from tests.support.clients.voice_agent import PATHS, hold_text_turn, voice_agent
 from tests.support.processes.children import RUN_PY, child, router, workers_of
 
@@ -21,13 +24,16 @@ MOST_TURNS = 1000
 POISONED = """
 import os, signal, sys
 sys.path.insert(0, os.path.dirname(sys.argv[0]))
+from router.fronts.realtime.machine import RealtimeRelay
 from router.session.machine import Session
-handle = Session.handle
-def handle_or_die(session, message, now_s):
-    if "poison" in str(getattr(message, "text", "")):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return handle(session, message, now_s)
-Session.handle = handle_or_die
+def or_die(handle):
+    def handle_or_die(session, message, now_s):
+        if "poison" in str(getattr(message, "text", "")):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return handle(session, message, now_s)
+    return handle_or_die
+for kind in (RealtimeRelay, Session):
+    kind.handle = or_die(kind.handle)
 from switchboard_voice import main
 sys.exit(main())
 """
@@ -46,9 +52,18 @@ async def kill_one(process, callers):
             await caller.wait_for_turn(count)
 
 
-async def ask_under_deaths(process):
-    """Let all callers ask while workers die. Return the callers."""
-    callers = [Questioner(n, process.address, PATHS[n % 2], speaks=n % 4 > 1) for n in range(CALLERS)]
+def of_deepgram(process):
+    """Return callers that speak Deepgram's protocol."""
+    return [Questioner(n, process.address, PATHS[n % 2], speaks=n % 4 > 1) for n in range(CALLERS)]
+
+
+def of_openai(process):
+    """Return callers that speak OpenAI's."""
+    return [RealtimeQuestioner(n, process.address, speaks=n % 2 > 0) for n in range(CALLERS)]
+
+
+async def ask_under_deaths(process, callers):
+    """Let all callers ask while workers die."""
     is_over = asyncio.Event()
     async with asyncio.TaskGroup() as calls:
         for caller in callers:
@@ -58,17 +73,18 @@ async def ask_under_deaths(process):
         for _ in range(DEATHS):
             await kill_one(process, callers)
         is_over.set()
-    return callers
 
 
-def test_no_question_is_lost_and_none_is_answered_twice_when_workers_die():
+@pytest.mark.parametrize("callers_of", [of_deepgram, of_openai])
+def test_no_question_is_lost_and_none_is_answered_twice_when_workers_die(callers_of):
     with Simulator(SimulatorConfig(pace=4)) as simulator, ExitStack() as stack:
         process = stack.enter_context(router("--upstream", simulator.url, "--workers", "2"))
         process.child.wait_for_lines(r"worker \d+ serves", 2)
-        callers = asyncio.run(ask_under_deaths(process))
+        callers = callers_of(process)
+        asyncio.run(ask_under_deaths(process, callers))
         assert [it for caller in callers for it in caller.faults()] == []
         assert not any(caller.errors for caller in callers)
-        assert sum(caller.warnings.count("SESSION_RECOVERED") for caller in callers) > CALLERS // 2
+        assert len(process.child.wait_for_lines("was taken over from a dead worker", CALLERS // 2)) >= CALLERS // 2
 
 
 def recordings_of(session_id, folder):
@@ -100,4 +116,27 @@ def test_a_session_that_kills_its_workers_is_given_up_and_the_others_go_on(tmp_p
             hold_text_turn(agent, "are you still there")
         (kept,) = recordings_of(session_id, tmp_path)
         assert kept.name == f"{session_id}.kept.jsonl"
+        assert process.stop() == 0
+
+
+def test_a_call_of_openais_client_that_kills_its_workers_is_given_up():
+    flags = ("--port", "0", "--workers", "2")
+    with Simulator(SimulatorConfig(pace=0)) as simulator, ExitStack() as stack:
+        argv = (sys.executable, "-c", f"import sys; sys.argv[0] = {str(RUN_PY)!r}\n{POISONED}")
+        process = stack.enter_context(child(*argv, *flags, "--upstream", simulator.url))
+        address = process.wait_for(r"//(127\.0\.0\.1:\d+)/openai")[1]
+        process.wait_for_lines(r"worker \d+ serves", 2)
+        connected = (openai_clients.connected(openai_clients.python("sync", address)) for _ in range(2))
+        poisoned, other = (stack.enter_context(it) for it in connected)
+        for client in (poisoned, other):
+            client.wait_for("session.created")
+        poisoned.say("poison")
+        poisoned.wait_until("end", lambda: poisoned.close_code)
+        assert poisoned.close_code == 1011
+        assert poisoned.wire.errors == ["session_lost"]
+        assert len(process.wait_for_lines(r"worker \d+ died", 3)) == 3
+        other.say("are you still there")
+        other.wait_for_answers(1)
+        other.close()
+        assert other.wire.errors == [] == other.problems
         assert process.stop() == 0

@@ -14,7 +14,7 @@ import urllib3
 from router.errors import VerbError
 
 TIMEOUT_S: Final = 10.0
-"""The longest wait, in seconds.
+"""The longest wait, in seconds, for the answer.
 
 The server asks its workers one after the other, and waits up to 2 s for a worker that hangs.
 """

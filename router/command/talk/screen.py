@@ -38,7 +38,7 @@ class Screen:
         self._line(self._styled("note", f"         {text}"))
 
     def times(self, report: Mapping[str, Any], audio_s: float, *, is_cut: bool = False) -> None:
-        """Print the latencies of an answer, and the duration of its audio if it was spoken to the end."""
+        """Print the latencies of an answer, and the duration of its audio unless it was interrupted (`is_cut`)."""
         parts = [f"{name} {_duration(report[field])}" for field, name in LATENCIES if report.get(field) is not None]
         if is_cut:
             parts.append("interrupted")

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from router.session.options import SessionOptions
 
 UNSUPPORTED: Final = "unsupported_by_backend"
-"""The code of the `error` that answers an event for which Deepgram's protocol has nothing."""
+"""The code of the `error` for an event that has no counterpart in Deepgram's protocol."""
 
 PAUSE_MS: Final = 1500
-"""The silence that ends a turn of speech where Deepgram has no message for its end."""
+"""The length of the silence that ends the user's speech, because Deepgram has no message that ends it."""
 
 LIFE_S: Final = 7200
-"""The length of the longest session of Deepgram's, in seconds. The relay moves on before its end."""
+"""The longest session that Deepgram serves, in seconds. The relay changes the upstream before that time."""
 
 MAX_AUDIO_BYTES: Final = 4 * 1024 * 1024
 """The audio that may wait for `SettingsApplied`: 87 s at 24 kHz. The relay repeats up to a minute of speech."""
@@ -40,11 +40,14 @@ MAX_AUDIO_BYTES: Final = 4 * 1024 * 1024
 MAX_HELD_BYTES: Final = 8 * 1024 * 1024
 """The memory of all items that Deepgram has not got. The relay repeats a conversation of 1 MiB and the open items."""
 
+ASK_AGAIN_S: Final = 1.0
+"""The pause before a refused question is asked again, if the agent does not stop speaking sooner."""
+
 MAX_CAUSE_CHARS: Final = 100
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """The facts of a call that each of its upstreams needs."""
+    """The facts of a call that the translator needs at each of the call's upstreams."""
 
     options: SessionOptions
     model: str
@@ -67,7 +70,7 @@ class Stage(enum.Enum):
 
 
 class Commit(msgspec.Struct):
-    """A commit of the client's that awaits its text."""
+    """A commit by the client. Deepgram has not sent the text of the committed speech yet."""
 
     event_id: str | None
     sent_s: float
@@ -76,32 +79,32 @@ class Commit(msgspec.Struct):
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """A request for a response."""
+    """A client's or the relay's request for a response (`response.create`)."""
 
     event_id: str
     metadata: Fields | None
     outputs: tuple[Fields, ...] = ()
-    """The outputs of functions, as messages for Deepgram. Their request waits, because Deepgram answers by itself."""
+    """The outputs of functions, as messages for Deepgram, which answers them without a question."""
     question: Question | None = None
-    """The question for Deepgram; None where Deepgram answers by itself."""
+    """The question for Deepgram; None if Deepgram answers without one: after speech, or after outputs."""
 
     commit: Commit | None = None
-    """The commit of the speech that Deepgram answers by itself, if the speech had no text yet."""
+    """The commit of the speech that the request is about, if Deepgram has sent no text of that speech yet."""
 
     @property
     def size_bytes(self) -> int:
-        """The memory of the request."""
+        """The bytes that the request occupies, by estimate."""
         question_bytes = self.question.size_bytes if self.question is not None else OVERHEAD_BYTES
         return question_bytes + size_of(self.outputs)
 
     @property
     def is_of_speech(self) -> bool:
-        """Whether Deepgram answers because of speech alone."""
+        """Whether the request is about speech alone, without a question or outputs."""
         return self.question is None and not self.outputs
 
 
 class Echo(msgspec.Struct):
-    """A question that Deepgram has not repeated."""
+    """A question that Deepgram was sent, and that it has not repeated as the user's text yet."""
 
     text: str
     is_cancelled: bool = False
@@ -116,7 +119,7 @@ class Speech(msgspec.Struct):
     is_cancelled: bool = False
     """Whether the client has cancelled the answer."""
     is_repeated: bool = False
-    """Whether the speech is an item that the client has already."""
+    """Whether the client already has an item for the speech, because an earlier upstream heard the speech, too."""
 
 
 class Agent:
@@ -141,7 +144,7 @@ class Agent:
         self.held: list[engine.Command] = []
         """Commands of the relay that wait for `SettingsApplied`."""
         self.is_wanted = False
-        """Whether Deepgram is needed, so that the Settings have to leave."""
+        """Whether audio or a request waits, so that the Settings must be sent now."""
         self.is_think_stale = False
         """Whether the instructions or functions have changed since the Settings, which Deepgram has not applied."""
         self.sent_s = now_s
@@ -154,6 +157,8 @@ class Agent:
         self.commit: Commit | None = None
         self.asks: deque[Ask] = deque()
         self._asks_bytes = 0
+        self.asks_from_s = 0.0
+        """The time from which the next question may be asked, after Deepgram has refused one."""
         self.current: Ask | None = None
         """The request that Deepgram has got and has not begun to answer."""
         self.echoes: deque[Echo] = deque()
@@ -168,33 +173,38 @@ class Agent:
         """The outputs of functions that wait for a request for a response."""
 
     def add_ask(self, ask: Ask) -> None:
-        """Let a request wait behind the others."""
+        """Add a request at the end of those that wait."""
         self.asks.append(ask)
         self._asks_bytes += ask.size_bytes
 
+    def put_back(self, ask: Ask) -> None:
+        """Let a request wait before the others, because Deepgram has refused its question."""
+        self.asks.appendleft(ask)
+        self._asks_bytes += ask.size_bytes
+
     def take_ask(self, ask: Ask) -> Ask:
-        """Return a request that waited, and which waits no longer."""
+        """Remove a request from those that wait, and return it."""
         self.asks.remove(ask)
         self._asks_bytes -= ask.size_bytes
         return ask
 
     @property
     def held_bytes(self) -> int:
-        """The memory of the items that Deepgram has not got: those without a request, too."""
+        """The bytes, by estimate, of all items and notes that Deepgram was not sent, with and without a request."""
         return self.history.size_bytes + self._asks_bytes + size_of(self.outputs) + self.notes_bytes
 
     @property
     def notes_bytes(self) -> int:
-        """The memory of the texts of the system."""
+        """The bytes, by estimate, of the texts in items with the role system or developer."""
         return self.session.notes_bytes + OVERHEAD_BYTES * len(self.session.notes)
 
     def new_id(self, kind: str) -> str:
-        """Return a new id of a kind, which no other upstream gives."""
+        """Return a new id such as `item_dg2_1f`. No other upstream of the call uses such an id."""
         self.count += 1
         return f"{kind}_dg{self.generation}_{self.count:x}"
 
     def emit(self, fields: Fields) -> None:
-        """Send the relay an event."""
+        """Send the relay an event, with an `event_id`."""
         kind = fields.pop("type")
         self.events.append(orjson.dumps({"type": kind, "event_id": self.new_id("event"), **fields}).decode())
 
@@ -204,11 +214,11 @@ class Agent:
             self.emit(fields)
 
     def refuse(self, event_id: str | None, code: str, message: str, param: str | None = None) -> None:
-        """Answer an event of the relay with an `error`."""
+        """Answer the relay's event `event_id` with an `error`."""
         self.emit({"type": "error", "error": error_of(code, message, param=param, event_id=event_id)})
 
     def refuse_unsupported(self, event_id: str | None, message: str, param: str | None = None) -> None:
-        """Answer an event for which Deepgram has nothing."""
+        """Answer an event that has no counterpart in Deepgram's protocol with an `error`."""
         self.refuse(event_id, UNSUPPORTED, message, param)
 
     def send(self, frame: Fields | bytes) -> None:
@@ -218,14 +228,17 @@ class Agent:
         self.commands.append(engine.SendToUpstream(data, self.generation, is_binary=isinstance(data, bytes)))
 
     def send_or_keep(self, frame: Fields) -> None:
-        """Send Deepgram a message, or keep it behind the audio that waits for the Settings."""
+        """Send Deepgram a message. Before the Settings are applied, queue the message behind the waiting audio."""
         if self.stage is Stage.READY:
             self.send(frame)
         elif self.stage is not Stage.CLOSED:
             self.waiting.keep_text(write(frame))
 
     def update_think(self) -> None:
-        """Send Deepgram the instructions and functions that have changed. Settings on their way are followed by one."""
+        """Send Deepgram the changed instructions and functions in an `UpdateThink`.
+
+        If Deepgram has not applied the Settings yet, send the `UpdateThink` after that.
+        """
         if self.stage is Stage.READY:
             self.send({"type": "UpdateThink", "think": self.session.think()})
         elif self.stage is Stage.CONFIGURING:
@@ -243,20 +256,23 @@ class Agent:
         self.commands.append(engine.AbandonUpstream(self.generation, loss))
 
     def new_speech(self) -> Speech:
-        """Begin speech, and report its start. Speech of a commit belongs to the request behind the commit."""
+        """Begin speech, and report its start to the client.
+
+        If the client has committed the speech and cancelled its answer, the speech begins as cancelled.
+        """
         is_cancelled = self.commit is not None and self.commit.is_cancelled
         speech = Speech(self.new_id("item"), self.now_s, is_cancelled=is_cancelled)
         self.announce_speech(speech)
         return speech
 
     def announce_speech(self, speech: Speech) -> None:
-        """Report the start of speech to a client that does not end its turns by itself."""
+        """Report the start of speech to the client, unless the client ends its turns by its own commits."""
         if not self.session.is_manual:
             kind = "input_audio_buffer.speech_started"
             self.emit({"type": kind, "audio_start_ms": self.appended_ms, "item_id": speech.item_id})
 
     def stop_speech(self, speech: Speech) -> None:
-        """Report the end of speech, as its start."""
+        """Report the end of speech to the client, unless the client ends its turns by its own commits."""
         if not self.session.is_manual:
             kind = "input_audio_buffer.speech_stopped"
             self.emit({"type": kind, "audio_end_ms": self.appended_ms, "item_id": speech.item_id})
@@ -267,14 +283,14 @@ class Agent:
         return self.appended_bytes // self.session.input_bytes_per_ms
 
     def drop_speech(self) -> None:
-        """Forget speech of which Deepgram has made no text: it was a noise."""
+        """Forget the present speech, because Deepgram sent no text for it. It was only noise."""
         speech, self.speech = self.speech, None
         if speech is not None and not speech.is_repeated and not self.session.is_manual:
             self.stop_speech(speech)
             self.emit({"type": "input_audio_buffer.cleared"})
 
     def begin_answer(self) -> None:
-        """Begin a response, unless one is open."""
+        """Begin a response to the present request, unless a response is in progress."""
         if self.answer is not None:
             return
         ask, self.current = self.current, None
@@ -284,7 +300,7 @@ class Agent:
         self.emit_all(self.answer.begin())
 
     def end_answer(self, status: str, reason: str | None = None) -> None:
-        """End the response that is open."""
+        """End the response in progress, if there is one."""
         answer, self.answer = self.answer, None
         if answer is not None:
             self.emit_all(answer.end(status, reason))
@@ -292,12 +308,12 @@ class Agent:
 
 
 def size_of(outputs: Sequence[Fields]) -> int:
-    """Return the memory of the outputs of functions."""
+    """Return the bytes that outputs of functions occupy, by estimate."""
     return sum(OVERHEAD_BYTES + len(output["content"].encode()) for output in outputs)
 
 
 def decoded(audio: str) -> bytes | None:
-    """Return the bytes of base64, or None where the text is none."""
+    """Return the decoded bytes of a base64 text, or None if the text is not base64."""
     try:
         return pybase64.b64decode(audio, validate=True)
     except ValueError:

@@ -62,12 +62,15 @@ class AgentSession:
         self._configuration.show(self._configuration.update)
 
     def add_note(self, text: str) -> None:
-        """Add a text of the system."""
+        """Add the text of an item with the role system or developer to the instructions."""
         self.notes.append(text)
         self.notes_bytes += len(text.encode())
 
     def changed_format(self, update: Fields) -> str | None:
-        """Return the path of an audio format that an update changes, or None. Deepgram takes formats once."""
+        """Return the name of the first audio format that an update changes, or None if it changes none.
+
+        Deepgram does not let a session change its formats.
+        """
         for side in _SIDES:
             given = _object(_object(_object(update, "audio"), side), "format")
             if given and _encoding(given) != _encoding(self._format(side)):
@@ -86,12 +89,12 @@ class AgentSession:
 
     @property
     def is_text(self) -> bool:
-        """Whether the answers have text alone."""
+        """Whether answers consist of text without audio."""
         return self.shown.get("output_modalities") == ["text"]
 
     @property
     def input_bytes_per_ms(self) -> int:
-        """The bytes of a millisecond of microphone audio."""
+        """The number of bytes in one millisecond of microphone audio."""
         encoding, rate = _encoding(self._format("input"))
         return rate * (2 if encoding == "linear16" else 1) // 1000
 

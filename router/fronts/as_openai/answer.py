@@ -50,7 +50,7 @@ class Answer:
         yield {"type": "response.created", "response": response}
 
     def say(self, text: str) -> Iterator[Fields]:
-        """Yield the events of a sentence of the agent's."""
+        """Yield the events for a sentence that the agent speaks."""
         yield from self._begin_message()
         delta = f" {text}" if self._text else text
         self._text += delta
@@ -58,7 +58,7 @@ class Answer:
         yield {"type": kind, **self._place, "delta": delta}
 
     def play(self, audio: bytes) -> Iterator[Fields]:
-        """Yield the events of a piece of the agent's audio."""
+        """Yield the events for a piece of the agent's audio."""
         if self._is_text:
             return
         yield from self._begin_message()
@@ -66,7 +66,7 @@ class Answer:
         yield {"type": "response.output_audio.delta", **self._place, "delta": delta}
 
     def call(self, call_id: str, name: str, arguments: str) -> Iterator[Fields]:
-        """Yield the events of a function call, which ends a message in progress."""
+        """Yield the events for a function call. They first end the message in progress, if there is one."""
         yield from self._end_message("completed")
         item: Fields = {
             "id": self._new_id("item"),
@@ -86,7 +86,7 @@ class Answer:
         yield from self._finish({**item, "status": "completed", "arguments": arguments})
 
     def end(self, status: str, reason: str | None = None) -> Iterator[Fields]:
-        """Yield the events that end the response, and a message in progress before it."""
+        """Yield the events that end the message in progress, if there is one, and then the response."""
         yield from self._end_message("completed" if status == "completed" else "incomplete")
         details = None if status == "completed" else {"type": status, "reason": reason}
         response = {**self._fields, "status": status, "status_details": details, "output": self._output, "usage": None}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import orjson
 
 from actors.restart import LossKind
-from router.fronts.as_openai.agent import LIFE_S, PAUSE_MS, Agent, Stage
+from router.fronts.as_openai.agent import ASK_AGAIN_S, LIFE_S, PAUSE_MS, Agent, Stage
 from router.fronts.deepgram_agent.fields import objects_of, text_of
 from router.fronts.realtime.wire import SERVER_ERROR, Fields, error_of
 
@@ -108,7 +109,20 @@ def _commit_speech(agent: Agent, speech: Speech, text: str) -> None:
 
 def _agent_done(agent: Agent, _fields: Fields) -> None:
     agent.is_muted = False
+    agent.asks_from_s = 0.0
     agent.end_answer("completed")
+
+
+def _refused(agent: Agent, fields: Fields) -> None:
+    """Let a refused question wait. Deepgram takes none while the agent or the user speaks."""
+    agent.log(logging.INFO, f"Deepgram refuses a question: {text_of(fields, 'message')}")
+    ask = agent.current
+    if agent.echoes and (agent.echoes[-1].is_cancelled or ask is not None):
+        agent.echoes.pop()
+    if ask is not None and ask.question is not None and ask.question.text:
+        agent.current = None
+        agent.asks_from_s = agent.now_s + ASK_AGAIN_S
+        agent.put_back(msgspec.structs.replace(ask, outputs=()))
 
 
 def _called(agent: Agent, fields: Fields) -> None:
@@ -128,7 +142,7 @@ def _called(agent: Agent, fields: Fields) -> None:
 
 
 def _answer_muted(agent: Agent, functions: list[Fields]) -> None:
-    """Answer calls of a turn that the client has cancelled. Deepgram waits for their outputs."""
+    """Send Deepgram an output for each function call of a cancelled turn, because Deepgram waits for these outputs."""
     for function in functions:
         name = text_of(function, "name")
         agent.log(logging.WARNING, f"a call of {name} is not passed on, because the client has cancelled the response")
@@ -165,6 +179,7 @@ MESSAGES: Final[dict[str, Callable[[Agent, Fields], None]]] = {
     "UserStartedSpeaking": _user_spoke,
     "ConversationText": _said,
     "AgentAudioDone": _agent_done,
+    "InjectionRefused": _refused,
     "FunctionCallRequest": _called,
     "FunctionCallCancelled": _calls_cancelled,
     "Warning": _warned,

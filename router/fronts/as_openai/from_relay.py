@@ -19,6 +19,7 @@ from router.fronts.as_openai.history import (
 )
 from router.fronts.deepgram_agent.fields import text_of
 from router.fronts.realtime import requests
+from router.fronts.realtime.kept_items import ROOT
 from router.fronts.realtime.names import AGAIN, ASK, prefix_of
 
 if TYPE_CHECKING:
@@ -64,9 +65,6 @@ def _committed(agent: Agent, _event: Fields, event_id: str | None) -> None:
     if agent.appended_bytes == agent.committed_bytes:
         agent.refuse(event_id, "input_audio_buffer_commit_empty", "Error committing input audio buffer: empty.")
         return
-    if agent.commit is not None:
-        agent.refuse_unsupported(event_id, "Deepgram's backend has not finished the commit before.")
-        return
     agent.committed_bytes = agent.appended_bytes
     agent.commit = Commit(event_id, agent.now_s)
     agent.owes_answer = True
@@ -74,7 +72,7 @@ def _committed(agent: Agent, _event: Fields, event_id: str | None) -> None:
 
 
 def commit_without_speech(agent: Agent, event_id: str | None) -> None:
-    """Refuse a commit in which Deepgram heard no speech, and the request behind it."""
+    """Refuse the client's commit, because Deepgram heard no speech. Refuse the request after the commit, too."""
     agent.commit = None
     message = "Error committing input audio buffer: no speech was heard."
     agent.refuse(event_id, "input_audio_buffer_commit_empty", message)
@@ -105,11 +103,17 @@ def _create_item(agent: Agent, event: Fields, event_id: str | None) -> None:
         agent.refuse(event_id, "too_many_waiting_events", message, "item")
         agent.log(logging.WARNING, "an item of the client is refused: too many wait for Deepgram")
         return
-    if item.get("type") == "message" and item.get("role") in ("system", "developer"):
+    named = text_of(event, "previous_item_id") or None
+    is_note = item.get("type") == "message" and item.get("role") in ("system", "developer")
+    if is_note:
         _note(agent, item)
-    elif not _take_item(agent, item, event_id):
+    elif not _take_item(agent, item, event_id, named):
         return
-    previous, agent.last_item = agent.last_item, str(item.get("id", ""))
+    previous = agent.last_item
+    if named is None or named == previous or is_note:
+        agent.last_item = str(item.get("id", ""))
+    else:
+        previous = None if named == ROOT else named
     made = {"object": "realtime.item", "status": "completed", **item}
     for kind in ("conversation.item.added", "conversation.item.done"):
         agent.emit({"type": kind, "previous_item_id": previous, "item": made})
@@ -122,11 +126,12 @@ def _note(agent: Agent, item: Fields) -> None:
     agent.update_think()
 
 
-def _take_item(agent: Agent, item: Fields, event_id: str | None) -> bool:
-    """Take an item into the history, and return True. Refuse an item where that is not possible."""
+def _take_item(agent: Agent, item: Fields, event_id: str | None, previous: str | None) -> bool:
+    """Add an item to the history, and return True. If Deepgram cannot take the item, refuse it and return False."""
+    is_repeated = (event_id or "").startswith(REPEATED)
     try:
         # Without its images a repeated item is still worth more than nothing.
-        entry = read(item, takes_images=(event_id or "").startswith(REPEATED))
+        entry = read(item, takes_images=is_repeated)
     except UnsupportedItemError as error:
         agent.refuse_unsupported(event_id, str(error), "item")
         return False
@@ -140,8 +145,14 @@ def _take_item(agent: Agent, item: Fields, event_id: str | None) -> bool:
         return False
     if entry.role is Role.OUTPUT and entry.call_id in agent.calls:
         _take_output(agent, entry)
-    else:
-        agent.history.add(entry)
+        return True
+    is_last = previous is None or previous == agent.last_item
+    place = None if is_last or previous is None else agent.history.place_behind(previous)
+    if place is None and not (is_last or is_repeated):
+        message = "Deepgram's backend takes an item at the end, or among the items that it has not got."
+        agent.refuse_unsupported(event_id, message, "previous_item_id")
+        return False
+    agent.history.add(entry, place)
     return True
 
 
@@ -233,7 +244,7 @@ def _cancel(agent: Agent, event: Fields, event_id: str | None) -> None:
 
 
 def _cancel_speech(agent: Agent) -> None:
-    """Keep the answer to speech from the client if the request that is cancelled is one for this answer."""
+    """Mark the answer to the present speech as cancelled if the cancelled request is about that speech."""
     ask = agent.current or (agent.asks[0] if agent.asks else None)
     if ask is None:
         return
@@ -245,7 +256,7 @@ def _cancel_speech(agent: Agent) -> None:
 
 
 def _take_back(agent: Agent, ask: Ask) -> None:
-    """Keep the question and the outputs of a request that Deepgram has not got for the next request."""
+    """Keep the question and outputs of an unsent request, so that the next request contains them."""
     agent.outputs = [*ask.outputs, *agent.outputs]
     if ask.question is not None and not ask.question.is_made:
         agent.history.add(Entry(role=Role.USER, item_id="", text=ask.question.text, audio=ask.question.audio))

@@ -1,4 +1,4 @@
-"""The items of a conversation that Deepgram has not got: its context, and the question to ask. Pure."""
+"""The items that Deepgram was not sent yet: the conversation for its Settings, and the question to ask. Pure."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from router.fronts.realtime.kept_items import ROOT
+
 if TYPE_CHECKING:
     from router.fronts.realtime.wire import Fields
 
 OUTPUT_TEXT: Final = "(The function returned: {output})"
-"""The question that brings the output of a function which Deepgram did not call itself."""
+"""The question that carries a function's output if an earlier upstream, and not Deepgram, called the function."""
 
 OVERHEAD_BYTES: Final = 256
-"""The memory of an item beside its texts."""
+"""The bytes that an item occupies in addition to its texts, by estimate."""
 
 GO_ON_TEXT: Final = "(Please go on.)"
 """The question of a request without a new item."""
 
 
 class Role(enum.Enum):
-    """The part that an item has in the conversation."""
+    """The role of an item in the conversation."""
 
     USER = "user"
     ASSISTANT = "assistant"
@@ -30,46 +32,46 @@ class Role(enum.Enum):
 
 
 class Entry(msgspec.Struct, kw_only=True):
-    """One item, as far as Deepgram can take it."""
+    """The content of one item that Deepgram's protocol can carry."""
 
     role: Role
     item_id: str
     text: str = ""
     """The words, the arguments of a function, or its output."""
     audio: str = ""
-    """The speech in base64, where its words are not known."""
+    """The speech in base64, if its words are not known."""
     call_id: str = ""
     name: str = ""
 
     @property
     def size_bytes(self) -> int:
-        """The memory of the item."""
+        """The bytes that the item occupies, by estimate."""
         return OVERHEAD_BYTES + len(self.text.encode()) + len(self.audio)
 
 
 class Question(msgspec.Struct, frozen=True):
-    """The text to ask, or the speech in base64 where the words are not known."""
+    """The question for Deepgram: a text, or speech in base64 if its words are not known."""
 
     text: str
     audio: str = ""
     is_made: bool = False
-    """Whether the text stands for no item: the instructions of a request, or the words that ask the agent to go on."""
+    """Whether the text comes from no item: it is the instructions of a request, or `GO_ON_TEXT`."""
 
     @property
     def size_bytes(self) -> int:
-        """The memory of the question."""
+        """The bytes that the question occupies, by estimate."""
         return OVERHEAD_BYTES + len(self.text.encode()) + len(self.audio)
 
 
 class UnsupportedItemError(ValueError):
-    """An item has no place in Deepgram's protocol."""
+    """Deepgram's protocol cannot carry an item."""
 
 
 def read(item: Fields, *, takes_images: bool = False) -> Entry:
-    """Return an item as an entry. With `takes_images` the words beside an image are one, without the image.
+    """Return an item as an entry. With `takes_images` an item with words and an image becomes an entry of its words.
 
     Raises:
-        UnsupportedItemError: Deepgram has nothing like the item. The text is a sentence for the client.
+        UnsupportedItemError: Deepgram's protocol cannot carry the item. The text is a sentence for the client.
     """
     kind, item_id = item.get("type"), str(item.get("id", ""))
     call_id = str(item.get("call_id", ""))
@@ -106,13 +108,19 @@ class History:
     def __init__(self) -> None:
         self._entries: list[Entry] = []
         self.size_bytes = 0
-        """The memory of the items."""
+        """The bytes that the items occupy, by estimate."""
         self._is_begun = False
-        """Whether Deepgram has its context, and takes every later item as a question."""
+        """Whether Deepgram has its Settings with the conversation, so that a later item can only be a question."""
 
-    def add(self, entry: Entry) -> None:
-        """Add an item at the end."""
-        self._entries.append(entry)
+    def place_behind(self, item_id: str) -> int | None:
+        """Return the place behind an item, or that of the first item for `root`; None if Deepgram has the item."""
+        if item_id == ROOT:
+            return None if self._is_begun else 0
+        return next((at for at, entry in enumerate(self._entries, 1) if entry.item_id == item_id), None)
+
+    def add(self, entry: Entry, place: int | None = None) -> None:
+        """Add an item at a place, or at the end."""
+        self._entries.insert(len(self._entries) if place is None else place, entry)
         self.size_bytes += entry.size_bytes
 
     def remove(self, item_id: object) -> bool:
@@ -124,7 +132,7 @@ class History:
         return is_found
 
     def begin(self) -> list[Fields]:
-        """Return the context for the Settings, and forget the items."""
+        """Return the conversation for the Settings, and forget the items."""
         outputs = {it.call_id: it.text for it in self._entries if it.role is Role.OUTPUT}
         messages = [written for entry in self._entries if (written := _written(entry, outputs)) is not None]
         self._entries, self._is_begun = [], True
@@ -132,10 +140,10 @@ class History:
         return messages
 
     def take_question(self, *, is_repeated: bool) -> Question | None:
-        """Return the question that a request for a response asks, and take its items out of the context.
+        """Return the question that a request for a response asks, and remove its items.
 
-        Return None where no item is open. A repeated question (`is_repeated`) is older than the answer that a lost
-        upstream had begun. That answer begins again, so it is taken out, too.
+        Return None if no item awaits an answer. With `is_repeated` the relay asks the question again, because an
+        upstream was lost during the answer. The answer begins again, so its beginning is removed, too.
         """
         while is_repeated and self._entries and self._entries[-1].role is Role.ASSISTANT:
             self._entries.pop()

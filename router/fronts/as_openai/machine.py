@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Final
 
 from actors import messages as engine
 from router.fronts.as_openai.agent import Parts
-from router.fronts.as_openai.upstream import DeepgramUpstream
+from router.fronts.as_openai.upstream import TICK_S, DeepgramUpstream
 from router.session import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.fronts.realtime.machine import RealtimeRelay
+    from router.fronts.realtime.marks import Marks
     from router.fronts.realtime.wire import Fields
 
 TICK_TIMER: Final = "as_openai.tick"
 """The timer of all waits for Deepgram that the relay does not know of."""
-
-TICK_S: Final = 1.0
 
 
 class TwoBackendRelay:
@@ -65,6 +64,24 @@ class TwoBackendRelay:
         self._settle(now_s, commands)
         return commands
 
+    # Another process.
+
+    @property
+    def marks(self) -> Marks:
+        """The signs that the memory of the relay has to be stored."""
+        return self._relay.marks
+
+    @property
+    def can_move(self) -> bool:
+        """Whether a move at this moment cuts nothing off, at Deepgram either."""
+        return self._relay.can_move and all(upstream.is_at_rest for upstream in self._upstreams.values())
+
+    def memory(self, *, is_brief: bool = False) -> bytes:
+        """Return the memory of the relay, which has all that another upstream needs; see `Remembering`."""
+        return self._relay.memory(is_brief=is_brief)
+
+    # Facts.
+
     def held_bytes(self) -> int:
         """Return the bytes that are kept for another upstream, and for Deepgram."""
         return self._relay.held_bytes() + sum(each.held_bytes for each in self._upstreams.values())
@@ -106,5 +123,5 @@ class TwoBackendRelay:
 
     def _wire_of(self, name: str) -> Fields | None:
         state = self._relay.context.state
-        item = state.items.find(state.names.client_s(name))
+        item = state.items.find(state.names.client_id(name))
         return {**item.wire, "id": name} if item is not None else None

@@ -1,4 +1,4 @@
-"""One upstream of Deepgram's, between its wire and OpenAI's events. Pure.
+"""One upstream that is Deepgram's Voice Agent, translated into OpenAI's events. Pure.
 
 Deepgram takes its Settings once, with the conversation so far. So they wait for the first question or audio, because
 a client or the relay may create items before.
@@ -6,6 +6,7 @@ a client or the relay may create items before.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -15,6 +16,7 @@ from router.fronts.as_openai.agent import PAUSE_MS, Agent, Echo, Speech, Stage, 
 from router.fronts.as_openai.from_deepgram import MESSAGES
 from router.fronts.as_openai.from_relay import EVENTS, commit_without_speech
 from router.fronts.deepgram_agent.fields import read, text_of
+from router.fronts.realtime import requests
 from router.session.deadlines import SPEECH_S
 
 if TYPE_CHECKING:
@@ -23,20 +25,29 @@ if TYPE_CHECKING:
     from router.fronts.realtime.wire import Fields
 
 KEEP_ALIVE_S: Final = 6.0
-"""The silence towards Deepgram, in seconds, that a `KeepAlive` ends. Deepgram closes an idle connection."""
+"""The seconds without a frame to Deepgram after which a `KeepAlive` is sent. Deepgram ends idle connections."""
+
+MAX_LATER_CHARS: Final = 4 * 1024 * 1024
+"""The most characters of events that wait behind a commit: 65 s of audio."""
+
+TICK_S: Final = 1.0
+"""The time between two calls of `tick`."""
 
 COMMIT_S: Final = 3.0
 """The wait for the text of speech that the client committed."""
 
 
 class DeepgramUpstream:
-    """One upstream."""
+    """One upstream that is Deepgram's, with the translation of both wires."""
 
     def __init__(self, opened: engine.UpstreamOpened, parts: Parts, now_s: float) -> None:
         self._agent = Agent(opened, parts, now_s)
         self.generation = opened.generation
         self.events = self._agent.events
         """OpenAI's events for the relay."""
+        self._later: deque[tuple[Fields, int]] = deque()
+        """A commit that waits for the text of the commit before, and the events behind it."""
+        self._later_chars = 0
 
     def take_commands(self) -> list[engine.Command]:
         """Remove and return the commands for the engine."""
@@ -45,8 +56,15 @@ class DeepgramUpstream:
 
     @property
     def held_bytes(self) -> int:
-        """The size of the frames and items that wait for Deepgram."""
-        return self._agent.waiting.size_bytes + self._agent.held_bytes
+        """The bytes of the frames and items that wait for Deepgram."""
+        return self._agent.waiting.size_bytes + self._agent.held_bytes + self._later_chars
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether Deepgram owes nothing, and nothing waits for it."""
+        agent = self._agent
+        is_asked = agent.asks or agent.current or agent.answer or agent.owes_answer or agent.commit
+        return agent.stage is Stage.READY and not (is_asked or agent.speech or agent.held or self._later)
 
     def hold(self, command: engine.Command) -> None:
         """Keep a command of the relay until Deepgram has applied the Settings."""
@@ -54,13 +72,13 @@ class DeepgramUpstream:
         (self._agent.commands if is_applied else self._agent.held).append(command)
 
     def close(self) -> None:
-        """Drop what the upstream still sends, because it is abandoned."""
+        """Drop all later messages of the upstream, because it is abandoned."""
         self._agent.stage = Stage.CLOSED
 
     # The two wires.
 
     def take_text(self, text: str, now_s: float) -> None:
-        """Take a message of Deepgram's."""
+        """Handle a message of Deepgram's."""
         agent = self._agent
         agent.now_s = now_s
         if agent.stage is Stage.CLOSED:
@@ -74,7 +92,7 @@ class DeepgramUpstream:
             take(agent, fields)
 
     def take_audio(self, audio: bytes, now_s: float) -> None:
-        """Take a piece of the agent's audio. Audio outside of a response belongs to an answer that was cut off."""
+        """Handle a piece of the agent's audio. Drop audio outside of a response: its answer was interrupted."""
         agent = self._agent
         agent.now_s = now_s
         if agent.answer is not None and agent.stage is Stage.READY:
@@ -85,6 +103,27 @@ class DeepgramUpstream:
         agent = self._agent
         agent.now_s = now_s
         fields: Fields = orjson.loads(frame)
+        if self._later or self._waits(fields):
+            self._keep(fields, len(frame))
+        else:
+            self._take(fields)
+
+    def _waits(self, fields: Fields) -> bool:
+        """Whether an event is a commit that waits for the text of another one. An empty commit is refused at once."""
+        agent = self._agent
+        is_commit = agent.commit is not None and text_of(fields, "type") == requests.COMMIT
+        return is_commit and agent.appended_bytes != agent.committed_bytes
+
+    def _keep(self, fields: Fields, size: int) -> None:
+        if self._later_chars + size > MAX_LATER_CHARS:
+            message = "Deepgram's backend has not finished a commit, and too many events wait for that."
+            self._agent.refuse(text_of(fields, "event_id") or None, "too_many_waiting_events", message)
+            return
+        self._later.append((fields, size))
+        self._later_chars += size
+
+    def _take(self, fields: Fields) -> None:
+        agent = self._agent
         kind, event_id = text_of(fields, "type"), text_of(fields, "event_id") or None
         take = EVENTS.get(kind)
         if take is None:
@@ -102,8 +141,12 @@ class DeepgramUpstream:
             agent.stage = Stage.CONFIGURING
             agent.send(agent.session.settings(agent.history.begin()))
         is_free = agent.stage is Stage.READY and agent.current is None and agent.answer is None
-        if is_free and agent.asks:
+        if is_free and agent.asks and now_s >= agent.asks_from_s:
             _ask(agent, agent.take_ask(agent.asks[0]))
+        while self._later and not self._waits(self._later[0][0]):
+            fields, size = self._later.popleft()
+            self._later_chars -= size
+            self._take(fields)
 
     def tick(self, now_s: float) -> None:
         """Judge the waits of this upstream, and keep its connection open."""
@@ -121,9 +164,12 @@ class DeepgramUpstream:
 def _tick_ready(agent: Agent) -> None:
     if agent.now_s - agent.sent_s >= KEEP_ALIVE_S:
         agent.send({"type": "KeepAlive"})
-    is_late = agent.commit is not None and agent.now_s - agent.commit.sent_s >= COMMIT_S
-    if agent.commit is not None and is_late and agent.speech is None:
-        commit_without_speech(agent, agent.commit.event_id)
+    if agent.commit is not None:
+        waited_s = agent.now_s - agent.commit.sent_s
+        # A noise has no text. Without an answer the relay would repeat the noise at another upstream, again and again.
+        most_s = COMMIT_S if agent.speech is None else agent.parts.options.deadlines.item_ack_s - TICK_S
+        if waited_s >= most_s:
+            commit_without_speech(agent, agent.commit.event_id)
     if agent.speech is not None and agent.now_s - agent.speech.began_s >= SPEECH_S:
         agent.drop_speech()
 

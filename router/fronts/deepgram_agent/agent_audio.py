@@ -1,4 +1,4 @@
-"""The size of a second of audio, by the Settings.
+"""The bytes of a second of audio, computed from the Settings.
 
 The relay computes the duration of audio from its size, because Deepgram sends audio faster than the caller hears it.
 """
@@ -13,7 +13,7 @@ COMPRESSED_BITS_PER_S: Final = 48_000
 """The bit rate of a compressed encoding if the Settings name none: Deepgram's default for MP3."""
 
 IMPLAUSIBLE: Final = 1e9
-"""A rate that no audio reaches. The default replaces such a rate, because Deepgram refuses these Settings."""
+"""A rate that no audio reaches. Deepgram refuses Settings with such a rate, so the default replaces it here."""
 
 
 def bytes_per_s(settings: dict[str, Any], side: str = "output") -> float:

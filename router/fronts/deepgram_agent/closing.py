@@ -49,7 +49,7 @@ class Closing:
         yield from self.limits.begin(now_s)
 
     def resume(self, limited: Limited, now_s: float, *, has_settings: bool) -> Commands:
-        """Continue the clocks of a call that another backend began."""
+        """Continue the clocks of a call that another backend began. Without `has_settings` await the Settings, too."""
         if not has_settings:
             yield engine.StartTimer(SETTINGS_TIMER, self._settings_s)
         yield from self.limits.resume(limited, now_s)

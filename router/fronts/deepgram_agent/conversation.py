@@ -40,7 +40,7 @@ class Awaited(enum.Enum):
     ANSWER = "first_event"
     """The first sign of an answer to a text or to the output of a function."""
     OUTPUT = "next_event"
-    """More of an answer that has begun, or its end."""
+    """The next message of an answer that has begun, or its end."""
     FUNCTION = "tool_answer"
     """The output of a function, which the client or Deepgram runs."""
     SPEECH = "speech"
@@ -56,17 +56,17 @@ class Conversation:
         self.injected = Injected(max_texts)
         self.awaited: Awaited | None = None
         self.is_renewed = False
-        """Whether the relay has to start the wait for `awaited` anew, or to end the wait if `awaited` is None."""
+        """Whether the relay has to start the wait for `awaited` again, or to end the wait if `awaited` is None."""
         self._is_answering = False
         """Whether the agent speaks, which lasts from its first text or audio to `AgentAudioDone`."""
         self._asked_again = ""
         """The question that a restored upstream was asked again, or empty. The client has its text already."""
         self._repeats: set[str] = set()
-        """The types of the messages by which the upstream will repeat the question: once each, in any order."""
+        """The types of the messages by which the upstream still has to repeat the question, in any order."""
         self._is_speech_repeated = False
         """Whether a restored upstream hears speech again whose start the client knows already."""
         self._is_noise = False
-        """Whether an upstream made no turn of the present speech. If a second upstream makes none, it is a noise."""
+        """Whether one upstream made no turn of the present speech. If a second one makes none, it is a noise."""
 
     @property
     def is_in_turn(self) -> bool:
@@ -189,9 +189,10 @@ class Conversation:
     # Deadlines, and another upstream.
 
     def is_only_noise(self) -> bool:
-        """Whether the present speech is a noise, because two upstreams made no text of it. Such speech then ends.
+        """Whether the present speech is a noise, because two upstreams made no text of it. If so, end the speech.
 
-        The call for the first upstream returns False, and marks the speech: that upstream may hang instead.
+        The relay calls this once for each upstream that made no text. The first call returns False, because the first
+        upstream may only have hung.
         """
         if self.awaited is not Awaited.SPEECH:
             return False
@@ -223,18 +224,18 @@ class Conversation:
         that the client now runs in vain. They also end speech of the agent that answers no question, such as a
         greeting, and is not spoken again.
         """
-        told = []
+        frames = []
         cancelled = [{"id": identity, "name": text_of(it, "name")} for identity, it in self.memory.calls.items()]
         if cancelled:
             # No request would wait for the client's outputs, because the question is asked again.
-            told.append(write({"type": "FunctionCallCancelled", "functions": cancelled}))
+            frames.append(write({"type": "FunctionCallCancelled", "functions": cancelled}))
         if self._is_answering and self.memory.question is None:
-            told.append(write({"type": "AgentAudioDone"}))
+            frames.append(write({"type": "AgentAudioDone"}))
         self.memory.drop_answer()
         self._is_answering = self._is_speech_repeated = False
         self._asked_again = ""
         self._await(None)
-        return self.injected.take(), told
+        return self.injected.take(), frames
 
     def resume(self) -> list[str | bytes]:
         """Return the frames that continue the turn in progress with another upstream."""

@@ -55,4 +55,4 @@ RELAY: Final = Front(
     dialect=DeepgramDialect,
     is_relay=True,
 )
-"""The routes `/deepgram` and `/deepgram/v1/agent/converse`."""
+"""The front of the routes `/deepgram` and `/deepgram/v1/agent/converse`."""

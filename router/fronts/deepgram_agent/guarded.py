@@ -25,7 +25,7 @@ ENDED: Final = deepgram.Error(description="the guard ended the session", code="G
 
 
 class DeepgramDialect:
-    """The messages of one session."""
+    """The dialect of Deepgram's Voice Agent, for one session."""
 
     interrupts = True
 
@@ -71,7 +71,7 @@ class DeepgramDialect:
         """Return the client's message by which the agent says `words` at once."""
         return write({"type": "InjectAgentMessage", "message": words, "behavior": "interrupt"})
 
-    def told(self, description: str, _message: engine.Input | None) -> str:
+    def notice(self, description: str, _message: engine.Input | None) -> str:
         """Return the guard's notice for the client, as a `Warning`."""
         return codec.encode(deepgram.Warning(description=description, code=BLOCKED))
 

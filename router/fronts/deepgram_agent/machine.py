@@ -51,7 +51,7 @@ class CallSoFar(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Waiting
     """The client's frames that no upstream has got."""
     limited: Limited
-    """The use of the call's limits."""
+    """The amounts of the call that count towards its limits, and the warnings that the client got."""
     is_welcomed: bool
     """Whether the client has got a `Welcome`."""
     is_applied: bool
@@ -84,7 +84,7 @@ class DeepgramRelay:
         self._conversation = Conversation(options.bounds.early_messages)
         self._waiting = Waiting(options.bounds.early_messages, options.bounds.early_bytes)
         self._as_sent: Callable[[Fields], Fields] = dict
-        """Returns the Settings that an upstream gets, made from the remembered ones."""
+        """The function that makes the Settings for an upstream from the remembered ones."""
         self._generation = 0
         self._position = 0
         self._stage = Stage.DIALLING
@@ -364,12 +364,12 @@ class DeepgramRelay:
         if lost.verdict.decision is Decision.TEAR_DOWN:
             yield from self._closing.fail(endings.of_loss(lost.loss, error, self._redact))
             return
-        texts, told = self._conversation.lose()
+        texts, frames = self._conversation.lose()
         self._waiting.put_back(texts)
         if self._is_applied:
             description = "the connection to the upstream was lost and is restored; the conversation continues"
             yield to_client(deepgram.Warning(description=description, code="UPSTREAM_RESTARTED"))
-        for frame in told:
+        for frame in frames:
             yield engine.SendToClient(frame)
         yield from self._dial(lost.verdict.delay_s)
 

@@ -11,14 +11,14 @@ MAX_MESSAGES: Final = 200
 """The most messages that are remembered: the newest ones."""
 
 MAX_CALLS: Final = 64
-"""The most functions that the client runs at once, and the most functions whose late output is expected."""
+"""The most functions that the client runs at once. Also the most functions of lost upstreams that are remembered."""
 
 MAX_CHARS: Final = 100_000
 """The most characters of all messages: some 25,000 tokens, as many as the other sessions of the router keep."""
 
 
 class Memory:
-    """The memory of one session."""
+    """The conversation and the Settings of one session."""
 
     def __init__(self) -> None:
         self.settings: Fields | None = None
@@ -145,7 +145,10 @@ def _chars(message: Fields) -> int:
 
 
 def _listening(old: Any, new: Any) -> Any:
-    """Return the block `listen` of `old` with the changes of `new`. Missing fields stay, except `language_hints`."""
+    """Return the block `listen` of `old`, changed by `new`.
+
+    A field that `new` lacks keeps its old value, except `language_hints`, which is removed.
+    """
     before, after = (it.get("provider") if isinstance(it, dict) else None for it in (old, new))
     if not (isinstance(before, dict) and isinstance(after, dict)):
         return new

@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final
 
 PREROLL_BYTES: Final = 32_000
-"""The audio that is kept while the user is silent, because the start of speech is reported late: 1 s at 16 kHz."""
+"""The most audio that is kept while the user is silent: 1 s at 16 kHz. The start of speech is reported late."""
 
 MAX_BYTES: Final = 2 * 1024 * 1024
 """The most audio that is kept while the user speaks: a minute at 16 kHz."""

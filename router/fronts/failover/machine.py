@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class FailoverMachine:
-    """The machine of one call."""
+    """The machine of one call that two backends may serve."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts

@@ -38,13 +38,13 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     session: Session
     options: SessionOptions
     around_session: Callable[[Session], Machine]
-    """Returns the session with its layers, such as the guard."""
+    """The function that returns the session with its layers, such as the guard."""
     around_relay: Callable[[DeepgramRelay], Machine]
-    """Returns a relay with its layers, such as the policy."""
+    """The function that returns a relay with its layers, such as the policy."""
     judged: Callable[[str], str | None]
-    """Returns a client's message as its policy lets it pass; None if the policy denies the message."""
+    """The function that returns a client's message as the policy lets it pass; None if the policy denies it."""
     as_sent: Callable[[Fields], Fields]
-    """Returns the Settings for Deepgram, made from the client's."""
+    """The function that makes the Settings for Deepgram from the client's."""
     deepgram_position: int
     """The position of Deepgram among the upstreams of the call."""
     begins_relayed: bool
@@ -73,7 +73,7 @@ class Side(Protocol):
 
 
 class RelaySide:
-    """Deepgram behind its relay."""
+    """The side of Deepgram: the relay, with its layers."""
 
     held_bytes = 0
 
@@ -97,7 +97,7 @@ class RelaySide:
 
 
 class SessionSide:
-    """OpenAI's upstreams behind the session.
+    """The side of OpenAI's upstreams: the session, with its layers.
 
     The side follows the messages between client and session with the memory of a relay, so that a relay can continue
     the call.
@@ -113,7 +113,7 @@ class SessionSide:
         self._is_applied = False
         """Whether the client has got `SettingsApplied`."""
         self._is_settling = False
-        """Whether the session is taking the Settings of a call that the other side began."""
+        """Whether the session was given the Settings of a call of the other side, and has not applied them yet."""
         self._is_served = False
         """Whether an upstream serves the session."""
         self._was_heard = False
@@ -225,7 +225,7 @@ class SessionSide:
         if not self._was_heard:
             # This is a noise, and no upstream would answer its audio.
             conversation.speech.end()
-        texts, told = conversation.lose()
+        texts, frames = conversation.lose()
         self._waiting.put_back(texts)
         call = CallSoFar(
             conversation=conversation,
@@ -235,7 +235,7 @@ class SessionSide:
             is_applied=self._is_applied,
             now_s=now_s,
         )
-        return [engine.SendToClient(frame) for frame in told], call
+        return [engine.SendToClient(frame) for frame in frames], call
 
     def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
         """Continue a call of a relay at an upstream of the session's."""

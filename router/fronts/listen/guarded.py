@@ -19,7 +19,7 @@ ENDED: Final = "GUARD_ENDED"
 
 
 class ListenDialect:
-    """The messages of one session."""
+    """The dialect of Deepgram's Listen, for one session."""
 
     interrupts = True
 
@@ -52,7 +52,7 @@ class ListenDialect:
         """Return None: there is no agent."""
         return None
 
-    def told(self, _description: str, _message: engine.Input | None) -> str | None:
+    def notice(self, _description: str, _message: engine.Input | None) -> str | None:
         """Return None: the wire has no message for a notice. The client sees only that there are no words."""
         return None
 

@@ -31,7 +31,7 @@ CLOSE_TIMER: Final = "listen.close"
 """The wait from the client's `CloseStream` to the upstream's close. Words that come meanwhile start it again."""
 
 CLOSE_WAIT_S: Final = 10.0
-"""The longest wait for the upstream's close. Even the words of a minute of audio that was sent at once come sooner."""
+"""The longest wait for the upstream's close. Deepgram needs less time even for a minute of audio that came at once."""
 
 CLOSE_STREAM: Final = "CloseStream"
 """The client's message after its last audio. Deepgram then sends the last words, and closes."""

@@ -18,7 +18,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float
     is_final: bool
     start_s: float
-    """The time at which the words begin, from the start of the audio."""
+    """The time at which the words begin, in seconds from the start of the audio."""
     duration_s: float
 
 

@@ -47,7 +47,7 @@ class Transcriber:
         self._silence = engine.ClientBinaryReceived(heard.silence(call.config.vad_silence_ms + 300))
         self._heard_bytes = 0
         self._start_s = 0.0
-        """The time at which the newest speech began, from the start of the audio."""
+        """The time at which the user's last speech began, in seconds from the start of the audio."""
         self._is_ready = False
         self._is_open = False
         """Whether the user has begun to speak and the final words of this speech have not come."""

@@ -12,6 +12,9 @@ remembers the facts that another upstream needs, and keeps from the client the e
 `requests`        the client's events that are not acknowledged, and those that wait
 `turn_reports`    usage, turns and latencies
 `relay`           the memory, and the operations of handlers
+`marks`           the signs that the memory has to be stored, and the notes of an answer's deltas
+`layouts`         the fields of the memory, for another process
+`value`           the memory as a value
 `permission`      the client's events under the policy of the session
 `from_client`     the client's events
 `recovery`        another upstream in place of a lost one, and the end

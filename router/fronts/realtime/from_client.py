@@ -59,6 +59,7 @@ def _append(context: Context, event: Event) -> None:
             bytes_per_ms=configuration.input_bytes_per_ms,
             is_manual=configuration.turn_detection is None,
         )
+        context.marks.was_audio = True
     context.send(event)
 
 
@@ -226,7 +227,7 @@ def _correct(context: Context, item: Item) -> None:
     state = context.state
     if not context.is_ready or not item.is_upstream or item.id not in state.replayed:
         return
-    if state.names.is_client_s_alone(item.id):
+    if state.names.is_client_only(item.id):
         return
     _delete_upstream(context, item)
     wire = item.again()
@@ -256,14 +257,14 @@ def _delete_upstream(context: Context, item: Item) -> None:
 
 
 def _delete(context: Context, _event: Event, item: Item) -> None:
-    if context.is_ready and item.is_upstream and not context.state.names.is_client_s_alone(item.id):
+    if context.is_ready and item.is_upstream and not context.state.names.is_client_only(item.id):
         _delete_upstream(context, item)
     context.state.items.remove(item.id)
     context.tell(new_event("conversation.item.deleted", item_id=item.id))
 
 
 _BASE64: Final = 3 / 4
-"""The bytes of audio in a character of base64."""
+"""The number of bytes of audio for each character of base64."""
 
 _ANSWERS: Final[dict[str, Callable[[Context, Event, Item], None]]] = {
     requests.RETRIEVE: _retrieve,

@@ -122,6 +122,7 @@ def _refused(context: Context, event: Event, error: Fields, sent: Sent) -> None:
     state, request = context.state, sent.request
     if sent.kind == requests.COMMIT:
         state.speech.uncut()
+        state.unanswered.begin_next(requests.COMMIT, context.now_s)
     if request is not None and not state.unanswered.has_request:
         context.cancel(Timer.ANSWER)
     if request is not None and request.is_own:
@@ -161,7 +162,7 @@ def _item_added(context: Context, event: Event) -> None:
         return
     sent = state.unanswered.take_item(requests.CREATE_ITEM, name)
     known = state.items.find(name)
-    if sent is None and known is None and _is_client_s(item):
+    if sent is None and known is None and _is_of_client(item):
         sent = state.unanswered.take(requests.CREATE_ITEM)  # some servers give it another id
     if known is not None and (known.is_added or known.generation != state.generation):
         return  # the client has it
@@ -184,13 +185,13 @@ def _name_repeated(context: Context, item: Fields) -> None:
         state.unacknowledged.remove(name)
         return
     repeated = state.items.find(state.unacknowledged[0]) if state.unacknowledged else None
-    if repeated is None or state.items.find(state.names.client_s(name)) is not None:
+    if repeated is None or state.items.find(state.names.client_id(name)) is not None:
         return
     if all(item.get(key) == repeated.wire.get(key) for key in ("type", "role")):
         state.names.match(name, state.unacknowledged.pop(0))
 
 
-def _is_client_s(item: Fields) -> bool:
+def _is_of_client(item: Fields) -> bool:
     return item.get("role") in ("user", "system") or item.get("type") == "function_call_output"
 
 
@@ -303,8 +304,9 @@ def _committed(context: Context, event: Event) -> None:
     state = context.state
     context.cancel(Timer.COMMIT)
     sent = state.unanswered.take(requests.COMMIT)
+    state.unanswered.begin_next(requests.COMMIT, context.now_s)
     given = event.string("item_id")
-    if given is not None and state.names.client_s(given) != state.speech.item_id:
+    if given is not None and state.names.client_id(given) != state.speech.item_id:
         if state.items.find(given) is not None or state.names.is_taken(given):
             state.names.match(given, state.names.new("item"))
         state.names.note(given)

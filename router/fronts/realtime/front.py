@@ -35,8 +35,11 @@ REALTIME: Final = Front(
     crash_frame=_frame("internal_server_error", "internal error; the server logged it"),
     busy_frame=_frame("server_busy", "the server holds too much data of its clients, and of this one the most"),
     subprotocols=("realtime",),
+    lost_frame=_frame("session_lost", "the session could not be continued: connect again"),
+    can_move=True,
+    can_outlive=True,
     max_text_bytes=MAX_TEXT_BYTES,
     dialect=RealtimeDialect,
     is_relay=True,
 )
-"""The route `/v1/realtime`."""
+"""The front of the route `/v1/realtime`."""

@@ -22,14 +22,14 @@ _ENDED_BY_OPERATOR: Final = "session_ended"
 _DELTAS: Final = ("response.output_text.delta", "response.output_audio_transcript.delta")
 _ENDS: Final = ("response.output_text.done", "response.output_audio_transcript.done")
 _MAX_GIVEN: Final = 64
-"""The ids of deltas that are remembered: of the texts that are open at once, and some more."""
+"""The most ids of deltas that are remembered: more than the number of texts that are open at once."""
 _AUDIO: Final = "response.output_audio.delta"
 _TRANSCRIPTION: Final = "conversation.item.input_audio_transcription."
 _TEXTS: Final = ("text", "transcript")
 
 
 class RealtimeDialect:
-    """The events of one session."""
+    """The dialect of OpenAI Realtime, for one session."""
 
     interrupts = False
 
@@ -61,7 +61,7 @@ class RealtimeDialect:
         return given
 
     def rewritten(self, fields: Fields, text_of: Callable[[str], str | None]) -> Fields | None:
-        """Return an event whose repeated texts are those that the client may know; None if it repeats none."""
+        """Return an event with its repeated texts as the client may know them; None if no text has to change."""
         changes = False
         for key, part in _parts(fields):
             text = text_of(key)
@@ -80,7 +80,7 @@ class RealtimeDialect:
         response = {"instructions": verbatim(words), "input": [], "tool_choice": "none"}
         return _written({"type": "response.create", "response": response})
 
-    def told(self, description: str, message: engine.Input | None) -> str:
+    def notice(self, description: str, message: engine.Input | None) -> str:
         """Return the guard's notice as an `error`, which names the client's event if that event was withheld."""
         event_id = None
         if isinstance(message, engine.ClientTextReceived):
@@ -126,11 +126,11 @@ _READERS: Final[dict[str, Callable[[Fields], Seen]]] = {
     f"{_TRANSCRIPTION}delta": lambda _: Seen(Kind.USER_PART),
     f"{_TRANSCRIPTION}segment": lambda _: Seen(Kind.USER_PART),
 }
-"""The events with a meaning for the guard, by type."""
+"""The functions that read the events with a meaning for the guard, by the event's type."""
 
 
 def _parts(fields: Fields) -> Iterator[tuple[str, Fields]]:
-    """Yield each object that has a text, with the name of the field that holds the text."""
+    """Yield each object that may have a text, with the name of that text: the item's id and the index of its part."""
     if "item_id" in fields:
         yield _key(fields), fields
         part = fields.get("part")

@@ -21,7 +21,7 @@ MAX_ITEMS: Final = 2000
 """The most items that are remembered: the newest ones."""
 
 MAX_SHORT: Final = 1000
-"""The characters that each text of an item keeps if no other upstream will get the item."""
+"""The most characters that each text of an item keeps if no other upstream will get the item."""
 
 MAX_PARTS: Final = 4
 
@@ -45,6 +45,7 @@ class Item:
         "is_done",
         "is_left_out",
         "is_upstream",
+        "packed",
         "previous",
         "weight",
         "wire",
@@ -71,6 +72,11 @@ class Item:
         self.is_left_out = False
         """Whether no other upstream gets the item, because its answer is requested again, or because of the bounds."""
         self.weight = _NOTHING
+        self.packed: tuple[Fields, list[str], tuple[Any, ...], bytes] | None = None
+        """The fields and audio of the item when it was last packed, and its packed form (`layouts`).
+
+        None if the item was not packed yet.
+        """
 
     @property
     def id(self) -> str:
@@ -134,7 +140,7 @@ def _beginning(value: Any) -> Any:
 
 
 def joined(chunks: list[str]) -> str:
-    """Return one base64 text with the bytes of all chunks."""
+    """Return one base64 text with the bytes of all chunks. Each chunk is a base64 text."""
     if len(chunks) == 1:
         return chunks[0]
     return pybase64.b64encode_as_string(b"".join(_decoded(chunk) for chunk in chunks))
@@ -293,6 +299,28 @@ class Conversation:
         self._tokens -= item.weight.tokens
         self._bytes -= item.weight.size_bytes
         item.weight = _NOTHING
+
+    # Another process.
+
+    @property
+    def memory(self) -> tuple[list[Item], list[int] | None]:
+        """The items in the order in which they came, and the places of the conversation's items in that order.
+
+        The second value is None if both orders are the same.
+        """
+        names = list(self._items)
+        if names == self._order:
+            return list(self._items.values()), None
+        places = {name: place for place, name in enumerate(names)}
+        return list(self._items.values()), [places[name] for name in self._order]
+
+    @memory.setter
+    def memory(self, memory: tuple[list[Item], list[int] | None]) -> None:
+        items, order = memory
+        self._items = {item.id: item for item in items}
+        self._order = [items[place].id for place in order] if order is not None else list(self._items)
+        self._tokens = sum(item.weight.tokens for item in items)
+        self._bytes = sum(item.weight.size_bytes for item in items)
 
     # Another upstream.
 

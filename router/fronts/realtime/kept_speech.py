@@ -5,14 +5,21 @@ Audio is kept as the client sent it, in base64, in segments. Each unacknowledged
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PREROLL_MS: Final = 1000
-"""The audio that is kept while the user is silent, because the start of speech is reported late."""
+"""The most audio that is kept while the user is silent. It is kept because the start of speech is reported late."""
 
 PREROLL_S: Final = 3.0
 """The age up to which audio is kept even if it exceeds `PREROLL_MS`: a client may send a whole recording at once."""
+
+BRIEF_MS: Final = 200
+"""The most audio of a silent user in a brief value (`Remembering.memory`)."""
 
 MAX_MS: Final = 60_000
 """The most audio that is kept while the user speaks, or until the client commits."""
@@ -41,6 +48,11 @@ class Speech:
     def is_on(self) -> bool:
         """Whether the user speaks, or has spoken and the upstream has made no item of the speech yet."""
         return self.item_id is not None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the user does not speak, and no commit is on its way."""
+        return self.item_id is None and len(self._segments) == 1
 
     @property
     def held_bytes(self) -> int:
@@ -112,6 +124,23 @@ class Speech:
     def forget(self) -> None:
         """Forget the present speech, but not its audio, because the upstream has none in progress any more."""
         self.item_id, self.has_stopped, self.is_repeated = None, False, False
+
+    @contextlib.contextmanager
+    def shortened(self, bytes_per_ms: int) -> Iterator[None]:
+        """Hide all but the newest audio during the block, unless the user speaks or a commit is on its way."""
+        segments, chars = self._segments, self._chars
+        if self.is_silent:
+            kept: deque[tuple[float, str]] = deque()
+            self._segments, self._chars = deque([kept]), 0
+            for at_s, audio in reversed(segments[0]):
+                if self._chars >= BRIEF_MS * bytes_per_ms * 4 / 3:
+                    break
+                kept.appendleft((at_s, audio))
+                self._chars += len(audio)
+        try:
+            yield
+        finally:
+            self._segments, self._chars = segments, chars
 
     # Another upstream.
 

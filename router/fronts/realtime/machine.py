@@ -13,7 +13,16 @@ from actors import messages as engine
 from actors.restart import LossKind
 from router import closes
 from router.fronts.call_limits import Wire
-from router.fronts.realtime import from_client, from_upstream, permission, recovery, requests, second_upstream, streams
+from router.fronts.realtime import (
+    from_client,
+    from_upstream,
+    permission,
+    recovery,
+    requests,
+    second_upstream,
+    streams,
+    value,
+)
 from router.fronts.realtime.relay import Context, Timer
 from router.fronts.realtime.turn_reports import Reports
 from router.fronts.realtime.wire import Event, MalformedError, RefusedError, new_event, read_client, read_upstream
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.fronts.front import Call
+    from router.fronts.realtime.marks import Marks
     from router.session.state.limited import Limit
 
 _RESPONSE: Final = "response."
@@ -55,8 +65,12 @@ class RealtimeRelay:
         model = options.model_for(requested if isinstance(requested, str) else None)
         # Use the session's own meter, because the session reads the events that come after the end.
         reports = Reports(options, model, call.session.context.meter)
-        self.context = Context(call.config, options, wire, reports, is_noticed=query.get("notices") == "1")
-        permission.configure(self.context, call.bound)
+        self.context = Context(call.config, call.session, wire, reports, is_noticed=query.get("notices") == "1")
+        if call.memory:
+            value.fill(self.context, call.memory)
+            permission.force(self.context)
+        else:
+            permission.configure(self.context, call.bound)
 
     # The interface of a machine.
 
@@ -64,7 +78,8 @@ class RealtimeRelay:
         """Take an input, and return the commands that follow."""
         context = self.context
         context.now_s = now_s
-        if context.has_ended or not self._take(message):
+        is_over = context.has_ended and type(message) is not engine.ClientAdopted
+        if is_over or not self._take(message):
             return []
         _rest(context)
         if not context.has_ended:
@@ -100,6 +115,24 @@ class RealtimeRelay:
         _end_at_limit(self.context, limit)
         return []
 
+    # Another process.
+
+    @property
+    def marks(self) -> Marks:
+        """The signs that the memory has to be stored."""
+        return self.context.marks
+
+    @property
+    def can_move(self) -> bool:
+        """Whether a move at this moment cuts nothing off."""
+        return self.context.can_move
+
+    def memory(self, *, is_brief: bool = False) -> bytes:
+        """Return the memory, between two inputs; see `Remembering`."""
+        return value.written(self.context, is_brief=is_brief)
+
+    # Facts.
+
     def held_bytes(self) -> int:
         """Return the bytes that are kept for another upstream."""
         state = self.context.state
@@ -128,6 +161,7 @@ def _open(context: Context, _opened: engine.ClientOpened) -> None:
 
 
 def _client_text(context: Context, received: engine.ClientTextReceived) -> None:
+    context.marks.was_audio = False
     try:
         event = permission.admitted(context, read_client(received.text))
     except RefusedError as refused:
@@ -278,6 +312,10 @@ def _move(context: Context, _requested: engine.MoveRequested) -> None:
     second_upstream.dial(context)
 
 
+def _is_acquitted(context: Context, _timer: Timer) -> None:
+    context.acquit()
+
+
 def _drain_is_over(context: Context, _timer: Timer) -> None:
     for response in list(context.state.responses.values()):
         from_client.close_response(context, response_id=response.id, status="incomplete", reason=None)
@@ -312,6 +350,7 @@ def _end(context: Context, close: closes.Close) -> None:
 
 _TAKES: Final[dict[type, Callable[[Context, Any], None]]] = {
     engine.ClientOpened: _open,
+    engine.ClientAdopted: recovery.adopt,
     engine.ClientTextReceived: _client_text,
     engine.ClientBinaryReceived: _client_binary,
     engine.ClientOverflowed: _overflowed,
@@ -341,5 +380,6 @@ _DUE: Final[dict[Timer, Callable[[Context, Timer], None]]] = {
     Timer.ROLLOVER: _rollover_is_due,
     Timer.DRAIN: _drain_is_over,
     Timer.STANDBY: _standby_is_late,
+    Timer.ADOPTION: _is_acquitted,
 }
 """The handlers of timers that have fired. Any other timer means that the upstream is silent."""

@@ -75,22 +75,22 @@ class Names:
         """Record the id of a response or a call of this upstream."""
         self._current.add(name)
 
-    def match(self, upstream_s: str, client_s: str) -> None:
+    def match(self, upstream_id: str, client_id: str) -> None:
         """Record that the upstream's id and the client's id name the same item, response or call."""
-        self._to_client[upstream_s] = client_s
-        self._to_upstream[client_s] = upstream_s
+        self._to_client[upstream_id] = client_id
+        self._to_upstream[client_id] = upstream_id
 
     # Translation.
 
-    def client_s(self, name: str) -> str:
+    def client_id(self, name: str) -> str:
         """Return the client's id for an id of the upstream's. Without a match it is the same id."""
         return self._to_client.get(name, name)
 
-    def upstream_s(self, name: str) -> str:
+    def upstream_id(self, name: str) -> str:
         """Return the upstream's id for an id of the client's. Without a match it is the same id."""
         return self._to_upstream.get(name, name)
 
-    def is_client_s_alone(self, name: str) -> bool:
+    def is_client_only(self, name: str) -> bool:
         """Whether the upstream uses this id of the client's for something else."""
         return name in self._to_client and self._to_client[name] != name
 

@@ -22,10 +22,8 @@ def configure(context: Context, bound: Mapping[str, Any] | None = None) -> None:
     `bound` is the session that the client's secret is bound to, or None. If the policy denies `bound`, the handshake
     was refused already.
     """
+    force(context)
     policy = context.policy
-    opening = policy.opening() if policy is not None else None
-    if opening is not None:
-        context.state.configuration.apply(opening)
     if bound is None:
         return
     judged = {"session": dict(bound)}
@@ -36,6 +34,13 @@ def configure(context: Context, bound: Mapping[str, Any] | None = None) -> None:
         judged = passed
     context.state.configuration.apply({"type": "realtime", **judged["session"]})
     context.state.is_bound = True
+
+
+def force(context: Context) -> None:
+    """Apply the session that the policy forces to the configuration of the next upstream."""
+    opening = context.policy.opening() if context.policy is not None else None
+    if opening is not None:
+        context.state.configuration.apply(opening)
 
 
 def admitted(context: Context, event: Event) -> Event:

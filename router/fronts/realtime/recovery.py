@@ -11,18 +11,20 @@ from actors.restart import Decision, Loss, LossKind
 from router import closes
 from router.fronts.realtime import requests
 from router.fronts.realtime.from_client import add, answer_about, close_response, create_again, take_waiting
+from router.fronts.realtime.marks import AUDIO, read_notes
 from router.fronts.realtime.names import ASK
 from router.fronts.realtime.relay import Context, Stage, Timer
 from router.fronts.realtime.responses import Request, Response
 from router.fronts.realtime.wire import SERVER_ERROR, Event, Fields, new_event
 from router.session import reports
-from router.session.deadlines import rollover_in_s
+from router.session.deadlines import ADOPTION_S, rollover_in_s
 from router.translation import errors, speech
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.fronts.realtime.kept_items import Item
+    from router.fronts.realtime.marks import Progress
     from router.fronts.realtime.requests import Sent
 
 CONTINUE: Final = "continue"
@@ -50,6 +52,36 @@ def dial(context: Context, delay_s: float = 0.0) -> None:
     """Dial the next upstream, after `delay_s`, as the upstream in use."""
     begin(context, context.state.next_generation())
     context.commands.append(engine.OpenUpstream(context.state.generation, context.model, delay_s))
+
+
+def adopt(context: Context, adopted: engine.ClientAdopted) -> None:
+    """Dial another upstream for a session that another process carried. The upstream of that process is lost.
+
+    After a planned move the client notices nothing.
+    """
+    state = context.state
+    if context.has_ended:
+        context.end(*context.closing)
+        return
+    state.is_draining = state.stays_idle = False  # only the other process had to end
+    context.stop_waiting()
+    context.commands += list(context.limits.adopt(context.now_s))
+    for progress in read_notes(adopted.words, adopted.sent_bytes):
+        _advance(context, progress)
+    interrupt(context)
+    if context.session.state.adoptions:
+        context.start(Timer.ADOPTION, ADOPTION_S)
+    if context.is_noticed and state.is_announced and not adopted.is_planned:
+        context.tell(new_event("switchboard.session_recovered"))
+    dial(context)
+
+
+def _advance(context: Context, progress: Progress) -> None:
+    for response in context.state.responses.values():
+        response.advance(progress)
+    if progress.kind == AUDIO:
+        played_ms = int(progress.value) * 3 / 4 / context.state.configuration.output_bytes_per_ms
+        context.limits.playback.play(played_ms / 1000, context.now_s)
 
 
 def begin(context: Context, generation: int) -> None:

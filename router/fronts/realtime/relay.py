@@ -14,6 +14,7 @@ from router.fronts.call_limits import CallLimits
 from router.fronts.realtime.configuration import Configuration
 from router.fronts.realtime.kept_items import ROOT, Conversation, Item
 from router.fronts.realtime.kept_speech import Speech
+from router.fronts.realtime.marks import Marks
 from router.fronts.realtime.names import Names
 from router.fronts.realtime.requests import Sent, Unanswered, Waiting
 from router.fronts.realtime.wire import Event, Fields, OpaqueEvent, error_of, new_event
@@ -22,9 +23,10 @@ from router.session.deadlines import COMMIT_S
 if TYPE_CHECKING:
     from router.config.model import RouterConfig
     from router.fronts.call_limits import Wire
+    from router.fronts.realtime.marks import Progress
     from router.fronts.realtime.responses import Request, Response
     from router.fronts.realtime.turn_reports import Reports
-    from router.session.options import SessionOptions
+    from router.session.machine import Session
 
 MAX_LEDGER_BYTES: Final = 1024 * 1024
 MAX_EARLY: Final = 100
@@ -63,6 +65,8 @@ class Timer(enum.Enum):
     STANDBY = "realtime.standby"
     """The wait from the dial of a standby upstream to its `session.created`."""
     DRAIN = "realtime.drain"
+    ADOPTION = "realtime.adoption"
+    """The time after which a session that another process carried has not killed this one."""
 
 
 OF_UPSTREAM: Final = (
@@ -111,7 +115,7 @@ class State:
         self.is_announced = False
         """Whether the client has got `session.created`."""
         self.early: list[Event] = []
-        """Events of the router's own that the client gets after `session.created`."""
+        """Events of the router's own that wait until the client has got `session.created`."""
         self.was_ready = False
         """Whether any upstream has served the client so far."""
         self.has_restarted = False
@@ -131,7 +135,7 @@ class State:
         self.is_owed = False
         """Whether the upstream in use owes an answer to the user's speech."""
         self.replayed: dict[str, int] = {}
-        """By the item's id, how often the router has created the item again at the upstream in use."""
+        """The number of times that the router has created each item again at the upstream in use, by the item's id."""
         self.unacknowledged: list[str] = []
         """The ids of the items of `replayed` that the upstream has not acknowledged, in order."""
         self.deleted: set[str] = set()
@@ -162,10 +166,12 @@ class Context:
     """One session: its memory, and the commands that follow from an input."""
 
     def __init__(
-        self, config: RouterConfig, options: SessionOptions, wire: Wire, reports: Reports, *, is_noticed: bool
+        self, config: RouterConfig, session: Session, wire: Wire, reports: Reports, *, is_noticed: bool
     ) -> None:
         self.config = config
-        self.options = options
+        self.session = session
+        """The session, which runs no conversation here. It has the counts that outlive this process."""
+        self.options = options = session.context.options
         self.model = reports.model
         self.is_noticed = is_noticed
         """Whether the client asked for notices of restarts and limits (`?notices=1`)."""
@@ -174,7 +180,10 @@ class Context:
         self.reports = reports
         self.limits = CallLimits(options, wire)
         self.commands: list[engine.Command] = []
+        self.marks = Marks(self._may_drop_audio)
         self.now_s = 0.0
+        self.closing: tuple[int, str] = (0, "")
+        """The close code and the reason of a session that has ended."""
 
     @property
     def is_ready(self) -> bool:
@@ -197,10 +206,11 @@ class Context:
             event.is_changed |= shown is not event.fields
             event.fields = shown
 
-    def pass_on(self, event: Event) -> None:
+    def pass_on(self, event: Event, progress: Progress | None = None) -> None:
         """Send the client an event of the upstream's, without the values that a policy has set.
 
-        The event gets an `event_id` that no other event of the session has.
+        The event gets an `event_id` that no other event of the session has. `progress` is the whole effect of the event
+        on the memory, if it is small.
         """
         given = event.fields.get("event_id")
         if not isinstance(given, str):
@@ -208,7 +218,7 @@ class Context:
         elif self.state.has_restarted:
             # Another upstream may use an id a second time.
             event.set("event_id", f"{given}_g{self.state.generation}")
-        self._show(event)
+        self._show(event, progress)
 
     def tell(self, event: Event, *, is_last: bool = False) -> None:
         """Send the client an event of the router's own, but not before `session.created`.
@@ -223,7 +233,7 @@ class Context:
         event.fields = {"type": kind, "event_id": self.state.names.new("event"), **event.fields}
         self._show(event)
 
-    def _show(self, event: Event) -> None:
+    def _show(self, event: Event, progress: Progress | None = None) -> None:
         try:
             self.withhold(event)
         except (RecursionError, orjson.JSONEncodeError):
@@ -233,6 +243,7 @@ class Context:
         if event.kind == _DONE or not event.kind.startswith(_CONTENT):
             # A service may repeat the router's credential in its own texts.
             frame = self.options.redact(frame)
+        self.marks.note(frame, progress)
         self.commands.append(engine.SendToClient(frame))
 
     def refuse(self, code: str, message: str, *, event_id: str | None, param: str | None = None) -> None:
@@ -277,7 +288,10 @@ class Context:
             self.cancel(timer)
 
     def abandon(self, cause: str, *, kind: LossKind = LossKind.SILENT, is_fatal: bool = False) -> None:
-        """Abandon the upstream in use. The engine answers with `UpstreamLost`."""
+        """Abandon the upstream in use. The engine answers with `UpstreamLost`.
+
+        `is_fatal` says that a new dial of the same upstream would fail alike.
+        """
         self.stop_waiting()
         loss = Loss(kind=kind, cause=cause, is_fatal=is_fatal)
         self.commands.append(engine.AbandonUpstream(self.state.generation, loss))
@@ -309,6 +323,7 @@ class Context:
         facts = self.reports.ended(response)
         self.notify(*facts)
         if facts:
+            self.acquit()
             self.limits.add_turn()
 
     def count_usage(self, event: Event) -> None:
@@ -320,7 +335,8 @@ class Context:
 
     def end(self, code: int, reason: str) -> None:
         """End the session with a close frame for the client."""
-        self.state.stage = Stage.ENDED
+        self.state.stage, self.closing = Stage.ENDED, (int(code), reason)
+        self.marks.record_due += 1
         self.commands.append(engine.EndSession(code, reason))
 
     # Facts.
@@ -335,7 +351,7 @@ class Context:
         item = state.items.find(item_id)
         if item is None:
             return None
-        other = state.names.upstream_s(item.id)
+        other = state.names.upstream_id(item.id)
         is_ambiguous = other != item.id and state.items.find(other) is not None
         is_native = self.is_ready and item.generation == state.generation
         return None if is_native and not is_ambiguous else item
@@ -351,3 +367,22 @@ class Context:
         state = self.state
         is_asked = state.unanswered.has_request or bool(state.resumes) or state.is_owed
         return bool(state.responses or is_asked or state.speech.is_on or len(state.unanswered) or len(state.waiting))
+
+    @property
+    def can_move(self) -> bool:
+        """Whether a move to another process cuts nothing off at this moment, and the client is owed nothing."""
+        state = self.state
+        is_owed = self.is_busy or state.held_error is not None or any(it.awaits_transcript for it in state.items)
+        return self.is_ready and not is_owed
+
+    # Another process.
+
+    def _may_drop_audio(self) -> bool:
+        return self.is_ready and self.state.speech.is_silent and self.state.configuration.turn_detection is not None
+
+    def acquit(self) -> None:
+        """Set the count of adoptions to 0, because the session has not killed this process."""
+        if self.session.state.adoptions:
+            self.session.state.adoptions = 0
+            self.marks.record_due += 1
+            self.cancel(Timer.ADOPTION)

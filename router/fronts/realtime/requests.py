@@ -87,6 +87,15 @@ class Unanswered:
         """Remove and return the oldest event of a type, or return None."""
         return self._take(next((it for it in self._sent if it.kind == kind), None))
 
+    def begin_next(self, kind: str, now_s: float) -> None:
+        """Let the wait for the acknowledgement of the oldest event of a type begin now.
+
+        An upstream may answer such events one after the other.
+        """
+        sent = next((it for it in self._sent if it.kind == kind), None)
+        if sent is not None:
+            sent.sent_s = now_s
+
     def take_id(self, event_id: str) -> Sent | None:
         """Remove and return the event with this `event_id`, or return None."""
         return self._take(next((it for it in self._sent if it.event_id == event_id), None))

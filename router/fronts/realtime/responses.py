@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from router.fronts.realtime.marks import ARGUMENTS, TEXT
 from router.fronts.realtime.wire import Event, Fields, new_event
 from router.translation import speech
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from router.fronts.realtime.marks import Progress
 
 MS_PER_S: Final = 1000
 
@@ -82,7 +85,7 @@ class Output:
         return sum(part.audio_bytes for part in self.parts.values())
 
     def part(self, index: object, *, is_audio: bool) -> Part:
-        """Return the part with this index, and create it at its first event."""
+        """Return the part with this index. If there is none yet, create it as text or, with `is_audio`, as audio."""
         place = index if isinstance(index, int) else 0
         if place not in self.parts:
             self.parts[place] = Part(is_audio=is_audio)
@@ -116,7 +119,7 @@ class Request:
         self.event_id = event_id
         self.is_own = is_own
         self.adopts: Response | None = None
-        """The response whose id the requested response gets towards the client, or None."""
+        """The response whose id the requested response gets towards the client, because it continues that response."""
         self.sent_s = 0.0
 
     @property
@@ -184,6 +187,20 @@ class Response:
             item = {"id": name, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
             self.outputs[name] = Output(item, index if isinstance(index, int) else len(self.outputs))
         return self.outputs[name]
+
+    def advance(self, progress: Progress) -> None:
+        """Record the content of a delta that another process has sent the client."""
+        output = self.outputs.get(progress.item_id)
+        if output is None:
+            return
+        if progress.kind == ARGUMENTS:
+            output.arguments += str(progress.value)
+            return
+        part = output.part(progress.place, is_audio=progress.kind != TEXT)
+        if isinstance(progress.value, int):
+            part.audio_bytes += progress.value * 3 // 4
+        else:
+            part.text += progress.value
 
     def note(self, event: Event) -> None:
         """Record the content that an event of the response adds."""

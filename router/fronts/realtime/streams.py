@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from actors import messages as engine
+from router.fronts.realtime.marks import ARGUMENTS, AUDIO, SPEECH, TEXT, Progress
 from router.fronts.realtime.relay import Context, Timer
 from router.fronts.realtime.responses import Output, Response
 
@@ -17,6 +18,14 @@ ITEM_ADDED: Final = "response.output_item.added"
 
 _TEXT: Final = ("response.output_text.delta", "response.output_audio_transcript.delta")
 _AUDIO: Final = "response.output_audio.delta"
+
+_DELTAS: Final = {
+    "response.output_text.delta": TEXT,
+    "response.output_audio_transcript.delta": SPEECH,
+    _AUDIO: AUDIO,
+    "response.function_call_arguments.delta": ARGUMENTS,
+}
+"""The events whose whole effect is a `Progress`."""
 
 
 def begin(context: Context, event: Event) -> None:
@@ -73,9 +82,20 @@ def take(context: Context, event: Event) -> None:
         state.is_owed = False
     if event.kind == ITEM_ADDED and not response.is_outside:
         state.items.put(event.child("item"), state.generation, state.items.last_id)
+    # Some servers announce no item (upstream 12.4). The first delta of such an item adds the item, too.
+    progress = _progress(event) if event.string("item_id") in response.outputs else None
     response.note(event)
     _report(context, event, response)
-    context.pass_on(event)
+    context.pass_on(event, progress)
+
+
+def _progress(event: Event) -> Progress | None:
+    """Return the effect of a delta; None for any other event, which has further effects."""
+    kind, name = _DELTAS.get(event.kind), event.string("item_id")
+    if kind is None or name is None:
+        return None
+    delta, place = event.string("delta") or "", event.fields.get("content_index")
+    return Progress(name, place if isinstance(place, int) else 0, kind, len(delta) if kind is AUDIO else delta)
 
 
 def _report(context: Context, event: Event, response: Response) -> None:

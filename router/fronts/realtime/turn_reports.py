@@ -113,7 +113,10 @@ class Reports:
         return facts
 
     def turn(self, *, is_whole: bool = True) -> Turn | None:
-        """Return the texts and function calls so far as a turn, and forget them; None if there are none."""
+        """Return the texts and function calls so far as a turn, and forget them; None if there are none.
+
+        `is_whole` is False if the session ends in the middle of the turn.
+        """
         said, self._said = tuple(self._said), []
         functions, self._functions = tuple(self._functions), []
         return Turn(said=said, functions=functions, is_whole=is_whole) if said or functions else None

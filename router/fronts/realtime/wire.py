@@ -78,7 +78,7 @@ class RefusedError(Exception):
 
 
 class MalformedError(ValueError):
-    """A frame of an upstream is no event."""
+    """A frame of an upstream that is no event."""
 
 
 def error_of(

@@ -36,7 +36,7 @@ def _front(wire: Wire) -> Front:
 
 
 TELEPHONE: Final = _front(TWILIO)
-"""The route `/twilio`."""
+"""The front of the route `/twilio`."""
 
 COUSIN_FRONTS: Final = tuple(_front(wire) for wire in COUSINS)
-"""The routes `/telnyx`, `/plivo`, `/exotel` and `/vonage`."""
+"""The fronts of the routes `/telnyx`, `/plivo`, `/exotel` and `/vonage`."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from router.fronts.twilio.playout import Piece
 
 KEYPAD_TIMER: Final = "twilio.keypad"
-"""The pause between two keys. The names of a front's timers have a dot, and those of the session's timers have none."""
+"""The pause that ends a number. The names of a front's timers have a dot, and those of the session's have none."""
 KEYS_TIMER: Final = "twilio.keys"
 """The wait from a call of the function `read_keys` to its output."""
 
@@ -84,7 +84,7 @@ class TelephoneCall:
         if call.memory:
             self._remember(_MEMORIES.decode(call.memory))
 
-    def memory(self) -> bytes:
+    def memory(self, *, is_brief: bool = False) -> bytes:  # noqa: ARG002 - it has no audio
         """Return the memory of this call, for the machine of another process; see `Remembering`."""
         calls = self._key_function.memory if self._key_function is not None else ([], None)
         memory = Memory(self._stream_sid, self._call_sid, self._keypad.keys, self._playout.memory, calls)

@@ -51,7 +51,7 @@ class Playout:
         self._sent_bytes = 0
         """The bytes of the session's audio that were sent to Twilio since the last clear."""
         self._rest = b""
-        """The end of the session's audio. It is too short for a frame, and waits for more."""
+        """The last bytes of the session's audio, too few for a frame. They wait for more audio."""
         self._waiting: deque[_Marked] = deque(maxlen=MAX_MARKS)
         if memory is not None:
             self._clears, self._marks, self._given_bytes, self._sent_bytes, self._rest, waiting = memory

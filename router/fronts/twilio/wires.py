@@ -63,7 +63,7 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True):
     """The fields that the service requires beside the payload of audio."""
     mark_event: str = "mark"
     mark_key: str = "mark"
-    """The field of a mark's content, in both directions, if the content is an object."""
+    """The field that has a mark's content, in messages of both directions, if the content is an object."""
     flat_events: frozenset[str] = frozenset()
     """Twilio's names of the events whose content stands at the top of the message, in both directions."""
     kind_key: str = "event"

@@ -35,8 +35,10 @@ RECOVERED: Final = deepgram.Warning(
 def adopt(context: Context, adopted: messages.ClientAdopted) -> Lifecycle | None:
     """Interrupt the work in progress, and dial another upstream. Before Settings there is no work: only dial."""
     state = context.state
+    # This process reads the client, even if the other one had paused it.
     state.user_turns.resume(context.now_s)
     _forget_drain(context)
+    # The session may have ended the other process, and may end this one.
     if state.adoptions:
         context.wait(Wait.ADOPTION)
     context.stop_waiting(*UPSTREAM_WAITS, Wait.STANDBY)
@@ -46,23 +48,27 @@ def adopt(context: Context, adopted: messages.ClientAdopted) -> Lifecycle | None
         return Lifecycle.AWAITING_SETTINGS
     _append_words(context, adopted.words)
     _record_sent_audio(context, adopted.sent_bytes)
+    # The awaited transcripts were lost with the upstream.
     delivery.abandon_transcripts(context)
     interrupt_work(context)
     function_calls.forget_approvals(context)
-    # Before SettingsApplied the client has noticed nothing, and only waits a little longer.
+    # No warning before SettingsApplied: until then the client only waits a little longer.
     if state.is_applied and not adopted.is_planned:
         context.to_client(RECOVERED)
+    # The standby upstream was lost with the other process, too.
     context.signal(inputs.StandbyReleased())
     state.upstream = state.next_link()
     context.wait(Wait.RESTART)
     context.open_upstream(state.upstream.generation, state.model)
+    # The answer to the ping of the other process may be lost. Until a client has answered, only little audio may wait.
     if state.playback.is_waiting and not state.playback.is_trusted:
         context.probe_client()
     return None
 
 
 def _forget_drain(context: Context) -> None:
-    # Only the other process had to end. The end at a limit of the call uses the same wait, and stays.
+    # The drain concerned only the other process. A session that ends because of a limit uses the same wait, and still
+    # ends.
     state = context.state
     if state.limited.reached is None:
         state.drain_until_s, state.stays_idle = math.inf, False
@@ -70,10 +76,10 @@ def _forget_drain(context: Context) -> None:
 
 
 def finish(context: Context) -> None:
-    """Begin the preparations again, fail the calls of the router's own functions, and start the timers.
+    """Prepare the session again, fail the calls of the router's own functions, and start the timers.
 
-    The machine calls this after `adopt`, in the state that follows. No function runs twice, so an interrupted call
-    fails.
+    Preparations are the hook `configure` and the audio converters. The machine calls this after `adopt`, in the state
+    that follows. No function runs twice, so an interrupted call fails.
     """
     if context.has_ended:
         return
@@ -86,12 +92,12 @@ def finish(context: Context) -> None:
 
 
 def acquit(context: Context, _fired: messages.TimerFired) -> None:
-    """Set the count of adoptions to 0: the session has run for `ADOPTION_S` in this process, which is still alive."""
+    """Set the count of adoptions to 0, because the session has run for `ADOPTION_S` without ending this process."""
     context.state.adoptions = 0
 
 
 def _append_words(context: Context, words: str) -> None:
-    """Append the words that the other process received after the snapshot: the caller may have heard them."""
+    """Append to the answer in progress the words that came after the snapshot: the caller may have heard them."""
     turn = context.state.turn
     if words and turn.response is not ResponseState.NONE:
         turn.answer.newest.transcript += words

@@ -30,9 +30,10 @@ TextDone = openai.ResponseOutputTextDone | openai.ResponseOutputAudioTranscriptD
 def text_delta(context: Context, event: Delta) -> None:
     """Record the text so far, and send the sentences that it completes.
 
-    A profile that sends only whole items needs the record, too: a cut answer ends with the words that the caller heard.
+    A profile that sends only whole items needs the record, too, because the heard words of a cut answer come from it.
     """
     turn = context.state.turn
+    # A late event may repeat the text of an earlier response (upstream 5.7).
     if turn.is_suppressed(event.response_id) or turn.is_repeated(event.item_id, event.response_id):
         return
     part = turn.answer.of_text(event.item_id, event.content_index)
@@ -108,7 +109,7 @@ def _send_text(context: Context, item_id: str | None, content: str) -> None:
 
 
 def deliver_heard(context: Context, part: ItemDelivery, words: str) -> None:
-    """Send the heard words of a cut answer, as far as the client lacks them."""
+    """Send the client the heard words of a cut answer, except those that it has already."""
     rest = words[part.delivered_chars :].strip()
     if rest:
         is_whole = context.tells_whole and part.is_continued
@@ -119,11 +120,12 @@ def deliver_heard(context: Context, part: ItemDelivery, words: str) -> None:
 
 
 def start_speaking(context: Context) -> None:
-    """Send the component AgentStartedSpeaking ahead of a response's first output."""
+    """End an earlier turn, and send the component AgentStartedSpeaking ahead of a response's first output."""
     turn = context.state.turn
     turn.has_output = True
     if not turn.has_started_speaking:
         turn.has_started_speaking = True
+        delivery.end_earlier_turn(context)
         context.to_component(deepgram.AgentStartedSpeaking())
 
 
@@ -176,7 +178,8 @@ def _is_sentence(context: Context, part: ItemDelivery) -> bool:
 
 
 def _announces_speech(context: Context) -> bool:
-    # Deepgram sends AgentStartedSpeaking only if `experimental` is true (client 4.4). The component always gets one.
+    # Deepgram sends AgentStartedSpeaking only if `experimental` is true (client 4.4). The component always gets it,
+    # from `start_speaking`.
     return not context.profile.component_messages and context.state.plan.is_experimental
 
 

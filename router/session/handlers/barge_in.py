@@ -40,11 +40,15 @@ def interrupt(context: Context) -> None:
     unheard = state.playback.unheard(context.now_s)
     waiting = state.playback.stop(context.now_s)
     item_ids = {it.played.item_id for it in unheard}
+    # A held text of unheard audio would show the client words that the caller did not hear.
     state.transcripts.drop_texts(item_ids)
+    was_interrupted = state.turn.is_interrupted
     _stop_response(context, is_audible=is_audible)
     for item in unheard:
         _cut_item(context, item)
-    _cut_silent_answer(context, item_ids)
+    # The first interruption has dropped the unheard words. A later one would count them as heard.
+    if not was_interrupted:
+        _cut_silent_answer(context, item_ids)
     # The texts of unheard audio are dropped with it. Other messages, such as the end of the turn, are still due.
     context.to_client(*(message for message in waiting if not isinstance(message, deepgram.ConversationText)))
     _drop_continuations(context)
@@ -70,7 +74,7 @@ def cancel_active(context: Context) -> None:
     turn.mute(turn.response_id)
     turn.is_cut, turn.cancels_next = True, False
     context.state.speaker.drop()
-    # A cancel without an id might meet the next response.
+    # Without an id the cancel might reach the upstream late, and cancel the next response.
     response_id = turn.response_id or turn.output_id
     context.to_upstream(openai.ResponseCancel(response_id=response_id, event_id=CUT_EVENT_ID))
 
@@ -86,6 +90,8 @@ def _cut_item(context: Context, item: Unheard) -> None:
     if item_id is not None and verbatim.is_verbatim_item(context, item_id):
         verbatim.replace_by_heard(context, item_id, words, is_whole=is_whole)
         return
+    # Another upstream than the one that generated the audio has the item as a text, which cannot be truncated (upstream
+    # 7.2).
     if item_id is not None and played.is_upstream:
         if not played.is_truncated:
             truncate(context, item_id, heard_s)
@@ -98,7 +104,10 @@ def _cut_item(context: Context, item: Unheard) -> None:
 
 
 def _cut_silent_answer(context: Context, cut_ids: set[str | None]) -> None:
-    """Keep the sent text of an interrupted answer that has no unheard audio, and send no more of it."""
+    """Add the sent text of an interrupted answer to the ledger, and send no more of the answer.
+
+    This is for answers without unheard audio.
+    """
     turn = context.state.turn
     if not turn.is_interrupted:
         return

@@ -63,7 +63,7 @@ def _override(text: str, overrides: object) -> str:
         raise ValueError("it is not a dict")  # noqa: TRY004 - take_result logs every fault of a result alike
     settings = orjson.loads(text)
     result = merge(settings, overrides)
-    # Another type would make it another message, for which the table of the session's state has no row.
+    # With another `type` the result would be another message, for which the table of the session's state has no row.
     if result.get("type") != settings["type"]:
         raise ValueError("it changes the type of the message")
     try:
@@ -75,14 +75,14 @@ def _override(text: str, overrides: object) -> str:
 def _lay_over_later(
     context: Context, overrides: Mapping[str, Any], configured: deepgram.Settings | inputs.PassthroughSessionUpdate
 ) -> None:
-    """Keep the overrides for every later update, which would undo them otherwise."""
+    """Keep the overrides, and apply them to every later update, which would undo them otherwise."""
     if not overrides:
         return
     voice = None
     if isinstance(configured, deepgram.Settings) and isinstance(configured.agent, blocks.Agent):
         voice = session_config.speech_of(configured.agent, context.options.voices).get("voice")
     context.policy = (context.policy or Policy(is_lenient=True)).with_overrides(overrides, voice)
-    # As JSON, because a snapshot holds them, and an application may return any mapping.
+    # Store the overrides as JSON types, because a snapshot holds them, and an application may return any mapping.
     context.overrides, context.voice = orjson.loads(orjson.dumps(dict(overrides))), voice
 
 

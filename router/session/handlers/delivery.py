@@ -1,4 +1,4 @@
-"""Order the agent's messages, and pace its audio: after the user's words, and not too far ahead of the caller.
+"""Send the agent's messages after the user's words, and its audio not too far ahead of the caller's playback.
 
 Two things can hold the agent's turn up. Its text waits for the transcript of the user's speech, which may arrive after
 the answer (upstream 4.7). Its audio waits while the client has more than enough to play
@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from router.deepgram import codec
 from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait
 
@@ -23,7 +24,7 @@ BESIDE_AUDIO: Final = frozenset(
         deepgram.HistoryCalls,
     }
 )
-"""Messages without sound, which overtake waiting audio. They might wait for minutes of audio otherwise."""
+"""Messages that overtake waiting audio. Otherwise they might wait until minutes of audio are played."""
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +40,7 @@ def send(context: Context, *sent: deepgram.ServerMessage) -> None:
     for message in sent:
         if transcripts.held:
             # The messages of a turn keep their order, so this one waits, too.
-            transcripts.hold(message)
+            _hold(context, message)
         else:
             _send_behind_audio(context, message)
 
@@ -53,7 +54,15 @@ def send_text(context: Context, item_id: str | None, content: str) -> None:
         return
     if not transcripts.held:
         context.wait(Wait.TRANSCRIPT)
-    transcripts.hold(message, item_id)
+    _hold(context, message, item_id)
+
+
+def _hold(context: Context, message: deepgram.ServerMessage, item_id: str | None = None) -> None:
+    transcripts = context.state.transcripts
+    transcripts.hold(message, len(codec.encode(message)), item_id)
+    if transcripts.are_full:
+        context.count_excess("too many messages wait for the transcript of the user's speech: they are sent before it")
+        abandon_transcripts(context)
 
 
 def transcript_arrived(context: Context, item_id: str | None) -> None:
@@ -74,6 +83,16 @@ def abandon_transcripts(context: Context, _fired: messages.TimerFired | None = N
     send(context, *transcripts.abandon())
 
 
+def end_earlier_turn(context: Context) -> None:
+    """Send the held messages if they end an earlier turn, because the output of the next answer follows at once.
+
+    The next answer's own text still waits for the transcript.
+    """
+    transcripts = context.state.transcripts
+    if transcripts.hold_end:
+        send(context, *transcripts.take_held())
+
+
 def schedule_audio(context: Context, piece: Piece) -> None:
     """Emit a piece of audio, or keep it until the client has played enough."""
     playback = context.state.playback
@@ -89,7 +108,7 @@ def schedule_audio(context: Context, piece: Piece) -> None:
 
 
 def client_caught_up(context: Context, _caught_up: messages.ClientCaughtUp) -> None:
-    """Record that the client reads. From now on more of its audio may wait in memory."""
+    """Record that the client reads. From now on more audio for it may wait in memory."""
     context.state.playback.is_trusted = True
 
 
@@ -112,7 +131,8 @@ def _emit(context: Context, due: Iterable[bytes | deepgram.ServerMessage]) -> No
 def _send_behind_audio(context: Context, message: deepgram.ServerMessage) -> None:
     playback = context.state.playback
     if playback.is_waiting and type(message) not in BESIDE_AUDIO:
-        playback.hold(message)
+        playback.hold(message, len(codec.encode(message)))
+        _emit(context, playback.release_excess(context.now_s))
         return
     context.to_client(message)
     if isinstance(message, deepgram.FunctionCallRequest) and context.state.calls.await_client:

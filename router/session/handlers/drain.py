@@ -33,7 +33,10 @@ QUESTIONS: Final = (
 
 
 def begin_drain(context: Context, began: messages.DrainBegan) -> None:
-    """Warn the client, and limit the session's time. A second drain may shorten it, and may end an idle session."""
+    """Warn the client, and limit the session's time.
+
+    A second drain may shorten that time, and may end an idle session that the first drain kept.
+    """
     state = context.state
     state.stays_idle = began.keeps_idle
     if state.drain_until_s == math.inf:
@@ -49,7 +52,7 @@ def _warn_client(context: Context) -> None:
 
 def is_drained(context: Context) -> bool:
     """Whether a draining session has no work left. The caller may still hear the end of the last answer."""
-    # Joint rules are applied after the end of a session, too.
+    # Joint rules are applied after the end of a session, too, so ENDED is excluded here.
     is_draining = context.state.drain_until_s < math.inf and context.state.lifecycle is not Lifecycle.ENDED
     is_over = context.state.limited.is_over
     return is_draining and not _stays(context) and (is_over or not _has_work(context))

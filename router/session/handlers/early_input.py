@@ -1,6 +1,6 @@
 """Keep client input that arrives before the session is ready, since real clients do not wait (client 2.2).
 
-The session sends none of this input upstream before. The upstream's default session would answer audio by itself,
+Until then the session sends none of this input upstream. The upstream's default session would answer audio by itself,
 without the client's prompt, and that answer would fix the voice (upstream 1.5).
 """
 
@@ -46,7 +46,7 @@ class Waiting(Protocol):
 def has_room(context: Context, waiting: Collection[Waiting], another: Waiting) -> bool:
     """Whether another request may wait, too.
 
-    The first request always may, because its frame did not exceed the bound on frames.
+    The first request may always wait, because its frame did not exceed the bound on frames.
     """
     bounds, size_bytes = context.options.bounds, sum(it.size_bytes for it in (*waiting, another))
     return not waiting or (len(waiting) < bounds.early_messages and size_bytes <= bounds.early_bytes)

@@ -70,6 +70,7 @@ def client_closed(context: Context, _message: messages.ClientClosed) -> None:
 
 def end_requested(context: Context, _message: messages.EndRequested) -> None:
     """End the session for an operator. The close code is 1000, after which no SDK reconnects (client 7.1)."""
+    # Every further token of the answer would cost money.
     if context.state.turn.response is not ResponseState.NONE:
         context.to_upstream(openai.ResponseCancel(response_id=context.state.turn.response_id))
     description = "an operator ended the session"

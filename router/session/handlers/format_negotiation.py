@@ -70,7 +70,7 @@ def request_linear16(context: Context, link: UpstreamLink) -> None:
 
 
 def rule_out_refused_g711(context: Context, link: UpstreamLink, error: openai.ErrorDetail) -> bool:
-    """Record that an upstream lacks G.711, if an error may refuse it. Return whether the error may.
+    """Record that an upstream lacks G.711 if an error may refuse G.711. Return whether the error may do so.
 
     The calling handler then sends the configuration again, without G.711.
     """
@@ -83,7 +83,7 @@ def rule_out_refused_g711(context: Context, link: UpstreamLink, error: openai.Er
 
 
 def _rule_out_g711(context: Context, link: UpstreamLink, reason: str) -> None:
-    # By position, not by generation: the next connection to this upstream need not try again.
+    # Record the position and not the generation: the next connection to this upstream need not try G.711 again.
     context.state.linear16_only |= {link.position}
     context.log(logging.WARNING, f"G.711 was requested, and the upstream {reason}: linear16 is used")
 

@@ -60,6 +60,7 @@ def request_function_call(context: Context, event: openai.ResponseFunctionCallAr
     turn.is_open = turn.has_output = turn.has_called = True
     context.state.latency.mark("call_s", context.now_s)
     context.state.ledger.add_call(event.item_id, event.call_id, name, event.arguments)
+    # For a call that the router answers, the request only informs the client (client 5.1).
     delivery.send(context, deepgram.FunctionCallRequest(functions=[call]))
     if context.profile.component_messages:
         delivery.send(context, functions.call_text(name, event.arguments))
@@ -89,11 +90,12 @@ def request_approval(context: Context, item: openai.Item) -> None:
 
 def _client_answers(context: Context) -> bool:
     functions_of_client = session_config.first_think(context.state.plan.agent).functions or []
+    # A client without functions of its own has no code for an answer. The React component may declare functions late.
     return context.profile.openai_events or any(function.endpoint is None for function in functions_of_client)
 
 
 def forget_approvals(context: Context) -> None:
-    """Cancel the approvals that a lost upstream awaits. The next upstream asks again."""
+    """Cancel the approvals that a lost upstream awaited. The next upstream asks for its own."""
     calls = context.state.calls
     forgotten = [calls.outstanding[call_id] for call_id in calls.approvals]
     for call in forgotten:
@@ -197,6 +199,7 @@ def tool_done(context: Context, call_id: str, done: messages.WorkDone) -> None:
         problem = _problem(done.failure, context.options.deadlines.tool_call_s)
         _warn_of_failure(context, call, problem)
         output = functions.failed_output(call.name, problem)
+    # The client gets the output only as information (client 5.1).
     delivery.send(context, deepgram.FunctionCallEcho(id=call_id, name=call.name, content=output))
     _send_history(context, call, output)
     _record_answer(context, call_id, output)
@@ -252,8 +255,9 @@ def cancel_calls(context: Context) -> None:
     if of_client:
         delivery.send(context, deepgram.FunctionCallCancelled(functions=of_client))
     if cancelled:
-        # If the upstream answers the speech, `responses.begin_response` drops this request.
+        # `responses.begin_response` drops this request if the upstream answers the speech.
         context.state.pending.add(ResponseRequest())
+        # No response is left whose end would end the turn: the turn was open only for the calls.
         if turn.response is ResponseState.NONE:
             end_turn(context)
 

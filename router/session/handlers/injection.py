@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class SpeakingParty(enum.Enum):
-    """The party whose turn it is. The value opens the client's InjectionRefused."""
+    """The party whose turn it is. Each value begins the sentence in InjectionRefused."""
 
     USER = "the user is speaking"
     AGENT = "the agent is speaking, or about to speak"
@@ -85,7 +85,7 @@ def _inject(context: Context, content: str, behavior: str) -> None:
         # response.created may be lost (upstream 7.4), so the session cancels the answer when it begins.
         turn.cancels_next = bool(context.state.user_turns.owed)
         if pending.in_flight is not None:
-            pending.in_flight.is_interrupted = True
+            pending.in_flight.is_interrupted = pending.in_flight.is_replaced = True
     pending.add(request)
 
 

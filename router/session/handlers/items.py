@@ -88,7 +88,7 @@ def replay(context: Context, link: UpstreamLink, since: int) -> None:
 def seed(context: Context, link: UpstreamLink) -> None:
     """Create the ledger's items upstream, up to the first untranscribed speech.
 
-    The format of that speech is not agreed on yet.
+    That speech has to wait, because its audio format is not agreed on yet.
     """
     for sequence, item in context.state.ledger.texts_after():
         _repeat(context, link, item)
@@ -96,16 +96,17 @@ def seed(context: Context, link: UpstreamLink) -> None:
 
 
 def _repeat(context: Context, link: UpstreamLink, item: Item) -> None:
-    item_id = create_item(context, item, link=link)
-    link.last_item_id = item_id if _kind_of(item)[0] == "message" else None
+    link.last_item_id = create_item(context, item, link=link)
 
 
 def refuse_item(context: Context, error: openai.ErrorDetail) -> str | None:
     """Forget an item that the upstream refused. Return its id if the item was not acknowledged."""
-    # Some errors name no event (upstream 8.1). Such an error about an item means the oldest unacknowledged one.
+    # Some errors name no event (upstream 8.1). Then take an error about an item to be about the oldest unacknowledged
+    # item.
     link_items, item_id = context.state.upstream.items, error.event_id
     if item_id is None and (error.param or "").partition(".")[0] == "item":
         item_id = link_items.oldest
+    # A benign error only reports a lost race, and refuses no item (upstream 8.2).
     if item_id is not None and errors.code_of(error) not in errors.BENIGN:
         context.state.ledger.refuse(item_id)
     return item_id if item_id is not None and link_items.reject(item_id) else None

@@ -47,11 +47,12 @@ def silence_deadline(context: Context, _fired: messages.TimerFired) -> None:
     """Warn the client of its silence, or end the call, depending on how long the silence has lasted."""
     state, now_s = context.state, context.now_s
     is_busy = state.is_busy or state.playback.is_audible(now_s)
+    # The silence begins when the caller has heard the answer, and not when the answer was sent.
     _take(context, state.limited.of_silence(now_s, is_busy=is_busy, heard_at_s=state.playback.ends_s))
 
 
 def choose_idle(context: Context, idle_ms: float | None) -> None:
-    """Take the longest silence that the client's Settings ask for. It may shorten the operator's limit."""
+    """Limit the silence to the time in the client's Settings, which may be shorter than the operator's limit."""
     if idle_ms is not None and idle_ms > 0:
         _take(context, context.state.limited.choose_idle(idle_ms / MS_PER_S))
 
@@ -72,7 +73,7 @@ def act_on_spending(context: Context) -> None:
 def _take(context: Context, step: Step) -> None:
     state = context.state
     if step.act is not Act.WAIT and step.limit.code not in state.limited.warned_of:
-        # One response may use up all tokens that were left. So the client is also warned at an end, if it was not
+        # One response may use up all tokens that were left. So warn the client at an end, too, unless it was warned
         # before.
         state.limited.warned_of |= {step.limit.code}
         context.to_client(deepgram.Warning(description=step.limit.warning, code=step.limit.code))

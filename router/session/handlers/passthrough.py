@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def forward_event(context: Context, event: inputs.PassthroughEvent) -> None:
     """Forward an OpenAI client event unchanged."""
+    # The session does not request again a response that the client itself cancelled (docs/decisions/0027).
     context.state.turn.is_cancelled_by_client |= orjson.loads(event.text).get("type") == "response.cancel"
     context.forward(event.text)
 
@@ -93,7 +94,7 @@ def _record_answer(context: Context) -> None:
 
 
 def forward_response_create(context: Context, event: inputs.PassthroughResponseCreate) -> None:
-    """Queue a response.create until no response is active: the upstream would refuse it before (upstream 5.1)."""
+    """Queue a response.create until no response is active. Earlier the upstream would refuse it (upstream 5.1)."""
     turn = context.state.turn
     text, event_id = with_event_id(context, event.text)
     response = orjson.loads(text).get("response")

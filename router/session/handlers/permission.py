@@ -22,9 +22,9 @@ _UPDATE: Final = "session.update"
 
 
 def decode(context: Context, text: str) -> object:
-    """Return the input for a text frame, as the policy lets it pass.
+    """Return the input for a text frame, with the values that the policy forces.
 
-    For a denied frame, return the `Unparsable` to answer.
+    For a denied frame return an `Unparsable`, which the session answers with an Error.
     """
     context.client_text = text
     # Complete sparse Settings before the policy judges them: it forces values only within blocks that it finds.
@@ -35,7 +35,10 @@ def decode(context: Context, text: str) -> object:
 
 
 def judge_again(context: Context, early: object) -> object:
-    """Return an early input with the overrides of the hook `configure`, as the policy lets it pass."""
+    """Return an input that was kept until now, with the overrides of the hook `configure` and the policy's values.
+
+    If the policy denies it, return an `Unparsable`.
+    """
     kind = type(early)
     if isinstance(early, inputs.Passthrough):
         fields = orjson.loads(early.text)

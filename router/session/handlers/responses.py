@@ -20,7 +20,7 @@ from router.session.handlers.barge_in import cancel_active, interrupt
 from router.session.handlers.items import CUT_EVENT_ID
 from router.session.handlers.refusals import is_fatal_error
 from router.session.handlers.resume import response_failed
-from router.session.state.origin import Origin, is_marked, metadata_of, origin_of
+from router.session.state.origin import Origin, is_marked, is_outside, metadata_of, origin_of
 from router.session.state.pending import ResponseRequest, SentRequest
 from router.session.state.queues import kept
 from router.session.state.states import Lifecycle, ResponseState
@@ -42,12 +42,12 @@ Output = (
 TextDone = openai.ResponseOutputTextDone | openai.ResponseOutputAudioTranscriptDone
 
 KNOWN_STATUSES: Final = frozenset({"completed", "cancelled", "incomplete", "failed", None})
-"""The statuses of a finished response. Some compatible servers leave it out."""
+"""The statuses of a finished response. Some compatible servers leave the status out."""
 
 _MAX_REASON_CHARS: Final = 200
 
 UNASKED_S: Final = 10.0
-"""The time in seconds within which an upstream may not begin `MAX_UNASKED` unasked responses.
+"""The session abandons an upstream that begins `MAX_UNASKED` unasked responses within this many seconds.
 
 An unasked response answers neither a request nor speech.
 """
@@ -72,7 +72,7 @@ def is_due(context: Context) -> bool:
 def create_next(context: Context) -> ResponseState | None:
     """Create the response that was requested first.
 
-    An agent without a voice needs no response for a verbatim text. Then try the next request.
+    An agent without a voice writes a verbatim text, and needs no response for it. Then try the next request.
     """
     while is_due(context):
         if _create(context, context.state.pending.take_next()):
@@ -83,7 +83,7 @@ def create_next(context: Context) -> ResponseState | None:
 def _create(context: Context, request: ResponseRequest) -> bool:
     """Create a response. Return False if the request needs none."""
     state, turn = context.state, context.state.turn
-    # A response outside the conversation is no turn of the agent's.
+    # A response outside the conversation belongs to no turn of the agent.
     turn.is_open |= not request.is_outside
     turn.is_answered_by_passthrough = turn.cancels_next = False
     if request.verbatim is not None and not verbatim.has_voice(context):
@@ -131,14 +131,17 @@ def begin_response(context: Context, event: openai.ResponseCreated) -> ResponseS
     """Begin a response: the requested one, or one that the upstream began by itself."""
     turn, pending = context.state.turn, context.state.pending
     origin = _origin_of(context, event.response)
-    if origin in _NO_TURN:
+    if origin is Origin.LATE and not is_outside(event.response):
+        _begin_rejected(context, event.response)
+    elif origin in _NO_TURN:
         _pass_over(context, event.response, origin)
-        # If no request is in flight now, the client's request outside the conversation was.
+        # Without a request in flight no response is awaited: `_pass_over` has removed the client's request for this
+        # one.
         return ResponseState.NONE if pending.in_flight is None else turn.response
-    if origin is Origin.REQUESTED:
+    elif origin is Origin.REQUESTED:
         _begin_requested(context, event.response)
     else:
-        _begin_upstream_s(context, event.response)
+        _begin_of_upstream(context, event.response)
     context.stop_waiting(Wait.FIRST_EVENT)
     context.wait(Wait.NEXT_EVENT)
     context.wait(Wait.RESPONSE)
@@ -154,6 +157,7 @@ def _origin_of(context: Context, response: openai.Response) -> Origin:
     sent = state.pending.in_flight
     origin = origin_of(response, sent, is_echoing=_echoes(context), is_owed=_may_answer_speech(context))
     if is_marked(response):
+        # An upstream that returns metadata once always does. So the order of responses decides nothing from now on.
         state.echoes = kept(state.echoes, state.upstream.position, True)
         state.turn.doubtful_id = None
         if origin is Origin.REQUESTED and sent is not None:
@@ -161,11 +165,14 @@ def _origin_of(context: Context, response: openai.Response) -> Origin:
     # If an upstream returns no metadata, only the null conversation shows that a verbatim text begins too late.
     if origin in (Origin.OUTSIDE, Origin.LATE) and state.turn.take_overtaken():
         return Origin.LATE
-    return Origin.LATE if origin is Origin.REQUESTED and _is_doubtful_s(context, response) else origin
+    return Origin.LATE if origin is Origin.REQUESTED and _answers_doubtful_request(context, response) else origin
 
 
-def _is_doubtful_s(context: Context, response: openai.Response) -> bool:
-    """Whether a response belongs to the earlier, doubtful request, and not to the verbatim text in flight."""
+def _answers_doubtful_request(context: Context, response: openai.Response) -> bool:
+    """Whether a response belongs to the doubtful request, and not to the verbatim text in flight.
+
+    `Turn.doubtful_id` has that request.
+    """
     sent, turn = context.state.pending.in_flight, context.state.turn
     is_text_next = sent is not None and sent.request.verbatim is not None
     if turn.doubtful_id is None or not is_text_next or response.conversation_id is None:
@@ -175,7 +182,7 @@ def _is_doubtful_s(context: Context, response: openai.Response) -> bool:
 
 
 def _may_answer_speech(context: Context) -> bool:
-    """Whether the upstream may begin an answer to the user's speech by itself."""
+    """Whether the upstream could still begin an answer to the user's speech by itself."""
     turns, pending = context.state.user_turns, context.state.pending
     return bool(turns.owed) or turns.by_hand is not None or pending.answers_speech
 
@@ -199,12 +206,27 @@ def _reject(context: Context, response: openai.Response) -> None:
     context.to_upstream(openai.ResponseCancel(response_id=response.id, event_id=CUT_EVENT_ID))
 
 
+def _begin_rejected(context: Context, response: openai.Response) -> None:
+    """Cancel a response of the conversation that begins too late, and await its end.
+
+    The upstream refuses any other response before this end.
+    """
+    turn = context.state.turn
+    cancels_next, turn.current = turn.cancels_next, None
+    turn.begin(response.id)
+    turn.begin_answer()
+    cancel_active(context)
+    turn.is_rejected, turn.cancels_next = True, cancels_next
+
+
 def _begin_requested(context: Context, response: openai.Response) -> None:
     turn, pending = context.state.turn, context.state.pending
     is_owed = _may_answer_speech(context)
     sent, pending.in_flight = pending.in_flight, None
     if sent is None:
         return
+    # By order alone this may be the answer to the user's speech. Then the response to the request is still to begin
+    # (docs/decisions/0027).
     if is_owed and not sent.is_proven and sent.request.verbatim is None:
         turn.doubtful_id = sent.event_id
     turn.current = sent
@@ -213,6 +235,7 @@ def _begin_requested(context: Context, response: openai.Response) -> None:
     if sent.request.verbatim is not None:
         verbatim.expect(context, sent.request.verbatim)
     else:
+        # The response answers the whole conversation, and so every question before the speech.
         if context.state.user_turns.owed and _covers_speech(sent):
             pending.answer_with_speech()
         _answer_speech(context, sent)
@@ -221,7 +244,10 @@ def _begin_requested(context: Context, response: openai.Response) -> None:
 
 
 def _answer_speech(context: Context, sent: SentRequest) -> None:
-    """Let a requested response answer the user's speech, which the conversation held when the response began."""
+    """Count a requested response as the answer to the user's speech, if it covers that speech.
+
+    An answer to the conversation covers all speech before it.
+    """
     if _covers_speech(sent):
         context.state.user_turns.by_hand = None
         context.signal(inputs.SpeechAnswered())
@@ -231,7 +257,7 @@ def _covers_speech(sent: SentRequest) -> bool:
     return not sent.is_interrupted and (sent.request.is_general or not sent.is_proven)
 
 
-def _begin_upstream_s(context: Context, response: openai.Response) -> None:
+def _begin_of_upstream(context: Context, response: openai.Response) -> None:
     turn, sent, turns = context.state.turn, context.state.pending.in_flight, context.state.user_turns
     is_cancelled, is_owed = turn.cancels_next, _may_answer_speech(context)
     # A response that is cancelled at once answers nothing.
@@ -263,7 +289,7 @@ def _end_what_speech_answers(context: Context) -> None:
     if pending.in_flight is not None and pending.in_flight.is_interrupted:
         _give_up(context, "INTERRUPTED")
     elif pending.in_flight is not None and pending.in_flight.request.verbatim is not None:
-        # The answer to the user takes the place of a verbatim text that has not begun. Its late begin is rejected.
+        # The answer to the user replaces a verbatim text that has not begun. If that text begins later, it is rejected.
         _give_up(context, "OVERTAKEN_BY_SPEECH")
         end_turn(context)
 
@@ -271,6 +297,7 @@ def _end_what_speech_answers(context: Context) -> None:
 def _give_up(context: Context, rule: str) -> None:
     pending = context.state.pending
     if pending.in_flight is not None and pending.in_flight.request.verbatim is not None:
+        # The upstream knows nothing of the rule, and may still begin the response, which then has to be rejected.
         context.state.turn.note_overtaken(pending.in_flight.event_id)
     pending.give_up(rule)
 
@@ -288,9 +315,10 @@ def _open(context: Context, response: openai.Response) -> None:
 
 
 def begin_unknown(context: Context, event: Output) -> ResponseState | None:
-    """Take output for the begin of a response that was never announced, or reject a verbatim text that a rule ended.
+    """Take output of an unknown response for its begin, or reject it if it belongs to a verbatim text that was ended.
 
-    The session may have taken an earlier response for the requested one, by order alone.
+    No response was awaited. But the session may have taken an earlier response for the requested one, because without
+    metadata only the order of responses tells them apart.
     """
     turn = context.state.turn
     if event.response_id is None or not turn.is_unknown(event.response_id):
@@ -318,7 +346,7 @@ def begin_unannounced(context: Context, event: Output) -> ResponseState | None:
 
 
 def _answer_speech_unannounced(context: Context) -> None:
-    # The response covers no question in the list, because it may have begun before the upstream had that question.
+    # The response covers no question in `pending`, because it may have begun before the upstream had that question.
     turn = context.state.turn
     turn.answers_speech, context.state.user_turns.by_hand = _may_answer_speech(context), None
     context.signal(inputs.SpeechAnswered())
@@ -327,7 +355,7 @@ def _answer_speech_unannounced(context: Context) -> None:
 
 
 def _rejects_overtaken(context: Context, response_id: str | None) -> bool:
-    """Cancel the response to an earlier request, if this event is its begin. Return whether it is."""
+    """Cancel the response to a request that was given up, if this event is its begin. Return whether it is."""
     turn = context.state.turn
     if not turn.is_overtaken(response_id):
         return False
@@ -341,26 +369,31 @@ def _rejects_overtaken(context: Context, response_id: str | None) -> bool:
 def another_begins(context: Context, event: openai.ResponseCreated) -> None:
     """Begin a response while another is active: the end of the other was lost, or one runs outside the conversation.
 
-    Only one response may speak. The answer to the user goes before a verbatim text, and a verbatim text waits for the
-    end of the upstream's own response.
+    Only one response may speak. The answer to the user takes precedence over a verbatim text. A verbatim text waits for
+    the end of the upstream's own response.
     """
     turn, response = context.state.turn, event.response
     if turn.is_announced and response.id is not None and response.id == turn.response_id:
         return
     is_other = response.id is not None and turn.output_id not in (response.id, None)
     if is_other and context.state.pending.in_flight is turn.current:
-        # The output of another response, which was not announced, was the begin of that request.
+        # The request in flight began with the output of a response that was not announced. So this one is another
+        # response.
         context.state.pending.in_flight = None
     origin = _origin_of(context, response)
-    sent = context.state.pending.in_flight
-    if origin in _NO_TURN:
+    sent, is_same = context.state.pending.in_flight, not turn.is_announced and not is_other
+    is_text_next = sent is not None and sent.request.verbatim is not None
+    if is_same and origin is Origin.LATE and not is_outside(response):
+        _begin_rejected(context, response)
+    elif origin in _NO_TURN:
         _pass_over(context, response, origin)
-    elif not turn.is_announced and not is_other:
+    elif is_same:
         _announce(context, response, origin)
-    elif origin is Origin.REQUESTED and sent is not None and sent.request.verbatim is not None:
+    elif origin is Origin.REQUESTED and is_text_next and not turn.is_rejected:
         _reject(context, response)
         context.state.pending.take_back()
     else:
+        # The last response counts. Otherwise the session would wait for an end that never comes (docs/decisions/0027).
         if turn.verbatim is not None and not turn.is_interrupted:
             interrupt(context)
         end_of_response(context)
@@ -396,6 +429,7 @@ def finish_response(context: Context, event: openai.ResponseDone) -> ResponseSta
     if event.response.status == "failed" and not turn.is_interrupted:
         return _fail(context, _error_of(event.response))
     if _was_cancelled(event.response) and event.response.id is not None:
+        # Its function calls may still arrive (upstream 6.3).
         turn.note_cancelled(event.response.id)
     if _is_lost(context, event.response):
         return _fail(context, openai.ErrorDetail(code="response_cancelled"))
@@ -470,8 +504,8 @@ def _is_lost(context: Context, response: openai.Response) -> bool:
     """Whether an answer was cancelled without an interruption, for example by a late cancel of another response."""
     turn = context.state.turn
     is_interrupted = turn.is_interrupted or turn.is_cancelled_by_client or _reason_of(response) == "turn_detected"
-    is_client_s = turn.current is not None and turn.current.request.client_event is not None
-    is_wanted = (turn.current is not None and not is_client_s) or turn.answers_speech
+    is_of_client = turn.current is not None and turn.current.request.client_event is not None
+    is_wanted = (turn.current is not None and not is_of_client) or turn.answers_speech
     return response.status == "cancelled" and is_wanted and not is_interrupted
 
 
@@ -517,22 +551,27 @@ def _brought_text(context: Context, event: openai.ConversationItemDone) -> bool:
 
 
 def calls_are_answered(context: Context) -> bool:
-    """Whether every call of a response has its output, and no end of the response will come.
+    """Whether every call of a response without response.created has its output.
 
-    The upstream did not announce the response, so the output of its calls is the end.
+    No response.done ends such a response. It ends here, because only now no further call of it can follow
+    (docs/decisions/0050). If the user interrupted it, the session has answered its calls, and drops further ones.
     """
     state, turn = context.state, context.state.turn
     is_unannounced = turn.response is ResponseState.ACTIVE and not turn.is_announced
     if not is_unannounced or not turn.has_called or state.calls.outstanding:
         return False
     is_answered = turn.is_answered_by_passthrough or state.pending.continues_turn
-    return is_answered and all(part.is_closed or not part.transcript for part in turn.answer.parts)
+    is_complete = all(part.is_closed or not part.transcript for part in turn.answer.parts)
+    return turn.is_cut or (is_answered and is_complete)
 
 
 def finish_by_calls(context: Context) -> None:
-    """End a response after the outputs of its calls. The turn continues with the answer to them."""
+    """End a response after the outputs of its calls. Unless speech cut the turn, it continues with their answer."""
+    turn = context.state.turn
+    if turn.is_cut:
+        turn.mute(turn.output_id)
     end_of_response(context)
-    context.state.turn.is_end_open = True
+    turn.is_end_open = True
 
 
 def finish_unasked_by_item(context: Context, event: openai.ConversationItemDone) -> None:
@@ -567,8 +606,11 @@ def end_of_response(context: Context) -> None:
     verbatim.conclude(context)
     if pending.in_flight is turn.current:
         pending.in_flight = None
+    # A rejected response is no turn. The turn that is open beside it is that of a request.
+    is_turn = not turn.is_rejected or not (pending or pending.in_flight)
     turn.end()
-    end_turn(context)
+    if is_turn:
+        end_turn(context)
     if not turn.is_open and context.state.transcripts.are_awaited and not context.state.transcripts.held:
         # No held text has started this deadline. A transcript that never comes would keep the session busy, and so
         # prevent a rollover and the end of a drain.
@@ -634,9 +676,9 @@ def _await_other_response(context: Context) -> ResponseState:
 
 
 def refused_in_flight(context: Context, event: openai.Error) -> None:
-    """Take the refusal of a request while another response is active. Repeat the request afterwards, or end it.
+    """Take the refusal of a request while another response is active. Repeat the request afterwards, or give it up.
 
-    The session may have taken the active response for the requested one, by order alone. The refusal corrects that.
+    Without metadata the session may have taken the active response for the requested one. The refusal corrects that.
     """
     turn, pending, error = context.state.turn, context.state.pending, event.error
     if is_fatal_error(error):
@@ -647,7 +689,7 @@ def refused_in_flight(context: Context, event: openai.Error) -> None:
             return
         pending.in_flight, turn.current = current, None
         if current.request.verbatim is not None:
-            # The audio is not that of the verbatim text.
+            # The audio so far is not that of the verbatim text.
             turn.begin_answer()
     sent = pending.in_flight
     if sent is None or not _is_about(error, sent):

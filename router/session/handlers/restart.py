@@ -57,8 +57,8 @@ def abandon_silent(context: Context, fired: messages.TimerFired) -> None:
 def abandon_stopped(context: Context, fired: messages.TimerFired) -> None:
     """Abandon an upstream that stopped in the middle of a response.
 
-    A response that was not announced has no end of its own behind a call. So nothing follows until its outputs are
-    there, for which other deadlines run.
+    A response without response.created sends nothing after a function call until it has the call's output. The wait for
+    that output has deadlines of its own, so the upstream gets more time here.
     """
     turn = context.state.turn
     if not turn.is_announced and turn.has_called and context.state.calls.outstanding:
@@ -87,7 +87,8 @@ def upstream_lost(context: Context, lost: messages.UpstreamLost) -> Lifecycle | 
         end_lost_session(context, lost)
         return None
     context.stop_waiting(*UPSTREAM_WAITS)
-    # Before the work is interrupted: a held text counts as sent, and its transcripts were lost with the upstream.
+    # Send the held texts before `interrupt_work`, which counts them as sent. Their transcripts were lost with the
+    # upstream.
     delivery.abandon_transcripts(context)
     interrupt_work(context)
     forget_approvals(context)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
-    """Interrupt the work in progress, and put the request that continues it first.
+    """Interrupt the work in progress, and put the request that continues it before all others.
 
     `is_lost` is false if a response failed and the upstream stays in use. If the response failed, its answer is
     incomplete, even if the client has the whole text. If the upstream was lost, an answer whose whole text the client
@@ -36,32 +36,36 @@ def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
     """
     turn, pending = context.state.turn, context.state.pending
     has_failed = not is_lost or turn.failures > 1
-    # Before the state of the turn is reset.
+    # Read this before the state of the turn is reset.
     active = _active(context)
     flush_audio(context)
     parts, answer = turn.answer.parts, turn.answer.newest
     turn.begin_answer()
     sent = pending.in_flight
-    is_interrupted = turn.is_interrupted or (sent is not None and sent is turn.current and sent.is_interrupted)
+    is_interrupted = turn.is_interrupted or (sent is not None and sent is turn.current and sent.is_over)
+    # A rejected response is no turn. The turn that is open beside it is that of a request.
+    is_turn = not turn.is_rejected or not (pending or sent)
     if sent is turn.current:
         # `active` is this request. Any other request in flight waits for the end of the upstream's own response.
         pending.in_flight = None
     if is_lost:
-        # Only then, because an upstream that stays in use will still answer the request in flight.
+        # Not after a failed response: the upstream stays in use, and will still answer the request in flight.
         pending.take_back()
     if turn.response_id is not None:
         # A late event of this response must not end the next response.
         turn.note_ended(turn.response_id)
     turn.current = turn.response_id = turn.output_id = None
-    turn.is_announced = turn.is_cut = turn.cancels_next = False
+    turn.is_announced = turn.is_cut = turn.is_rejected = turn.cancels_next = False
     turn.failures = 0
     if is_lost:
-        # The next upstream gets the items with the ledger, and no pause.
+        # No gate stays closed: the next upstream gets the items with the ledger, and needs no pause.
         pending.open_all()
     if context.state.user_turns.owed:
+        # The upstream begins no response for speech that it gets as an item (upstream 3.1), or that was committed while
+        # the failed response was active (upstream 4.3).
         pending.add(ResponseRequest())
         context.signal(inputs.AnswerRequested())
-    if active is None:
+    if active is None or not is_turn:
         return
     if active.verbatim is not None and not is_interrupted:
         rest = verbatim.rest_request(context, active, active.verbatim, answer, is_lost=is_lost)
@@ -166,7 +170,7 @@ def response_failed(context: Context, error: openai.ErrorDetail) -> ResponseStat
         context.abandon(Loss(kind=LossKind.REFUSED, cause=code))
         return turn.response
     context.log(logging.WARNING, f"a response failed ({errors.code_of(error)}): it is requested again")
-    # `interrupt_work` resets the count; a second failure in a row has to be seen as such.
+    # `interrupt_work` resets the count, but a second failure in a row must be recognized.
     failures = turn.failures
     context.stop_waiting(Wait.FIRST_EVENT, Wait.NEXT_EVENT, Wait.RESPONSE)
     interrupt_work(context, is_lost=False)

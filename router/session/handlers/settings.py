@@ -57,7 +57,7 @@ def begin_at(context: Context, generation: int, limited: Limited) -> None:
 
 
 def dial(context: Context, model: str) -> None:
-    """Dial an upstream for this model, unless one is dialled for it.
+    """Dial an upstream for this model, unless an upstream is dialled for it already.
 
     Close an upstream that was dialled for another model.
     """
@@ -128,7 +128,7 @@ def _open_with(context: Context, message: deepgram.Settings) -> None:
 
 
 def open_passthrough_session(context: Context, message: inputs.PassthroughSessionUpdate) -> None:
-    """Take a client's own session.update in place of its Settings."""
+    """Take a client's own session.update, which configures the session in place of Settings."""
     context.stop_waiting(Wait.SETTINGS)
     await_dial(context)
     if context.options.is_configured_outside:
@@ -139,7 +139,8 @@ def open_passthrough_session(context: Context, message: inputs.PassthroughSessio
 
 def _open_with_passthrough(context: Context, message: inputs.PassthroughSessionUpdate) -> None:
     state = context.state
-    # Before `plan` is set: only the first session.update gets the router's functions without having tools of its own.
+    # Add the functions before `plan` is set, because an empty plan marks the first session.update. Only the first one
+    # gets the router's functions if it has no `tools`.
     plan = plan_of_session_update(function_calls.add_router_functions(context, message))
     state.plan = plan
     formats = plan.client_formats or Formats()
@@ -174,7 +175,7 @@ def warn_of_model(context: Context, description: str) -> None:
 
 
 def warn_of_listening(context: Context, listen: blocks.Listen) -> None:
-    """Warn the client of words and hints that the transcription model does not take."""
+    """Warn the client of key terms and language hints that the transcription model does not take."""
     model = upstream_setup.transcription_model(context, context.state.upstream)
     ignored = listening.untaken(listen.provider, model)
     if ignored is not None:
@@ -187,7 +188,7 @@ def repeat_settings(context: Context, _message: deepgram.Settings) -> None:
         description = "Settings can be sent once, and were sent already"
         context.to_client(deepgram.Error(description=description, code="SETTINGS_ALREADY_APPLIED"))
     elif context.state.is_applied:
-        # Before, the SettingsApplied for the first message is still to come.
+        # Until then the SettingsApplied for the first Settings is still to come, and answers these, too.
         context.to_client(deepgram.SettingsApplied())
 
 
@@ -211,7 +212,7 @@ def _greet(context: Context, greeting: str) -> None:
     if how == "spoken" or (how == "auto" and context.profile.spoken_greeting):
         context.state.pending.add(ResponseRequest(verbatim=new_verbatim_text(item_id, greeting)))
     else:
-        # The component shows a greeting, and speaks none.
+        # The component displays a greeting as text (docs/decisions/0006).
         context.state.ledger.add(text.message_item(item_id, "assistant", greeting))
         context.to_client(deepgram.ConversationText(role="assistant", content=greeting), deepgram.AgentAudioDone())
         context.to_component(deepgram.AgentDone())

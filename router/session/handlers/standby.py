@@ -90,8 +90,6 @@ def seed_standby(context: Context, event: openai.SessionUpdated) -> StandbyState
     state.standby_sequence = state.ledger.sequence
     # Request no response here, because the upstream in use gives the answers.
     items.replay(context, state.standby, 0)
-    # No request waits for these items.
-    state.standby.last_item_id = None
     return None
 
 
@@ -139,10 +137,10 @@ def close_standby(context: Context, _input: object = None) -> None:
 
 
 def standby_failed(context: Context, _input: object) -> None:
-    """Close the standby upstream, warn the client once, and try another one after the interval."""
+    """Close the standby upstream, warn the client once, and dial another one after `rollover_interval_s`."""
     close_standby(context)
     context.log(logging.WARNING, "the standby upstream failed: another one is dialled after the interval")
-    # A standby for a new voice does not replace an upstream that is about to end.
+    # A standby for a new voice replaces no upstream that is about to end, so there is no end to warn of.
     if context.state.next_speak is None:
         _warn_of_end(context)
     # A failed standby costs no restart budget (docs/decisions/0008): this interval alone keeps the dials apart.
@@ -150,9 +148,9 @@ def standby_failed(context: Context, _input: object) -> None:
 
 
 def judge_error(context: Context, event: openai.Error) -> StandbyState | None:
-    """Configure the standby upstream again if the error refuses a part that it can do without.
+    """Configure the standby upstream again, without the part that the error refuses, if it can do without that part.
 
-    Close it after any other error.
+    After any other error close the standby upstream.
     """
     standby = context.state.standby
     if standby is not None and upstream_setup.rules_out(context, standby, event.error):
@@ -179,7 +177,7 @@ def can_switch_over(context: Context) -> bool:
     is_seeded = (
         state.standby is not None and state.standby_state is StandbyState.SEEDED and state.standby.pending_updates <= 0
     )
-    # An update on its way would be acknowledged by neither of the two.
+    # Neither of the two upstreams would acknowledge an update that is on its way.
     return is_seeded and state.lifecycle is Lifecycle.READY and not state.updates and not state.is_busy
 
 
@@ -193,7 +191,7 @@ def switch_over(context: Context) -> None:
     context.close_upstream(old.generation)
     state.forget_upstream_ids()
     format_negotiation.apply_formats(context)
-    # Only the entries since `seed_standby`.
+    # The standby upstream has the entries before from `seed_standby`.
     items.replay(context, state.upstream, state.standby_sequence)
     takeover.replay_audio(context)
     takeover.send_pending_acks(context)

@@ -22,10 +22,12 @@ def session_updated(context: Context, event: openai.SessionUpdated) -> Lifecycle
     if not upstream_setup.record_acknowledgement(context, context.state.upstream, event):
         return Lifecycle.CONFIGURING
     context.stop_waiting(Wait.SESSION_UPDATED, Wait.RESTART)
+    # An error from the setup does not explain a later loss.
     context.state.last_error = None
     # This adds a greeting to the ledger before the ledger is replayed. So the first upstream takes the same path as
     # every later one.
     settings.apply_settings(context)
+    # It still runs if session.created did not come. Now session.updated shows that the upstream serves.
     context.stop_waiting(Wait.SESSION_CREATED)
     take_over(context, context.state.upstream.seeded_to)
     if context.state.upstream.is_rollover_due:
@@ -39,6 +41,7 @@ def take_over(context: Context, since: int = 0) -> None:
     context.log(logging.INFO, f"upstream {state.upstream.generation} has taken over")
     context.report(UpstreamTookOver(generation=state.upstream.generation, position=state.upstream.position))
     state.forget_upstream_ids()
+    # Set the formats first: the uncommitted audio is replayed in the format of this upstream.
     format_negotiation.apply_formats(context)
     send_pending_acks(context)
     items.replay(context, state.upstream, since)
@@ -48,7 +51,7 @@ def take_over(context: Context, since: int = 0) -> None:
 
 
 def send_pending_acks(context: Context) -> None:
-    """Send the acknowledgements that waited for the takeover: only another upstream could apply a new voice."""
+    """Send the acknowledgements of a new voice, which only another upstream could apply."""
     state = context.state
     if state.next_speak is not None:
         state.plan, state.next_speak = state.next_plan, None
@@ -71,10 +74,16 @@ def replay_audio(context: Context) -> None:
 
 
 def await_item(context: Context, link: UpstreamLink) -> None:
-    """Let the requests wait until the upstream acknowledges the last replayed item, and so has all earlier ones, too.
+    """Let the response requests wait until the upstream acknowledges the last replayed item.
 
-    If that item is no message, but for example a function's output, the requests do not wait, as in a running session.
+    Then it has all earlier items, too. If the last item is no message, but for example a function's output, the
+    requests do not wait, as in a running session. But until the upstream has acknowledged that item, the upstream's
+    answer to speech does not count as the answer to these requests.
     """
-    last = link.last_item_id
-    if last is not None and link.items.is_awaited(last) and context.state.pending.await_item(last):
+    last, pending = link.last_item_id, context.state.pending
+    if last is None or not link.items.is_awaited(last):
+        return
+    if not link.items.is_message(last):
+        pending.presume_item(last)
+    elif pending.await_item(last):
         context.wait(Wait.ITEM_ACK)

@@ -68,7 +68,7 @@ def _chosen(context: Context, agent: blocks.Agent) -> blocks.Agent:
 
 
 def _with_speak(_context: Context, agent: blocks.Agent, message: deepgram.UpdateSpeak) -> blocks.Agent:
-    # The component's own field would override the new voice.
+    # `sessionAudioOutput`, the component's own field, would override the new voice.
     return msgspec.structs.replace(agent, speak=message.speak, sessionAudioOutput=None)
 
 
@@ -112,7 +112,7 @@ def _listen_changes(context: Context, link: UpstreamLink, after: blocks.Agent) -
 class _Kind(msgspec.Struct, frozen=True):
     ack: deepgram.ServerMessage
     validate: Callable[[Any], str | None]
-    """Returns the fault of a message, or None."""
+    """A function that returns the fault of a message, or None."""
     agent: Callable[[Context, blocks.Agent, Any], blocks.Agent]
     changes: Callable[[Context, UpstreamLink, blocks.Agent], dict[str, Any]]
 
@@ -222,6 +222,7 @@ def updated(context: Context, event: openai.SessionUpdated) -> None:
 
     The acknowledgement of a client's own session.update is SettingsApplied.
     """
+    # session.updated has the whole effective session (upstream 2.3), and a client's own update may change formats.
     format_negotiation.record_formats(context.state.upstream, event)
     format_negotiation.apply_formats(context)
     if context.state.upstream.pending_updates > 0:
@@ -313,7 +314,7 @@ def takeover_timed_out(context: Context, _fired: messages.TimerFired) -> None:
     """Give up the new voice, because no upstream took it in time. A standby that is ready for it gets more time."""
     state = context.state
     if state.standby_state is StandbyState.SEEDED:
-        # It takes over at the end of the turn in progress, which has deadlines of its own.
+        # The standby takes over at the end of the turn in progress, which has deadlines of its own.
         context.wait(Wait.TAKEOVER)
         return
     state.next_speak = None
@@ -336,7 +337,7 @@ def update_timed_out(context: Context, fired: messages.TimerFired) -> None:
     if current.is_late:
         _report_failure(context, current)
         return
-    # The next upstream gets it first. This one gets no other update until it is lost.
+    # The next upstream gets this update first. `is_updating` keeps the abandoned upstream from getting another one.
     context.state.updates = (msgspec.structs.replace(current, is_late=True), *context.state.updates)
     context.state.upstream.is_updating = True
     restart.abandon_silent(context, fired)

@@ -27,10 +27,14 @@ if TYPE_CHECKING:
 def item_added(
     context: Context, event: openai.ConversationItemAdded | openai.ConversationItemDone, *, is_done: bool = False
 ) -> None:
-    """Record that the conversation holds an item, and request the response that waited for it."""
+    """Record that the conversation holds an item, and request the response that waited for it.
+
+    `is_done` is true for conversation.item.done.
+    """
     context.state.calls.record_name(event.item)
     if event.item.type == "mcp_approval_request" and event.item.id:
         function_calls.request_approval(context, event.item)
+    # An item of the answer is the upstream's own, and acknowledges no item of the session (upstream 3.5).
     is_output = event.item.id is not None and context.state.turn.answer.find(event.item.id) is not None
     item_id = None if is_output else context.state.upstream.items.acknowledge(event.item, is_done=is_done)
     if item_id is not None and context.state.pending.acknowledge(item_id):
@@ -47,8 +51,8 @@ def _await_next_item(context: Context) -> None:
 def item_done(context: Context, event: openai.ConversationItemDone) -> None:
     """Record an item, and deliver the assistant's text if no earlier event had it.
 
-    conversation.item.added and conversation.item.done both acknowledge an item. xAI sends only the first (upstream
-    12.1).
+    conversation.item.added and conversation.item.done both acknowledge an item. xAI sends no conversation.item.done
+    (upstream 12.1).
     """
     item_added(context, event, is_done=True)
     item, turn = event.item, context.state.turn
@@ -57,6 +61,7 @@ def item_done(context: Context, event: openai.ConversationItemDone) -> None:
         # The upstream ran it: the next one gets it as a function call, which every upstream knows.
         output = item.output if item.output is not None else f"failed: {item.error}"
         context.state.ledger.add_finished_call(item.id, item.name or "", item.arguments or "{}", output)
+    # The client has the text of the items that the session or the client created, and of closed items (upstream 5.7).
     is_known = context.state.upstream.items.is_ours(item.id) or item.id in turn.closed
     if text.is_assistant_message(item) and not is_known:
         content = text.item_text(item)
@@ -93,6 +98,7 @@ def upstream_error(context: Context, event: openai.Error) -> None:
         # No `committed` event answers this commit.
         is_empty = code == errors.NOTHING_TO_COMMIT
         context.signal(inputs.CommitRefused(is_empty=is_empty, event_id=event.error.event_id))
+    # A refused request gets no response, so no later response has to be rejected as its own (docs/decisions/0027).
     if event.error.event_id is not None:
         context.state.turn.forget_request(event.error.event_id)
     refused = refuse_item(context, event.error)
@@ -112,7 +118,10 @@ def _refuses_commit(context: Context, error: openai.ErrorDetail) -> bool:
 
 
 def record_rate_limits(context: Context, event: openai.RateLimitsUpdated) -> None:
-    """Keep the limits of the operator's account. If little is left of a limit, warn in the log once in each window."""
+    """Keep the rate limits of the operator's account.
+
+    If little is left of a limit, write a warning to the log, at most once until that limit resets.
+    """
     link = context.state.upstream
     link.rate_limits = {limit.name: limit for limit in (event.rate_limits or [])[:MAX_LIMITS]}
     context.report(limits_left(link.position, event))

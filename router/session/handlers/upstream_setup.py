@@ -52,10 +52,11 @@ def record_created(context: Context, link: UpstreamLink, event: openai.SessionCr
 
 
 def created_timed_out(context: Context, _fired: messages.TimerFired) -> None:
-    """Let an upstream be configured that has not sent session.created in time: some servers never send it.
+    """Let the session configure an upstream that has not sent session.created in time: some servers never send it.
 
     The deadline SESSION_CREATED stays: it ends the wait for an upstream that sends nothing at all.
     """
+    # A standby is dialled only after the upstream in use was created, so the timer is that of the standby.
     if context.state.standby is not None:
         context.signal(inputs.StandbyUnannounced())
     else:
@@ -93,6 +94,7 @@ def is_due(context: Context) -> bool:
 def configure(context: Context) -> None:
     """Configure the upstream in use, give it the conversation so far, and wait for its acknowledgement."""
     state = context.state
+    # Before session.created its own deadline still runs, and ends the wait for a silent upstream (docs/decisions/0050).
     if state.upstream.is_created:
         context.wait(Wait.SESSION_UPDATED)
     send_configuration(context, state.upstream)
@@ -118,7 +120,7 @@ def send_configuration(context: Context, link: UpstreamLink) -> None:
     if isinstance(plan.source, inputs.PassthroughSessionUpdate):
         context.forward(plan.source.text, link=link)
     elif plan.source is not None:
-        # The current agent has every acknowledged update.
+        # The agent of the plan has every acknowledged update.
         agent = plan.agent
         if link.position in context.state.without_idle:
             agent = msgspec.structs.replace(agent, idleTimeoutMs=None)
@@ -192,7 +194,7 @@ def judge_error(context: Context, event: openai.Error) -> None:
 def rules_out(context: Context, link: UpstreamLink, error: openai.ErrorDetail) -> bool:
     """Record that an upstream lacks a part of the configuration, if an error may refuse that part.
 
-    Return whether it may. The calling handler then sends the configuration again, without the part.
+    Return whether the error may do so. The calling handler then sends the configuration again, without the part.
     """
     if format_negotiation.rule_out_refused_g711(context, link, error):
         return True
@@ -210,8 +212,8 @@ _IDLE: Final = "idle_timeout_ms"
 
 
 def _drop_changes(context: Context, event: openai.Error) -> None:
-    # The previous upstream took these changes. Every later upstream would be asked for them again, and might refuse
-    # them again, until no restart is left.
+    # An earlier upstream took these changes, and this one refuses them. If the plan kept them, each later upstream
+    # might refuse them again, until no restart is left.
     context.state.plan = context.state.plan.without_changes(context.options.turn_detection)
     context.to_client(errors.client_error(event.error, context.options.redact))
     send_configuration(context, context.state.upstream)

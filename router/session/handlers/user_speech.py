@@ -48,17 +48,18 @@ def append_audio(context: Context, piece: inputs.MicrophoneAudio) -> None:
         _refuse_audio(context, len(data), microphone.longest_frame_s)
     elif microphone is not None:
         context.forward_all(microphone.append(data))
+    # No detector ends the turn, so a pause of the microphone does (docs/decisions/0026).
     if state.plan.detection.is_manual:
         context.wait(Wait.MANUAL_COMMIT)
 
 
 def client_paused(context: Context, _paused: messages.ClientPaused) -> None:
-    """Stop the clock of the microphone's gaps, because the router has paused reading the client."""
+    """Stop measuring the time since the last microphone frame, because the router has paused reading the client."""
     context.state.user_turns.pause(context.now_s)
 
 
 def client_resumed(context: Context, _resumed: messages.ClientResumed) -> None:
-    """Let the clock of the microphone's gaps run again."""
+    """Measure the time since the last microphone frame again, without the pause."""
     context.state.user_turns.resume(context.now_s)
 
 
@@ -70,7 +71,10 @@ def _refuse_audio(context: Context, size_bytes: int, longest_s: float) -> None:
 
 
 def commit(context: Context, fired: messages.TimerFired | None = None) -> None:
-    """End the user's turn, and request a response at once: the upstream handles the two in their order."""
+    """End the user's turn, and request a response at once: the upstream handles the two in their order.
+
+    `fired` is the timer of a pause of the microphone. It is None if the client asked for the end of the turn.
+    """
     microphone = context.state.microphone
     # Without audio the commit would be refused (upstream 4.1).
     if microphone is None or not microphone.has_uncommitted:
@@ -91,9 +95,10 @@ def commit(context: Context, fired: messages.TimerFired | None = None) -> None:
 
 
 def force_end_turn(context: Context, _message: deepgram.ForceEndTurn) -> None:
-    """End the user's turn now, if one is open. A commit by the client starts no response (upstream 4.1)."""
+    """End the user's turn now, if one is open, and request the response: a commit starts none (upstream 4.1)."""
     turns = context.state.user_turns
     phase, is_detected = turns.current.phase, context.state.plan.detection.is_on
+    # Without a detector the phase is IDLE while the user speaks, and uncommitted audio is the turn.
     if phase is (UserTurnState.SPEAKING if is_detected else UserTurnState.IDLE):
         context.stop_waiting(Wait.MANUAL_COMMIT)
         commit(context)
@@ -118,7 +123,7 @@ def fill_silence(context: Context, _fired: messages.TimerFired) -> None:
         gap_s = min(gap_s, MAX_FILLED_S)
         context.forward_all(state.microphone.silence(gap_s * 1000))
         turns.filled_s += gap_s
-        # From here on a short gap is enough.
+        # From now on `fill_after_s` is the short gap.
         turns.has_stopped_before = True
         turns.last_audio_s = context.now_s
         context.wait_for(Wait.MICROPHONE, turns.fill_after_s)
@@ -169,6 +174,7 @@ def transcription_completed(context: Context, event: openai.InputAudioTranscript
         context.to_client(deepgram.ConversationText(role="user", content=transcript))
         context.to_component(text.transcript(transcript, is_final=True, words=event.words))
     else:
+        # Without words the speech was a noise. The upstream may answer it, but a missing answer is no loss.
         context.state.user_turns.forget_noise(event.item_id)
         context.signal(inputs.NoiseFound(event.item_id))
     delivery.transcript_arrived(context, event.item_id)

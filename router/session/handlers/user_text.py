@@ -45,7 +45,7 @@ def add_early_user_message(context: Context, message: inputs.EchoedUserMessage) 
 def add_user_message(context: Context, message: deepgram.InjectUserMessage | inputs.EchoedUserMessage) -> None:
     """Add a user's message to the conversation. Request a response once the upstream has acknowledged the item.
 
-    A response.create before that acknowledgement made the upstream close with code 1000, without an answer.
+    The upstream closed with code 1000, and without an answer, if a response.create came before that acknowledgement.
     """
     item = text.message_item(context.state.new_id(), "user", message.content)
     context.state.ledger.add(item)

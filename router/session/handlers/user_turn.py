@@ -39,7 +39,7 @@ def speech_started(context: Context, event: openai.InputAudioBufferSpeechStarted
         barge_in.interrupt(context)
         function_calls.cancel_calls(context)
     turn.is_detected, turn.item_id = True, event.item_id
-    turns.is_ended_by_hand, turns.by_hand = False, None
+    turns.is_ended_by_hand = False
     turns.filled_s = 0.0
     turns.last_audio_s = max(turns.last_audio_s or 0.0, context.now_s)
     # Speech that had stopped continues, so its commit is not due yet.
@@ -91,7 +91,6 @@ def commit_sent(context: Context, sent: inputs.CommitSent) -> None:
     turns = context.state.user_turns
     turns.note_commit(sent)
     turns.is_ended_by_hand = context.state.plan.detection.is_on
-    turns.by_hand = None
     if turns.subject.asked_s is None:
         turns.subject.asked_s = context.now_s
 
@@ -129,10 +128,13 @@ def committed(context: Context, event: openai.InputAudioBufferCommitted) -> User
         turns.by_hand = turn
         turns.by_hand_id = sent.event_id if sent is not None else turns.by_hand_id
     is_owed = detection.owes_answers and not turns.is_ended_by_hand and not is_behind
-    if is_owed:
-        # The next response answers this turn, too, so the session must not cancel it.
-        state.turn.cancels_next = False
-    return UserTurnState.AWAITING_ANSWER if is_owed else UserTurnState.IDLE
+    return _await_answer(context) if is_owed else UserTurnState.IDLE
+
+
+def _await_answer(context: Context) -> UserTurnState:
+    # The next response answers this turn, too, so the session must not cancel it.
+    context.state.turn.cancels_next = False
+    return UserTurnState.AWAITING_ANSWER
 
 
 def _take_audio(context: Context, item_id: str | None) -> None:
@@ -145,16 +147,26 @@ def _take_audio(context: Context, item_id: str | None) -> None:
         state.ledger.add_speech(item_id or "", audio)
 
 
-def commit_withdrawn(context: Context, signal: inputs.CommitRefused) -> None:
-    """Withdraw a commit that the upstream refused."""
+def commit_withdrawn(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
+    """Withdraw a commit that the upstream refused. Await the answer to earlier speech that the commit seemed to end."""
+    had_crossed = _had_crossed(context, signal)
     context.state.user_turns.withdraw_commit(signal.event_id)
     if context.state.microphone is not None:
         context.state.microphone.withdraw_commit()
+    return _owe_answer(context) if had_crossed else None
+
+
+def _had_crossed(context: Context, signal: inputs.CommitRefused) -> bool:
+    turns = context.state.user_turns
+    return turns.by_hand is not None and signal.event_id is not None and signal.event_id == turns.by_hand_id
 
 
 def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
     """Withdraw a commit by hand. Return to the speech that it was to end, if the upstream still detects speech."""
     turns = context.state.user_turns
+    if _had_crossed(context, signal):
+        # A later commit by hand is on its way. The refused one had crossed the detector's.
+        return _owe_answer(context)
     commit_withdrawn(context, signal)
     if turns.commits:
         return UserTurnState.COMMITTING
@@ -166,20 +178,26 @@ def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnSta
     return UserTurnState.SPEAKING
 
 
-def commit_refused(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
+def commit_refused(context: Context, signal: inputs.CommitRefused) -> UserTurnState:
     """Judge again a turn that a commit by hand seemed to end: the refusal shows that the detector ended it."""
     turns = context.state.user_turns
     if context.state.microphone is not None:
         context.state.microphone.withdraw_commit()
     if not turns.withdraw_commit(signal.event_id):
         return UserTurnState.IDLE
-    ended, turns.by_hand = turns.by_hand, None
     # The next commit is the detector's, unless another one by hand is on its way.
     turns.is_ended_by_hand &= bool(turns.commits)
+    return _owe_answer(context)
+
+
+def _owe_answer(context: Context) -> UserTurnState:
+    """Await the answer to the turn that a commit by hand only seemed to end."""
+    turns = context.state.user_turns
+    ended, turns.by_hand = turns.by_hand, None
     if ended is None or not context.state.plan.detection.owes_answers:
-        return UserTurnState.IDLE
-    turns.subject.item_id, turns.subject.asked_s = ended.item_id, ended.asked_s
-    return None
+        return turns.subject.phase
+    turns.subject = ended
+    return _await_answer(context)
 
 
 def commit_timed_out(context: Context, _signal: inputs.CommitTimedOut) -> None:

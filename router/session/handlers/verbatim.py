@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from router.session.state.text_delivery import ItemDelivery
 
 MAX_VERBATIM: Final = 16
-"""The most items spoken word for word that a session remembers."""
+"""The most verbatim texts whose item ids a session remembers."""
 
 
 def current_verbatim(context: Context) -> VerbatimText | None:
@@ -59,7 +59,7 @@ def has_voice(context: Context) -> bool:
     """Whether the agent speaks at all, by the Settings or by the client's own updates."""
     plan = context.state.plan
     modalities = session_config.first_think(plan.agent).outputModalities
-    # The client's own session.update came later, so it counts.
+    # The client sent its own session.update after the Settings, so it counts.
     return plan.changes.get("output_modalities", modalities) != ["text"]
 
 
@@ -67,7 +67,10 @@ def has_voice(context: Context) -> bool:
 
 
 def begin(context: Context, request: ResponseRequest, verbatim_text: VerbatimText) -> ResponseRequest:
-    """Send the client the text once, before the response is created. Return the request with the text as sent."""
+    """Send the client the text once, before the response is created.
+
+    Return the request, with the text marked as sent.
+    """
     _send_text_once(context, verbatim_text)
     sent = msgspec.structs.replace(verbatim_text, is_sent=True)
     expect(context, sent)
@@ -90,9 +93,9 @@ def expect(context: Context, verbatim_text: VerbatimText) -> None:
 
 
 def conclude(context: Context) -> None:
-    """Add a verbatim text that was spoken to the conversation.
+    """Add a spoken verbatim text to the conversation, unless it was interrupted.
 
-    The conversation already has the heard words of an interrupted text.
+    The conversation has the heard words of an interrupted text already.
     """
     verbatim_text, turn = current_verbatim(context), context.state.turn
     if verbatim_text is None or turn.is_cut or (turn.current is not None and turn.current.is_interrupted):
@@ -125,7 +128,7 @@ def _add_to_conversation(context: Context, item_id: str, content: str, *, is_los
 def replace_by_heard(context: Context, item_id: str, words: str, *, is_whole: bool) -> None:
     """Replace an interrupted verbatim text in the conversation by the words that the caller heard.
 
-    `is_whole` tells that the conversation holds the whole text. A text item cannot be truncated (upstream 7.2), so the
+    `is_whole` is true if the conversation holds the whole text. A text item cannot be truncated (upstream 7.2), so the
     session deletes it, and creates another with the heard words.
     """
     # The upstream's conversation and the ledger lack an item that the upstream refused.

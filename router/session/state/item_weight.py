@@ -22,7 +22,7 @@ IMAGE_TOKENS: Final = 1000
 """The tokens of an image: some 800 for a photograph in full detail."""
 
 _MEDIA: Final = {"input_audio": "audio", "input_image": "image_url"}
-"""The fields with base64, by the type of the part. The price in tokens of base64 is not that of its characters."""
+"""The fields with base64, by the type of the part. The length of base64 does not tell how many tokens it costs."""
 
 _SHORTENED: Final = "…"
 

@@ -1,8 +1,9 @@
 """The ledger: the conversation so far, for the next upstream, because no upstream resumes a session (upstream 1.6).
 
-Entries are in the order of the conversation. They have two bounds: estimated tokens, and bytes. The oldest entries are
-dropped first, never a call without its output, and are counted. If the bytes exceed their bound, untranscribed speech
-is dropped before text. An entry over half of a bound is cut, so that no single one drives the others out.
+Entries are in the order of the conversation. They have two bounds: estimated tokens, and bytes. Beyond a bound the
+ledger drops the oldest entries, a call only together with its output, and counts the dropped entries. If the bytes
+exceed their bound, untranscribed speech is dropped before text. An entry over half of a bound is cut, so that no single
+entry drives the others out.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _NOTHING: Final = Weight(0, 0)
 
 
 class Entry:
-    """One item of the conversation. `sequence` counts entries, and is never given twice."""
+    """One item of the conversation. `sequence` numbers the entries, and no number is given twice."""
 
     __slots__ = ("audio", "event_id", "item", "item_id", "item_weight", "other_half", "sequence")
 
@@ -66,7 +67,7 @@ class Change(NamedTuple):
 
 @functools.lru_cache(maxsize=16)
 def _bounds(max_tokens: int, max_bytes: int) -> tuple[Weight, Weight]:
-    """Return the bounds on all entries and on one, which all sessions share."""
+    """Return the bounds on all entries together, and on one entry. Sessions with equal bounds share the two objects."""
     return Weight(max_tokens, max_bytes), Weight(max_tokens // 2, max_bytes // 2)
 
 
@@ -103,7 +104,7 @@ class Ledger:
         self._tokens = 0
         self._bytes = 0
         self.changes = 0
-        """A number that grows with each change of an entry. With it a snapshot leaves unchanged entries as they are."""
+        """A number that grows with each change of an entry. By it a snapshot knows whether `packed` is still valid."""
         self.packed: tuple[int, bytes] | None = None
         """The entries as the last snapshot wrote them, preceded by the value of `changes` at that time."""
         self.dropped = 0

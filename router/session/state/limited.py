@@ -24,7 +24,7 @@ WARNED_AT: Final = 0.8
 """The fraction of a limit at which the client is warned."""
 
 GRACE_S: Final = 120.0
-"""The longest time by which a turn in progress may exceed a limit. A caller could keep a turn open without end."""
+"""The longest time by which a turn in progress may exceed a limit. Otherwise a caller could keep the turn open."""
 
 
 class Limit(NamedTuple):
@@ -74,7 +74,7 @@ COST_TODAY: Final = Limit(
 )
 
 SPENT: Final = frozenset(limit.code for limit in (TOKENS, COST, TURNS, TOKENS_TODAY, COST_TODAY))
-"""The codes of the limits that each turn uses up further. No turn begins after the turn that reaches one of them."""
+"""The codes of the limits of which each turn uses more. No turn begins after the turn that reaches one of them."""
 
 BY_CODE: Final = {limit.code: limit for limit in (CALL, SILENCE, TOKENS, COST, TURNS, TOKENS_TODAY, COST_TODAY)}
 
@@ -189,7 +189,7 @@ class Limited:
         self.active_s = 0.0
         """The time of the last speech or message; see `transitions.ACTIVITY`."""
         self.has_asked = False
-        """Whether the agent has asked the silent user a question by itself. That speech does not end the silence."""
+        """Whether the agent has asked the silent user a question by itself. The question does not end the silence."""
         self.spending = Spending(options)
         self.warned_of: frozenset[str] = EMPTY
         """The codes of the limits that the client was warned of."""
@@ -253,7 +253,7 @@ class Limited:
     def of_silence(self, now_s: float, *, is_busy: bool, heard_at_s: float) -> Step:
         """Return the next step for the silence. Any speech and any message begins a new silence.
 
-        `is_busy` tells that a turn is in progress, or that the caller still hears audio. `heard_at_s` is the time at
+        `is_busy` is true if a turn is in progress, or if the caller still hears audio. `heard_at_s` is the time at
         which the caller has heard all audio.
         """
         audible_s = max(0.0, heard_at_s - now_s)
@@ -269,7 +269,7 @@ class Limited:
         if is_busy and self.has_asked and quiet_s < longest_s + QUESTION_S:
             self._heard_s = now_s + audible_s
             return Step(Act.WAIT, SILENCE, max(audible_s, _POLL_S))
-        # A client that chose the time itself needs no warning.
+        # A client that chose the length of the silence itself needs no warning.
         warned_s = longest_s * WARNED_AT if operator_s <= idle_s else longest_s
         if quiet_s < warned_s:
             self.warned_of = self.warned_of - {SILENCE.code} or EMPTY

@@ -64,7 +64,7 @@ class UsageMeter:
     def read(self, event: Any, generation: int, model: str) -> Usage | None:
         """Return the usage of an event, or None.
 
-        `model` is the session's model. It counts if the upstream's own model is not known.
+        `model` is the session's model. It is used if the upstream's own model is not known.
         """
         if isinstance(event, messages.UpstreamOpened):
             self._open(event, model)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 KEY: Final = "switchboard"
 """The metadata key of the session's requests."""
 
-STATEMENT: Final = "statement"
+VERBATIM: Final = "statement"
 """The value of the key `KEY` for a verbatim text. Then the key `REQUEST` has the id of the request."""
 
 REQUEST: Final = "request"
@@ -40,7 +40,7 @@ class Origin(enum.Enum):
 
 def metadata_of(request_id: str, *, is_verbatim: bool) -> dict[str, str]:
     """Return the metadata of a response.create."""
-    return {KEY: STATEMENT, REQUEST: request_id} if is_verbatim else {KEY: request_id}
+    return {KEY: VERBATIM, REQUEST: request_id} if is_verbatim else {KEY: request_id}
 
 
 def is_marked(response: openai.Response) -> bool:
@@ -48,12 +48,17 @@ def is_marked(response: openai.Response) -> bool:
     return KEY in (response.metadata or {})
 
 
+def is_outside(response: openai.Response) -> bool:
+    """Whether a response is outside the conversation. Its metadata shows that, too, if it speaks a verbatim text."""
+    return response.conversation_id is None or (response.metadata or {}).get(KEY) == VERBATIM
+
+
 def origin_of(
     response: openai.Response, in_flight: SentRequest | None, *, is_echoing: bool | None, is_owed: bool
 ) -> Origin:
     """Return the origin of a response.
 
-    `is_echoing` says whether the upstream brings metadata back, or is None if that is unknown. `is_owed` tells that the
+    `is_echoing` says whether the upstream brings metadata back, or is None if that is unknown. `is_owed` is true if the
     upstream may owe an answer to the user's speech.
     """
     if is_marked(response):
@@ -62,7 +67,7 @@ def origin_of(
         return Origin.OUTSIDE if response.conversation_id is None else Origin.UPSTREAM
     request = in_flight.request
     if request.client_event is not None:
-        return _beside_client_s(response, in_flight, is_echoing=is_echoing)
+        return _beside_client_request(response, in_flight, is_echoing=is_echoing)
     if is_echoing:
         return Origin.OUTSIDE if response.conversation_id is None else Origin.UPSTREAM
     return _by_order(response, request, is_owed=is_owed)
@@ -83,13 +88,13 @@ def _by_order(response: openai.Response, request: ResponseRequest, *, is_owed: b
 def _marked(metadata: dict[str, Any], in_flight: SentRequest | None) -> Origin:
     if in_flight is None:
         return Origin.LATE
-    if metadata.get(KEY) != STATEMENT:
+    if metadata.get(KEY) != VERBATIM:
         return Origin.REQUESTED if metadata.get(KEY) == in_flight.event_id else Origin.LATE
     is_ours = in_flight.request.verbatim is not None and metadata.get(REQUEST) in (in_flight.event_id, None)
     return Origin.REQUESTED if is_ours else Origin.LATE
 
 
-def _beside_client_s(response: openai.Response, in_flight: SentRequest, *, is_echoing: bool | None) -> Origin:
+def _beside_client_request(response: openai.Response, in_flight: SentRequest, *, is_echoing: bool | None) -> Origin:
     request = in_flight.request
     requested = Origin.OUTSIDE_REQUESTED if request.is_outside else Origin.REQUESTED
     if request.metadata and response.metadata == request.metadata:

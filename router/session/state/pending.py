@@ -1,8 +1,8 @@
 """The responses that the session will create: one list, in the order in which they are created.
 
 A request may wait for its gate to open: for the acknowledgement of an item, or for a pause after a failure. Every
-request behind it waits, too. A request leaves the list when the session sends its response.create, or by a rule. Each
-rule is a method of `PendingResponses`, and the session logs its name.
+request behind it waits, too. A request leaves the list when the session sends its response.create, or when a rule ends
+it. Each rule is a method of `PendingResponses`, and the session logs the name of a rule that ended a request.
 """
 
 from __future__ import annotations
@@ -62,7 +62,10 @@ class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
     item_bytes: int = 0
     """The size of the item that the response answers."""
     presumed_item: str | None = None
-    """The item that the upstream did not acknowledge in time. An answer to something else may not cover it."""
+    """The item with the question, if the upstream has not acknowledged it, and may lack it.
+
+    Then a response may be the answer to speech instead (docs/decisions/0027).
+    """
     is_paused: bool = False
     """The response failed before. Until the pause is over, the gate is closed."""
 
@@ -106,7 +109,7 @@ class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
 class SentRequest:
     """A request whose response.create is sent."""
 
-    __slots__ = ("event_id", "is_interrupted", "is_proven", "request")
+    __slots__ = ("event_id", "is_interrupted", "is_proven", "is_replaced", "request")
 
     def __init__(self, request: ResponseRequest, event_id: str) -> None:
         self.request = request
@@ -115,7 +118,17 @@ class SentRequest:
         self.is_proven = False
         """Whether the response has brought the metadata of this request back."""
         self.is_interrupted = False
-        """The user interrupted the request before its response began."""
+        """The request was interrupted before its response began: the session cancels the response when it begins."""
+        self.is_replaced = False
+        """The client interrupted the request with a text that the agent speaks instead."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether an interruption has ended the request, even if its response never begins.
+
+        A question is still open if only the user's voice interrupted it, because the voice may be a noise.
+        """
+        return self.is_interrupted and (self.is_replaced or not self.request.is_general)
 
 
 class PendingResponses:
@@ -185,10 +198,7 @@ class PendingResponses:
             self._merge()
 
     def put_first(self, request: ResponseRequest) -> None:
-        """Add a request before all others except the urgent ones.
-
-        The request was first before, and its response did not begin.
-        """
+        """Add a request before all others except the urgent ones."""
         at = sum(other.is_urgent for other in self._requests)
         self._requests = (*self._requests[:at], request, *self._requests[at:])
         self._merge()
@@ -219,6 +229,10 @@ class PendingResponses:
                 self._put(at, _replace(request, item_id=item_id))
                 return True
         return False
+
+    def presume_item(self, item_id: str) -> None:
+        """Note that the upstream may lack an item that the answers respond to."""
+        self._change(lambda it: it.is_answer, lambda it: _replace(it, presumed_item=item_id))
 
     def end_pauses(self) -> None:
         """Open the gates of the requests whose response failed before."""
@@ -273,7 +287,8 @@ class PendingResponses:
     def answer_with_speech(self) -> None:
         """Apply ANSWERED_WITH_SPEECH: the upstream's answer to the user's speech covers every question before it.
 
-        The answer covers the question in flight, too, if its item was acknowledged. It covers no function's output.
+        The answer covers the question in flight, too, if the item with that question was acknowledged. It covers no
+        function's output.
         """
         self._drop(
             "ANSWERED_WITH_SPEECH",
@@ -324,12 +339,12 @@ class PendingResponses:
             self.note(rule)
 
     def take_back(self) -> None:
-        """Put the request in flight before all others, because another response is active.
+        """Put the request in flight before all others, because its response does not begin now.
 
-        A request that the user interrupted ends.
+        If an interruption has ended the request, note that instead.
         """
         sent, self.in_flight = self.in_flight, None
-        if sent is not None and sent.is_interrupted:
+        if sent is not None and sent.is_over:
             self.note("INTERRUPTED")
         elif sent is not None:
             self.put_first(sent.request)

@@ -89,7 +89,7 @@ class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
     def with_speak(self, speak: blocks.Speak | list[blocks.Speak]) -> SessionPlan:
         """Return the plan with another voice.
 
-        The component's `sessionAudioOutput` would override it, and is removed.
+        The component's `sessionAudioOutput` would override that voice, and is removed.
         """
         agent = msgspec.structs.replace(self.agent, speak=speak, sessionAudioOutput=None)
         return msgspec.structs.replace(self, agent=agent)

@@ -3,8 +3,8 @@
 Neither vendor's protocol reports playback (upstream 5.9), so it is estimated: a client plays audio at once and without
 a gap. A telephone reports its playback, and so corrects the estimate. An upstream generates audio faster than a client
 plays it (upstream 5.8), and neither protocol can slow the upstream down. Audio more than `max_ahead_s` ahead of the
-caller waits here, in order with the messages that follow it. The size of this audio has a bound. The bound is small
-until the client is seen to read, because a client that does not read never plays any of it.
+caller waits here, in order with the messages that follow it. Their size and number have bounds. The bound on
+the size is small until the client is seen to read, because a client that does not read never plays any of the audio.
 """
 
 from __future__ import annotations
@@ -23,12 +23,23 @@ MAX_ITEMS: Final = 16
 """The most items that are remembered. The caller heard older ones long ago, or they were very short."""
 
 
+MAX_MESSAGES: Final = 512
+"""The most messages that wait behind audio. Beyond it, the audio before them is sent early."""
+
+
 class Piece(NamedTuple):
     """A piece of the agent's audio, in the client's format."""
 
     item_id: str | None
     data: bytes
     duration_s: float
+
+
+class QueuedMessage(NamedTuple):
+    """A message that waits behind audio."""
+
+    message: ServerMessage
+    size_bytes: int
 
 
 class PlayedItem:
@@ -66,6 +77,7 @@ class Playback:
         "_max_unread_bytes",
         "_waiting",
         "_waiting_bytes",
+        "_waiting_messages",
         "dropped_bytes",
         "is_trusted",
         "sent_s",
@@ -78,8 +90,10 @@ class Playback:
         self._ends_s = 0.0
         """The time at which the caller will have heard all audio that was sent."""
         self._items: Queue[PlayedItem] = Queue(maxlen=MAX_ITEMS)
-        self._waiting: Queue[Piece | ServerMessage] = Queue()
+        self._waiting: Queue[Piece | QueuedMessage] = Queue()
         self._waiting_bytes = 0
+        """The size of the waiting audio and messages."""
+        self._waiting_messages = 0
         self.is_trusted = False
         """The client was seen to read since audio began to wait."""
         self.sent_s = 0.0
@@ -144,7 +158,8 @@ class Playback:
         """Record a piece of audio. Return whether to send it now. If not, keep it until it is due."""
         self._item(piece.item_id).received_s += piece.duration_s
         if self._waiting or self.ahead_s(now_s) > self._max_ahead_s:
-            self.hold(piece)
+            self._waiting.append(piece)
+            self._waiting_bytes += len(piece.data)
             return False
         self._record_sent(piece, now_s)
         return True
@@ -172,15 +187,15 @@ class Playback:
             self._record_sent(Piece(item_id, b"", new_s), now_s)
         return new_s
 
-    def hold(self, piece: Piece | ServerMessage) -> None:
-        """Queue a piece of audio or a message behind the waiting ones."""
-        self._waiting.append(piece)
-        if isinstance(piece, Piece):
-            self._waiting_bytes += len(piece.data)
+    def hold(self, message: ServerMessage, size_bytes: int) -> None:
+        """Queue a message behind the waiting audio."""
+        self._waiting.append(QueuedMessage(message, size_bytes))
+        self._waiting_bytes += size_bytes
+        self._waiting_messages += 1
 
     @property
     def held_bytes(self) -> int:
-        """The size of the audio that waits."""
+        """The size of the audio and messages that wait."""
         return self._waiting_bytes
 
     def release(self, now_s: float) -> list[bytes | ServerMessage]:
@@ -188,12 +203,12 @@ class Playback:
         return self._release(lambda: self.ahead_s(now_s) <= self._max_ahead_s, now_s)
 
     def release_excess(self, now_s: float) -> list[bytes | ServerMessage]:
-        """Remove and return the oldest audio that exceeds the bound on memory.
+        """Remove and return the oldest audio and messages that exceed a bound on memory.
 
         The audio is sent early, and the bound of the connection's outbox holds for it next.
         """
         max_bytes = self._max_queued_bytes if self.is_trusted else self._max_unread_bytes
-        return self._release(lambda: self._waiting_bytes > max_bytes, now_s)
+        return self._release(lambda: self._waiting_bytes > max_bytes or self._waiting_messages > MAX_MESSAGES, now_s)
 
     def _release(self, is_due: Callable[[], bool], now_s: float) -> list[bytes | ServerMessage]:
         due: list[bytes | ServerMessage] = []
@@ -205,7 +220,9 @@ class Playback:
                 self._record_sent(first, now_s)
                 due.append(first.data)
             else:
-                due.append(first)
+                self._waiting_bytes -= first.size_bytes
+                self._waiting_messages -= 1
+                due.append(first.message)
         # Trust lasts as long as audio waits: the next wait begins with a new probe.
         self.is_trusted = self.is_trusted and self.is_waiting
         return due
@@ -228,10 +245,10 @@ class Playback:
 
     def stop(self, now_s: float) -> list[ServerMessage]:
         """Drop the audio, because the client empties its buffer. Return the messages that waited behind it."""
-        messages = [first for first in self._waiting if not isinstance(first, Piece)]
-        self.dropped_bytes += self._waiting_bytes
+        messages = [it.message for it in self._waiting if isinstance(it, QueuedMessage)]
+        self.dropped_bytes += sum(len(it.data) for it in self._waiting if isinstance(it, Piece))
         self._waiting.clear()
-        self._waiting_bytes = 0
+        self._waiting_bytes = self._waiting_messages = 0
         self._ends_s = min(self._ends_s, now_s)
         self._items.clear()
         return messages

@@ -16,7 +16,7 @@ EMPTY: Final[frozenset[Any]] = frozenset()
 """The empty set that all sessions share. A separate one takes 216 bytes, even an empty frozenset."""
 
 NO_ENTRIES: Final[Mapping[Any, Any]] = MappingProxyType({})
-"""The empty mapping of every session. Another one takes its place with the first entry."""
+"""The empty mapping that all sessions share. The first entry replaces it by a mapping of the session's own."""
 
 
 def newest(items: tuple[T, ...], item: T, maxlen: int) -> tuple[T, ...]:
@@ -38,7 +38,7 @@ def kept(entries: Mapping[K, V], key: K, value: V, maxlen: int | None = None) ->
 
 
 def dropped(entries: Mapping[K, V], key: object) -> Mapping[K, V]:
-    """Return a mapping without an entry, where it has that one."""
+    """Return a mapping without the entry of `key`, if there is one."""
     if key not in entries:
         return entries
     return {it: value for it, value in entries.items() if it != key} or NO_ENTRIES

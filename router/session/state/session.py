@@ -124,9 +124,9 @@ class State:
         self.pending = PendingResponses()
         self.early = EarlyInputs(max_messages=bounds.early_messages, max_bytes=bounds.early_bytes)
         self.linear16_only: frozenset[int] = EMPTY
-        """Positions of upstreams that do not support G.711, as the session found out."""
+        """Positions of the upstreams that refused G.711 to this session, or did not confirm it."""
         self.without_idle: frozenset[int] = EMPTY
-        """Positions of upstreams that do not know `idle_timeout_ms`."""
+        """Positions of the upstreams that refused `idle_timeout_ms`."""
         self.echoes: Mapping[int, bool] = NO_ENTRIES
         """Whether an upstream brings the metadata of a response.create back, by its position.
 
@@ -153,7 +153,7 @@ class State:
         self.preparing: frozenset[str] = EMPTY
         """The audio converters in preparation.
 
-        The session configures the upstream only after them, because the upstream's audio may follow at once.
+        The session configures the upstream only when they are ready, because the upstream's audio may follow at once.
         """
         self.is_applied = False
         """The client has received SettingsApplied."""

@@ -68,7 +68,10 @@ class ItemDelivery:
 
     @property
     def repeated_chars(self) -> int:
-        """The number of first characters that repeat `resent`, white space aside. It is 0 if the texts differ."""
+        """The number of characters at the beginning of the text that repeat `resent`, apart from white space.
+
+        It is 0 if the texts differ.
+        """
         text, resent = self.transcript, self.resent
         while not self._differs and self._repeated < len(text) and self._resent_chars < len(resent):
             if resent[self._resent_chars].isspace():
@@ -131,7 +134,7 @@ class TextDelivery:
         self.before = before
         """The delivered words of the continued answer. The first item follows them."""
         self.given: ItemDelivery | None = None
-        """The part of a verbatim text. It stands for all other parts of the answer."""
+        """The part of a verbatim text. If it is set, all audio of the answer belongs to it."""
 
     @property
     def newest(self) -> ItemDelivery:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from router.deepgram.messages import ConversationText
+from router.deepgram.messages import AgentAudioDone, ConversationText
 from router.session.state.queues import NO_ENTRIES, dropped, kept, newest
 
 if TYPE_CHECKING:
@@ -19,7 +19,17 @@ MAX_ITEMS: Final = 8
 """The most items whose interim words, or whose completion, are remembered."""
 
 MAX_EARLY: Final = 8
-"""The most early transcripts that are remembered: those of speech that never becomes an item must not collect here."""
+"""The most early transcripts that are remembered. Some belong to speech that never becomes an item."""
+
+
+MAX_AWAITED: Final = 64
+"""The most transcripts that are awaited. One that comes for an older item changes no order any more."""
+
+MAX_HELD: Final = 512
+"""The most messages that wait for a transcript."""
+
+MAX_HELD_BYTES: Final = 1_000_000
+"""The most bytes of messages that wait for a transcript."""
 
 
 class InterimTranscripts:
@@ -59,6 +69,7 @@ class HeldMessage(NamedTuple):
 
     message: deepgram.ServerMessage
     item_id: str | None
+    size_bytes: int
 
 
 class Transcripts:
@@ -84,6 +95,16 @@ class Transcripts:
         """Whether any transcript is awaited."""
         return bool(self._awaited)
 
+    @property
+    def are_full(self) -> bool:
+        """Whether as many messages wait as may, or as many bytes."""
+        return len(self.held) >= MAX_HELD or sum(it.size_bytes for it in self.held) >= MAX_HELD_BYTES
+
+    @property
+    def hold_end(self) -> bool:
+        """Whether the end of an agent's turn is held."""
+        return any(isinstance(it.message, AgentAudioDone) for it in self.held)
+
     def expect(self, item_id: str | None) -> None:
         """Await the transcript of a committed item, unless it arrived before the commit."""
         if item_id is None or item_id not in self._early:
@@ -92,6 +113,8 @@ class Transcripts:
                 self._awaited[item_id or ""] = None
             else:
                 self._awaited = {item_id or "": None}
+            if len(self._awaited) > MAX_AWAITED:
+                del self._awaited[next(iter(self._awaited))]
 
     def resolve(self, item_id: str | None) -> None:
         """Stop awaiting a transcript, because it arrived or failed.
@@ -117,9 +140,9 @@ class Transcripts:
         self._awaited = NO_ENTRIES
         return self.take_held()
 
-    def hold(self, message: deepgram.ServerMessage, item_id: str | None = None) -> None:
+    def hold(self, message: deepgram.ServerMessage, size_bytes: int, item_id: str | None = None) -> None:
         """Hold a message until no transcript is awaited."""
-        held = HeldMessage(message, item_id)
+        held = HeldMessage(message, item_id, size_bytes)
         if isinstance(self.held, list):
             self.held.append(held)
         else:

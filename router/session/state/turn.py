@@ -51,6 +51,7 @@ class Turn:
         "is_cut",
         "is_end_open",
         "is_open",
+        "is_rejected",
         "is_resumed",
         "output_id",
         "outputs",
@@ -74,6 +75,8 @@ class Turn:
         """The request of the response in progress. The upstream's own responses have none."""
         self.is_cut = False
         """The user interrupted the response in progress: its late text and audio are dropped."""
+        self.is_rejected = False
+        """The response in progress began too late, and was cancelled at once. It is no turn of the agent's."""
         self.answers_speech = False
         """The response in progress is the upstream's own answer to the user's speech."""
         self.has_output = False
@@ -81,7 +84,7 @@ class Turn:
         self.has_started_speaking = False
         self.answer = TextDelivery()
         self.closed: tuple[str | None, ...] = ()
-        """The newest items whose text was sent, or must not be. A late event may repeat the text (upstream 5.7)."""
+        """The newest items whose text was sent, or must not be. A late event may repeat their text (upstream 5.7)."""
         self.unnamed: tuple[str, ...] = ()
         """The newest texts that were sent without an item id. Their items may follow, with the same text."""
         self.unasked: tuple[float, ...] = ()
@@ -137,16 +140,19 @@ class Turn:
         return is_given or self.is_muted(response_id)
 
     def is_muted(self, response_id: str | None) -> bool:
-        """Whether a response's audio is not played, because the user interrupted. Some servers send no ids."""
+        """Whether a response's audio is not played, because the user interrupted.
+
+        An event without an id counts as one of the response in progress.
+        """
         is_cut = self.is_cut and response_id in (self.response_id, self.output_id, None)
         return is_cut or response_id in self.interrupted or self.is_overtaken(response_id)
 
     def is_overtaken(self, response_id: str | None) -> bool:
-        """Whether an event belongs to an earlier request's response, which the upstream does not announce.
+        """Whether an event belongs to the late response of an earlier request, which the upstream does not announce.
 
-        An upstream takes requests in their order. So the response of a verbatim text that a rule ended begins before
-        the response that was requested after it. Only a verbatim text can be distinguished from the response to a
-        doubtful request.
+        An upstream takes requests in their order. So the response to a verbatim text that a rule ended begins before
+        the response that was requested after it. The response to a doubtful request can be recognized only if the
+        response in progress speaks a verbatim text.
         """
         is_earlier = bool(self.overtaken_ids) or (self.doubtful_id is not None and self.verbatim is not None)
         return is_earlier and self.is_unknown(response_id)
@@ -158,7 +164,7 @@ class Turn:
         return not any(response_id in known for known in (self.ended, self.outputs, self.outside, self.interrupted))
 
     def is_repeated(self, item_id: str | None, response_id: str | None) -> bool:
-        """Whether late text repeats an item of an earlier response. An item of the active one may have the same id."""
+        """Whether late text repeats an item of an earlier response. An item of the active response may have its id."""
         is_late = self.response is ResponseState.NONE or self.is_other_response(response_id)
         if not is_late or item_id is None:
             return False
@@ -174,7 +180,7 @@ class Turn:
         """Begin a response. Some servers reuse response ids, so forget an earlier response with this id."""
         self.response_id, self.output_id = response_id, None
         self.is_announced = True
-        self.is_cut = self.has_output = self.answers_speech = self.is_end_open = False
+        self.is_cut = self.is_rejected = self.has_output = self.answers_speech = self.is_end_open = False
         # From now on an event without ids is about this response.
         self.closed = without(self.closed, None)
         self.ended = without(self.ended, response_id)
@@ -192,7 +198,7 @@ class Turn:
         self.has_called = False
 
     def claim_unnamed(self, item_id: str | None, content: str) -> bool:
-        """Return whether an item only names a text that was sent without an item id.
+        """Return whether an item has a text that was sent before without an item id.
 
         No other item can claim that text again.
         """
@@ -263,7 +269,7 @@ class Turn:
         elif self.output_id is not None:
             self.outputs = newest(self.outputs, self.output_id, MAX_INTERRUPTED)
         self.response_id = self.output_id = self.current = None
-        self.is_announced = self.is_cut = self.has_output = self.answers_speech = False
+        self.is_announced = self.is_cut = self.is_rejected = self.has_output = self.answers_speech = False
         self.has_started_speaking = self.cancels_next = self.is_cancelled_by_client = False
         self.begin_answer()
 
@@ -278,7 +284,7 @@ class Turn:
         return response_id not in (self.response_id, None)
 
     def takes_late_end(self) -> bool:
-        """Whether a response.done ends the previous response: the requested one has sent nothing yet."""
+        """Whether a response.done is that of the previous response, because the requested response has not begun."""
         is_late = self.is_end_open and self.response is ResponseState.REQUESTED
         self.is_end_open = False
         return is_late

@@ -34,7 +34,10 @@ class Items:
         """The type and role of each item on its way, the oldest first."""
         self._ours: Newest[str] = Newest(maxlen=MAX_ITEMS)
         self.adds_unnamed = False
-        """The upstream sends conversation.item.added without an id. A `done` without an id only repeats that."""
+        """The upstream sends conversation.item.added without an id.
+
+        A conversation.item.done without an id then only repeats conversation.item.added.
+        """
 
     @property
     def memory(self) -> tuple[dict[str, tuple[str, str | None]], Newest[str]]:
@@ -81,6 +84,10 @@ class Items:
     def is_awaited(self, item_id: str | None) -> bool:
         """Whether an item is on its way, and not acknowledged."""
         return item_id in self._unacknowledged
+
+    def is_message(self, item_id: str) -> bool:
+        """Whether an item on its way is a message."""
+        return item_id in self._unacknowledged and self._unacknowledged[item_id][0] == "message"
 
     def _oldest_like(self, item: openai.Item) -> str | None:
         # The upstream's own items are no acknowledgements (upstream 3.5): speech from its audio buffer, and an answer
@@ -169,7 +176,7 @@ class UpstreamLink:
         self.rate_limits: Mapping[str, openai.RateLimit] = NO_ENTRIES
         """The newest limits of the operator's account, by name."""
         self.rates_warned: Mapping[str, float] = NO_ENTRIES
-        """By name, the end of the window in which the log has warned of a limit, on the dispatcher's clock."""
+        """By the name of a limit, the time until which the log does not warn of it again, on the dispatcher's clock."""
         self.is_created = False
         """session.created has arrived."""
         self.is_unannounced = False
@@ -177,7 +184,7 @@ class UpstreamLink:
         self.seeded_to = 0
         """The sequence number of the newest ledger entry that the upstream got with its configuration."""
         self.last_item_id: str | None = None
-        """The last item of the ledger that the upstream got, if that item is a message."""
+        """The last item of the ledger that the upstream got."""
         self.pending_updates = 0
         """The number of unacknowledged session.updates: its configuration, and changes that it received on standby."""
         self.refused: tuple[str, ...] = ()

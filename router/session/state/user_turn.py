@@ -143,11 +143,14 @@ class UserTurns:
     def withdraw_commit(self, event_id: str | None) -> bool:
         """Remove a commit that the upstream refused. If the error names no event, remove the oldest commit.
 
-        Return whether it is the commit that seemed to end `by_hand`.
+        An upstream answers commits in their order. So it has lost the commits before a refused one, and will not answer
+        them. Return whether the refused commit is the one that seemed to end `by_hand`.
         """
         if event_id is None:
             return self.take_commit() is None
-        self.commits = tuple(it for it in self.commits if it.event_id != event_id)
+        sent = [it.event_id for it in self.commits]
+        if event_id in sent:
+            self.commits = self.commits[sent.index(event_id) + 1 :]
         return event_id == self.by_hand_id
 
     def forget_noise(self, item_id: str | None) -> None:
@@ -161,25 +164,24 @@ class UserTurns:
         self.by_hand = self.by_hand_id = None
 
     def pause(self, now_s: float) -> None:
-        """Stop the microphone's clock, because the router does not read the client."""
+        """Stop measuring the time since the last microphone frame, because the router does not read the client."""
         self.paused_s = now_s
 
     def resume(self, now_s: float) -> None:
-        """Let the microphone's clock run again."""
+        """Measure the time since the last microphone frame again, without the pause."""
         if self.paused_s is not None and self.last_audio_s is not None:
             self.last_audio_s += now_s - self.paused_s
         self.paused_s = None
 
     def move_subject(self) -> None:
-        """Move the turn whose state has just changed: from `current` to `owed`, or out of `owed`."""
+        """Move the turn whose state has just changed: to `owed` if it is owed an answer, or out of its place."""
         turn = self.subject
-        if turn is self.current:
-            if turn.phase is UserTurnState.AWAITING_ANSWER:
-                self.owed = newest(self.owed, turn, MAX_OWED)
-            if turn.phase in (UserTurnState.AWAITING_ANSWER, UserTurnState.IDLE):
-                self.current = UserTurn()
+        if turn.phase is UserTurnState.AWAITING_ANSWER:
+            self.owed = newest(self.owed, turn, MAX_OWED)
         elif turn.phase is UserTurnState.IDLE:
             self.owed = without(self.owed, turn)
+        if turn is self.current and turn.phase in (UserTurnState.AWAITING_ANSWER, UserTurnState.IDLE):
+            self.current = UserTurn()
 
 
 _SPOKEN: Final = frozenset({UserTurnState.SPEAKING, UserTurnState.STOPPED})

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from router.simulator.config import SimulatorConfig
 
 ANSWER_TIMER: Final = "response:answer"
-"""Its name has the prefix of response timers, because they wait while the peer does not read."""
+"""The timer of an answer's next step. Timers with this prefix wait while the peer does not read."""
 EXPIRY_TIMER: Final = "expiry"
 NO_CODE: Final = 1005
 """The code of an empty close frame, with which the service closes after a fatal `Error`."""

@@ -1,6 +1,6 @@
 """The messages between the simulator and its speech processes.
 
-A message is its length in four bytes, and then MessagePack.
+Each message is sent as its length in four bytes, and then its content as MessagePack.
 
 A process answers all requests in order, one at a time.
 """

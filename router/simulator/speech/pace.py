@@ -11,8 +11,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -31,7 +29,7 @@ _LONGEST_PAUSE_MS: Final = 140.0
 _AFTER_PUNCTUATION_MS: Final = 400.0
 _FADE_MS: Final = 4
 _SETTLED_MS: Final = 700
-"""Only words that start after this time, in milliseconds, limit the rate."""
+"""Words that start before this time, in milliseconds, do not limit the rate of the voice."""
 _ROUNDING_MS: Final = 1
 _QUIET: Final = 0.02
 """At the end of a sound, samples up to this fraction of the loudest sample count as silence."""
@@ -72,12 +70,16 @@ def pauses(text: str, starts: Sequence[tuple[int, float]]) -> list[float]:
 
 def without_end(samples: Samples, rate: int) -> Samples:
     """Return the sound without the silence at its end, because the pace decides the duration of that silence."""
+    import numpy as np  # noqa: PLC0415 - the samples have loaded it
+
     loud = np.flatnonzero(np.abs(samples) > _QUIET * float(np.abs(samples).max(initial=0.0)))
     return samples[: int(loud[-1]) + _KEPT_MS * rate // 1000] if len(loud) else samples[:0]
 
 
 def with_pauses(samples: Samples, rate: int, starts: Sequence[tuple[int, float]], waits: Sequence[float]) -> Samples:
     """Return the sound with the pauses `waits` (ms) before the words at `starts`."""
+    import numpy as np  # noqa: PLC0415 - the samples have loaded it
+
     parts: list[Samples] = []
     if not starts:
         return samples
@@ -92,6 +94,8 @@ def with_pauses(samples: Samples, rate: int, starts: Sequence[tuple[int, float]]
 
 def _faded(word: Samples, rate: int, fades_in: bool, fades_out: bool) -> Samples:
     """Return a word that fades in or out beside a pause, so that no click is heard."""
+    import numpy as np  # noqa: PLC0415 - the samples have loaded it
+
     word = word.astype(np.float64)
     ramp = np.linspace(0.0, 1.0, min(len(word), _FADE_MS * rate // 1000))
     if fades_in:

@@ -34,7 +34,7 @@ _WORD: Final = re.compile(r"\S*\w\S*")
 _PUNCTUATION: Final = ",.;:!?"
 _STRESS: Final = "\u02c8\u02cc\u02d0"
 _MAX_MERGED: Final = 4
-"""In a phrase, at most this number of words may merge with their neighbours. Beyond it the phrases do not match."""
+"""The most words of a phrase that may merge with their neighbours. If more merge, the two phrases do not match."""
 
 
 class Piper:

@@ -31,7 +31,10 @@ def main(kind: str) -> int:
 
 
 def serve(requests: IO[bytes], results: IO[bytes], start: Callable[[], Callable[[Any], messages.Result]]) -> None:
-    """Start an engine, and answer requests with it until the stream ends."""
+    """Start the speech engine, and answer each request with it, until `requests` ends.
+
+    A request that fails is answered with `Failed`.
+    """
     answer = start()
     while (request := messages.read_request(requests)) is not None:
         try:

@@ -111,7 +111,7 @@ def test_a_text_among_the_audio_of_a_silent_user_is_kept(kept, dispatcher, arena
     connection.may_drop = (True).__bool__
 
     def handle(text):
-        connection.unhandled.take_text()
+        connection.unhandled.take_text(text)
         listener.heard.put(text)
 
     listener.on_text = handle
@@ -194,7 +194,7 @@ def test_messages_of_the_same_read_wait_while_the_first_of_them_is_delivered(kep
 
     def on_text(text):
         seen.append(connection.unhandled.messages())
-        connection.unhandled.take_text()
+        connection.unhandled.take_text(text)
         listener.heard.put(text)
 
     listener.on_text = on_text
@@ -264,6 +264,22 @@ def test_without_memory_the_session_goes_on_and_does_not_outlive_its_process(kep
     assert FrameParser(False, 1000).feed(client.recv(100)) == ["an answer"]
     assert unkept == [1]
     assert "does not outlive this process any more: the memory is full" in caplog.text
+
+
+def test_a_write_whose_record_has_no_room_leaves_without_a_note(kept, dispatcher, arena):
+    connection, _, client = kept
+    size = 8_000_000
+
+    def send():
+        connection.due = lambda _current: connection.stop_keeping(MemoryError("too large"))
+        connection.send_binary(bytes(size))
+
+    on(dispatcher, send)
+    frames, received = FrameParser(False, 10_000_000), b""
+    while len(received) < size:
+        received += b"".join(frames.feed(client.recv(size)))
+    assert received == bytes(size)
+    assert arena.used_bytes == 0
 
 
 def test_a_thread_that_ends_the_connection_from_outside_stores_nothing(kept):

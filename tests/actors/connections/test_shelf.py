@@ -139,6 +139,44 @@ def test_audio_of_a_silent_user_takes_one_block_which_is_overwritten(arena, shel
     assert len(rest(arena, shelf, 0, sent).journal) % FRAME_BYTES == 0
 
 
+class Watched:
+    """The words of a memory. Each write is followed by a look of another process."""
+
+    def __init__(self, words, look):
+        self._words = words
+        self._look = look
+
+    def __getitem__(self, at):
+        return self._words[at]
+
+    def __setitem__(self, at, value):
+        self._words[at] = value
+        self._look()
+
+
+@pytest.mark.parametrize("blocks", [2, 3, MAX_BLOCKS - 1])
+def test_a_process_that_dies_as_the_journal_begins_anew_leaves_the_old_or_the_new_one(arena, shelf, blocks):
+    shelf.store(b"record", 0)
+    written = b""
+    for number in range(blocks):
+        # The blocks begin within a frame, because the frame before was cut.
+        shelf.make_room(None, may_drop=True)
+        data = bytes([number]) * FIRST_JOURNAL_BYTES
+        shelf.view[shelf.fill : shelf.fill + len(data)] = data
+        shelf.fill += len(data)
+        written += data
+    found = []
+    words = shelf.words
+    shelf.words = Watched(words, lambda: found.append(rest(arena, shelf, 0, len(written)).journal))
+    assert shelf.begin_anew()
+    shelf.words = words
+    assert found
+    assert set(found) <= {written, b""}
+    assert found[-1] == b""
+    shelf.view[shelf.fill : shelf.fill + 4] = b"next"
+    assert rest(arena, shelf, 0, len(written) + 4).journal == b"next"
+
+
 def test_a_long_block_is_used_again_only_where_the_frames_need_it(arena, shelf):
     shelf.store(b"record", 0)
     read_into(shelf, bytes(FIRST_JOURNAL_BYTES + JOURNAL_BYTES), may_drop=False)

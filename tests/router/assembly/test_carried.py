@@ -72,20 +72,21 @@ def test_facts_of_an_application_that_are_no_json_keep_the_session_here():
     [
         ("converse", {}, True),
         ("openai", {}, True),
-        ("realtime", {}, False),
+        ("realtime", {}, True),
         ("twilio", {}, True),
         ("deepgram", {}, False),
         ("converse", {"guard": GUARD}, True),
-        ("realtime", {"guard": GUARD}, False),
+        ("realtime", {"guard": GUARD}, True),
+        ("deepgram", {"guard": GUARD}, False),
     ],
-    ids=["converse", "openai", "realtime", "twilio", "deepgram", "a guard", "a guarded relay"],
+    ids=["converse", "openai", "realtime", "twilio", "deepgram", "a guard", "a guarded relay", "of Deepgram"],
 )
-def test_sessions_can_move_unless_a_relay_has_a_memory_of_its_own(profile, settings, moves):
+def test_sessions_can_move_unless_their_relay_has_no_layouts(profile, settings, moves):
     factory = SessionFactory(RouterConfig(**settings), FunctionRegistry(), Hooks())
     request = msgspec.structs.replace(REQUEST, profile=profile)
     spec = factory.of("s", request, None, perform=print, on_end=print)
     assert (spec.carried is not None) is moves
-    if moves and profile != "twilio":
+    if moves and profile not in ("twilio", "realtime"):
         due = spec.carried.snapshot_due
         list(spec.machine.handle(messages.ClientOpened(), 0.0))
         list(spec.machine.handle(messages.ClientTextReceived(orjson.dumps(SETTINGS).decode()), 0.0))

@@ -11,8 +11,8 @@ from router.policy.rules import ABSENT, Rule
 PLACES = (("a", "voice"), ("voice",))
 
 
-def judged(rule, root, *, lays=False):
-    denied = judge(rule, FIELDS["voice"], root, PLACES, "s", lays=lays, written=lambda value: value)
+def judged(rule, root, *, fills=False):
+    denied = judge(rule, FIELDS["voice"], root, PLACES, "s", fills=fills, written=lambda value: value)
     return denied.place if denied is not None else root
 
 
@@ -36,5 +36,5 @@ def test_a_rule_judges_every_place_and_writes_the_first(rule, root, expected):
 
 
 def test_a_forced_value_is_set_where_nothing_is_said_in_what_configures():
-    assert judged(Rule("force", "x"), {}, lays=True) == {"a": {"voice": "x"}}
-    assert judged(Rule("allow", ["x"]), {}, lays=True) == {}
+    assert judged(Rule("force", "x"), {}, fills=True) == {"a": {"voice": "x"}}
+    assert judged(Rule("allow", ["x"]), {}, fills=True) == {}

@@ -8,14 +8,14 @@ from router.policy.rules import Denied, Rule, begins
 
 
 @pytest.mark.parametrize(
-    ("said", "is_permitted"), [("a", True), ("b", False), (200, True), (200.0, False), (True, False), (1, True)]
+    ("given", "is_permitted"), [("a", True), ("b", False), (200, True), (200.0, False), (True, False), (1, True)]
 )
-def test_an_allowed_value_has_the_same_type(said, is_permitted):
-    assert Rule("allow", ["a", 200, 1]).permits(said) is is_permitted
+def test_an_allowed_value_has_the_same_type(given, is_permitted):
+    assert Rule("allow", ["a", 200, 1]).permits(given) is is_permitted
 
 
 @pytest.mark.parametrize(
-    "said",
+    "given",
     [
         "https://a.example.evil",
         "https://a.example@evil.example",
@@ -25,8 +25,8 @@ def test_an_allowed_value_has_the_same_type(said, is_permitted):
         " https://a.example",
     ],
 )
-def test_the_host_of_a_url_ends_where_that_of_the_prefix_does(said):
-    assert not begins(said, "https://a.example")
+def test_the_host_of_a_url_ends_where_that_of_the_prefix_does(given):
+    assert not begins(given, "https://a.example")
 
 
 def test_a_path_stays_behind_its_prefix():

@@ -9,7 +9,7 @@ from tests.support.machine.policies import policy, settings
 
 
 @pytest.mark.parametrize(
-    ("said", "name"),
+    ("given", "name"),
     [
         (None, "manual"),
         ("none", "manual"),
@@ -20,8 +20,8 @@ from tests.support.machine.policies import policy, settings
         ({"threshold": 0.4}, None),
     ],
 )
-def test_a_turn_detection_has_the_name_of_its_type(said, name):
-    assert detection(said) == [name]
+def test_a_turn_detection_has_the_name_of_its_type(given, name):
+    assert detection(given) == [name]
 
 
 def test_forced_values_have_the_notation_of_each_wire():

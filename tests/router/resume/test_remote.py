@@ -1,9 +1,15 @@
 """The snapshots of lost calls in Redis."""
 
+import subprocess
+import sys
 import uuid
+from pathlib import Path
+
+import pytest
 
 from router.resume.remote import PREFIX, RemoteSnapshots
 
+ROOT = Path(__file__).resolve().parents[3]
 ONE, TWO = (str(uuid.UUID(int=number)) for number in (1, 2))
 KEY = bytes(range(32))
 
@@ -46,3 +52,9 @@ def test_a_snapshot_of_another_key_or_another_session_or_none_at_all_is_not_read
     for broken in ("", "é", "AAAA", stored[:-4]):
         redis.kept[PREFIX + ONE] = broken
         assert RemoteSnapshots(lambda: redis, KEY).take(ONE) is None
+
+
+@pytest.mark.slow
+def test_a_router_without_redis_does_not_load_the_library_of_its_cipher():
+    program = "import sys; from router import Router; Router(); sys.exit('cryptography' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0

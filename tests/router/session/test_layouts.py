@@ -20,7 +20,7 @@ from router.session.state.limited import Limited, Spending
 from router.session.state.meter import UsageMeter
 from router.session.state.pending import ResponseRequest, SentRequest
 from router.session.state.plan import SessionPlan
-from router.session.state.playback import Piece, PlayedItem
+from router.session.state.playback import Piece, PlayedItem, QueuedMessage
 from router.session.state.playback import Playback as PlaybackState
 from router.session.state.session import Ids, State
 from router.session.state.text_delivery import ItemDelivery
@@ -40,10 +40,11 @@ MADE = {
     Update: lambda: Update(inputs.PassthroughSessionUpdate("{}"), "e", 1),
     Ledger: lambda: Ledger(new_id=str, max_tokens=1, max_bytes=1),
     EarlyInputs: lambda: EarlyInputs(max_messages=1, max_bytes=1),
-    HeldMessage: lambda: HeldMessage(None, None),
+    HeldMessage: lambda: HeldMessage(None, None, 0),
     PlaybackState: lambda: PlaybackState(1.0, 1, 1),
     PlayedItem: lambda: PlayedItem(None),
     Piece: lambda: Piece(None, b"", 0.0),
+    QueuedMessage: lambda: QueuedMessage(None, 0),
     ItemDelivery: lambda: ItemDelivery(None),
     SentRequest: lambda: SentRequest(ResponseRequest(), "e"),
     SessionPlan: SessionPlan,

@@ -414,7 +414,7 @@ def test_the_late_answer_to_speech_that_a_request_replaces_is_not_taken_for_a_gi
     book = TimedPlaybook("converse").ready().hears("u1").client(inject("interrupt"))
     book.upstream(started("u2")).begins_itself("resp_1", "item_1").upstream(stopped("u2"), committed("u2"))
     book.ends("resp_1", "cancelled").begins_itself("resp_2", "item_2")
-    assert texts_after(book, "resp_2", "item_2") == []  # it waits for the transcripts
+    assert "At noon." not in texts_after(book, "resp_2", "item_2")  # it waits for the transcripts
     assert book.upstream(transcribed("One.", "u1"), transcribed("Two.", "u2")).texts()[-1] == "At noon."
 
 
@@ -424,6 +424,16 @@ def test_an_answer_to_speech_that_a_commit_by_hand_crossed_is_not_taken_for_a_gi
     unmarked = created("resp_v", None)
     del unmarked["response"]["conversation_id"]
     book.upstream(unmarked, output_item("resp_v", "item_v"))
+    assert texts_after(book, "resp_v", "item_v") == ["At noon."]
+
+
+def test_an_answer_to_speech_beside_two_commits_by_hand_is_not_taken_for_a_given_text():
+    commit = {"type": "input_audio_buffer.commit"}
+    book = TimedPlaybook().ready().client(FRAME).upstream(started("u1")).client(inject("interrupt"))
+    book.upstream(stopped("u1")).client(commit).upstream(committed("u1")).client(commit)
+    unmarked = created("resp_v", None)
+    del unmarked["response"]["conversation_id"]
+    book.upstream(unmarked, output_item("resp_v", "item_v"), transcribed("When?", "u1"))
     assert texts_after(book, "resp_v", "item_v") == ["At noon."]
 
 
@@ -594,3 +604,84 @@ def test_an_answer_to_speech_covers_the_output_of_a_function_that_was_acknowledg
     begin = book.here
     book.upstream(committed("u1")).begins_itself().ends("resp_v").run(1.0)
     assert len(book.asked(since=begin)) == (0 if acknowledged else 1)
+
+
+# A response that begins too late.
+
+
+def answered_with_speech():
+    """Let the answer to speech cover a question in flight. Return the metadata of that question's request."""
+    book = TimedPlaybook().ready().echoes().types("One?")
+    metadata = book.asked()[-1]["response"]["metadata"]
+    return book.hears("u1", "When?").begins_itself().ends("resp_v"), metadata
+
+
+def late(*questions):
+    """Begin the response to the covered question all the same, with these questions in flight."""
+    book, metadata = answered_with_speech()
+    for question in questions:
+        book.types(question)
+    return book.upstream(created("resp_1", metadata))
+
+
+def test_no_response_is_requested_before_a_response_that_began_too_late_has_ended():
+    book = late()
+    begin = book.here
+    book.types("Two?").run(1.0)
+    assert book.asked(since=begin) == []
+    book.ends("resp_1", "cancelled")
+    assert len(book.asked(since=begin)) == 1
+
+
+def test_a_response_that_began_too_late_is_cancelled_and_silent():
+    book = late()
+    begin = book.here
+    book.upstream(output_item("resp_1", "item_1")).says("At noon.", 1.0).ends("resp_1", "cancelled").run(LONG_S)
+    assert [event["response_id"] for event in book.sent("response.cancel")] == ["resp_1"]
+    assert (book.frames(since=begin), book.losses()) == ([], [])
+
+
+@pytest.mark.parametrize("is_refused_first", [True, False])
+def test_a_request_that_a_response_which_began_too_late_keeps_off_is_sent_again_at_its_end(is_refused_first):
+    book, metadata = answered_with_speech()
+    book.types("Two?")
+    if is_refused_first:
+        already_active(book).upstream(created("resp_1", metadata))
+    else:
+        already_active(book.upstream(created("resp_1", metadata)))
+    begin = book.here
+    book.ends("resp_1", "cancelled")
+    assert len(book.asked(since=begin)) == 1
+    book.answers("At noon.", response_id="resp_2", item_id="item_2").run(LONG_S)
+    assert book.texts(since=begin) == ["At noon."]
+    assert book.frames(since=begin).count(AUDIO_DONE) == 1
+    assert book.losses() == []
+
+
+def test_a_request_beside_a_response_that_began_too_late_is_answered():
+    book = late("Two?").ends("resp_1", "cancelled")
+    begin = book.here
+    assert Wait.FIRST_EVENT.value in book.timers
+    book.answers("At noon.", response_id="resp_2", item_id="item_2").run(LONG_S)
+    assert book.texts(since=begin) == ["At noon."]
+    assert book.frames().count(AUDIO_DONE) == 3
+    assert len(book.asked()) == 3
+
+
+def test_a_question_beside_a_response_that_began_too_late_is_asked_at_the_next_upstream():
+    book = late("Two?")
+    here = book.here
+    begin = book.restarted_after()
+    assert AUDIO_DONE not in book.frames(since=here)
+    assert len(book.asked(since=begin)) == 1
+
+
+def test_a_given_text_is_spoken_beside_a_response_that_began_too_late():
+    book, metadata = answered_with_speech()
+    book.client(inject("queue")).upstream(created("resp_1", metadata))
+    begin = book.here
+    book.upstream(outside("resp_t", book.sent("response.create")[-1]["response"]["metadata"]))
+    book.says("Mind the gap.", 1.0, response_id="resp_t", item_id="item_t").ends("resp_1", "cancelled").ends("resp_t")
+    assert book.audio_bytes(since=begin) == BYTES_PER_S
+    assert book.frames(since=begin).count(AUDIO_DONE) == 1
+    assert [event["response_id"] for event in book.sent("response.cancel")] == ["resp_1"]

@@ -4,8 +4,8 @@ import pytest
 
 from router.upstreams.breaker import (
     COOL_DOWN_S,
+    LONGEST_DEMANDED_S,
     LONGEST_S,
-    LONGEST_TOLD_S,
     REFUSED_S,
     TRIAL_S,
     Breaker,
@@ -31,18 +31,18 @@ def test_a_handshake_alone_does_not_forgive_a_failure():
 
 
 @pytest.mark.parametrize(
-    ("event", "told_s", "left_s"),
+    ("event", "demanded_s", "left_s"),
     [
         (Event.TIMED_OUT, 0.0, COOL_DOWN_S),
         (Event.REFUSED, 0.0, REFUSED_S),
         (Event.TOLD, 7.5, 7.5),
-        (Event.TOLD, 1e9, LONGEST_TOLD_S),
+        (Event.TOLD, 1e9, LONGEST_DEMANDED_S),
         (Event.WARNED, 3.0, 3.0),
     ],
 )
-def test_one_event_opens_for_its_time(event, told_s, left_s):
+def test_one_event_opens_for_its_time(event, demanded_s, left_s):
     breaker = Breaker()
-    assert breaker.take(event, 100.0, told_s) == (CLOSED, OPEN)
+    assert breaker.take(event, 100.0, demanded_s) == (CLOSED, OPEN)
     assert breaker.left_s(100.0) == left_s
     assert not breaker.is_due(100.0 + left_s - 0.1)
     assert breaker.is_due(100.0 + left_s)

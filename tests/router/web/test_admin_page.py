@@ -11,7 +11,8 @@ from router.web import pages
 from router.web.admin_page import FOLDER, PATH, routes
 from router.web.response import Response
 
-FILES = sorted(path.name for path in Path(pages.__file__).with_name("operator").iterdir())
+FOLDERS = ("operator", pages.SHARED)
+FILES = sorted(path.name for name in FOLDERS for path in Path(pages.__file__).with_name(name).iterdir())
 FACTS = Response(HTTPStatus.OK, "{}", "application/json")
 
 

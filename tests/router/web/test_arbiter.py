@@ -1,6 +1,7 @@
 """gunicorn's arbiter, changed; tests/router/web/test_server.py has it in processes."""
 
 import errno
+import math
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 from gunicorn.arbiter import Arbiter as GunicornArbiter
+from gunicorn.errors import HaltServer
 
 from router.web.arbiter import Arbiter, is_stopped
 
@@ -75,3 +77,51 @@ def test_the_keeper_learns_of_a_death_although_its_files_cannot_be_removed():
     with pytest.raises(OSError, match="Too many"):
         arbiter._note_end(worker, -9)
     assert ended == [(7, True)]
+
+
+def starting(monkeypatch, serving, times):
+    """Return an arbiter whose workers serve as `serving` says, by a clock that shows `times`."""
+    arbiter = Arbiter.__new__(Arbiter)
+    arbiter._spawns_from_s, arbiter._failed_starts, arbiter._has_served = -math.inf, 0, False
+    monkeypatch.setattr(Arbiter, "_serving", lambda _arbiter, _is_meant: serving)
+    monkeypatch.setattr("router.web.arbiter.time.monotonic", lambda: times[0])
+    return arbiter
+
+
+def test_a_server_whose_first_worker_cannot_start_ends_with_the_code_of_the_worker(monkeypatch):
+    arbiter = starting(monkeypatch, {8: False}, [100.0])
+    with pytest.raises(HaltServer) as halted:
+        arbiter._note_failed_start(7, 3)
+    assert halted.value.exit_status == 3
+
+
+def test_later_failures_wait_longer_and_longer_until_a_worker_serves(monkeypatch, caplog):
+    serving, times = {8: True}, [100.0]
+    arbiter = starting(monkeypatch, serving, times)
+    arbiter._note_failed_start(7, 3)
+    assert (arbiter._spawns_from_s, caplog.text) == (101.0, "")
+    serving[8] = False
+    pauses = []
+    for _ in range(7):
+        times[0] = arbiter._spawns_from_s
+        arbiter._note_failed_start(7, 3)
+        arbiter._note_failed_start(9, 3)  # of the same attempt
+        pauses.append(arbiter._spawns_from_s - times[0])
+    assert pauses == [1, 2, 4, 8, 16, 30, 30]
+    assert caplog.text.count("no worker serves, and worker 7 could not start") == len(pauses)
+    assert "worker 9" not in caplog.text
+    serving[8] = True
+    times[0] = arbiter._spawns_from_s
+    arbiter._note_failed_start(7, 3)
+    assert arbiter._spawns_from_s - times[0] == 1
+
+
+def test_the_pause_stays_the_longest_one_however_often_a_worker_fails(monkeypatch):
+    serving, times = {8: True}, [100.0]
+    arbiter = starting(monkeypatch, serving, times)
+    arbiter._note_failed_start(7, 3)
+    serving[8] = False
+    for _ in range(1100):
+        times[0] = arbiter._spawns_from_s
+        arbiter._note_failed_start(7, 3)
+    assert arbiter._spawns_from_s - times[0] == 30

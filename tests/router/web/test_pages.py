@@ -13,7 +13,8 @@ from router.simulator.speech import installed
 from router.simulator.speech.installed import INSTALL, VoiceSupport
 from router.web import pages
 
-FILES = sorted(path.name for path in Path(pages.__file__).with_name("console").iterdir())
+FOLDERS = ("console", pages.SHARED)
+FILES = sorted(path.name for name in FOLDERS for path in Path(pages.__file__).with_name(name).iterdir())
 
 
 def get(path, config=None, **environ):

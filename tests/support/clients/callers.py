@@ -1,4 +1,4 @@
-"""Callers that talk without a pause, and come back with their conversation when their socket dies."""
+"""Callers that ask without a pause. If a socket is lost, the caller connects again with its conversation."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ LEAVE_S = 30.0
 
 @dataclass
 class Caller:
-    """One caller, and what happened to it."""
+    """One caller, with a record of its questions and failures."""
 
     number: int
     history: list[dict[str, str]] = field(default_factory=list)
@@ -30,12 +30,12 @@ class Caller:
     refused: list[int] = field(default_factory=list)
     """The statuses of refused upgrades."""
     failed: list[str] = field(default_factory=list)
-    """Failures to connect, and other answers than the one that was asked for."""
+    """Failures to connect, and answers that do not fit the question, in words."""
     closes: list[int] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)
-    """Questions whose answer had begun when the router closed the call on purpose."""
+    """The numbers of the questions whose answer had begun when the router itself closed the call."""
     without_call_s: list[float] = field(default_factory=list)
-    """For each socket that died, the time until the next session took questions."""
+    """For each lost socket: the seconds until the next session accepted a question."""
     _is_leaving: bool = False
     _has_begun: bool = False
 
@@ -115,7 +115,7 @@ def _said(role: str, content: str) -> dict[str, str]:
 
 
 class Callers:
-    """Several callers on a thread of their own. Used as `with`; the thread is made by `start`."""
+    """Several callers on one thread, which `start` makes. Use it as a `with` block."""
 
     def __init__(self, count: int, url: str, **options: Any) -> None:
         trusting = ssl.create_default_context()
@@ -141,7 +141,7 @@ class Callers:
         await asyncio.wait_for(asyncio.gather(*talks), LEAVE_S)
 
     def wait_for_answers(self, timeout_s: float) -> None:
-        """Wait until each caller got two answers more, the second of which is to a question asked from now on."""
+        """Wait until each caller has got two more answers. It asks the second of these questions after this call."""
         before = [len(it.answered) for it in self.all]
 
         def have_all() -> bool:
@@ -151,5 +151,5 @@ class Callers:
             assert self._progress.wait_for(have_all, timeout_s), self.all
 
     def stop(self) -> None:
-        """Let each caller finish its question, and leave."""
+        """Let each caller get the answer to its question, and hang up."""
         self._should_stop.set()

@@ -9,13 +9,12 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Locator, Page, Playwright, expect
 
-from tests.support.clients.deepgram_javascript import CHROMIUM_FLAGS
+from tests.support.clients.chromium import FLAGS, chromium_program
 
-CHROMIUM = "/usr/bin/chromium"
 TIMEOUT_MS = 20_000
 
 SILENCED_MS = 300
-"""The longest that an interrupted agent may still be audible."""
+"""The longest time in milliseconds for which an interrupted agent may still be audible."""
 
 PROBE = Path(__file__).parents[2] / "javascript" / "probe.js"
 
@@ -27,13 +26,16 @@ def make_speech(path: Path, text: str, *, lead_s: float = 0.0) -> Path:
     return path
 
 
-def launch(playwright: Playwright, *flags: str, microphone: Path | None = None) -> Browser:
-    """Start Debian's Chromium. Its microphone plays the file `microphone` once each time it is opened."""
-    flags = (*CHROMIUM_FLAGS, "--disable-quic", "--disable-sync", *flags)
+def launch(playwright: Playwright, *flags: str, microphone: Path | None = None, is_whole: bool = False) -> Browser:
+    """Start Chromium, on request with its user interface.
+
+    Its microphone plays the file `microphone` once each time it is opened.
+    """
+    flags = (*FLAGS, "--disable-quic", "--disable-sync", *flags)
     if microphone is not None:
         fake = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
         flags = (*flags, *fake, f"--use-file-for-fake-audio-capture={microphone}%noloop")
-    return playwright.chromium.launch(executable_path=CHROMIUM, args=[*flags], timeout=60_000)
+    return playwright.chromium.launch(executable_path=chromium_program(is_whole), args=[*flags], timeout=60_000)
 
 
 class ConsolePage:
@@ -95,7 +97,7 @@ class ConsolePage:
         self.wait_for_state("ready")
 
     def set(self, **fields: str) -> None:
-        """Fill fields of the settings panel, which is opened and closed again."""
+        """Open the settings panel, fill these fields, and close the panel."""
         self.button("Settings").click()
         for label, text in fields.items():
             self.field(label).fill(text)
@@ -129,17 +131,17 @@ class ConsolePage:
         return self.wire(way, kind)
 
     def wait_for_sound(self, after: str = "probe.actedAt") -> None:
-        """Wait until the page was heard after a moment, by default the user's latest click or key."""
+        """Wait until the page has played a sound after a moment, by default the user's latest click or key."""
         self.page.wait_for_function(f"() => probe.loudAt > {after}")
 
     def audible_ms_after(self, moment: str) -> float:
-        """Wait for half a second of silence, and return how long after `moment` the page was last heard."""
+        """Wait for half a second of silence. Return the milliseconds from `moment` to the last sound of the page."""
         self.page.wait_for_function("() => performance.now() - probe.loudAt > 500")
         heard: float = self.page.evaluate(f"probe.loudAt - {moment}")
         return heard
 
     def overflow_px(self) -> int:
-        """Return by how much the page is wider than its window."""
+        """Return the number of pixels by which the page is wider than its window."""
         wide: int = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         return wide
 

@@ -1,7 +1,7 @@
 """npm's `@deepgram/sdk` under Node, and its browser build in Chromium, as `SdkClient`s.
 
-Both run tests/javascript/driver.mjs, which does what it is told over a WebSocket of ours and tells what the SDK
-delivered. Chromium needs no more automation than the address of a page.
+Both run tests/javascript/driver.mjs. That program performs the commands that it receives over a WebSocket of the test,
+and reports what the SDK delivers. Chromium only has to open the address of a page.
 """
 
 import base64
@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 
+from tests.support.clients.chromium import FLAGS
 from tests.support.clients.sdk_client import TIMEOUT_S, SdkClient
 from tests.support.data.oracle import OracleError, assert_server_message
 from tests.support.processes import children
@@ -31,21 +32,11 @@ SDK = Path("node_modules", "@deepgram", "sdk")
 TYPED = """import type {{ V1Socket }} from "@deepgram/sdk/agent/v1";
 export const messages: Exclude<V1Socket.Response, string>[] = {};
 """
-CHROMIUM_FLAGS = (
-    "--headless",
-    "--no-sandbox",  # it runs as root
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-)
-
 MICROPHONE_FLAGS = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 
 
 class JavaScript:
-    """A JavaScript runtime with the SDK in it, which holds one connection after another."""
+    """A JavaScript runtime with the SDK. It holds one connection at a time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -60,7 +51,7 @@ class JavaScript:
 
     @contextmanager
     def serving(self) -> Iterator[str]:
-        """Serve the page and the control WebSocket; the address."""
+        """Serve the page and the control WebSocket, and yield the address."""
         server = serve(self._on_control, "127.0.0.1", 0, process_request=self._file, max_size=None)
         thread = threading.Thread(target=server.serve_forever, name="javascript control")
         thread.start()
@@ -71,7 +62,7 @@ class JavaScript:
             thread.join()
 
     def wait_until_started(self) -> None:
-        """Wait until the runtime is there."""
+        """Wait until the runtime has connected to the control WebSocket."""
         self._control = self._controls.get(timeout=TIMEOUT_S)
 
     @contextmanager
@@ -103,7 +94,7 @@ class JavaScript:
 
 
 class JavaScriptClient(SdkClient):
-    """One connection of the SDK's."""
+    """One connection of the SDK."""
 
     def __init__(self, control: ServerConnection, folder: Path) -> None:
         super().__init__()
@@ -112,7 +103,7 @@ class JavaScriptClient(SdkClient):
         self.subprotocol = ""
 
     def do(self, what: str, **rest: Any) -> None:
-        """Have the driver do something."""
+        """Send the driver a command, with its arguments."""
         self._control.send(json.dumps({"what": what, **rest}))
 
     def send(self, kind: str, **fields: Any) -> None:
@@ -124,7 +115,7 @@ class JavaScriptClient(SdkClient):
         self.do("media", audio=base64.b64encode(pcm).decode())
 
     def listen(self) -> None:
-        """Send what the browser's microphone hears from now on."""
+        """From now on, send the sound of the browser's microphone."""
         self.do("listen")
 
     def close(self) -> None:
@@ -134,7 +125,7 @@ class JavaScriptClient(SdkClient):
             self.wait_until("close", lambda: self.close_code is not None)
 
     def faults_of_types(self) -> str:
-        """What TypeScript has to say against what was received, as messages of the SDK's; no object has a key more."""
+        """The errors of TypeScript in the received messages, by the SDK's types. An additional key is an error, too."""
         messages = json.dumps(self.received.messages, indent=1)
         compiler = self._folder / "node_modules" / ".bin" / "tsc"
         flags = ("--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext")
@@ -145,7 +136,7 @@ class JavaScriptClient(SdkClient):
         return done.stdout + done.stderr
 
     def take(self, told: dict[str, Any]) -> None:
-        """Take what the driver tells."""
+        """Handle a report of the driver."""
         match told.pop("event"):
             case "audio":
                 self.delivered(base64.b64decode(told["audio"]))
@@ -186,7 +177,7 @@ def chromium(folder: Path, program: str, microphone: Path | None = None) -> Iter
     """Run Chromium with the SDK's browser build on a local page; its microphone hears this WAV file, once."""
     runtime = JavaScript(folder)
     with runtime.serving() as address:
-        flags = [*CHROMIUM_FLAGS, "--user-data-dir=profile"]  # below the child's own folder
+        flags = [*FLAGS, "--user-data-dir=profile"]  # below the child's own folder
         if microphone is not None:
             flags += [*MICROPHONE_FLAGS, f"--use-file-for-fake-audio-capture={microphone}%noloop"]
         with children.child(program, *flags, f"http://{address}/"):

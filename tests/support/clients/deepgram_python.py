@@ -47,7 +47,7 @@ def think_models(address: str) -> list[str]:
 
 
 class _PythonClient(SdkClient):
-    """What the two have in common. The SDK calls back on whatever listens."""
+    """The common part of both clients. The SDK calls its methods for each message."""
 
     _socket: Any
 
@@ -73,7 +73,7 @@ class _PythonClient(SdkClient):
 
 
 class SynchronousClient(_PythonClient):
-    """`DeepgramClient`, listening on a thread as its documentation shows."""
+    """`DeepgramClient`, which listens on a thread, as its documentation shows."""
 
     def __init__(self, address: str) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class SynchronousClient(_PythonClient):
 
 
 class AsynchronousClient(_PythonClient):
-    """`AsyncDeepgramClient`, on an event loop that has a thread to itself."""
+    """`AsyncDeepgramClient`, on an event loop with a thread of its own."""
 
     def __init__(self, address: str) -> None:
         super().__init__()

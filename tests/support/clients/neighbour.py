@@ -22,11 +22,11 @@ SETTINGS: dict[str, Any] = {
 
 
 class Neighbour:
-    """A session that sends a message which the router answers at once, again and again, on a thread of its own."""
+    """A session on its own thread. Again and again it sends a message that the router answers at once."""
 
     def __init__(self, address: str) -> None:
         self.gaps_s: list[float] = []
-        """The time that each answer took."""
+        """The seconds from each message to its answer."""
         self.failure: AssertionError | None = None
         self._stopping = threading.Event()
         self._answered = threading.Event()
@@ -38,11 +38,11 @@ class Neighbour:
 
     @property
     def longest_s(self) -> float:
-        """The longest of these times."""
+        """The longest of these times, in seconds."""
         return max(self.gaps_s)
 
     def stop(self) -> None:
-        """Hang up behind one more answer: the load of the test may have been over within the pause between two."""
+        """Hang up after one more answer, because the load may have ended in the pause between two messages."""
         self._answered.clear()
         self._answered.wait(WAIT_S)
         self._stopping.set()
@@ -66,7 +66,7 @@ class Neighbour:
 
 @contextlib.contextmanager
 def neighbour(address: str) -> Iterator[Neighbour]:
-    """Hold one call during the block. Raise its failure where the call ends meanwhile."""
+    """Hold one call during the block. If the call ends meanwhile, raise its failure."""
     caller = Neighbour(address)
     try:
         yield caller

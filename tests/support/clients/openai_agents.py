@@ -42,7 +42,7 @@ async def converse(address: str, texts: list[str]) -> None:
 
 
 def is_answered(event) -> bool:
-    """Whether a response has ended that is the answer: with words, and whole."""
+    """Whether the event ends a complete response with words, which is the answer."""
     if event.type != "raw_model_event" or event.data.type != "raw_server_event":
         return False
     data = event.data.data

@@ -1,8 +1,9 @@
-"""OpenAI's own SDKs as processes: each sends what a test gives it, and every event that it gets is judged."""
+"""OpenAI's own SDKs as processes. Each sends the events of a test. A judge checks every event that it gets."""
 
 import base64
 import json
 import os
+import queue
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.clients import openai_python
 from tests.support.machine.realtime_wire import RealtimeClient
 
 TIMEOUT_S = 30.0
@@ -19,34 +21,35 @@ ROOT = HERE.parents[2]
 JAVASCRIPT = ROOT / "tests" / "javascript"
 FRAME_BYTES = 4800
 """100 ms of linear16 at 24 kHz."""
+LEGACY = r"ignore:connect\(\) must be used as a context manager:DeprecationWarning"
+"""The filter for a warning about OpenAI's SDK, where it connects in the process of the tests."""
 
 
 class OpenAIClient:
     """One connection of an SDK."""
 
-    def __init__(self, argv: list[str], environment: dict[str, str]) -> None:
+    def __init__(self) -> None:
         self.wire = RealtimeClient()
         self.problems: list[str] = []
         self.close_code: int | None = None
         self._changed = threading.Condition()
-        self._process = subprocess.Popen(
-            argv,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read, name=f"output of {argv[1]}")
-        self._reader.start()
 
     def send(self, kind: str, **fields: Any) -> None:
         """Send an event."""
         event = {"type": kind, **fields}
         self.wire.send(event)
-        assert self._process.stdin
-        self._process.stdin.write(json.dumps(event) + "\n")
-        self._process.stdin.flush()
+        self._write(json.dumps(event) + "\n")
+
+    def _write(self, line: str) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close the connection, and wait for its end."""
+        raise NotImplementedError
+
+    def kill(self) -> None:
+        """Release its resources."""
+        raise NotImplementedError
 
     def configure(self, **session: Any) -> None:
         """Send a configuration, and wait until it is accepted."""
@@ -76,13 +79,49 @@ class OpenAIClient:
         return found
 
     def wait_for(self, kind: str, count: int = 1) -> dict[str, Any]:
-        """Wait for so many events of a type, and return the last of them."""
+        """Wait for `count` events of a type, and return the last one."""
         self.wait_until(f"{kind} number {count}", lambda: len(self.wire.of(kind)) >= count)
         return self.wire.of(kind)[count - 1]
 
     def wait_for_answers(self, count: int) -> None:
-        """Wait until so many responses are complete."""
+        """Wait until `count` responses are complete."""
         self.wait_until("answer", lambda: list(self.wire.responses.values()).count("completed") >= count)
+
+    def _take(self, event: dict[str, Any]) -> None:
+        with self._changed:
+            self._judge(event)
+            self._changed.notify_all()
+
+    def _judge(self, event: dict[str, Any]) -> None:
+        if event["type"] == "closed":
+            self.close_code = event["code"]
+            return
+        try:
+            self.wire.receive(event)
+        except AssertionError as problem:
+            self.problems.append(str(problem))
+
+
+class ProcessClient(OpenAIClient):
+    """An SDK in a process of its own."""
+
+    def __init__(self, argv: list[str], environment: dict[str, str]) -> None:
+        super().__init__()
+        self._process = subprocess.Popen(
+            argv,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, name=f"output of {argv[1]}")
+        self._reader.start()
+
+    def _write(self, line: str) -> None:
+        assert self._process.stdin
+        self._process.stdin.write(line)
+        self._process.stdin.flush()
 
     def close(self) -> None:
         """Close the connection, and wait for the end of the process."""
@@ -91,7 +130,7 @@ class OpenAIClient:
         self._process.wait(TIMEOUT_S)
 
     def kill(self) -> None:
-        """Leave nothing of it behind."""
+        """Kill the process, and release its resources."""
         self._process.kill()
         self._process.wait()
         self._reader.join()
@@ -102,29 +141,64 @@ class OpenAIClient:
     def _read(self) -> None:
         assert self._process.stdout
         for line in self._process.stdout:
+            try:
+                event = json.loads(line)
+            except json.JSONDecodeError:
+                with self._changed:
+                    self.problems.append(line)
+                    self._changed.notify_all()
+                continue
+            self._take(event)
+
+
+class ThreadClient(OpenAIClient):
+    """The synchronous Python SDK on threads of this process, which has imported it already."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._converse, args=(f"http://{address}/v1",), name="OpenAI's SDK")
+        self._thread.start()
+
+    def _write(self, line: str) -> None:
+        self._lines.put(line)
+
+    def close(self) -> None:
+        """Close the connection, and wait for its end."""
+        self._lines.put(None)
+        self._thread.join(TIMEOUT_S)
+
+    def kill(self) -> None:
+        """End the threads."""
+        self.close()
+        assert not self._thread.is_alive()
+
+    def _converse(self, base_url: str) -> None:
+        try:
+            openai_python.converse(base_url, iter(self._lines.get, None), self._take_event)
+        except Exception as error:  # noqa: BLE001 - the test prints it
             with self._changed:
-                self._take(line)
+                self.problems.append(repr(error))
                 self._changed.notify_all()
 
-    def _take(self, line: str) -> None:
-        try:
-            event = json.loads(line)
-        except json.JSONDecodeError:
-            self.problems.append(line)
-            return
-        if event["type"] == "closed":
-            self.close_code = event["code"]
-            return
-        try:
-            self.wire.receive(event)
-        except AssertionError as problem:
-            self.problems.append(str(problem))
+    def _take_event(self, event: Any) -> None:
+        self._take(json.loads(json.dumps(event if isinstance(event, dict) else event.to_dict())))
 
 
 @contextmanager
 def connected(argv: list[str], environment: dict[str, str] | None = None) -> Iterator[OpenAIClient]:
     """Run an SDK's program."""
-    client = OpenAIClient(argv, environment or {})
+    client = ProcessClient(argv, environment or {})
+    try:
+        yield client
+    finally:
+        client.kill()
+
+
+@contextmanager
+def in_process(address: str) -> Iterator[OpenAIClient]:
+    """Connect the synchronous Python SDK in this process."""
+    client = ThreadClient(address)
     try:
         yield client
     finally:
@@ -137,5 +211,5 @@ def python(way: str, address: str) -> list[str]:
 
 
 def node(folder: Path, address: str) -> list[str]:
-    """Return the command for the SDK for Node, which connects with TLS alone."""
+    """Return the command for the SDK for Node, which connects only over TLS."""
     return ["node", str(JAVASCRIPT / "openai.mjs"), str(folder), f"https://{address}/v1"]

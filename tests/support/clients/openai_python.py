@@ -8,6 +8,8 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from openai import AsyncOpenAI, OpenAI
 from websockets.exceptions import ConnectionClosed
@@ -20,19 +22,19 @@ def show(event) -> None:
     print(json.dumps(event if isinstance(event, dict) else event.to_dict()), flush=True)
 
 
-def closed(error: ConnectionClosed) -> None:
-    """Print the end of a connection."""
+def closed(error: ConnectionClosed) -> dict[str, Any]:
+    """Return the end of a connection, as an event."""
     received = error.rcvd
-    show({"type": "closed", "code": received.code if received else 1006})
+    return {"type": "closed", "code": received.code if received else 1006}
 
 
-def converse(base_url: str) -> None:
-    """Hold a conversation with the synchronous client."""
+def converse(base_url: str, lines: Iterable[str], show: Callable[[Any], None] = show) -> None:
+    """Hold a conversation with the synchronous client: send each line, and show each event."""
     client = OpenAI(api_key=KEY, base_url=base_url)
     with client.realtime.connect(model="gpt-realtime") as connection:
 
         def send() -> None:
-            for line in sys.stdin:
+            for line in lines:
                 connection.send(json.loads(line))
             connection.close()
 
@@ -41,7 +43,7 @@ def converse(base_url: str) -> None:
             while True:
                 show(connection.recv())
         except ConnectionClosed as error:
-            closed(error)
+            show(closed(error))
 
 
 async def converse_async(base_url: str) -> None:
@@ -60,14 +62,14 @@ async def converse_async(base_url: str) -> None:
             while True:
                 show(await connection.recv())
         except ConnectionClosed as error:
-            closed(error)
+            show(closed(error))
         sending.cancel()
 
 
 if __name__ == "__main__":
     way, address = sys.argv[1:]
     if way == "sync":
-        converse(address)
+        converse(address, sys.stdin)
     else:
         asyncio.run(converse_async(address))
     # A thread may wait for the input.

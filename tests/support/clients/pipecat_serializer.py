@@ -1,9 +1,9 @@
 """pipecat-ai's serializers for telephone services: a program for an interpreter that has it.
 
 A JSON object comes on the standard input. For each service it has `stream_sid`, `media` (a message with audio), `pcm`
-(samples in base64, 8 kHz, on Vonage's wire 16) and `digit` (a message with a key). Vonage's audio is no message, and
-stands in base64 there. The answer has, for each service, pipecat's reading of
-both messages, and its own messages for the samples and for an interruption.
+(samples in base64, 8 kHz, on Vonage's wire 16) and `digit` (a message with a key). Vonage's audio is no JSON message,
+and is in base64 there. The answer has for each service pipecat's reading of the two messages. It also has
+pipecat's own messages for the samples and for an interruption.
 """
 
 import asyncio

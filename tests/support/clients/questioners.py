@@ -1,10 +1,11 @@
-"""Callers that ask one question after the other, by text or by voice, and note each answer; on one event loop.
+"""Callers that ask one question after the other, by text or by voice, and record each answer. They share an event loop.
 
-A question by text has words of its own, and so has its answer. A question by voice is a tone, which a simulator without
-ears answers with a sentence of its own.
+Each question by text has its own words, and its answer repeats them. A question by voice is a tone, which a simulator
+without speech recognition answers with a sentence about the sound.
 """
 
 import asyncio
+import base64
 import difflib
 import itertools
 import json
@@ -25,14 +26,14 @@ FRAME_BYTES = int(RATE * FRAME_S) * 2
 SPEECH = tone(300, RATE, 0.6).astype("<i2").tobytes()
 SILENCE = bytes(FRAME_BYTES)
 ANSWER_S = 30.0
-"""An answer takes less, even with a death within it."""
+"""The longest time for an answer in seconds, even if its worker dies."""
 SPELLED = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 PAUSE_S = 0.2
 
 
 @dataclass
 class Turn:
-    """A question, and all that came until its answer ended."""
+    """A question, and all frames that came until its answer ended."""
 
     question: str | None
     """The text; None for a question by voice."""
@@ -41,7 +42,7 @@ class Turn:
     answers: list[str] = field(default_factory=list)
     audio_bytes: int = 0
     took_s: float | None = None
-    """The time until the end of the answer; None where there was none."""
+    """The seconds from the question to the end of the answer; None without an answer."""
 
     @property
     def expected(self):
@@ -50,7 +51,7 @@ class Turn:
 
     @property
     def answer(self):
-        """The text of the answer, whose parts were told one by one."""
+        """The text of the answer, joined from its parts."""
         return " ".join(" ".join(self.answers).split())
 
 
@@ -65,7 +66,7 @@ def words(text):
 
 
 def differing(text, expected):
-    """Return the number of words that a text lacks or has too many, and those that it has wrong."""
+    """Return the number of words in which a text differs from the expected one: missing, additional and wrong words."""
     matcher = difflib.SequenceMatcher(None, words(text), words(expected), autojunk=False)
     return sum(max(i2 - i1, j2 - j1) for kind, i1, i2, j1, j2 in matcher.get_opcodes() if kind != "equal")
 
@@ -79,7 +80,7 @@ class Questioner:
         self.warnings = []
         self.errors = []
         self.close_code = None
-        """The code of the close frame before the caller hung up; None while the call lasts."""
+        """The close code of the router if the router ended the call; else None."""
         self.name = f"caller {number} ({'voice' if speaks else 'text'}, {path})"
         self._url = f"ws://{address}{path}"
         self._last_of_turn = "AgentDone" if path == OPENAI else "AgentAudioDone"
@@ -94,7 +95,7 @@ class Questioner:
         """Ask until `is_over` is set, and hang up after the last answer."""
         async with connect(self._url, open_timeout=TIMEOUT_S, max_size=None, ping_interval=None) as connection:
             listener = asyncio.create_task(self._listen(connection))
-            await connection.send(json.dumps(SETTINGS))
+            await self._begin(connection)
             microphone = asyncio.create_task(self._send_audio(connection)) if self._speaks else None
             try:
                 async with asyncio.timeout(TIMEOUT_S):
@@ -112,19 +113,19 @@ class Questioner:
                         task.cancel()
 
     async def wait_for_turn(self, count):
-        """Wait until the caller asks its question of that number, or its call has ended."""
+        """Wait until the caller asks question number `count`, or its call has ended."""
         async with self._progress:
             await self._progress.wait_for(lambda: len(self.turns) >= count or self.close_code is not None)
 
     async def _ask(self, connection, count):
-        """Ask a question; whether its answer has come."""
+        """Ask a question. Return whether its answer has come."""
         self._has_ended.clear()
         if self._speaks:
             self._turn = Turn(None)
             self._speech = SPEECH
         else:
             self._turn = Turn(f"Fact {spelled(count)} of caller {spelled(self.number)} is a green lamp.")
-            await connection.send(json.dumps({"type": "InjectUserMessage", "content": self._turn.question}))
+            await self._ask_text(connection, self._turn.question)
         self.turns.append(self._turn)
         async with self._progress:
             self._progress.notify_all()
@@ -138,7 +139,7 @@ class Questioner:
         with suppress(ConnectionClosed):
             while True:
                 frame, self._speech = self._speech[:FRAME_BYTES], self._speech[FRAME_BYTES:]
-                await connection.send(frame.ljust(FRAME_BYTES, b"\0"))
+                await connection.send(self._frame(frame.ljust(FRAME_BYTES, b"\0")))
                 due_s += FRAME_S
                 await asyncio.sleep(max(0.0, due_s - time.monotonic()))
 
@@ -170,15 +171,29 @@ class Questioner:
             self._turn.took_s = time.monotonic() - self._turn.asked_s
             self._has_ended.set()
 
+    # The wire, which a caller with another protocol replaces.
+
+    async def _begin(self, connection):
+        """Configure the session."""
+        await connection.send(json.dumps(SETTINGS))
+
+    async def _ask_text(self, connection, text):
+        """Type a question."""
+        await connection.send(json.dumps({"type": "InjectUserMessage", "content": text}))
+
+    def _frame(self, pcm):
+        """Return a piece of audio as a frame for the router."""
+        return pcm
+
     # What was wrong.
 
     @property
     def is_lost(self):
-        """Whether the call ended typed."""
+        """Whether the router ended the call with a typed `Error`."""
         return bool(self.errors) and self.close_code in (1011, 1012)
 
     def faults(self, most_words=2):
-        """Return the faults in words. An answer may lose or repeat so many words."""
+        """Return the faults in words. In each answer `most_words` words may be missing or repeated."""
         found = []
         if self.close_code is not None and not self.is_lost:
             found.append(f"closed with {self.close_code} after {self.errors}")
@@ -195,3 +210,43 @@ class Questioner:
         if differing(turn.answer, turn.expected) > most_words:
             found.append(f"{turn.question!r} was answered with {turn.answers}")
         return found
+
+
+class RealtimeQuestioner(Questioner):
+    """One caller that speaks the OpenAI Realtime API. It is answered as it asks: by text or by voice.
+
+    The transcript of a cut answer may have words that were not spoken yet, so the next answer speaks them.
+    """
+
+    def __init__(self, number, address, *, speaks):
+        super().__init__(number, address, "/v1/realtime", speaks=speaks)
+
+    async def _begin(self, connection):
+        session = {"type": "realtime", "output_modalities": ["audio" if self._speaks else "text"]}
+        await connection.send(json.dumps({"type": "session.update", "session": session}))
+
+    async def _ask_text(self, connection, text):
+        item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+        await connection.send(json.dumps({"type": "conversation.item.create", "item": item}))
+        await connection.send(json.dumps({"type": "response.create"}))
+
+    def _frame(self, pcm):
+        # The speech is a tone, so another rate only makes it deeper.
+        return json.dumps({"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode()})
+
+    def _note(self, message):
+        match message["type"]:
+            case "session.updated":
+                self._is_applied.set()
+            case "conversation.item.added" if message["item"].get("role") == "user":
+                (part, *_) = message["item"]["content"] or [{}]
+                self._turn.echoes.append(part.get("text"))
+            case "response.output_audio_transcript.done" | "response.output_text.done":
+                self._turn.answers.append(message.get("text") or message["transcript"])
+            case "response.output_audio.delta":
+                self._turn.audio_bytes += len(message["delta"])
+            case "error":
+                self.errors.append(message["error"]["code"])
+            case "response.done" if message["response"]["status"] == "completed" and self.turns:
+                self._turn.took_s = time.monotonic() - self._turn.asked_s
+                self._has_ended.set()

@@ -1,4 +1,4 @@
-"""A client of the voice agent's routes that asks for a token, and comes back with it."""
+"""A client of Deepgram's protocol that asks for a resume token, and comes back with the token."""
 
 import contextlib
 import socket

@@ -1,7 +1,7 @@
-"""Deepgram's own SDKs as a test sees them: what one delivered, and what it can be told to send.
+"""Deepgram's own SDKs behind one interface: what an SDK delivers, and what a test lets it send.
 
-Nothing is changed in any of them but the host. `deepgram_python` and `deepgram_javascript` hold the four that there
-are; a test written against `SdkClient` is held with each.
+The SDKs are unchanged; only the host is another one. `deepgram_python` and `deepgram_javascript` have the four clients.
+A test of `SdkClient` runs with each of them.
 """
 
 import abc
@@ -19,7 +19,7 @@ PACE_S = 0.005
 
 
 class SdkClient(abc.ABC):
-    """One connection of an SDK. What it delivers comes on any thread; the rest is for the test's."""
+    """One connection of an SDK. The SDK delivers on any thread; the other methods are for the test's thread."""
 
     def __init__(self) -> None:
         self.received = Received()
@@ -41,10 +41,10 @@ class SdkClient(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Close as the SDK does, and wait until it says that the connection is closed."""
+        """Close the connection by the SDK's method, and wait until the SDK reports the end."""
 
     def speak(self, pcm: bytes) -> None:
-        """Send microphone audio as it comes from a microphone, but faster."""
+        """Send audio in frames, as a microphone does, but faster."""
         pace = threading.Event()
         for start in range(0, len(pcm), FRAME_BYTES):
             self.send_audio(pcm[start : start + FRAME_BYTES])
@@ -53,22 +53,22 @@ class SdkClient(abc.ABC):
     # What it delivers.
 
     def delivered(self, frame: dict[str, Any] | bytes) -> None:
-        """Take what the SDK handed to its application."""
+        """Record a frame that the SDK delivered."""
         self.noted(lambda: self.received.frames.append(frame))
 
     def noted(self, note: Callable[[], object]) -> None:
-        """Change what is known of the connection, and wake who waits for it."""
+        """Change the record of the connection by `note`, and wake the test that waits."""
         with self._changed:
             note()
             self._changed.notify_all()
 
     def wait_until(self, what: str, is_so: Callable[[], object]) -> None:
-        """Wait for something to have happened; says what did, when it has not."""
+        """Wait until a condition holds. A failure names what has come instead."""
         with self._changed:
             assert self._changed.wait_for(is_so, TIMEOUT_S), f"no {what} after {self.received.types}, {self.errors}"
 
     def wait_for(self, kind: str) -> Received:
-        """Return everything that was not waited for yet, up to and including the next message of this type."""
+        """Return all frames since the last call, up to and including the next message of this type."""
         self.wait_until(kind, lambda: self._end_of(kind))
         with self._changed:
             start, self._taken = self._taken, self._end_of(kind)

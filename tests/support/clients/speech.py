@@ -1,4 +1,4 @@
-"""A voice for a caller, and ears for what it hears: the libraries of the extra `voice`."""
+"""Speech synthesis and recognition for a caller, by the libraries of the extra `voice`."""
 
 import queue
 import re
@@ -15,13 +15,13 @@ from router.simulator.speech.messages import Recognize, Synthesize
 
 WAIT_S = 60.0
 TRIES = 4
-"""On a busy machine a recognition may exceed its deadline."""
+"""The attempts at a recognition. On a busy machine an attempt may exceed its deadline."""
 QUIET = 300
 """The level of a sample below which there is silence."""
 
 
 class Speech:
-    """Words as sound, and sound as words; PCM at 24 kHz."""
+    """Converts words to sound, and sound to words; PCM at 24 kHz."""
 
     def __init__(self, services):
         self._services = services
@@ -45,21 +45,21 @@ class Speech:
 
 
 def _without_silence(pcm):
-    """Cut off the silence around a sound: words behind a long one are lost to the model."""
+    """Cut off the silence around a sound, because the model misses words after a long silence."""
     loud = np.flatnonzero(np.abs(np.frombuffer(pcm, "<i2").astype(int)) > QUIET)
     margin = 24 * 300
     return pcm[2 * max(0, loud[0] - margin) : 2 * (loud[-1] + margin)] if len(loud) else pcm
 
 
 def words_of(text):
-    """Return the words of a text as they are compared: `21` and `twenty-one` are the same."""
+    """Return the words of a text for a comparison, in which `21` and `twenty-one` are the same."""
     spelled = re.sub(r"\d+", lambda digits: f" {in_words(int(digits[0]))} ", text)
     return re.findall(r"[a-z']+", spelled.lower())
 
 
 @contextmanager
 def speaking_simulator():
-    """Run a simulator that hears and speaks. Its processes run when this returns, and their threads."""
+    """Run a simulator with speech recognition and synthesis, whose processes and threads already run."""
     with Simulator(SimulatorConfig(voice=True)) as simulator:
         abilities = simulator.services.abilities
         assert (abilities.hears, abilities.speaks) == (True, True), "not installed: pip install '.[voice]'"

@@ -1,7 +1,7 @@
-"""Twilio with a caller on the line: it plays what it is sent in real time, returns marks, and sends a microphone.
+"""A model of Twilio with a caller: it plays the received audio in real time, returns marks, and sends audio.
 
-One thread does everything, in `run`, so a test needs no lock. The clock of its playback is exact: it knows to the
-sample what the caller has heard.
+`run` does everything on the test's thread, so a test needs no lock. The playback is exact: the model knows which
+samples the caller has heard.
 """
 
 import base64
@@ -37,29 +37,29 @@ def start_event(**parameters):
 
 @dataclass
 class Telephone:
-    """One call. `latency_s` passes between a message and the begin of its playback, when nothing plays."""
+    """One call. If nothing plays, `latency_s` passes from a message to the begin of its playback."""
 
     connection: object
     latency_s: float = 0.1
     messages: list = field(default_factory=list)
     """Every message of the router, with the time of its arrival."""
     audio: bytes = b""
-    """All audio that came, played or not."""
+    """All audio that came, whether it was played or not."""
     heard: list = field(default_factory=list)
-    """Stretches of playback: begin and end in seconds."""
+    """The intervals in which audio was played: begin and end in seconds."""
     clears: list = field(default_factory=list)
-    """For each `clear`: the time, and the seconds that the caller had heard since the one before."""
+    """For each `clear`: its time, and the seconds of audio that the caller had heard since the `clear` before it."""
     is_closed: bool = False
 
     def __post_init__(self):
         self._queue = deque()
-        """What Twilio will do: the time, and a mark to return."""
+        """The marks that Twilio will return, each with its time."""
         self._ends_s = 0.0
         self._playing = []
         self._next_frame_s = time.monotonic()
         self._sequence = 1
         self.speech = b""
-        """What the caller is still to say."""
+        """The caller's audio that is not sent yet."""
 
     def begin(self, **parameters):
         self._send({"event": "connected", "protocol": "Call", "version": "1.0.0"})

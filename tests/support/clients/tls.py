@@ -6,7 +6,7 @@ import trustme
 
 
 def trusting(authority: trustme.CA | None = None) -> ssl.SSLContext:
-    """Return a context that trusts this authority, or any server where it is None."""
+    """Return a TLS context that trusts the authority, or any server if `authority` is None."""
     context = ssl.create_default_context()
     if authority is None:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

@@ -1,7 +1,7 @@
-"""A Voice Agent client that keeps all it receives, and the turns that a test holds with it.
+"""A client of Deepgram's protocol that records all it receives, with functions that hold whole turns.
 
-It speaks the protocol over a plain WebSocket and knows no SDK; what the SDKs and the React component make
-of the same messages is for their own tests. The oracle judges all that it is sent.
+The client speaks the protocol over a plain WebSocket, without an SDK; the SDKs and the React component have their own
+tests. The oracle judges every message to the client.
 """
 
 import json
@@ -45,7 +45,7 @@ SETTINGS: dict[str, Any] = {
 
 @dataclass
 class Received:
-    """What came from the router, in order: messages, and the audio between them."""
+    """The frames of the router in order: messages, and the audio between them."""
 
     frames: list[dict[str, Any] | bytes] = field(default_factory=list)
 
@@ -61,7 +61,7 @@ class Received:
 
     @property
     def audio(self) -> bytes:
-        """All audio as one."""
+        """All audio, joined."""
         return b"".join(frame for frame in self.frames if isinstance(frame, bytes))
 
     def of(self, kind: str) -> list[dict[str, Any]]:
@@ -69,12 +69,12 @@ class Received:
         return [message for message in self.messages if message["type"] == kind]
 
     def text(self, role: str) -> str:
-        """Return what `role` said, joined by spaces."""
+        """Return the texts of a role, joined by spaces."""
         return " ".join(said["content"] for said in self.of("ConversationText") if said["role"] == role)
 
 
 class VoiceAgent:
-    """The client's end of one connection; not for use by two threads."""
+    """The client's end of one connection, for use by one thread."""
 
     def __init__(self, connection: ClientConnection, path: str) -> None:
         self.connection = connection
@@ -99,12 +99,12 @@ class VoiceAgent:
         return received
 
     def wait_for_audio(self) -> None:
-        """Wait until the agent is heard."""
+        """Wait for the next audio of the agent."""
         while not self.received.audio:
             self.received.frames.append(self._receive("audio", TIMEOUT_S))
 
     def wait_for_close(self) -> int | None:
-        """Read to the end; return the code of the close frame."""
+        """Read until the end of the connection, and return the close code."""
         with suppress(ConnectionClosed):
             while True:
                 self.received.frames.append(self._receive("close frame", TIMEOUT_S))
@@ -139,7 +139,7 @@ def voice_agent(address: str, path: str) -> Iterator[VoiceAgent]:
 
 
 def hold_text_turn(agent: VoiceAgent, text: str) -> Received:
-    """Say `text`, and return the turn that answers it."""
+    """Type `text`, and return the turn that answers it."""
     agent.send("InjectUserMessage", content=text)
     turn = agent.wait_for_turn()
     assert turn.text("user") == text
@@ -149,7 +149,7 @@ def hold_text_turn(agent: VoiceAgent, text: str) -> Received:
 
 
 def hold_tool_turn(agent: VoiceAgent, text: str, content: str) -> tuple[Received, Received]:
-    """Say `text`, give `content` as the function's result, and return what came before and after that."""
+    """Type `text`, and answer the function call with `content`. Return the frames before and after that answer."""
     agent.send("InjectUserMessage", content=text)
     before = agent.wait_for("FunctionCallRequest")
     (call,) = before.messages[-1]["functions"]

@@ -1,9 +1,9 @@
 """A client on one thread, for tests that hold many conversations at once: no reader thread, no event loop.
 
-`WireClient` dials a router, `StreamClient` is given a stream behind the handshake. It keeps all it receives with the
-time when it came, has the oracle judge it, answers pings while it reads, and can vanish as real clients do. The frames
-are read by websockets' parser, but the rules are its own: a library drops what comes behind a close frame, and that is
-what a test wants to see.
+`WireClient` dials a router, and `StreamClient` gets a stream after the handshake. A client records each frame with its
+time, and the oracle judges each message. It answers pings while it reads, and can vanish as real clients do. The parser
+of `websockets` reads the frames, but the client has its own rules: a library drops frames after a close frame, and a
+test has to see them.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ UPGRADE = (
 
 
 class SilenceError(AssertionError):
-    """Nothing came in time: what was `wanted`, and what had come instead."""
+    """The `wanted` frame did not come in time. The error also has the frames that came instead."""
 
     def __init__(self, wanted: str, timeout_s: float, frames: list[Any]) -> None:
         self.wanted = wanted
@@ -40,7 +40,7 @@ class SilenceError(AssertionError):
 
 
 class ClosedError(AssertionError):
-    """The router closed while something was `wanted`."""
+    """The router closed the connection before the `wanted` frame came."""
 
     def __init__(self, wanted: str, code: int | None, frames: list[Any]) -> None:
         self.wanted = wanted
@@ -64,21 +64,21 @@ class Stream(Protocol):
 
 
 class StreamClient:
-    """One WebSocket connection, behind its handshake. For one thread."""
+    """One WebSocket connection after its handshake, for use by one thread."""
 
     def __init__(self, stream: Stream, profile: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
-        """The monotonic clock by which it waits."""
+        """The monotonic clock of its waits."""
         self.frames: list[dict[str, Any] | bytes] = []
         self.times_s: list[float] = []
-        """When each frame came, on the clock."""
+        """The arrival time of each frame, by the clock."""
         self.close_code: int | None = None
-        """Of the peer's close frame; 1006 where the stream ended without one."""
+        """The code of the router's close frame; 1006 if the stream ended without a close frame."""
         self.after_close: list[Frame] = []
-        """What came behind a close frame: there should be nothing."""
+        """The frames after a close frame. There should be none."""
         self._taken = 0
         self.is_over = False
-        """Nothing more will come."""
+        """The stream has ended."""
         self._has_sent_close = False
         self._fragments: list[Frame] = []
         self._incoming = StreamReader()
@@ -110,7 +110,7 @@ class StreamClient:
     # What it hears.
 
     def wait_for(self, kind: str, *, timeout_s: float) -> list[dict[str, Any] | bytes]:
-        """Everything from here up to the first message of this type.
+        """Return all frames since the last call, up to the first message of this type.
 
         Raises:
             SilenceError: it did not come in time.
@@ -121,7 +121,7 @@ class StreamClient:
     def wait_until(
         self, is_it: Callable[[dict[str, Any] | bytes], bool], wanted: str, timeout_s: float
     ) -> list[dict[str, Any] | bytes]:
-        """Everything that was not waited for yet, up to the first frame that `is_it`; raises as above."""
+        """Return all frames since the last call, up to the first that `is_it` accepts. Raises as `wait_for` does."""
         deadline_s = self.clock() + timeout_s
         start = self._taken
         while True:
@@ -135,7 +135,7 @@ class StreamClient:
                 raise SilenceError(wanted, timeout_s, self.frames[start:])
 
     def wait_for_end(self, *, timeout_s: float) -> int:
-        """Read until the connection is over; the close code."""
+        """Read until the end of the connection, and return the close code."""
         deadline_s = self.clock() + timeout_s
         while not self.is_over:
             if not self._read(deadline_s):
@@ -144,12 +144,12 @@ class StreamClient:
         return self.close_code
 
     def close(self, *, timeout_s: float = 2.0) -> int:
-        """Close normally, and read to the end."""
+        """Close with code 1000, and read until the end."""
         self._send_close(struct.pack("!H", 1000))
         return self.wait_for_end(timeout_s=timeout_s)
 
     def hear(self, duration_s: float) -> None:
-        """Take in what comes in this time; nothing of it will be waited for."""
+        """Record all frames of this time, and leave them out of later waits."""
         deadline_s = self.clock() + duration_s
         while not self.is_over and self._read(deadline_s):
             pass
@@ -167,7 +167,7 @@ class StreamClient:
             self._send(Opcode.CLOSE, data)
 
     def _read(self, deadline_s: float) -> bool:
-        """Take in what has come or comes; False at the deadline."""
+        """Read from the stream once, and record the frames. Return False if the deadline passed first."""
         self._stream.settimeout(max(0.001, deadline_s - self.clock()))
         try:
             data = self._stream.recv(65536)
@@ -222,7 +222,7 @@ class StreamClient:
 
 
 class WireClient(StreamClient):
-    """One connection to a router, dialled. For one thread."""
+    """One connection that it dialled to a router, for use by one thread."""
 
     def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
         parts = urlsplit(url)
@@ -236,12 +236,12 @@ class WireClient(StreamClient):
         self._feed(rest)
 
     def reset(self) -> None:
-        """Have the kernel reset the connection."""
+        """Let the kernel reset the connection."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._socket.close()
 
     def _shake_hands(self, host: str, path: str, timeout_s: float) -> bytes:
-        """Upgrade, and return what came behind the answer."""
+        """Perform the handshake, and return the bytes after the router's answer."""
         self._socket.sendall(UPGRADE.format(host=host, path=path).encode())
         self._socket.settimeout(timeout_s)
         head = b""
@@ -257,7 +257,7 @@ class WireClient(StreamClient):
 
 
 def told(frames: list[Any]) -> str:
-    """Frames on one line, audio as its length."""
+    """Return the frames on one line, with the length of audio in place of the audio."""
     return ", ".join(_shown(frame) for frame in frames) or "nothing"
 
 

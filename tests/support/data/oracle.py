@@ -1,11 +1,11 @@
 """The vendors' own packages as oracles for the objects that the router puts on their wires.
 
 `openai` judges every event for the upstream, `deepgram-sdk` every message for a Deepgram client. Their types
-accept unknown keys at any depth, so that old clients survive new servers; the real peers do not. An object is
-therefore right when its model takes it in strict mode (no coercion: an integer is not a string) and leaves no
-key of it in any model's `model_extra`.
+accept unknown keys at any depth, so that old clients work with new servers; the real peers do not accept them. So an
+object is right if its model accepts it in strict mode (without coercion: an integer is not a string), and no model
+keeps a key of it in `model_extra`.
 
-`OURS` has the messages that the `/openai` profile adds for the React component, which are judged as strictly.
+`OURS` has the messages that the `/openai` profile adds for the React component. They are judged as strictly.
 """
 
 import collections
@@ -79,7 +79,7 @@ OURS = (AgentStartedSpeaking, AgentDone, Transcript, UtteranceEnd)
 
 
 class OracleError(AssertionError):
-    """An object that its vendor's types do not allow: `wrong`, and its `problems`."""
+    """An object, `wrong`, that its vendor's types do not allow, with a list of its `problems`."""
 
     def __init__(self, wrong: dict[str, Any], problems: list[str]) -> None:
         self.wrong = wrong
@@ -93,7 +93,7 @@ _Adapters = dict[str, TypeAdapter[Any]]
 """The models of one direction of a wire, by the `type` of their objects."""
 
 MOST_KNOWN = 100_000
-"""The objects that the oracle remembers as right: most tests send the same ones."""
+"""The most objects that the oracle remembers as right. It need not judge them again, and most tests send equal ones."""
 
 
 def _adapters(members: tuple[Any, ...]) -> _Adapters:
@@ -123,12 +123,12 @@ def assert_client_event(event: dict[str, Any]) -> None:
 
 
 def assert_server_message(message: dict[str, Any]) -> None:
-    """Assert that `message` is one that Deepgram's own server could send to its SDK; raises as above."""
+    """Assert that Deepgram's own server could send `message` to its SDK. Raises OracleError."""
     _check(message, _SERVER_MESSAGES)
 
 
 def assert_message_of(profile: str, message: dict[str, Any]) -> None:
-    """Assert that `message` may be sent to a client of this profile; raises as above."""
+    """Assert that `message` may be sent to a client of this profile. Raises OracleError."""
     _check(message, _COMPONENT_MESSAGES if profile == "openai" else _SERVER_MESSAGES)
 
 
@@ -148,7 +148,7 @@ def server_message_types() -> set[str]:
 
 
 def forget() -> None:
-    """Forget the objects that were judged."""
+    """Forget the objects that were judged as right."""
     _known.clear()
 
 

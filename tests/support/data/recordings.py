@@ -1,6 +1,6 @@
 """Recorded traffic of real upstreams, read from a folder beside the checkout: it is not part of the project.
 
-SWITCHBOARD_RECORDINGS in the environment names the folder; the default is `../shared/recordings`. Where it does not
+SWITCHBOARD_RECORDINGS in the environment names the folder; the default is `../shared/recordings`. If it does not
 exist, a request for a recording skips the test with that reason. Audio is cut to 33 bytes a delta, an odd number, and
 `expires_at` lies in the past.
 """
@@ -36,12 +36,12 @@ class Interaction:
 
 
 def recordings(*names: str) -> dict[str, tuple[Interaction, ...]]:
-    """Return the interactions of the named recordings (default: all), or skip where the folder is absent."""
+    """Return the interactions of the named recordings (default: all), or skip the test if the folder is absent."""
     return {name: recording(name) for name in names or NAMES}
 
 
 def recording(name: str) -> tuple[Interaction, ...]:
-    """Return one recording's interactions in order, or skip the test where the folder is absent."""
+    """Return the interactions of one recording in order, or skip the test if the folder is absent."""
     folder = recordings_folder()
     if not folder.is_dir():
         pytest.skip(f"no recordings at {folder} (SWITCHBOARD_RECORDINGS names another place)")

@@ -26,7 +26,7 @@ def levels_of(pcm):
 
 
 def cut(data, seed, longest=1500):
-    """Yield the bytes in pieces of random length, odd ones and empty ones among them."""
+    """Yield the bytes in pieces of random length. Some lengths are odd, and some pieces are empty."""
     chance = random.Random(seed)  # noqa: S311 - the same cuts at every run
     at = 0
     while at < len(data):
@@ -46,5 +46,5 @@ def inner(levels, rate, margin_s=0.01):
 
 
 def noise_db(expected, actual, rate):
-    """Return the level of a tone over the difference from it, in dB."""
+    """Return the ratio of the expected level to its difference from the actual one, in dB."""
     return decibels(inner(expected, rate), inner(actual - expected, rate))

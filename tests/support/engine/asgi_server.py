@@ -1,4 +1,4 @@
-"""An ASGI server in memory: an event loop on a thread, and one WebSocket whose client the test plays."""
+"""An ASGI server in memory: an event loop on a thread, and WebSockets whose client is the test."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from tests.support.engine.dispatching import WAIT_S
 
 
 class AsgiServer:
-    """An event loop on a thread. `serve` makes a connection and carries it there."""
+    """An event loop on a thread. `serve` makes a connection that the loop serves."""
 
     def __init__(self):
         self.loop = asyncio.new_event_loop()
@@ -53,7 +53,7 @@ class AsgiClient:
         self.received_events = 0
         """The number of events that the connection has taken from the server."""
         self.error = None
-        """Raised by `send` of the server."""
+        """The exception that the server's `send` raises, or None."""
         self.carrying = None
 
     # The test's side.
@@ -78,7 +78,7 @@ class AsgiClient:
         self._loop.call_soon_threadsafe(self._reads.set)
 
     def settle(self):
-        """Wait until the loop has done what was asked of it before."""
+        """Wait until the loop has done all earlier work."""
         done = threading.Event()
         self._loop.call_soon_threadsafe(done.set)
         assert done.wait(WAIT_S)

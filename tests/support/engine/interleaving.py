@@ -1,8 +1,8 @@
-"""Two threads, switched at a chosen instruction: every way in which one interrupts the other once.
+"""Two threads, switched at a chosen instruction, for every place at which one can interrupt the other once.
 
-`every_interruption` runs one call again and again. In the n-th run another thread runs its call whole, in between the
-n-th instruction of the given functions and the one before. Where that call waits for a lock of the first, the first
-goes on. `switching` makes the interpreter switch threads as often as it can.
+`every_interruption` runs one call again and again. In the n-th run another thread runs a whole second call, just before
+the n-th instruction of the given functions. If the second call waits for a lock of the first call, the first call
+continues. `switching` makes the interpreter switch threads as often as it can.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 WAIT_S = 5.0
 LOCKED_S = 0.02
-"""The time after which the other call counts as waiting for a lock."""
+"""The seconds after which the second call counts as waiting for a lock."""
 
 LATE_S = 0.02
 
@@ -22,7 +22,7 @@ SWITCH_S = 1e-6
 
 
 class Scenario(NamedTuple):
-    """Two calls, and the judgement of what they leave."""
+    """Two calls, and a check of their result."""
 
     first: Callable[[], Any]
     other: Callable[[], Any]
@@ -30,7 +30,7 @@ class Scenario(NamedTuple):
 
 
 class _Interruption:
-    """The other call, run at one instruction of the first."""
+    """Runs the second call at one instruction of the first call."""
 
     def __init__(self, other: Callable[[], Any], codes: set[CodeType], at: int) -> None:
         self._thread = threading.Thread(target=self._run, name="interruption")
@@ -41,7 +41,7 @@ class _Interruption:
         self.is_reached = False
 
     def trace(self, frame: FrameType, event: str, _argument: object) -> Any:
-        """Count the instructions, as a trace function of the interpreter."""
+        """Count the instructions. It is a trace function of the interpreter."""
         if frame.f_code not in self._codes:
             return None
         frame.f_trace_opcodes = True
@@ -55,7 +55,7 @@ class _Interruption:
         return self.trace
 
     def finish(self) -> None:
-        """Run the other call where no instruction was reached, and wait for its end."""
+        """Run the second call if the instruction was not reached, and wait for its end."""
         if not self.is_reached:
             self._thread.start()
         self._thread.join(WAIT_S)
@@ -91,7 +91,7 @@ def every_interruption(scenario: Callable[[], Scenario], *functions: Callable[..
 
 
 def once_at_least(it: Scenario) -> Scenario:
-    """Have the other call performed in the end, for a first call that waits for it and was not interrupted."""
+    """Run the second call at the end if it has not run, because the first call may wait for it."""
     is_free = threading.Lock()
 
     def other() -> None:

@@ -1,4 +1,4 @@
-"""Links for the tests of connections: a connection of ours, the peer that a test plays, and the owner that records.
+"""Links for the tests of connections: a connection of the router, a peer that the test controls, and a recording owner.
 
 The peers speak through wsproto, not through the code under test.
 """
@@ -33,11 +33,11 @@ HANDSHAKE = (
 )
 
 KINDS = ("memory", "unix-server", "unix-client", "tcp-server", "tls-server", "tls-client", "accepted", "dialled")
-"""Every kind of connection: in memory, over each kind of socket in each role, and made by `accept` and `dial`."""
+"""Every kind of connection: in memory, over each kind of socket in each role, and from `accept` and `dial`."""
 
 
 class Recorder:
-    """A listener that records the calls it gets, for the test's thread to take."""
+    """An owner of a connection that records its calls. The test's thread takes them."""
 
     def __init__(self):
         self.log_fields = {"session": "s"}
@@ -46,7 +46,7 @@ class Recorder:
         self.late = []
         self.has_late = threading.Event()
         self.hooks = {}
-        """Functions that are called from inside a callback of that name."""
+        """Functions to call within the callback of a name, by that name."""
 
     def on_text(self, text):
         self._record("text", text)
@@ -81,7 +81,7 @@ class Recorder:
             hook(value)
 
     def next(self, name, *, ignoring=""):
-        """Return the value of the next call, which must be a `name`, unless it is one to ignore."""
+        """Return the value of the next call, which must have this name. Calls with the name `ignoring` are skipped."""
         found, value = self.calls.get(timeout=WAIT_S)
         while found == ignoring:
             found, value = self.calls.get(timeout=WAIT_S)
@@ -94,7 +94,7 @@ class Recorder:
 
 
 class WirePeer:
-    """The test's end of a socket, with the methods of `MemoryPeer`. It reads only while in `receive`."""
+    """The test's end of a socket, with the methods of `MemoryPeer`. It reads only within `receive`."""
 
     def __init__(self, sock, *, is_client):
         sock.settimeout(WAIT_S)
@@ -200,7 +200,7 @@ class WirePeer:
 
 
 class Link:
-    """A connection of ours, the peer that the test plays, and the owner's thread."""
+    """A connection of the router, the peer that the test controls, and the thread of the owner."""
 
     def __init__(self, connection, peer, dispatcher):
         self.connection = connection
@@ -213,7 +213,7 @@ class Link:
         return self
 
     def do(self, call):
-        """Call on the dispatcher's thread. Return the result, or raise the exception."""
+        """Run a call on the dispatcher's thread. Return its result, or raise its exception."""
         return on(self.dispatcher, call)
 
     def send_text(self, text):
@@ -306,7 +306,7 @@ def read_head(sock):
 
 
 def accepted_pair(stack, limits):
-    """Accept a client that shakes hands by hand, behind a WSGI server."""
+    """Accept a client behind a WSGI server. The test itself writes the client's handshake."""
     box = Future()
 
     def application(environ, start_response):
@@ -334,7 +334,7 @@ def answer_handshake(sock, extra=b"", behind=b""):
 
 
 def dialled_pair(stack, limits):
-    """Dial a server that shakes hands by hand."""
+    """Dial a server whose handshake the test itself writes."""
     box = Future()
     listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
 

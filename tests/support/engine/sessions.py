@@ -22,7 +22,7 @@ CRASH_FRAME = '{"type":"Error","code":"INTERNAL_SERVER_ERROR"}'
 
 
 class ScriptedMachine(Machine):
-    """A machine that relays, and follows the orders in the client's texts. It records its inputs."""
+    """A machine that relays frames, obeys commands in the client's texts, and records its inputs."""
 
     def __init__(self):
         self.inputs = []
@@ -102,7 +102,7 @@ class ScriptedMachine(Machine):
 
 
 class EngineHarness:
-    """A supervisor, and sessions whose clients and upstreams a test plays."""
+    """A supervisor, with sessions whose clients and upstreams the test controls."""
 
     def __init__(self, dispatcher):
         self.dispatcher = dispatcher

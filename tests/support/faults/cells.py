@@ -1,4 +1,4 @@
-"""Runs cells of the fault matrix: a world for each, the conversation of its column, and a verdict in words.
+"""Runs cells of the fault matrix. Each cell has a world, the conversation of its column, and a verdict in words.
 
 A cell is right when its list of faults is empty. A `Medium` says where its conversation is held: over sockets
 (`over_sockets`) or in virtual time (`in_virtual_time`).
@@ -33,10 +33,10 @@ from tests.support.faults.talk import (
 from tests.support.faults.world import DEADLINES, Route
 
 BACK_OFF_S = (0.0, 0.6, 1.2)
-"""Before each restart in a row, at most."""
+"""The longest back-off before each restart in a row, in seconds."""
 
 BUDGET_S = 8.0
-"""Until a session ends whose restarts are of no use."""
+"""The longest time in seconds until a session ends if every restart fails."""
 
 PATIENCE = 8
 PATIENT = msgspec.structs.replace(
@@ -49,40 +49,40 @@ PATIENT = msgspec.structs.replace(
         )
     },
 )
-"""The deadlines beside a stall: as longer than it as the real ones are."""
+"""The deadlines beside a stall. Their ratio to the stall is that of production."""
 
 PATIENT_S = 40.0
 SILENCE_S = 1.0
-"""For the detector to see the end of the speech, which arrives in real time."""
+"""The additional seconds until the detector finds the end of speech that arrives in real time."""
 BUSY_S = 4.0
-"""For a machine whose cores other programs use."""
+"""The additional seconds on a machine whose cores are busy."""
 
 ROLL_S = 0.25
 NOTICE_S = 2.0
-"""For the router to see that its upstream is gone, where a test waits for that."""
+"""The seconds within which the router notices a lost upstream, if a test waits for that."""
 
 CLOSE_NORMAL = 1000
 CLOSE_TRY_AGAIN = 1011
 
 
 class World(Protocol):
-    """The part of a world that a conversation looks at besides its client."""
+    """The part of a world that a conversation uses besides its client."""
 
     routes: list[Route]
 
     def stall(self, where: Where, duration_s: float) -> None:
-        """Have something stand still for so long."""
+        """Let the dispatcher or one direction of the network stand still for this time."""
 
 
 @dataclass(frozen=True)
 class Medium:
-    """Where conversations are held."""
+    """A way to hold conversations: over sockets, or in virtual time."""
 
     name: str
     open: Callable[[str, str, Deadlines, Cell | None], AbstractContextManager[tuple[World, StreamClient]]]
-    """Make a world and a client in it, for a profile and a modality; with the faults of a cell, if there is one."""
+    """Makes a world and its client for a profile and a modality, with the faults of the cell, if one is given."""
     prompt_s: Callable[[Cell], float]
-    """The longest that a step of a cell may take besides deadlines and back-offs."""
+    """Returns the longest time for a step of a cell, without deadlines and back-offs."""
 
 
 def run(cell: Cell, medium: Medium) -> list[str]:
@@ -92,7 +92,7 @@ def run(cell: Cell, medium: Medium) -> list[str]:
 
 
 def run_to_the_end(cell: Cell, medium: Medium) -> list[str]:
-    """Hold the conversation of a cell whose fault happens always, and return the faults of its end in words."""
+    """Hold the conversation of a cell whose fault happens on every dial. Return the faults of its end in words."""
     got = hold(cell, medium)
     wanted = reference(cell.column.scenario, cell.profile, cell.modality, medium)
     wrong = faults_of_order(got, wanted) + _faults_of_an_end(got, CLOSE_TRY_AGAIN)
@@ -104,7 +104,7 @@ def run_to_the_end(cell: Cell, medium: Medium) -> list[str]:
 
 
 def hold(cell: Cell, medium: Medium) -> Seen:
-    """Hold the cell's conversation in a world of its own."""
+    """Hold the cell's conversation in a new world."""
     scenario = cell.column.scenario
     with medium.open(cell.profile, cell.modality, _deadlines(scenario, cell), cell) as (here, client):
         ends_on_error = cell.outcome is Outcome.TOLD and cell.column.spoils
@@ -115,7 +115,7 @@ def hold(cell: Cell, medium: Medium) -> Seen:
 
 @functools.cache
 def reference(scenario: Scenario, profile: str, modality: str, medium: Medium, *, is_in_time: bool = False) -> Seen:
-    """Hold the same conversation without a fault, and without a stall where its speech is in real time."""
+    """Hold the same conversation without a fault. With `is_in_time` its speech arrives in real time."""
     with medium.open(profile, modality, _deadlines(scenario, None), None) as (here, client):
         talk = _speak_in_time if is_in_time else SCENARIOS[scenario]
         got = Conversation(client, modality).run(functools.partial(talk, world=here, cell=None))
@@ -192,7 +192,7 @@ SCENARIOS: dict[Scenario, Callable[..., None]] = {
 
 
 def last_frames(cell: Cell) -> bytes:
-    """Return what the server of `Route.ABRUPT` sends with its handshake."""
+    """Return the frames that the server of `Route.ABRUPT` sends together with its handshake."""
     fault = cell.row.fault
     if fault["action"] is FaultAction.MALFORMED:
         return b"".join(text_frames('{"type": "session.cre', mask=False, max_frame_bytes=1024))
@@ -218,7 +218,7 @@ def judge(cell: Cell, got: Seen, medium: Medium) -> list[str]:
 
 
 def limit_of(cell: Cell, medium: Medium) -> float:
-    """How long a step may take."""
+    """Return the longest time for a step of a cell, in seconds."""
     restarts = cell.losses - (1 if cell.outcome is Outcome.ENDED else 0)
     detect_s, stalled_s = cell.row.detect_s, 0.0
     if cell.column not in COLUMNS:

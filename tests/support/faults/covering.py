@@ -1,7 +1,7 @@
 """Chooses the cells of the fault matrix that a plain `pytest` holds over sockets. Pure, and the same on each machine.
 
-Over sockets a cell differs from the same cell in virtual time by its dial, its reset and its threads. So each kind of
-fault is held at each place, and each row, place, profile and modality beside each other that it can meet.
+Over sockets only the dial, the reset and the threads of a cell differ from virtual time. So the chosen cells contain
+each kind of fault at each place, and each possible pair of row, place, profile and modality.
 """
 
 from collections.abc import Callable, Hashable, Iterable
@@ -25,16 +25,16 @@ PAIRS = (
     ("column", "modality"),
     ("profile", "modality"),
 )
-"""Each value of the one beside each value of the other, where a cell has both."""
+"""The pairs of properties. The chosen cells contain each pair of their values that some cell has."""
 
 
 def pairs_of(cell: Cell) -> frozenset[Hashable]:
-    """Return the pairs that a cell holds."""
+    """Return the pairs of values that a cell has."""
     return frozenset((one, ASPECTS[one](cell), other, ASPECTS[other](cell)) for one, other in PAIRS)
 
 
 def covering(cells: Iterable[Cell]) -> list[Cell]:
-    """Return cells that hold every pair: again and again the one that adds the most, the first of several."""
+    """Return cells that together have every pair. Each step takes the first cell that adds the most new pairs."""
     held = [(cell, pairs_of(cell)) for cell in cells]
     missing = frozenset[Hashable]().union(*(pairs for _, pairs in held))
     chosen = []

@@ -1,7 +1,6 @@
 """The relay of Deepgram's backend, and the simulator of that backend, as two machines in virtual time.
 
-A world is both of them with a client, a clock and the restart policy between them; there is no socket. The faults are
-those of the simulator.
+A world has the two machines, a client, a clock and the restart policy, and no socket. The simulator makes the faults.
 """
 
 import heapq
@@ -26,11 +25,11 @@ LOOK = {"name": "look", "description": "Looks.", "parameters": {}}
 AGENT = {"greeting": "Hello there.", "think": {"prompt": "Be brief.", "functions": [LOOK]}}
 
 PATIENCE_S = 150.0
-"""The longest wait for a step: several deadlines in a row, speech that was lost twice among them."""
+"""The longest wait for a step in seconds. It allows for several deadlines in a row, even if speech is lost twice."""
 
 
 class DeepgramWorld:
-    """A session from its client's connection on."""
+    """A session, from its client's connection to its end."""
 
     def __init__(self, *faults: Fault, restarts: int = 3) -> None:
         self.now_s = 0.0
@@ -48,7 +47,7 @@ class DeepgramWorld:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._timers: dict[tuple[int, str], int] = {}
-        """The number of the newest timer of each name, by its owner: 0 is the relay."""
+        """The number of the newest timer, by owner and name. Owner 0 is the relay; any other is a generation."""
         self._hanging: set[int] = set()
         self._gone: set[int] = set()
         self._held_until_s: dict[int, float] = {}
@@ -57,11 +56,11 @@ class DeepgramWorld:
     # The client.
 
     def send(self, kind: str, **fields: Any) -> None:
-        """Send a message of the client's."""
+        """Send a message of the client."""
         self.feed(engine.ClientTextReceived(json.dumps({"type": kind, **fields})))
 
     def speak(self, loud: int, quiet: int) -> None:
-        """Speak, and be silent, in real time."""
+        """Send speech and then silence, in real time."""
         for frame in (*itertools.repeat(LOUD, loud), *itertools.repeat(QUIET, quiet)):
             self.feed(engine.ClientBinaryReceived(frame))
             self.run(until_s=self.now_s + FRAME_S)
@@ -75,7 +74,7 @@ class DeepgramWorld:
         return [message["content"] for message in self.of("ConversationText") if message["role"] == role]
 
     def wait_for(self, kind: str, count: int = 1) -> bool:
-        """Let time pass until so many messages of a type came, or the session ends. Return whether they came."""
+        """Let time pass until `count` messages of a type came, or the session ended. Return whether they came."""
         self.run(until_s=self.now_s + PATIENCE_S, is_done=lambda: len(self.of(kind)) >= count)
         return len(self.of(kind)) >= count
 

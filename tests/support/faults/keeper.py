@@ -1,7 +1,7 @@
 """The facts about one session that outlive its worker, as a keeper beside the worker has them.
 
-The keeper stores a record of the session before the bytes of a step are written, the words and messages behind it, and
-the number of bytes that the client's stream has taken.
+The keeper stores a record of the session before the bytes of a step are written. It also stores the words and messages
+after the record, and the number of bytes that were written to the client.
 """
 
 from collections import deque
@@ -20,7 +20,7 @@ NO_BOUND = 2**62
 
 
 class Left(NamedTuple):
-    """The facts that a worker left beside its last record."""
+    """The facts that a dead worker leaves in addition to its last record."""
 
     journal: list[str | bytes]
     written: int
@@ -30,46 +30,48 @@ class Left(NamedTuple):
 class Keeper:
     """The keeper of one session."""
 
-    def __init__(self, first_text: str | None) -> None:
+    def __init__(self, first_text: str | None, *, makes_records: bool = True) -> None:
+        self._makes_records = makes_records
+        """Whether each due record is made. Without a record no other worker can adopt the session."""
         self._stream = bytearray(_frames_of(first_text) if first_text is not None else b"")
         """All frames to the client, written or not."""
         self.written = 0
-        """The bytes that the stream has taken."""
+        """The number of bytes that were written to the client."""
         self._arrived: deque[str | bytes] = deque()
-        """The client's messages that arrived and were not handled."""
+        """The client's messages that have arrived and are not handled yet."""
         self._handled: list[str | bytes] = []
-        """The client's messages that were handled behind the record."""
+        """The client's messages that were handled after the record was stored."""
         self._parser = frames.FrameParser(is_server=True, max_message_bytes=NO_BOUND)
         self.record: Record | None = None
         self.words = ""
-        """The words of the agent's answer behind the record."""
+        """The words of the agent's answer since the record."""
         self._due = self._words_due = 0
         self.steps = 0
         """The number of inputs that the machine has handled."""
         self.is_dead = False
         """Whether the worker has died."""
         self.dies_at: int | None = None
-        """The step at which the worker dies, where a test wants that."""
+        """The step at which the worker dies; None if it lives on."""
         self.awaited_transcript = False
         """Whether the last record awaits the transcript of the user's speech."""
         self.stores_last = False
-        """Whether the record of that step is stored. None of its bytes is written."""
+        """Whether the record of the step at which the worker dies is stored. Its bytes are never written."""
         self.kill: Callable[[], None] = lambda: None
         self.stored = 0
         """The number of records so far."""
 
     @property
     def journal(self) -> list[str | bytes]:
-        """The client's messages behind the record."""
+        """The client's messages since the record."""
         return [*self._handled, *self._arrived]
 
     def note_arrival(self, data: bytes) -> None:
-        """Note bytes of the client. None of them is cut within a frame in a virtual world."""
+        """Record bytes of the client. In a virtual world they always end with a frame."""
         self._arrived += (event for event in self._parser.feed(data) if isinstance(event, str | bytes))
         assert not self._parser.held_bytes
 
     def note_step(self, message: messages.Input, commands: list[messages.Command], carried: Carried) -> None:
-        """Note an input and its commands, and store a record where one is due."""
+        """Record an input and its commands, and store a record if one is due."""
         if isinstance(message, messages.ClientTextReceived):
             self._take(message.text)
         elif isinstance(message, messages.ClientBinaryReceived):
@@ -80,10 +82,11 @@ class Keeper:
             elif isinstance(command, messages.ProbeClient):
                 self._stream += frames.ping_frame(PROBE, mask=False)
         marks = carried.marks
-        if self.record is None or marks.record_due != self._due:
+        if not self.stored or marks.record_due != self._due:
             self._due = marks.record_due
             self.stored += 1
-            self.record = Record(carried.snapshot(), self.written, bytes(self._stream[self.written :]))
+            if self._makes_records:
+                self.record = Record(carried.snapshot(), self.written, bytes(self._stream[self.written :]))
             self._handled.clear()
             marks.note_stored()
             self.words, self._words_due = "", marks.words_due
@@ -107,7 +110,7 @@ class Keeper:
 
 
 class KeptMachine:
-    """A machine whose steps a keeper notes."""
+    """A machine whose steps a keeper records."""
 
     def __init__(self, machine: Machine, carried: Carried, keeper: Keeper) -> None:
         self._machine = machine
@@ -117,7 +120,7 @@ class KeptMachine:
         self.describe = machine.describe
 
     def handle(self, message: messages.Input, now_s: float, /) -> list[messages.Command]:
-        """Handle an input, and have the keeper note it before any of its commands is performed."""
+        """Handle an input. The keeper records it before any of its commands is performed."""
         keeper = self._keeper
         if keeper.is_dead:
             # Its actors are left to the supervisor of the dead worker.

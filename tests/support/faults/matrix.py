@@ -1,6 +1,6 @@
-"""The fault matrix as data: what can go wrong, where in a conversation, and what the client then sees.
+"""The fault matrix as data: the faults, their places in a conversation, and the results for the client.
 
-Pure: nothing here runs a router. `cells` makes every combination, `table` prints what is promised as Markdown:
+Pure: nothing here runs a router. `cells` makes every combination, and `table` prints the promised results as Markdown:
 
     python -m tests.support.faults.matrix    # prints the table of docs/never-stuck.md
 """
@@ -16,50 +16,50 @@ A, P = FaultAction, FaultPoint
 
 
 class Outcome(enum.Enum):
-    """What the client sees in the end."""
+    """The result of a conversation for the client."""
 
     ANSWERED = "answered"
-    """Every question is answered once, and whole."""
+    """Every question is answered once, completely."""
     CUT = "cut short"
-    """The turn ends with what there is of it; the next question is answered."""
+    """The turn ends with the partial answer. The next question is answered."""
     TOLD = "reported"
-    """`Error` with the upstream's code; the session goes on."""
+    """The client gets an `Error` with the upstream's code, and the session continues."""
     ENDED = "ended"
-    """`Error`, then a close frame."""
+    """The client gets an `Error`, then a close frame."""
 
 
 class Route(enum.Enum):
-    """What becomes of a dial that never reaches the upstream."""
+    """The end of a dial that never reaches the upstream."""
 
     REFUSED = "TCP refused"
     UNKNOWN = "no such host"
     NO_TLS = "TLS failed"
     ABRUPT = "closed behind the handshake"
-    """The server's last frames are in the very packet that completes the handshake."""
+    """The server's last frames are in the packet that completes the handshake."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """Something that goes wrong."""
+    """One fault: a row of the matrix."""
 
     name: str
     outcome: Outcome = Outcome.ANSWERED
     fault: dict[str, Any] = field(default_factory=dict)
-    """Fields of the simulator's `Fault`, but for its place."""
+    """The fields of the simulator's `Fault`, without its place."""
     route: Route | None = None
-    """Instead of a fault: where a dial leads."""
+    """In place of a simulator's fault: the place to which a dial leads."""
     is_redial: bool = False
-    """It happens to a dial: at a point later than the dialling, a close with code 1000 comes first."""
+    """Whether a dial fails. At a place after the dial, a close with code 1000 comes first."""
     codes: tuple[str, ...] = ()
-    """The `Error`'s, where there is one."""
+    """The codes that an `Error` may have."""
     kills: bool = False
-    """Whether the router's own worker dies there, and another one adopts the session."""
+    """Whether the router's own worker dies, and another worker adopts the session."""
     detect_s: float = 0.0
-    """How long it may take until it is noticed: a deadline."""
+    """The seconds within which a deadline detects the fault."""
 
     @property
     def is_loss(self) -> bool:
-        """Whether it costs the upstream's connection."""
+        """Whether the fault ends the upstream's connection."""
         return self.is_redial or self.fault["action"] not in (A.ERROR, A.FAIL, A.INCOMPLETE)
 
 
@@ -119,15 +119,15 @@ ROWS = (
         codes=("insufficient_quota",),
     ),
 )
-"""In the order of docs/never-stuck.md."""
+"""The rows, in the order of docs/never-stuck.md."""
 
 
 KILLED = Row("own worker killed", fault={"action": A.RESET}, kills=True, detect_s=0.1)
-"""Held in virtual time. The upstream's connections die with the worker."""
+"""The row that runs only in virtual time. The upstream's connections end with the worker."""
 
 
 class Scenario(enum.Enum):
-    """The conversation that a column is about; each ends with a question about what was said before."""
+    """The conversation of a column. Each ends with a question about the words before it."""
 
     TEXT = "the user writes"
     TOOL = "a function is called"
@@ -136,7 +136,7 @@ class Scenario(enum.Enum):
 
 
 class Where(enum.Enum):
-    """What stands still in a stall."""
+    """The part that stands still in a stall."""
 
     DISPATCHER = "the dispatcher"
     CLIENT_TO_ROUTER = "client to router"
@@ -161,28 +161,28 @@ class Column:
     point: FaultPoint
     scenario: Scenario = Scenario.TEXT
     skip: int = 0
-    """Pass the point so often first."""
+    """The number of times that the point is passed before the fault."""
     in_text: tuple[FaultPoint, int] | None = None
-    """The same place in text modality, where it has another name there; and how often to pass it."""
+    """The point and its `skip` in text modality, if the place has another name there."""
     only_audio: bool = False
     is_before_settings: bool = False
-    """The client has not seen SettingsApplied."""
+    """Whether the client has not got SettingsApplied yet."""
     earlier: tuple[Fault, ...] = ()
-    """What went wrong before."""
+    """The faults before this place."""
     is_hopeless: bool = False
-    """Where a fault that happens always leaves every upstream's question open."""
+    """Whether a fault that happens on every dial leaves the question of every upstream open."""
     spoils: bool = False
-    """An `error` here refuses something that the turn cannot do without."""
+    """Whether an `error` at this place refuses an event that the turn needs."""
     stall: Stall | None = None
-    """What stands still while the user speaks, beside the fault."""
+    """A stall during the user's speech, in addition to the fault."""
     is_busy: bool = False
-    """The machine is: other programs use every core."""
+    """Whether other programs use every core of the machine."""
     error_point: FaultPoint | None = None
-    """Where an `error` event comes instead: at `point` it would refuse the very Settings."""
+    """The point of an `error` event, if at `point` it would refuse the Settings."""
 
     @property
     def dial(self) -> int:
-        """The dial that a row of re-dialling happens to; the first is 1."""
+        """The number of the dial that fails in a row with `is_redial`, counted from 1."""
         return 1 if self is DIALLING else 2 + len(self.earlier)
 
 
@@ -221,7 +221,7 @@ COLUMNS = (
     RESTART,
     ROLLOVER,
 )
-"""In the order of a conversation."""
+"""The columns, in the order of a conversation."""
 
 STALLS = (
     Stall(Where.DISPATCHER, 0.8),
@@ -239,33 +239,33 @@ STALLED = tuple(
     )
     for it in STALLS
 )
-"""Held in virtual time: tests/sockets/test_stalls.py holds the stalls of the dispatcher and of the client's network."""
+"""The columns with a stall, which run in virtual time. tests/sockets/test_stalls.py has some of them over sockets."""
 
 BUSY = Column("on a busy machine", P.RESPONSE_CREATE, spoils=True, is_busy=True)
-"""Held over sockets: in virtual time no machine is busy."""
+"""The column of a busy machine, which runs over sockets."""
 
 MODALITIES = ("audio", "text")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One row at one column, over one profile in one modality."""
+    """One test: a row at a column, with a profile and a modality."""
 
     row: Row
     column: Column
     profile: str
     modality: str
     times: int = 1
-    """How often the row's fault happens; 0 is always."""
+    """The number of times that the row's fault happens; 0 has no limit."""
 
     @property
     def outcome(self) -> Outcome | None:
-        """What the client is promised; None where the two do not go together."""
+        """The promised result for the client; None if row and column do not fit together."""
         return promised(self.row, self.column)
 
     @property
     def place(self) -> tuple[FaultPoint, int]:
-        """Where the row's fault happens, and how often the point is passed before."""
+        """The point of the row's fault, and the number of times that it is passed before the fault."""
         row, column = self.row, self.column
         if row.is_redial:
             point = P.HANDSHAKE if row.fault.get("action") is A.REFUSE else P.CONNECT
@@ -279,7 +279,7 @@ class Cell:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """What the simulator is to do."""
+        """The faults for the simulator."""
         point, skip = self.place
         faults = [*self.column.earlier]
         if self.row.is_redial and self.column not in (DIALLING, ROLLOVER):
@@ -295,7 +295,7 @@ class Cell:
 
     @property
     def detour(self) -> Route | None:
-        """Where the dial leads that is to fail, when it does not reach the simulator."""
+        """The route of the dial that fails, if it does not reach the simulator; else None."""
         row = self.row
         if self.column is DIALLING and row.fault.get("action") in (A.CLOSE, A.MALFORMED) and not row.is_redial:
             return Route.ABRUPT
@@ -303,7 +303,7 @@ class Cell:
 
     @property
     def losses(self) -> int:
-        """How many upstreams are lost on the way: the session's own, not a spare."""
+        """The number of upstreams in use that are lost. A lost standby does not count."""
         if self.column is ROLLOVER:
             return int(self.row.kills)
         own = (2 if self.row.is_redial and self.column is not DIALLING else 1) if self.row.is_loss else 0
@@ -314,7 +314,7 @@ class Cell:
 
 
 def promised(row: Row, column: Column) -> Outcome | None:
-    """What the client is promised; None where row and column do not go together."""
+    """Return the promised result for the client; None if row and column do not fit together."""
     action = row.fault.get("action")
     if column is DIALLING and action in (A.ERROR, A.FAIL, A.INCOMPLETE):
         return None
@@ -326,7 +326,7 @@ def promised(row: Row, column: Column) -> Outcome | None:
 
 
 def hopeless_cells(row: Row) -> Iterator[Cell]:
-    """The cells of a row whose fault, happening always, leaves nothing but an end; one profile to each modality."""
+    """Return the cells of a row in which a fault on every dial ends the session, one profile for each modality."""
     if row.outcome is not Outcome.ANSWERED:
         return
     for cell in cells(row):
@@ -339,12 +339,12 @@ def hopeless_cells(row: Row) -> Iterator[Cell]:
 
 
 def stalled_cells(row: Row) -> Iterator[Cell]:
-    """The cells of a row beside each stall, one profile to each modality."""
+    """Return the cells of a row with each stall, one profile for each modality."""
     return _of_one_profile(row, STALLED)
 
 
 def busy_cells(row: Row) -> Iterator[Cell]:
-    """The cells of a row on a busy machine, one profile to each modality."""
+    """Return the cells of a row on a busy machine, one profile for each modality."""
     return _of_one_profile(row, (BUSY,))
 
 
@@ -354,7 +354,7 @@ def _of_one_profile(row: Row, columns: Iterable[Column]) -> Iterator[Cell]:
 
 
 def cells(row: Row, columns: Iterable[Column] = COLUMNS) -> Iterator[Cell]:
-    """Every cell of a row that makes sense."""
+    """Yield each cell of a row that has a promised result."""
     for column in columns:
         if promised(row, column) is None:
             continue
@@ -366,7 +366,7 @@ def cells(row: Row, columns: Iterable[Column] = COLUMNS) -> Iterator[Cell]:
 
 
 def table() -> str:
-    """The matrix as a Markdown table: a row for each fault, a column for each place."""
+    """Return the matrix as a Markdown table: a row for each fault, a column for each place."""
     columns = (*COLUMNS, *STALLED, BUSY)
     head = ["", *(column.name for column in columns)]
     lines = [head, ["---"] * len(head)]

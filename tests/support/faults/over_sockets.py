@@ -1,4 +1,4 @@
-"""The fault matrix over real sockets: each cell has a router, a simulator and a client of its own, in this process."""
+"""The fault matrix over real sockets. Each cell has its own router, simulator and client, in this process."""
 
 import atexit
 import base64
@@ -19,7 +19,7 @@ from tests.support.faults.matrix import Cell, Route
 from tests.support.faults.world import Authority, World, dead_port, world
 
 PROMPT_S = 1.0
-"""From a loss to the answer, on a busy machine."""
+"""The longest time from a loss to the answer in seconds, on a busy machine."""
 
 ALWAYS = 1000
 
@@ -33,7 +33,7 @@ def open_world(
     deadlines: Deadlines,
     cell: Cell | None,
 ) -> Iterator[tuple[World, WireClient]]:
-    """Start a world of its own for a conversation, and a client in it; see `Medium.open`."""
+    """Start a world and its client for a conversation; see `Medium.open`."""
     faults = cell.faults if cell else ()
     uses_tls = cell is not None and cell.detour is Route.NO_TLS
     with contextlib.ExitStack() as stack:
@@ -57,7 +57,7 @@ SOCKETS = Medium("over sockets", open_world, lambda _cell: PROMPT_S)
 
 @functools.cache
 def authority() -> Authority:
-    """The one of this test run."""
+    """Return the certificate authority of this test run."""
     folder = tempfile.TemporaryDirectory()
     atexit.register(folder.cleanup)
     return Authority(Path(folder.name))
@@ -79,7 +79,7 @@ def _plan_detour(stack: contextlib.ExitStack, cell: Cell, here: World) -> None:
 
 @contextlib.contextmanager
 def abrupt(frames: bytes) -> Iterator[int]:
-    """A server that says its last in the very packet that completes the handshake."""
+    """Run a server whose last frames are in the packet that completes the handshake."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=_serve_abruptly, args=(listener, frames), name="abrupt")
         thread.start()

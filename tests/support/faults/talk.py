@@ -1,8 +1,8 @@
-"""The conversations of the fault tests, and what a client must have seen of them.
+"""The conversations of the fault tests, and the judgement of what a client received.
 
-A `Conversation` is held over a `StreamClient`, step by step. The functions `faults_of_...` compare what came with the
-same conversation without a fault, and name everything that a client should not have seen. No row, column or router is
-known here.
+A `Conversation` runs over a `StreamClient`, step by step. The functions `faults_of_...` compare the received frames
+with those of the same conversation without a fault, and name every difference that a client must not see. This module
+knows no row, no column and no router.
 """
 
 import contextlib
@@ -38,19 +38,19 @@ STALLED_CHUNK = 8
 """The chunk before which a stall begins, in the middle of the speech."""
 
 GIVE_UP_S = 9.0
-"""For what should have come long before: a late answer is told from none."""
+"""The seconds after which a step counts as stuck. They are long, so that a late answer differs from none."""
 
 ERROR_S = 0.3
-"""What else comes of a question that ended in an `Error`."""
+"""The seconds in which further frames may follow an `Error` in place of an answer."""
 
 LOOK_S = 0.01
 
 BYTES_PER_CHARACTER = 48 * 60
-"""Of the simulator's voice."""
+"""The bytes of audio for each character in the simulator's voice."""
 
 
 def settings(modality: str, *functions: dict[str, Any]) -> dict[str, Any]:
-    """Settings for a conversation."""
+    """Return Settings for a conversation."""
     think: dict[str, Any] = {"provider": {"type": "open_ai"}, "prompt": "Be brief.", "outputModalities": [modality]}
     if functions:
         think["functions"] = list(functions)
@@ -70,7 +70,7 @@ SPEECH = [SPOKEN[at : at + CHUNK_BYTES] for at in range(0, len(SPOKEN), CHUNK_BY
 
 @dataclass
 class Turn:
-    """What the client got from one AgentAudioDone to the next."""
+    """The frames for the client from one AgentAudioDone to the next."""
 
     said: list[str] = field(default_factory=list)
     audio: bytes = b""
@@ -78,17 +78,17 @@ class Turn:
 
     @property
     def words(self) -> list[str]:
-        """All that was said, as words: pieces of one answer put together."""
+        """The words of all texts, in which the pieces of one answer are joined."""
         return " ".join(self.said).split()
 
 
 @dataclass
 class Seen:
-    """What a client saw of a conversation."""
+    """The frames that a client got in a conversation, by turns."""
 
     turns: list[Turn]
     rest: Turn
-    """Behind the last AgentAudioDone."""
+    """The frames after the last AgentAudioDone."""
     user: list[str]
     counts: Counter[str]
     errors: list[str]
@@ -99,11 +99,11 @@ class Seen:
     after_close: int
     steps_s: dict[str, float]
     stuck: str = ""
-    """Where the conversation did not go on."""
+    """The step at which the conversation stopped; empty if it did not."""
 
 
 class Conversation:
-    """One client's conversation, step by step; a step that does not come to its end stops it."""
+    """One client's conversation, step by step. A step that does not end in time stops it."""
 
     def __init__(
         self, client: StreamClient, modality: str, *, ends_on_error: bool = False, give_up_s: float = GIVE_UP_S
@@ -112,13 +112,13 @@ class Conversation:
         self.give_up_s = give_up_s
         self.modality = modality
         self.ends_on_error = ends_on_error
-        """Whether an `Error` may be all that comes of a question."""
+        """Whether an `Error` may come in place of an answer."""
         self.steps_s: dict[str, float] = {}
         self.stuck = ""
         self.is_closed = False
 
     def run(self, talk: Callable[["Conversation"], None]) -> Seen:
-        """Hold it, close, and tell what was seen."""
+        """Hold the conversation, close the connection, and return the frames that the client got."""
         try:
             talk(self)
         except ClosedError:
@@ -130,7 +130,7 @@ class Conversation:
         return seen(self.client, self.steps_s, self.stuck)
 
     def step(self, name: str, wanted: str) -> bool:
-        """Wait for a message, and note how long it took; whether it came (and not an `Error` in its place)."""
+        """Wait for a message, and record the time that it took. Return False if an `Error` came in its place."""
         kinds = (wanted, "Error") if self.ends_on_error else (wanted,)
         began_s = self.client.clock()
         try:
@@ -145,25 +145,25 @@ class Conversation:
         return False
 
     def hear_until(self, has_happened: Callable[[], bool], timeout_s: float) -> bool:
-        """Take in what comes until something has happened elsewhere; whether it has."""
+        """Record frames until a condition outside of the client holds. Return whether it holds."""
         deadline_s = self.client.clock() + timeout_s
         while not has_happened() and not self.client.is_over and self.client.clock() < deadline_s:
             self.client.hear(LOOK_S)
         return has_happened()
 
     def apply_settings(self, *functions: dict[str, Any]) -> None:
-        """Configure."""
+        """Send Settings, and wait until they are applied."""
         given = settings(self.modality, *functions)
         self.client.say(given.pop("type"), **given)
         self.step("settings", "SettingsApplied")
 
     def ask(self, question: str) -> None:
-        """Ask, and wait for the end of the turn."""
+        """Type a question, and wait for the end of the turn."""
         self.client.say("InjectUserMessage", content=question)
         self.step(question, "AgentAudioDone")
 
     def speak(self) -> None:
-        """Say something aloud, and wait for the end of the turn that answers it."""
+        """Send speech, and wait for the end of the turn that answers it."""
         for chunk in SPEECH[:HEARD_CHUNKS]:
             self.client.send_audio(chunk)
         # From here on as fast as it goes; until it is heard, as people speak: what lies long back is not kept.
@@ -173,7 +173,7 @@ class Conversation:
         self.step("speech", "AgentAudioDone")
 
     def speak_in_time(self, stall: Callable[[], None]) -> None:
-        """Say something aloud as people speak, with a stall in the middle, and wait for the end of the turn."""
+        """Send speech in real time with a stall in the middle, and wait for the end of the turn."""
         for at, chunk in enumerate(SPEECH):
             if at == STALLED_CHUNK:
                 stall()
@@ -183,7 +183,7 @@ class Conversation:
             self.step("speech", "AgentAudioDone")
 
     def ask_for_weather(self, before_answering: Callable[[], None] = lambda: None) -> None:
-        """Ask what takes a function, run it, and wait for the end of the turn."""
+        """Ask a question that needs a function, answer the call, and wait for the end of the turn."""
         self.client.say("InjectUserMessage", content=WEATHER)
         if not self.step("call", "FunctionCallRequest"):
             return
@@ -198,7 +198,7 @@ def _is(frame: Any, kind: str) -> bool:
 
 
 def seen(client: StreamClient, steps_s: dict[str, float], stuck: str = "") -> Seen:
-    """Sort what a client received."""
+    """Return the received frames of a client, by turns."""
     turns, user, errors, warnings = [Turn()], [], [], []
     messages = [frame for frame in client.frames if isinstance(frame, dict)]
     for frame in client.frames:
@@ -238,11 +238,11 @@ def seen(client: StreamClient, steps_s: dict[str, float], stuck: str = "") -> Se
 ONCE = ("Welcome", "SettingsApplied")
 COUNTED = ("UserStartedSpeaking", "Transcript", "UtteranceEnd", "FunctionCallRequest")
 TOLERANCE_CHARACTERS = 24
-"""Of an answer that was cut off, for what was heard of it is an estimate: a tenth of it, and two words."""
+"""The characters by which an answer that was cut off may differ, because its heard part is an estimate."""
 
 
 def faults_of_order(got: Seen, wanted: Seen) -> list[str]:
-    """What no client should see, whatever has happened."""
+    """Return the differences in order and number that no fault may cause, in words."""
     wrong = []
     if got.after_close:
         wrong.append(f"{got.after_close} frames behind the close frame")
@@ -265,7 +265,7 @@ def faults_of_order(got: Seen, wanted: Seen) -> list[str]:
 
 
 def faults_of_answers(got: Seen, wanted: Seen) -> list[str]:
-    """Where the answers are not those of the conversation without a fault, each once and whole."""
+    """Return the answers that differ from those of the conversation without a fault, in words."""
     wrong = []
     if got.stuck:
         wrong.append(f"stuck: {got.stuck}")
@@ -300,7 +300,7 @@ def _faults_of_answer(turn: Turn, reference: Turn, *, was_restarted: bool, was_r
 
 
 def faults_of_cut_answers(got: Seen, wanted: Seen) -> list[str]:
-    """Where a turn that an incomplete response ended has more than the beginning of its answer; the last is whole."""
+    """Return the faults of turns that incomplete responses ended. Each turn has a beginning of its answer."""
     wrong = [f"stuck: {got.stuck}"] if got.stuck else []
     if len(got.turns) != len(wanted.turns):
         wrong.append(f"{len(got.turns)} turns instead of {len(wanted.turns)} (closed with {got.close_code})")

@@ -1,7 +1,7 @@
 """A router with an upstream that fails on demand, in virtual time.
 
 The session machine, the supervisor with its restart policy, the actors of the session and those of the simulator, and
-the connections' protocol are the real ones. Byte streams in memory stand for the sockets, each with a latency, and
+the connections' protocol are the real ones. Byte streams in memory with a latency replace the sockets, and
 failed dials are raised as `dial` raises them (tests/actors/connections/test_dial.py shows that it does).
 """
 
@@ -47,39 +47,39 @@ from tests.support.faults.world import DEADLINES, Route, judge
 from tests.support.machine.virtual_time import Clock, VirtualDispatcher, VirtualPool, virtual_time
 
 DIAL_LATENCIES = 3
-"""From the dial until the upstream has the handshake: TCP takes two ways, the request one."""
+"""The latencies from the dial until the upstream has the request: two for TCP, one for the request."""
 WORK_S = 0.001
-"""A job of a pool."""
+"""The seconds that a job of a pool takes."""
 ADOPTION_S = 0.05
-"""From the death of a worker to the adoption of its sessions."""
+"""The seconds from the death of a worker to the adoption of its sessions."""
 END_S = 30.0
-"""The longest that a session may last behind its client's close."""
+"""The longest time in seconds that a session may last after its client's close."""
 
 SESSION_ID = "5e551011-0000-4000-8000-000000000000"
 URL = "ws://upstream.invalid/v1/realtime"
 SIMULATOR_LIMITS = ConnectionLimits(close_timeout_s=1.0)
 
 SIMULATOR, CLOSED_PORT, NO_TLS, ABRUPT = range(4)
-"""The places where a `Route` leads in a virtual world, in the place of a port."""
+"""The targets of a `Route` in a virtual world, in place of ports."""
 ABRUPT_S = 1.0
-"""How long the abrupt server waits for an answer to its last frames."""
+"""The seconds for which the abrupt server waits for an answer to its last frames."""
 
 FAILED_DIALS = {
     None: DialFailure.DNS,
     CLOSED_PORT: DialFailure.TCP,
     NO_TLS: DialFailure.TLS,
 }
-"""How a dial fails that a route leads there; None is a name without an address."""
+"""The failure of a dial by the target of its route; None is a name without an address."""
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """The parts of a world that over sockets depend on the machine, or on chance."""
+    """The properties of a world that depend on the machine or on chance over sockets."""
 
     latency_s: float = 0.001
-    """From a write to its arrival at the other end of a stream."""
+    """The seconds from a write to its arrival at the other end of a stream."""
     is_answer_alone: bool = False
-    """Whether the session has its connection before the upstream's first frames come; otherwise they come with it."""
+    """Whether the upstream's first frames come after its handshake. Otherwise they come together with it."""
     jitter: float = 0.5
     """The share of a back-off's jitter: 0 is the shortest back-off, 1 the longest."""
 
@@ -89,13 +89,13 @@ BETWEEN = Conditions()
 
 
 class VirtualConnection(MemoryConnection):
-    """A connection that is read where a socket is: before the calls of the dispatcher's turn, not among them.
+    """A connection that the dispatcher reads like a socket: before the calls of its turn, and not among them.
 
     So a close frame that came with an event reaches the supervisor before the session has answered the event.
     """
 
     def arrive(self, data: bytes | OSError) -> None:
-        """Take what the peer wrote, and read it; called by a timer."""
+        """Receive the peer's bytes, and read them. A timer calls this."""
         self._incoming.append(data)
         self._on_readable()
 
@@ -107,13 +107,13 @@ class VirtualConnection(MemoryConnection):
 
 @dataclass
 class Stalled:
-    """One direction of the network, which may carry nothing for a while."""
+    """A stall of one direction of the network, which then carries nothing."""
 
     until_s: float = 0.0
 
 
 class OneWay:
-    """One direction of a byte stream: what is written arrives after the latency, in order."""
+    """One direction of a byte stream. Written bytes arrive in order, after the latency."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class OneWay:
 
 
 class VirtualStream:
-    """The client's end of a stream, with the methods of a socket; a wait for data runs the world."""
+    """The client's end of a stream, with the methods of a socket. A wait for data runs the world."""
 
     def __init__(
         self,
@@ -159,7 +159,7 @@ class VirtualStream:
         self._incoming: deque[bytes] = deque()
         self._timeout_s = 0.0
         self.deliver: Callable[[bytes], None] = connection.arrive
-        """Takes what arrives at the router."""
+        """Called with the bytes that arrive at the router."""
         self._to_router = OneWay(dispatcher, latency_s, self._arrive, stalls[Where.CLIENT_TO_ROUTER])
         self.to_client = OneWay(dispatcher, latency_s, self._incoming.append, stalls[Where.ROUTER_TO_CLIENT])
         connection.memory_peer = self.to_client
@@ -168,7 +168,7 @@ class VirtualStream:
         self.deliver(data)
 
     def settimeout(self, timeout_s: float) -> None:
-        """Wait so long in `recv`."""
+        """Set the longest wait of `recv`."""
         self._timeout_s = timeout_s
 
     def sendall(self, data: bytes) -> None:
@@ -176,7 +176,7 @@ class VirtualStream:
         self._to_router.take(data)
 
     def recv(self, _most_bytes: int) -> bytes:
-        """Return what has come or comes, and `b""` at the end of the stream; raises `TimeoutError`."""
+        """Return the next bytes, or `b""` at the end of the stream. Raises `TimeoutError`."""
         if not self._dispatcher.run_until(lambda: bool(self._incoming), self._timeout_s):
             raise TimeoutError
         return self._incoming.popleft() if self._incoming[0] else b""
@@ -198,7 +198,7 @@ class Nowhere:
 
 
 class KeptStream:
-    """The stream of a worker to its client. A keeper has a duplicate of it, and knows how much it has taken."""
+    """The stream of a worker to its client. The keeper counts the bytes that are written to it."""
 
     def __init__(self, to_client: OneWay, keeper: Keeper) -> None:
         self._to_client = to_client
@@ -215,7 +215,7 @@ class KeptStream:
 
 
 class KilledAt(FaultPlan):
-    """A plan of faults, with the calls of a function at each reset."""
+    """A plan of faults that also calls a function at each reset."""
 
     def __init__(self, faults: tuple[Fault, ...], kill: Callable[[], None]) -> None:
         super().__init__(faults)
@@ -230,7 +230,7 @@ class KilledAt(FaultPlan):
 
 
 class VirtualSimulator:
-    """A simulator that listens nowhere: its sessions live on the world's dispatcher."""
+    """A simulator without a listener. Its sessions run on the world's dispatcher."""
 
     def __init__(
         self,
@@ -243,7 +243,7 @@ class VirtualSimulator:
         self._stalls = stalls
         self._config = config
         self.kill: Callable[[], None] = lambda: None
-        """Called at each reset."""
+        """The function that is called at each reset."""
         self._dispatcher = dispatcher
         self._latency_s = latency_s
         self._clock = clock
@@ -257,11 +257,11 @@ class VirtualSimulator:
 
     @property
     def connections(self) -> list[ConnectionRecord]:
-        """The connections, refused ones too, oldest first; see `Simulator.connections`."""
+        """The connections, the oldest first, with the refused ones; see `Simulator.connections`."""
         return self._recorder.connections()
 
     def accept(self, target: DialTarget) -> VirtualConnection:
-        """Shake hands, and return the dialler's end of the connection.
+        """Perform the handshake, and return the dialler's end of the connection.
 
         Raises:
             DialError: a fault happens at the handshake.
@@ -318,7 +318,7 @@ class VirtualConnector(VirtualPool):
         self._answer_s = answer_s
 
     def submit(self, work: Callable[[], Any], done: Callable[[Any], None]) -> Job:
-        """Dial, and hand in the outcome when it is known: a dial that times out takes its whole time."""
+        """Dial, and deliver the outcome when it is known. A dial that times out takes its whole time."""
 
         def hand_in(outcome: Any) -> None:
             is_late = isinstance(outcome, DialError) and outcome.kind is DialFailure.TIMEOUT
@@ -328,7 +328,7 @@ class VirtualConnector(VirtualPool):
 
 
 class VirtualWorld:
-    """One router, its simulator, the way between them, and a clock. Made by `virtual_world`."""
+    """One router, its simulator, the route between them, and a clock. `virtual_world` makes it."""
 
     def __init__(
         self,
@@ -362,11 +362,13 @@ class VirtualWorld:
 
         self._start_supervisor = start_supervisor
         self._supervisors = [start_supervisor()]
-        """The supervisors of the workers: of the first one, and of each that followed a dead one."""
+        """The supervisors: that of the first worker, and one for each replacement of a dead worker."""
         self._sessions = 0
+        self.makes_records = True
+        """Whether the keepers make records: most of the cost of a cell whose worker does not die."""
 
     def call(self, profile: str, client: type[StreamClient] = StreamClient) -> StreamClient:
-        """Begin the session of a client of a kind, and return the client."""
+        """Begin a session, and return its client, which is of the class `client`."""
         connection = VirtualConnection(self._factory.limits)
         stream = VirtualStream(self._dispatcher, self._latency_s, connection, self._stalls)
         request = Request(path="", profile=profile, query={}, headers={})
@@ -376,7 +378,7 @@ class VirtualWorld:
             connection.send_text(first_text)
         self._sessions += 1
         if spec.carried is not None:
-            spec = self._kept(spec, Keeper(first_text), stream, connection)
+            spec = self._kept(spec, Keeper(first_text, makes_records=self.makes_records), stream, connection)
         self._supervisors[0].tell(StartSession(msgspec.structs.replace(spec, dialler=self._dial), connection))
         return client(stream, profile, clock=self.clock.monotonic)
 
@@ -406,7 +408,7 @@ class VirtualWorld:
         self.keeper.kill()
 
     def _kill_worker(self, keeper: Keeper, stream: VirtualStream, connection: VirtualConnection) -> None:
-        """Let the worker be gone from now on, and have another one adopt its session."""
+        """Let the worker be dead from now on, and let another worker adopt its session."""
         waiting: list[bytes] = []
         if keeper.is_dead or keeper.record is None:
             return
@@ -442,7 +444,7 @@ class VirtualWorld:
         self._supervisors[-1].tell(StartSession(spec, connection, adopted))
 
     def stall(self, where: Where, duration_s: float) -> None:
-        """Have the dispatcher, or one direction of the network, do nothing for so long from now."""
+        """Let the dispatcher, or one direction of the network, do nothing for this time from now on."""
         if where is Where.DISPATCHER:
             self._dispatcher.stall(duration_s)
         else:
@@ -461,7 +463,7 @@ class VirtualWorld:
         self._dispatcher.close()
 
     def judge(self) -> None:
-        """Fail where anything is left, or went wrong unnoticed; have the oracle judge what the upstream was sent."""
+        """Fail if anything is left over or failed unnoticed, or if the oracle rejects an event to the upstream."""
         assert not self._dispatcher.active_timers(), "a timer is left"
         assert not self._dispatcher.failures, "a callback failed"
         judge(self.simulator)
@@ -493,7 +495,7 @@ def virtual_world(
     conditions: Conditions = BETWEEN,
     last_frames: bytes = b"",
 ) -> Iterator[VirtualWorld]:
-    """Make a world with one upstream; `last_frames` are those of the server at `ABRUPT`."""
+    """Make a world with one upstream. `last_frames` are the last frames of the server at `ABRUPT`."""
     with virtual_time(conditions.jitter) as clock:
         here = VirtualWorld(clock, simulator, deadlines, conditions, last_frames)
         try:

@@ -1,8 +1,8 @@
 """A router with an upstream that fails on demand, all in this process and over real sockets.
 
-A `World` is one router, the simulators behind it and the route that its dials take. The route is what no upstream can
-do itself: a name that resolves or does not, a port that nobody listens on, a server whose certificate is not to be
-trusted. Names below `.fault.test` are resolved by `Route`s; every other name by the system.
+A `World` has one router, the simulators behind it, and the route of its dials. The route makes the faults that no
+upstream can make itself: a name that does not resolve, a port without a listener, a certificate that is not trusted.
+`Route`s resolve the names below `.fault.test`, and the system resolves every other name.
 """
 
 import contextlib
@@ -43,25 +43,25 @@ DEADLINES = Deadlines(
     ping_interval_s=0.4,
     ping_timeout_s=0.8,
 )
-"""Short, but not so short that a busy machine looks like a dead upstream."""
+"""Short deadlines, but long enough that a busy machine does not look like a dead upstream."""
 
 
 class Route:
-    """Where the dials to one name lead: to `port`, but for the dials that something else was planned for."""
+    """The target of the dials to one name: `port`, except for the dials with a detour."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.dials = 0
-        """How many there were."""
+        """The number of dials so far."""
         self._detours: list[tuple[range, int | None]] = []
         self._lock = threading.Lock()
 
     def detour(self, nth: int, port: int | None, *, times: int = 1) -> None:
-        """Lead the `nth` dial (counted from 1), or so many from there, to another port or to no address at all."""
+        """Lead `times` dials from the `nth` on (counted from 1) to another port, or to no address if `port` is None."""
         self._detours.append((range(nth, nth + times), port))
 
     def take(self) -> int | None:
-        """The port for this dial."""
+        """Return the port for the next dial."""
         with self._lock:
             self.dials += 1
             return next((port for dials, port in self._detours if self.dials in dials), self.port)
@@ -85,7 +85,7 @@ def resolve(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
 
 @contextlib.contextmanager
 def name_for(port: int) -> Iterator[tuple[str, Route]]:
-    """A name of its own, and its route."""
+    """Yield a new name and its route."""
     name, route = f"upstream-{next(_numbers)}{DOMAIN}", Route(port)
     _routes[name] = route
     try:
@@ -96,14 +96,14 @@ def name_for(port: int) -> Iterator[tuple[str, Route]]:
 
 @contextlib.contextmanager
 def dead_port() -> Iterator[int]:
-    """A port that refuses, and stays ours."""
+    """Yield a port that refuses connections, and that no other program gets meanwhile."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]
 
 
 class Served:
-    """A router behind the smallest HTTP server that can give a socket away; the path is the profile's name."""
+    """A router behind the smallest HTTP server that can hand a socket over. The path is the name of the profile."""
 
     def __init__(self, router: Router) -> None:
         self._router = router
@@ -112,7 +112,7 @@ class Served:
         self._thread.start()
 
     def url(self, profile: str) -> str:
-        """Where clients of a profile connect."""
+        """Return the URL for clients of a profile."""
         return f"ws://127.0.0.1:{self._listener.getsockname()[1]}/{profile}"
 
     def _serve(self) -> None:
@@ -149,7 +149,7 @@ class Served:
 
 
 class World:
-    """One router, its simulators, and the way between them. Made by `world`."""
+    """One router, its simulators, and the routes between them. `world` makes it."""
 
     def __init__(self, router: Router, served: Served, simulators: list[Simulator], routes: list[Route]) -> None:
         self.router = router
@@ -159,11 +159,11 @@ class World:
 
     @property
     def simulator(self) -> Simulator:
-        """The first."""
+        """The first simulator."""
         return self.simulators[0]
 
     def url(self, profile: str) -> str:
-        """Where clients of a profile connect."""
+        """Return the URL for clients of a profile."""
         return self.served.url(profile)
 
     def call(self, profile: str) -> WireClient:
@@ -182,8 +182,8 @@ def world(
 ) -> Iterator[World]:
     """Start a world with one upstream for each configuration.
 
-    With an authority they are behind TLS, with `rewrite` what they send is changed on the way; `accounts` are more
-    fields of each `Upstream`, and `config` those of the `RouterConfig`.
+    With an authority the upstreams are behind TLS. `rewrite` changes the bytes that they send. `accounts` has further
+    fields for each `Upstream`, and `config` has fields of the `RouterConfig`.
     """
     with contextlib.ExitStack() as stack:
         running = [stack.enter_context(Simulator(given)) for given in simulators or (SimulatorConfig(pace=0),)]
@@ -212,21 +212,21 @@ def world(
 
 
 class Recording(Protocol):
-    """A simulator, as far as its records go."""
+    """The part of a simulator that has its records."""
 
     @property
     def connections(self) -> list[ConnectionRecord]: ...
 
 
 def judge(simulator: Recording) -> None:
-    """Have the oracle judge every event that a simulator was sent; it keeps no audio."""
+    """Let the oracle judge every event that a simulator received. Its records have no audio."""
     for event in (event for record in simulator.connections for event in record.events):
         if event["type"] != "input_audio_buffer.append":
             assert_client_event(event)
 
 
 class Front:
-    """A server in front of one simulator, with TLS or without. Each connection is relayed by a thread of its own."""
+    """A server in front of one simulator, with TLS or without. A thread for each connection relays it."""
 
     def __init__(
         self, port: int, context: ssl.SSLContext | None, rewrite: Callable[[bytes], bytes] | None = None
@@ -291,7 +291,7 @@ def _received(sock: Any) -> bytes:
 
 
 class Authority:
-    """Who signs the certificates of a test run."""
+    """The authority that signs the certificates of a test run."""
 
     def __init__(self, folder: Path) -> None:
         authority = trustme.CA()

@@ -1,4 +1,4 @@
-"""A relay of OpenAI's events at Deepgram, whose messages a test scripts one by one."""
+"""A relay for OpenAI's clients with Deepgram as its backend. A test scripts each message."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.machine.realtime_wire import RealtimeClient
 from tests.support.machine.realtime_world import make_relay
 
 OPENAI, DEEPGRAM = 0, 1
-"""The positions of both backends."""
+"""The positions of the two backends in the list of upstreams."""
 AUDIO = bytes(960)
 APPEND = {"audio": base64.b64encode(AUDIO).decode()}
 MANUAL = {"audio": {"input": {"turn_detection": None}}}
@@ -24,7 +24,7 @@ LOST = Loss(kind=LossKind.CLOSED, code=1011, cause="closed by the peer")
 
 
 class AgentBook:
-    """One call, and what it sent since the last look. Every event for the client is judged."""
+    """One call, with the frames that it sent since the last `take`. A judge checks every event for the client."""
 
     def __init__(self, **options: Any) -> None:
         self.relay = make_relay(**options)
@@ -60,17 +60,17 @@ class AgentBook:
         return self
 
     def say(self, kind: str, **fields: Any) -> Self:
-        """Send an event of the client's."""
+        """Send an event of the client."""
         event = {"type": kind, **fields}
         self.client.send(event)
         return self.feed(engine.ClientTextReceived(json.dumps(event)))
 
     def configure(self, **session: Any) -> Self:
-        """Send a configuration of the client's."""
+        """Send a configuration of the client."""
         return self.say("session.update", session={"type": "realtime", **session})
 
     def ask(self, text: str, **response: Any) -> Self:
-        """Type a message, and ask for an answer."""
+        """Send a message of the user, and request a response."""
         content = [{"type": "input_text", "text": text}]
         self.say("conversation.item.create", item={"type": "message", "role": "user", "content": content})
         return self.say("response.create", **({"response": response} if response else {}))
@@ -80,7 +80,7 @@ class AgentBook:
         return self.feed(engine.UpstreamOpened(self.generation, position, 1_700_000_000.0))
 
     def hear(self, kind: str, **fields: Any) -> Self:
-        """Send a message of the upstream's."""
+        """Send a message of the upstream."""
         return self.feed(engine.UpstreamTextReceived(self.generation, json.dumps({"type": kind, **fields})))
 
     def said(self, role: str, content: str) -> Self:
@@ -111,7 +111,7 @@ class AgentBook:
         return self.feed(engine.UpstreamLost(self.generation, LOST, Verdict(decision=Decision.RESTART)))
 
     def wait(self, seconds: float) -> Self:
-        """Let time pass, with every timer that is due."""
+        """Let time pass, and fire every timer that is due."""
         until_s = self.now_s + seconds
         while True:
             name = min(self.timers, key=lambda it: self.timers[it], default=None)
@@ -123,17 +123,17 @@ class AgentBook:
         return self
 
     def take(self) -> tuple[list[dict[str, Any]], list[Any]]:
-        """Return what the client and Deepgram were sent since the last look, and forget it."""
+        """Remove and return the frames for the client and for Deepgram since the last call."""
         taken = self.sent, self.agent
         self.sent, self.agent, self.others = [], [], []
         return taken
 
     def events(self, kind: str) -> list[dict[str, Any]]:
-        """Return the events of a type that the client was sent since the last look."""
+        """Return the events of a type for the client since the last `take`."""
         return [event for event in self.sent if event["type"] == kind]
 
     def of(self, kind: type) -> list[Any]:
-        """Return the other commands of a type since the last look."""
+        """Return the other commands of a type since the last `take`."""
         return [it for it in self.others if isinstance(it, kind)]
 
 
@@ -143,7 +143,7 @@ def types(frames: list[Any]) -> list[str]:
 
 
 def code_of(book: AgentBook) -> str:
-    """Return the code of the newest error since the last look."""
+    """Return the code of the newest error since the last `take`."""
     return str(book.events("error")[-1]["error"]["code"])
 
 

@@ -57,7 +57,7 @@ def spoken(seconds=4, text=TWELVE_WORDS, profile="openai"):
 
 
 def asked_and_queued(*texts, **options):
-    """Return a session with an unacknowledged question, and injected messages behind it."""
+    """Return a session with an unacknowledged question, and with injected messages that wait after it."""
     book = Playbook("converse", **options).ready().client({"type": "InjectUserMessage", "content": "hello"})
     for text in texts:
         inject(book, text, behavior="queue")
@@ -88,7 +88,7 @@ def acknowledge_last(book):
 
 
 def restart(book, *to_client):
-    """Bring the next upstream up. The book keeps the events to it."""
+    """Open and configure the next upstream. The book keeps the events to it."""
     book.configured()
     assert book.frames_to_client == list(to_client)
     return book

@@ -1,4 +1,4 @@
-"""The relays of the fronts with a guard around them, whose checks are done at once, or when a test decides."""
+"""Relays with a guard around them. The checks of the guard end at once, or when a test decides them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Checked:
         self.works: list[engine.StartWork] = []
 
     def handle(self, message: engine.Input, now_s: float) -> list[engine.Command]:
-        """Take an input, and the verdicts of the checks that follow from it."""
+        """Handle an input, and then the verdicts of the checks that it starts."""
         commands = self._take(message, now_s)
         while self.at_once and self.works:
             commands += self.decide(now_s)

@@ -1,4 +1,4 @@
-"""The invariants of a session machine, judged by every input and every command.
+"""The invariants of a session machine, checked at every input and every command.
 
 They hold for every session, whatever its client and its upstreams do, and in whatever order. A test calls
 `Invariants.handle` in place of `Session.handle`. It fails at the first broken rule, with the trace so far.
@@ -23,7 +23,7 @@ ACKS = {
     "ListenUpdated": "UpdateListen",
     "InjectionRefused": "InjectAgentMessage",
 }
-"""The acknowledgements, and the requests that each may follow once."""
+"""Each acknowledgement, with the request that it may follow once."""
 
 OUTPUT = {
     "response.output_item.added",
@@ -92,9 +92,9 @@ class ClientSide:
         self.has_ended = False
         self.messages: list[dict[str, Any]] = []
         self.requested: dict[str, bool] = {}
-        """Function calls, and whether the client runs them."""
+        """The function calls, each with a flag that says whether the client runs it."""
         self._running: set[str] = set()
-        """Calls that the upstream in use requested, and unanswered calls of an earlier one."""
+        """The calls of the upstream in use, and the unanswered calls of earlier upstreams."""
         self._carried_over: set[str] = set()
         self._generation = 0
         self._answered_here: set[str] = set()
@@ -103,23 +103,30 @@ class ClientSide:
         self._last: Any = None
         self._must_follow: dict[str, Any] | None = None
         self._unended = 0
-        """Responses, and calls without one, whose turn has not ended with AgentAudioDone. Several may be one turn."""
+        """The number of responses, and of calls without a response, whose turn has not ended with AgentAudioDone."""
         self._unannounced = 0
-        """Requested responses that have not begun, without those outside the conversation, which carry metadata."""
+        """The number of requested responses of the conversation that have not begun."""
         self._requested: set[str] = set()
-        """The ids of their events, one of which an error names."""
+        """The ids of the events that requested them. An error may name such an id."""
         self._awaited: set[str] = set()
-        """Items of the user's speech whose transcript goes before an answer's text."""
+        """The items of the user's speech whose transcript has to precede an answer's text."""
         self._transcribed: set[str] = set()
         self._cut: set[str | None] = set()
         """Responses that the user interrupted."""
         self._worded: set[str | None] = set()
-        """Items whose whole text has come: a later event only repeats it."""
+        """The items whose whole text has come. A later event only repeats the text."""
+        self._early: list[dict[str, Any]] = []
+        """Texts that the client received ahead of the user's words since the last input."""
+        self._ended_early: list[dict[str, Any]] = []
+        """Such texts whose turn ended at once."""
+        self._begins_next = False
+        """Whether the last input may begin the next answer: output of the upstream, or a request by the session."""
 
     # Inputs.
 
     def record_input(self, message: messages.Input) -> None:
         """Record an input."""
+        self._begins_next = False
         state = self._session.state
         if state.upstream.generation != self._generation:
             self._generation = state.upstream.generation
@@ -144,6 +151,7 @@ class ClientSide:
 
     def _record_upstream_event(self, event: dict[str, Any]) -> None:
         state, kind = self._session.state, event["type"]
+        self._begins_next = kind in OUTPUT
         is_begun = kind == "response.created" and state.turn.response is not ResponseState.ACTIVE
         if is_begun or (kind == "response.done" and not state.turn.is_announced):
             self._cut.discard(event["response"]["id"])  # an id that is given again belongs to another response
@@ -177,7 +185,7 @@ class ClientSide:
             self._awaited.add(event["item_id"])
 
     def _record_item(self, kind: str, event: dict[str, Any]) -> None:
-        """Record the whole text of an item. One that comes unasked, and is new, is a turn, and its end."""
+        """Record the whole text of an item. A new text without a request is a turn, and ends it."""
         if kind in TEXT_ENDS:
             self._worded.add(event.get("item_id"))
         elif kind == "response.output_item.added":
@@ -190,6 +198,7 @@ class ClientSide:
     def record_sent_upstream(self, event: dict[str, Any]) -> None:
         """Record an event to the upstream."""
         if event["type"] == "response.create":
+            self._begins_next = True
             self._unended += 1
             if not is_statement(event):
                 self._unannounced += 1
@@ -223,11 +232,13 @@ class ClientSide:
         if is_behind_settings and message["role"] == "assistant":
             self._unended += 1  # a written greeting is a turn of its own
         if message["role"] == "assistant" and not message["content"].startswith("Function call: "):
-            assert not self._awaited, f"{message} before the user's words: {self._awaited}"
+            self._early += [message] if self._awaited else []
 
     def _judge_AgentAudioDone(self, _message: dict[str, Any]) -> None:  # noqa: N802
         assert self._unended, "AgentAudioDone without a turn"
         self._unended -= 1
+        self._ended_early += self._early
+        self._early.clear()
         if self._profile == "openai":
             self._must_follow = {"type": "AgentDone"}
 
@@ -270,6 +281,10 @@ class ClientSide:
 
     def judge_after_input(self) -> None:
         """Judge the rules that hold after every input."""
+        # The begin of the next answer ends a turn that waits (docs/decisions/0011).
+        early = self._early if self._begins_next else self._ended_early + self._early
+        assert not early, f"{early} before the user's words: {self._awaited}"
+        self._ended_early.clear()
         assert self._must_follow is None or self.has_ended, f"{self._must_follow} is missing"
         for ack, request in ACKS.items():
             pending_acks = sum(message["type"] == ack for message in self.messages[-3:])
@@ -284,13 +299,13 @@ def _is_text_of_agent(item: dict[str, Any]) -> bool:
 
 
 def is_statement(event: dict[str, Any]) -> bool:
-    """Whether a response.create or response.created is that of a given text, outside the conversation."""
+    """Whether a response.create or response.created belongs to a verbatim text, outside the conversation."""
     metadata = event.get("response", {}).get("metadata") or {}
     return metadata.get("switchboard") == "statement"
 
 
 class UpstreamSide:
-    """The rules for events to the upstream in use. They begin anew with the next one, which gets everything again."""
+    """The rules for events to the upstream in use. They begin again with each upstream, which gets everything again."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -334,7 +349,7 @@ class UpstreamSide:
         self._audio_bytes = 0
 
     def record_sent_to_client(self, message: dict[str, Any]) -> None:
-        """Record a requested call: it may have the id of an answered one."""
+        """Record a requested call. It may have the id of an answered call."""
         for function in message["functions"] if message["type"] == "FunctionCallRequest" else ():
             self._called(function["id"])
 
@@ -342,7 +357,7 @@ class UpstreamSide:
         self._answered = [it for it in self._answered if it != call_id]
 
     def sent(self, event: dict[str, Any], generation: int) -> None:
-        """Judge an event to an upstream. Of one to the standby upstream only its shape is judged."""
+        """Judge an event to an upstream. For the standby upstream, judge only the shape of the event."""
         if self._session.state.upstream.generation != self._generation:
             self._begin(self._session.state.upstream.generation)
         kind = event["type"]
@@ -381,7 +396,7 @@ class UpstreamSide:
 
 
 def _may_be_early(event: dict[str, Any]) -> bool:
-    """Whether an event may leave before session.updated: the configuration, and the texts of the ledger behind it."""
+    """Whether an event may leave before session.updated: the configuration, and the texts of the ledger after it."""
     if event["type"] == "conversation.item.create":
         return all(part["type"] != "input_audio" for part in event["item"].get("content") or ())
     return event["type"] in ("session.update", "response.cancel")

@@ -1,4 +1,4 @@
-"""A session that moves at each step of a test: a restored one has to give the same commands."""
+"""A session that moves at some steps of a test. The restored session has to give the same commands."""
 
 import os
 import zlib
@@ -8,14 +8,14 @@ import msgspec
 from router.session.snapshot import restore, snapshot
 
 SHARE = 1 if os.environ.get("SWITCHBOARD_MOVE_ALL") else 16 if os.environ.get("CI") else 96
-"""One step of so many is compared: in `.ci/run`, which sets CI, and elsewhere. With the other variable each step is."""
+"""One step in this number is compared. `.ci/run` sets CI, and compares more. With SWITCHBOARD_MOVE_ALL each step is."""
 
 SEEN_CHARS = 200
-"""The characters of a message that have a part in the choice of steps."""
+"""The number of characters of a message that decide whether its step is compared."""
 
 
 def handled(session, message, now_s):
-    """Return the commands of one step, after a look at those of a restored session."""
+    """Return the commands of one step. At some steps, compare them with the commands of a restored session."""
     test = os.environ.get("PYTEST_CURRENT_TEST", "")
     # Without the whole of a message: the text of a minute of audio takes longer than its step.
     content = getattr(message, "text", "")[:SEEN_CHARS]

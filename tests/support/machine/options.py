@@ -1,4 +1,4 @@
-"""Options of a session under test: the configuration's defaults, with some of them changed."""
+"""Options of a session under test: the defaults of the configuration, with some changes."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _CONFIG = RouterConfig()
 
 
 def session_options(**changes: Any) -> SessionOptions:
-    """Make the options of a session; a change is a field of theirs, of `Limits` or of `Bounds`."""
+    """Make the options of a session. Each change is a field of the options, of `Limits` or of `Bounds`."""
     limits, bounds = (
         msgspec.structs.replace(table, **{name: changes.pop(name) for name in {*changes} & {*table.__struct_fields__}})
         for table in (_CONFIG.limits, Bounds())

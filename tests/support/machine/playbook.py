@@ -1,7 +1,7 @@
-"""A script of one session: inputs in, and what is expected to come out, like a packet trace.
+"""A script of one session: its inputs, and the expected messages, like a packet trace.
 
-`client(...)` and `upstream(...)` feed what either side sends. `expect(...)` takes the messages that came out since the
-last one; where they differ it fails with the trace, the first difference marked (`trace`).
+`client(...)` and `upstream(...)` feed messages of either side. `expect(...)` takes the messages that the session sent
+since the last `expect`. If they differ, it fails with the trace, which marks the first difference (`trace`).
 """
 
 import contextlib
@@ -26,7 +26,7 @@ ANY = type(
     "Any", (), {"__eq__": lambda *_: True, "__ne__": lambda *_: False, "__hash__": None, "__repr__": lambda _: "ANY"}
 )()
 CONTEXT = 6
-"""Packets that a failure shows from before those that are compared."""
+"""The number of earlier packets that a failure shows before the compared ones."""
 SESSION_ID = "5e551011-0000-4000-8000-000000000000"
 
 SETTINGS: dict[str, Any] = {
@@ -57,16 +57,16 @@ class Playbook:
         """Every message into the session and out of it."""
         self._ending: messages.EndSession | None = None
         self._taken = 0
-        """The packets of the trace before the last `forget`."""
+        """The number of packets before the last `forget`."""
         self.timers: dict[str, float] = {}
         """The length of each running timer, by name."""
         self.work: dict[str, messages.StartWork] = {}
         """The work in progress on pool threads, by key."""
         self.reports: list[dict[str, Any]] = []
-        """The LatencyReports. They are kept apart, since one ends every turn."""
+        """The LatencyReports. They are kept apart, because a LatencyReport ends every turn."""
         self.refills = 0
         self.history: list[dict[str, Any]] = []
-        """The History messages. The script leaves them out, since each follows its ConversationText."""
+        """The History messages. They are kept apart, because each follows its ConversationText."""
         self._last_frame: Any = None
         self.logged: list[str] = []
         self.unix_s = 1_700_000_000.0
@@ -122,11 +122,11 @@ class Playbook:
         return self.upstream_is_lost(Loss(kind=LossKind.CLOSED, code=code, reason=reason), decision)
 
     def restarted(self, *to_client: Any, upstream: list[dict[str, Any]] | None = None) -> "Playbook":
-        """Bring the next upstream up, and expect these messages to the client and events to the upstream."""
+        """Open and configure the next upstream, and expect these messages to the client and events to the upstream."""
         return self.configured().expect(*to_client, upstream=upstream)
 
     def configured(self) -> "Playbook":
-        """Bring the next upstream up, and forget all before the items that it gets behind its configuration."""
+        """Open and configure the next upstream, and forget all packets before the items that it gets."""
         self.upstream_opens().upstream({"type": "session.created", "session": {}})
         kinds = [event["type"] for event in self.events_to_upstream]
         assert kinds == ["session.update"] + ["conversation.item.create"] * (len(kinds) - 1)
@@ -137,7 +137,7 @@ class Playbook:
         return self.upstream({"type": "session.updated", "session": {}})
 
     def moved(self, *, is_planned: bool = False, sent_bytes: int = 0) -> "Playbook":
-        """Let another process carry on: the timers, the work and the upstreams of this one are gone."""
+        """Let another process continue the session, without the timers, work and upstreams of the first one."""
         self.session = restore(snapshot(self.session), self.session.context.options)
         self.timers.clear()
         self.work.clear()
@@ -163,7 +163,7 @@ class Playbook:
         return self.expect()
 
     def ready(self, given: dict[str, Any] | None = None) -> "Playbook":
-        """Open and configure the session, and forget the commands of that."""
+        """Open and configure the session, and forget the commands so far."""
         self.opened().client(given or SETTINGS)
         self.upstream_opens().upstream(
             {"type": "session.created", "session": {}}, {"type": "session.updated", "session": {}}
@@ -188,11 +188,11 @@ class Playbook:
 
     @property
     def ending(self) -> messages.EndSession | None:
-        """The end of the session since the last `forget`; None while it goes on."""
+        """The end of the session since the last `forget`; None if it continues."""
         return self._ending
 
     def expect(self, *to_client: Any, upstream: list[dict[str, Any]] | None = None) -> "Playbook":
-        """Take all that came out, which must be exactly this; an upstream's event is compared by the keys given."""
+        """Take all new messages, which must be these. An event to the upstream is compared by the given keys."""
         __tracebackhide__ = True
         mismatches = [
             first_mismatch("client", self._sent_to("client"), to_client),
@@ -335,7 +335,7 @@ def error(code: str | None, message: str = "oh", **more: Any) -> dict[str, Any]:
 
 
 MARK = {"switchboard": "statement"}
-"""The metadata of a response that speaks a given text."""
+"""The metadata of a response that speaks a verbatim text."""
 
 
 def statement_created(response_id: str = "resp_1") -> dict[str, Any]:
@@ -347,7 +347,7 @@ def statement_created(response_id: str = "resp_1") -> dict[str, Any]:
 
 
 def verbatim_create(text: str) -> dict[str, Any]:
-    """Return the response.create that speaks a given text."""
+    """Return the response.create that speaks a verbatim text."""
     response = {"conversation": "none", "input": [], "metadata": MARK, "tools": [], "output_modalities": ["audio"]}
     return {"type": "response.create", "response": {**response, "instructions": Containing(f'"{text}"')}}
 

@@ -1,4 +1,4 @@
-"""A relay, a client, and an upstream that a test scripts event by event."""
+"""A relay whose client and upstream a test scripts event by event."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def message(name: str, role: str, text: str | None = None, **fields: Any) -> dic
 
 
 class RealtimeBook:
-    """A relay, and what it sent since the last look."""
+    """A relay, with the events that it sent since the last `take`."""
 
     def __init__(self, *, query: dict[str, str] | None = None, **options: Any) -> None:
         self.relay = make_relay(query=query, **options)
@@ -52,11 +52,11 @@ class RealtimeBook:
         return self
 
     def client(self, kind: str, **fields: Any) -> Self:
-        """Send an event of the client's."""
+        """Send an event of the client."""
         return self.feed(engine.ClientTextReceived(json.dumps({"type": kind, **fields})))
 
     def server(self, kind: str, **fields: Any) -> Self:
-        """Send an event of the upstream's."""
+        """Send an event of the upstream."""
         self._events += 1
         event = {"type": kind, "event_id": f"e{self._events}", **fields}
         return self.feed(engine.UpstreamTextReceived(self.generation, json.dumps(event)))
@@ -86,7 +86,7 @@ class RealtimeBook:
         return self.feed(engine.UpstreamLost(self.generation, loss, Verdict(decision=decision, delay_s=0.5)))
 
     def ask(self, text: str = "one?", name: str = "q1") -> Self:
-        """Create an item of the user's, acknowledged, and ask for an answer."""
+        """Create an acknowledged item of the user, and request a response."""
         self.client("conversation.item.create", item=message(name, "user", text))
         self.acknowledge(message(name, "user", text))
         return self.client("response.create")
@@ -101,7 +101,7 @@ class RealtimeBook:
         return self.server("response.created", response={"id": response, "conversation_id": "conv", **fields})
 
     def write(self, text: str, *, response: str = "r1", name: str = "a1") -> Self:
-        """Write a part of an answer, which begins with the first one."""
+        """Send a part of an answer's text. The first part begins the answer."""
         place = {"response_id": response, "item_id": name, "output_index": 0, "content_index": 0}
         item = message(name, "assistant", status="in_progress")
         self.server("response.output_item.added", response_id=response, output_index=0, item=item)
@@ -134,14 +134,18 @@ class RealtimeBook:
         return self.server("response.function_call_arguments.done", **place, arguments="{}")
 
     def take(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Return what the client and the upstream were sent since the last look, and forget it."""
+        """Remove and return the events for the client and for the upstream since the last call."""
         taken = self.sent, self.upstream
         self.sent, self.upstream, self.others = [], [], []
         return taken
 
     def kinds(self) -> list[str]:
-        """Return the types of what the client was sent since the last look, and forget it."""
+        """Remove the events since the last `take`, and return the types of those for the client."""
         return [event["type"] for event in self.take()[0]]
+
+    def kinds_upstream(self) -> list[str]:
+        """Remove the events since the last `take`, and return the types of those for the upstream."""
+        return [event["type"] for event in self.take()[1]]
 
     @property
     def ending(self) -> Any:

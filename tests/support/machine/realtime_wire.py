@@ -1,4 +1,4 @@
-"""The judge of the wire of a client that speaks OpenAI Realtime: each thing begins once and ends once."""
+"""Judges the events for a client of OpenAI Realtime: each response, item and part begins once and ends once."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ ACKS = {
     "conversation.item.delete": "conversation.item.deleted",
     "input_audio_buffer.clear": "input_audio_buffer.cleared",
 }
-"""The event that acknowledges an event of the client's, unless an `error` names it."""
+"""The acknowledgement of each event of the client. An `error` that names the event may come instead."""
 
 
 class RealtimeClient:
@@ -21,7 +21,7 @@ class RealtimeClient:
 
     def __init__(self) -> None:
         self.announces_items = True
-        """Whether its upstream adds every item before it is done."""
+        """Whether the upstream announces every item before it ends the item."""
         self.events: list[dict[str, Any]] = []
         self.sent: list[dict[str, Any]] = []
         self.items: list[str] = []
@@ -33,12 +33,12 @@ class RealtimeClient:
         self._event_ids: set[str] = set()
         self._seen_items: set[str] = set()
         self._open_items: dict[str, tuple[str, str]] = {}
-        """By item: its response, and its type."""
+        """The response and the type of each open item, by the item's id."""
         self._parts: dict[tuple[str, int], list[str]] = {}
         self._ended_parts: set[tuple[str, int]] = set()
         self._undone: set[str] = set()
         self._deleted: set[str] = set()
-        """Items that the client deleted, perhaps in the middle of their answer."""
+        """The items that the client deleted, perhaps while their answer was in progress."""
 
     def send(self, event: dict[str, Any]) -> None:
         """Record an event that the client sends."""
@@ -77,7 +77,7 @@ class RealtimeClient:
         return [event["error"]["code"] for event in self.of("error")]
 
     def judge_rest(self) -> None:
-        """Judge the end of all work: nothing is open, and every event of the client's has an answer."""
+        """Judge a session without work in progress: nothing is open, and each event of the client has an answer."""
         open_responses = [name for name, status in self.responses.items() if status is None]
         assert not open_responses, f"{open_responses} never ended"
         assert not self._undone, f"{self._undone} have no conversation.item.done"

@@ -15,8 +15,10 @@ from router.config.model import RouterConfig
 from router.fronts.agents import checked
 from router.fronts.front import Call
 from router.fronts.realtime.machine import RealtimeRelay
+from router.fronts.realtime.marks import wire_bytes
 from router.session.machine import Session
 from router.session.profile import CONVERSE
+from router.session.recovery import ReplayingMachine
 from router.simulator import Session as SimulatedSession
 from router.simulator import SimulatorConfig, commands
 from router.simulator.faults import Fault, FaultPlan
@@ -50,12 +52,21 @@ def make_relay(
     *,
     query: dict[str, str] | None = None,
     bound: dict[str, Any] | None = None,
+    memory: bytes = b"",
     **options: Any,
 ):
-    """Make a relay for one session."""
+    """Make a relay for one session. `memory` is the memory of an earlier relay that it continues."""
     config = config or RouterConfig()
     session = Session("session", CONVERSE, session_options(**options))
-    call = Call(session=session, machine=session, agents=checked({}), config=config, bound=bound, query=query or {})
+    call = Call(
+        session=session,
+        machine=session,
+        agents=checked({}),
+        config=config,
+        bound=bound,
+        query=query or {},
+        memory=memory,
+    )
     return RealtimeRelay(call)
 
 
@@ -72,8 +83,16 @@ class RealtimeWorld:
         shared_numbers: bool = False,
         **simulator: Any,
     ) -> None:
-        self.relay = make_relay(**(options or {}))
+        self._options = options or {}
+        self.relay = make_relay(**self._options)
         self.machine = self._around(self.relay)
+        self._record = b""
+        """The memory of the relay at the last step after which it had to be stored."""
+        self._marked = -1
+        self._words = ""
+        self._sent_bytes = 0
+        self._journal: list[str] = []
+        """The client's texts since the record."""
         self.client = RealtimeClient()
         self.now_s = 1000.0
         self.fired: list[str] = []
@@ -84,7 +103,7 @@ class RealtimeWorld:
         self.closed: list[int] = []
         self.losses = 0
         self.verdicts: list[Decision] = []
-        """Decisions about the next losses; afterwards a restart."""
+        """The decisions about the next losses. Each loss after them is a restart."""
         self._answers_calls = answers_calls
         self._latency_s = latency_s
         self._config = SimulatorConfig(**simulator)
@@ -116,7 +135,7 @@ class RealtimeWorld:
         self.send("session.update", session={**CONFIGURATION, **session})
 
     def say(self, text: str, *, is_answered: bool = True, item_id: str | None = None) -> None:
-        """Type a message, and ask for an answer."""
+        """Send a message of the user, and request a response."""
         item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
         self.send("conversation.item.create", item={**({"id": item_id} if item_id else {}), **item})
         if is_answered:
@@ -134,6 +153,41 @@ class RealtimeWorld:
     def lose(self) -> None:
         """Cut the connection to the upstream in use."""
         self._lose(self.relay.context.state.generation)
+
+    # Other processes.
+
+    def move(self) -> None:
+        """Let another process continue the session, as at a reload."""
+        self._adopt(self.relay.memory(), engine.ClientAdopted(is_planned=True))
+
+    def die(self) -> None:
+        """Let another process continue the session, as after the death of the first one."""
+        adopted = engine.ClientAdopted(words=self._words, sent_bytes=self._sent_bytes)
+        self._adopt(self._record, adopted, tuple(self._journal))
+
+    def _adopt(self, memory: bytes, adopted: engine.ClientAdopted, journal: tuple[str, ...] = ()) -> None:
+        if self.closed:
+            return
+        self._running = {key: it for key, it in self._running.items() if not isinstance(key, str)}
+        self._upstreams.clear()
+        self.relay = make_relay(memory=memory, **self._options)
+        self.machine = ReplayingMachine(self._around(self.relay), journal)
+        self._marked = -1
+        self._handle(adopted)
+
+    def _keep(self, message: engine.Input, commands: list[engine.Command]) -> None:
+        """Store the data that a keeper stores after a step."""
+        marks = self.relay.marks
+        if isinstance(message, engine.ClientTextReceived):
+            self._journal.append(message.text)
+        if marks.record_due != self._marked:
+            self._marked, self._words, self._sent_bytes = marks.record_due, "", 0
+            self._record = self.relay.memory(is_brief=True)
+            self._journal.clear()
+            marks.note_stored()
+        else:
+            self._words += marks.take_words()
+            self._sent_bytes += sum(wire_bytes(it.frame) for it in commands if isinstance(it, engine.SendToClient))
 
     # Time.
 
@@ -159,7 +213,9 @@ class RealtimeWorld:
     def _handle(self, message: engine.Input) -> None:
         if self.closed:
             return
-        for command in self.machine.handle(message, self.now_s):
+        commands = list(self.machine.handle(message, self.now_s))
+        self._keep(message, commands)
+        for command in commands:
             self._perform(command)
 
     def _around(self, relay: RealtimeRelay) -> Machine:

@@ -67,15 +67,15 @@ class Recorded:
 
 
 SHARE = 1 if os.environ.get("SWITCHBOARD_RECORD_ALL") else 10
-"""One test of so many is recorded. With the variable all are, in three times the time."""
+"""One test in this number is recorded. With the variable every test is, and the run takes three times as long."""
 
 
 @contextlib.contextmanager
 def recorded_tests(request, monkeypatch, begins):
-    """Record what some tests make, and replay it when they have passed.
+    """Record the sessions of some tests, and replay them after the tests have passed.
 
-    `begins` has the classes that they make, each with a function that returns of a new object: the machine whose
-    `handle` is recorded, its session, and the fields of the header.
+    `begins` has the classes whose objects are recorded, each with a function. For a new object the function returns the
+    machine whose `handle` is recorded, its session, and the fields of the header.
     """
     number = zlib.crc32(request.node.nodeid.encode())
     # A test that runs alone measures time.

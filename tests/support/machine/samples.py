@@ -1,4 +1,4 @@
-"""Messages of either side, of every kind that matters: the material of random conversations."""
+"""Messages of every kind from either side, from which random conversations are made."""
 
 from tests.support.machine.invariants import TRANSCRIPTION
 from tests.support.machine.playbook import (

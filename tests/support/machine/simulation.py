@@ -1,7 +1,7 @@
 """A discrete simulation of a session machine, its client and its upstreams. All are pure, and time is virtual.
 
-Every frame takes the latency of its way, and every timer its time. The client answers function calls as a real one
-does. The invariants judge the session at every input.
+Every frame takes the latency of its connection, and every timer its time. The client answers function calls as a real
+one does. The invariants judge the session at every input.
 """
 
 import heapq
@@ -46,7 +46,7 @@ FUNCTIONS = [
 ]
 
 ORDER = Function(name="get_parcel", description="Tell where the parcel is", parameters={"type": "object"})
-"""A function of the router's own."""
+"""A function that the router runs."""
 
 
 class Simulation:
@@ -85,7 +85,7 @@ class Simulation:
         self._running: dict[Any, int] = {}
         self._upstreams: dict[int, SimulatedSession] = {}
         self._closing: set[int] = set()
-        """Upstreams that the session has closed: what they still send arrives late."""
+        """The upstreams that the session has closed. Their last events arrive late."""
         self._microphone_s = 0.0
         self._steps = 0
         self._handle(messages.ClientOpened())

@@ -1,8 +1,8 @@
 """A Playbook with a clock: deadlines expire by themselves, and all commands are kept.
 
 Time is virtual. `run` lets it pass: each deadline fires when it is due, an open microphone sends a frame every 100 ms,
-and an upstream may repeat an event. So a test can ask for the state of a question after a number of seconds, and need
-not name the deadline that the session uses for it.
+and an upstream may repeat an event. So a test can check a question after a number of seconds, and need not name the
+deadline that the session uses.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ class TimedPlaybook(Playbook):
     def __init__(self, profile: str = "openai", **options: Any) -> None:
         super().__init__(profile, **options)
         self.due_s: dict[str, float] = {}
-        """When each deadline runs out."""
+        """The time at which each deadline expires."""
         self.performed: list[tuple[float, messages.Command]] = []
         """All commands so far, with the time of each."""
         self._acknowledged: set[tuple[int, str]] = set()
@@ -77,12 +77,12 @@ class TimedPlaybook(Playbook):
     # What was sent, from the beginning.
 
     def sent(self, kind: str, *, since: int = 0, generation: int | None = None) -> list[dict[str, Any]]:
-        """Return the events of a type that went to an upstream, from this place on."""
+        """Return the events of a type to an upstream, from the place `since` on."""
         found = self._upstream_events(since, generation)
         return [event for event in found if event["type"] == kind]
 
     def received(self, kind: str, *, since: int = 0) -> list[dict[str, Any]]:
-        """Return the messages of a type that went to the client."""
+        """Return the messages of a type to the client, from the place `since` on."""
         return [it for it in self._client_frames(since) if isinstance(it, dict) and it["type"] == kind]
 
     def texts(self, role: str = "assistant", *, since: int = 0) -> list[str]:
@@ -91,20 +91,20 @@ class TimedPlaybook(Playbook):
         return [it for it in contents if not it.startswith("Function call: ")]
 
     def audio_bytes(self, *, since: int = 0) -> int:
-        """Return how much audio went to the client."""
+        """Return the bytes of audio to the client, from the place `since` on."""
         return sum(len(it) for it in self._client_frames(since) if isinstance(it, bytes))
 
     def appended(self, *, since: int = 0, generation: int | None = None) -> bytes:
-        """Return the microphone's audio that went to an upstream."""
+        """Return the microphone audio that an upstream received."""
         appends = self.sent("input_audio_buffer.append", since=since, generation=generation)
         return b"".join(pybase64.b64decode(it["audio"]) for it in appends)
 
     def asked(self, *, since: int = 0) -> list[dict[str, Any]]:
-        """Return the requests for a response in the conversation: a verbatim text is spoken outside of it."""
+        """Return the response requests of the conversation. A verbatim text has a response outside of it."""
         return [it for it in self.sent("response.create", since=since) if not is_outside(it)]
 
     def losses(self, *, since: int = 0) -> list[str]:
-        """Return the deadlines over which the session abandoned upstreams."""
+        """Return the deadlines whose expiry let the session abandon an upstream."""
         return [it.loss.cause for _, it in self.performed[since:] if isinstance(it, messages.AbandonUpstream)]
 
     def last_text(self, *, since: int = 0) -> int:
@@ -122,18 +122,18 @@ class TimedPlaybook(Playbook):
 
     @property
     def here(self) -> int:
-        """This place."""
+        """The present place in the list of commands, for `since`."""
         return len(self.performed)
 
     # What peers do.
 
     def types(self, content: str, *, acknowledged: bool = True) -> Self:
-        """Have the client type a message, and the upstream acknowledge its item."""
+        """Send a message of the user, and let the upstream acknowledge its item."""
         self.client({"type": "InjectUserMessage", "content": content})
         return self.acknowledge() if acknowledged else self
 
     def acknowledge(self) -> Self:
-        """Have the upstream acknowledge every item that it was sent."""
+        """Let the upstream acknowledge every item that it received."""
         generation = self.generation
         for event in self.sent("conversation.item.create", generation=generation):
             item = event["item"]
@@ -146,7 +146,7 @@ class TimedPlaybook(Playbook):
         return self
 
     def restarted_after(self, code: int = 1000) -> int:
-        """Replace the upstream by one that is ready and has every item; return where its commands begin."""
+        """Replace the upstream by one that is ready and has every item. Return the place where its commands begin."""
         self.upstream_closes(code, decision=Decision.RESTART)
         begin = self.here
         self.upstream_opens().upstream(
@@ -156,11 +156,11 @@ class TimedPlaybook(Playbook):
         return begin
 
     def items(self, *, since: int = 0) -> list[dict[str, Any]]:
-        """Return the items that went to the upstream in use, from this place on."""
+        """Return the items that the upstream in use received, from the place `since` on."""
         return [it["item"] for it in self.sent("conversation.item.create", since=since, generation=self.generation)]
 
     def begins(self, response_id: Any = "resp_1", item_id: Any = "item_1", *, echo: bool = True) -> Self:
-        """Begin the response that was requested last; with `echo` its metadata comes back."""
+        """Begin the response that was requested last. With `echo` the upstream repeats its metadata."""
         requests = self.sent("response.create")
         assert requests, "no response was requested"
         asked = requests[-1].get("response", {})
@@ -172,7 +172,7 @@ class TimedPlaybook(Playbook):
         return self.upstream(created(response_id, None), output_item(response_id, item_id))
 
     def says(self, text: str, audio_s: float = 0.0, *, response_id: Any = "resp_1", item_id: Any = "item_1") -> Self:
-        """Send one item of a response, whole: its text, and so much audio."""
+        """Send one whole item of a response: its text, and `audio_s` of audio."""
         said = {"response_id": response_id, "item_id": item_id}
         self.upstream({"type": "response.output_audio_transcript.delta", **said, "delta": text})
         if audio_s:
@@ -184,7 +184,7 @@ class TimedPlaybook(Playbook):
         return self.upstream({"type": "response.done", "response": {"id": response_id, "status": status, **details}})
 
     def answers(self, text: str, audio_s: float = 0.0, *, response_id: str = "resp_1", item_id: str = "item_1") -> Self:
-        """Answer the last request, whole; metadata comes back."""
+        """Answer the last request completely. The upstream repeats the metadata."""
         self.begins(response_id, item_id)
         return self.says(text, audio_s, response_id=response_id, item_id=item_id).ends(response_id)
 
@@ -194,7 +194,7 @@ class TimedPlaybook(Playbook):
         return self.forget()
 
     def hears(self, item_id: str = "u1", said: str | None = None) -> Self:
-        """Detect a turn of the user's and commit it; transcribe it where `said` gives the words."""
+        """Detect a turn of the user and commit it. If `said` has words, transcribe it."""
         self.upstream(*speech(item_id))
         return self if said is None else self.upstream(transcription(said, item_id))
 
@@ -222,7 +222,7 @@ class TimedPlaybook(Playbook):
 
 
 def is_outside(event: dict[str, Any]) -> bool:
-    """Whether a response.create asks for a response outside the conversation, as for a verbatim text."""
+    """Whether a response.create requests a response outside the conversation, as for a verbatim text."""
     return event.get("response", {}).get("conversation") == "none"
 
 
@@ -242,12 +242,12 @@ def output_item(response_id: Any, item_id: Any, **item: Any) -> dict[str, Any]:
 
 
 def spoken(duration_s: float, response_id: Any = "resp_1", item_id: Any = "item_1") -> dict[str, Any]:
-    """Make a delta with so much audio."""
+    """Make a delta with this duration of audio."""
     return delta(bytes(2 * int(duration_s * BYTES_PER_S / 2)), response_id, item_id=item_id)
 
 
 def speech(item_id: str = "u1") -> list[dict[str, Any]]:
-    """Make the events of a detected turn of the user's."""
+    """Make the events of a detected turn of the user."""
     return [
         {"type": "input_audio_buffer.speech_started", "item_id": item_id, "audio_start_ms": 0},
         {"type": "input_audio_buffer.speech_stopped", "item_id": item_id, "audio_end_ms": 1000},

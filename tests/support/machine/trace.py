@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 LONGEST_VALUE = 60
-"""Characters of a value; the rest is cut off."""
+"""The most characters of a value that are printed."""
 PEER_WIDTH = 9
 ABSENT = type("Absent", (), {"__repr__": lambda _: "absent"})()
 
 
 @dataclass(frozen=True, eq=False)
 class Packet:
-    """One message of a trace. No two packets are equal: each has its own place."""
+    """One message of a trace. Two packets are never equal, because each has its own place."""
 
     way: str
     """`>>` or `<<`."""
@@ -40,11 +40,11 @@ class Mismatch:
 
     peer: str
     position: int
-    """In both lists, from 0."""
+    """The position of the difference in both lists, from 0."""
     packet: Packet | None
-    """The packet that differs; `None` where too few came."""
+    """The packet that differs; None if too few came."""
     expected: list[Any]
-    """The messages that should have come from there on; empty where too many came."""
+    """The messages that should have come from this position on; empty if too many came."""
     detail: str
     """The first place in the message that differs."""
 
@@ -52,7 +52,7 @@ class Mismatch:
 def first_mismatch(
     peer: str, packets: Sequence[Packet], expected: Sequence[Any], *, is_partial: bool = False
 ) -> Mismatch | None:
-    """Return the first difference, if there is one. With `is_partial` only the keys count that a test gives."""
+    """Return the first difference, or None. With `is_partial`, compare only the keys that the test gives."""
     for position, (packet, wanted) in enumerate(zip(packets, expected, strict=False)):
         got = only(packet.content, wanted) if is_partial else packet.content
         if got != wanted:
@@ -65,7 +65,7 @@ def first_mismatch(
 
 
 def only(got: Any, wanted: Any) -> Any:
-    """Return of a message the keys that `wanted` has, at every depth; None for a key that is missing."""
+    """Return the part of a message that has the keys of `wanted`, at every depth, with None for a missing key."""
     if isinstance(wanted, dict) and isinstance(got, dict):
         return {key: only(got.get(key), wanted[key]) for key in wanted}
     if isinstance(wanted, list) and isinstance(got, list) and len(wanted) == len(got):
@@ -74,7 +74,7 @@ def only(got: Any, wanted: Any) -> Any:
 
 
 def difference(got: Any, expected: Any, path: str = "") -> str:
-    """Return the first place where two messages differ, with both values; empty where they are equal."""
+    """Return the first place where two messages differ, with both values; empty if they are equal."""
     if isinstance(got, dict) and isinstance(expected, dict):
         keys = dict.fromkeys([*expected, *got])
         return _first(difference(got.get(key, ABSENT), expected.get(key, ABSENT), f"{path}[{key!r}]") for key in keys)
@@ -93,7 +93,7 @@ def difference(got: Any, expected: Any, path: str = "") -> str:
 
 
 def report(trace: Iterable[Packet], mismatch: Mismatch) -> str:
-    """Return the trace with the mismatch marked, below a line that names it."""
+    """Return a line that names the mismatch, and below it the trace with a mark at the mismatch."""
     lines = [_headline(mismatch), ""]
     for packet in trace:
         is_it = packet is mismatch.packet

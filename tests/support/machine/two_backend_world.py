@@ -14,11 +14,11 @@ from router.simulator.faults import Fault, FaultPlan
 from tests.support.machine.realtime_world import UNIX_S, RealtimeWorld
 
 OPENAI, DEEPGRAM = 0, 1
-"""The positions of both backends."""
+"""The positions of the two backends in the list of upstreams."""
 
 
 class TwoBackendWorld(RealtimeWorld):
-    """One call. `positions` has the backends of its upstreams, in order; the last ones repeat."""
+    """One call. `positions` has the backend of each upstream in order. The last two backends repeat in turn."""
 
     def __init__(self, *positions: int, deepgram_faults: tuple[Fault, ...] = (), **fields: Any) -> None:
         self._positions = itertools.chain(positions[:-2], itertools.cycle(positions[-2:]))
@@ -31,6 +31,10 @@ class TwoBackendWorld(RealtimeWorld):
 
     def _around(self, relay):
         return TwoBackendRelay(relay, DEEPGRAM, lambda settings: for_deepgram(settings, {}, 24_000))
+
+    def _adopt(self, *given: Any) -> None:
+        self._agents.clear()
+        super()._adopt(*given)
 
     def _perform(self, command: engine.Command) -> None:
         if isinstance(command, engine.CloseUpstream | engine.AbandonUpstream):

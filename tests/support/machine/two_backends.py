@@ -1,4 +1,4 @@
-"""A call of two backends as a pure machine: a client, and upstreams that a test scripts message by message."""
+"""A call that may use two backends, as a pure machine. A test scripts the messages of its client and its upstreams."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.machine.options import session_options
 
 FRONTS = {front.name: front for front in (COMPONENT, SDKS, RELAY)}
 OPENAI, DEEPGRAM = 0, 1
-"""The positions of both backends."""
+"""The positions of the two backends in the list of upstreams."""
 LINEAR = {"encoding": "linear16", "sample_rate": 24000}
 AUDIO = {"input": LINEAR, "output": LINEAR}
 THINK = {"provider": {"type": "open_ai", "model": "gpt-4o-mini"}, "prompt": "Be brief."}
@@ -29,7 +29,7 @@ EVENTS: dict[str, Any] = {"session.created": {"session": {}}, "session.updated":
 
 
 class TwoBackends:
-    """One call, and what came out since the last look."""
+    """One call, with the frames that it sent since the last `take`."""
 
     def __init__(self, front: str = "deepgram", *, blocks: dict[str, Any] | None = None, **options: Any) -> None:
         made, kind = session_options(is_observed=True, **options), FRONTS[front]
@@ -87,7 +87,7 @@ class TwoBackends:
                 self.others.append(command)
 
     def says(self, kind: str, **fields: Any) -> Self:
-        """Send a message of the client's."""
+        """Send a message of the client."""
         return self.feed(engine.ClientTextReceived(orjson.dumps({"type": kind, **fields}).decode()))
 
     def settles(self, **agent: Any) -> Self:
@@ -112,7 +112,7 @@ class TwoBackends:
         return self.opens(DEEPGRAM).hears("Welcome", request_id="r").hears("SettingsApplied")
 
     def openai(self) -> Self:
-        """Open an upstream of OpenAI's, and let it apply the Settings."""
+        """Open an upstream of OpenAI, and let it apply the Settings."""
         return self.opens(OPENAI).hears("session.created").hears("session.updated")
 
     # Looks.

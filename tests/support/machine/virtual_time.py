@@ -43,21 +43,21 @@ class Clock:
 
 
 class Dice:
-    """A random generator that draws the same place of every range, with the functions of `random` that we call."""
+    """A random generator that always draws the same share of a range, with the functions of `random` that we call."""
 
     def __init__(self, share: float) -> None:
         self._share = share
 
     def uniform(self, low: float, high: float) -> float:
-        """Return the number at that place."""
+        """Return the number at the share of the range."""
         return low + self._share * (high - low)
 
 
 @contextlib.contextmanager
 def virtual_time(share: float = 0.5) -> Iterator[Clock]:
-    """Give the modules of `actors` and `router` one virtual clock, and dice that fall as `share` says.
+    """Give the modules of `actors` and `router` a virtual clock, and `Dice` with this share.
 
-    With 0 every back-off is as short as it can be, with 1 as long.
+    With 0 every back-off is as short as possible, with 1 as long as possible.
 
     Raises:
         AssertionError: a module that reads the time was imported inside the block, and read the real clock.
@@ -80,13 +80,13 @@ def virtual_time(share: float = 0.5) -> Iterator[Clock]:
 
 @functools.lru_cache(maxsize=1)
 def _places(_imported: int) -> list[tuple[ModuleType, str]]:
-    """Return the modules that hold something real, with its name there. Their number is the key of the cache."""
+    """Return the modules that use the real clock or chance, with the names there, cached by the number of modules."""
     ours = [module for name, module in [*sys.modules.items()] if name.startswith(PACKAGES)]
     return [(module, name) for module in ours for name, real in REAL.items() if getattr(module, name, None) is real]
 
 
 class VirtualDispatcher(Dispatcher):
-    """A dispatcher without a thread: the test that waits runs it."""
+    """A dispatcher without a thread. A test runs it while it waits."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__("virtual")
@@ -101,7 +101,7 @@ class VirtualDispatcher(Dispatcher):
         return self._clock.now_s
 
     def run_until(self, has_happened: Callable[[], bool], timeout_s: float) -> bool:
-        """Run until something has happened, and return whether it has; stop after `timeout_s` of virtual time."""
+        """Run until a condition holds, or for `timeout_s` of virtual time. Return whether the condition holds."""
         deadline_s = self._clock.now_s + timeout_s
         while not has_happened():
             if self._clock.now_s < min(deadline_s, self._stalled_until_s):
@@ -116,19 +116,19 @@ class VirtualDispatcher(Dispatcher):
         return True
 
     def arrive_later(self, delay_s: float, callback: Callable[[], None]) -> None:
-        """Call `callback` as the reading of a socket whose bytes arrive then: first in a turn, and no timer."""
+        """After `delay_s`, call `callback` as the reading of a socket is called: first in a turn, before the timers."""
         heapq.heappush(self._arrivals, (self._clock.now_s + delay_s, next(self._sequence), callback))
 
     def stall(self, duration_s: float) -> None:
-        """Make no turn for so long, as a process that is stopped: what arrives meanwhile waits."""
+        """Make no turn for this time, like a stopped process. Arriving bytes wait meanwhile."""
         self._stalled_until_s = self._clock.now_s + duration_s
 
     def active_timers(self) -> int:
-        """Return how many timers are still to fire."""
+        """Return the number of timers that have not fired."""
         return sum(timer.is_active for _, _, timer in self._timers.heap)
 
     def close(self) -> None:
-        """Let go of its descriptors."""
+        """Close the descriptors."""
         self._has_ended = True
         self._close()
 
@@ -140,7 +140,7 @@ class VirtualDispatcher(Dispatcher):
         return min((heap[0][0] for heap in (self._timers.heap, self._arrivals) if heap), default=float("inf"))
 
     def _wait(self) -> list[tuple[int, int]]:
-        """Advance the clock to the next timer or arrival, where the real dispatcher sleeps, and read what arrived."""
+        """Advance the clock to the next timer or arrival, as the real dispatcher sleeps, and read the arrivals."""
         if not self._is_ready:
             self._clock.now_s = max(self._clock.now_s, self._next_s())
         while self._arrivals and self._arrivals[0][0] <= self._clock.now_s:
@@ -161,7 +161,7 @@ class VirtualPool(Pool):
         self._takes_s = takes_s
 
     def submit(self, work: Callable[[], Any], done: Callable[[Any], None]) -> Job:
-        """Have `work` done later, unless the job is withdrawn."""
+        """Run `work` later, unless the job is withdrawn."""
         job = Job(self, work, done)
         self._waiting.append(job)
         self._unfinished += 1

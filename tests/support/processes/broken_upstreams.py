@@ -92,4 +92,4 @@ BROKEN = {
         "no TLS (unable to get local issuer certificate); name the certificate of its issuer",
     ),
 }
-"""Name to the upstream, and to words of the sentence that a user reads."""
+"""Each broken upstream by its name, with words of the sentence that a user reads."""

@@ -1,7 +1,7 @@
-"""Child processes for tests: started with what a test names, read line by line, and gone when it ends.
+"""Child processes for tests. Their output is read line by line, and they end with the test.
 
-A child leads a process group of its own, so that whatever it started goes with it, and its output is read
-on a thread that ends with it. Waiting is always for a line, with a deadline; a failure shows the output.
+A child leads its own process group, so that its own children end with it. A thread reads its output, and ends with the
+child. A test always waits for a line, with a deadline. A failure shows the output.
 """
 
 import json
@@ -22,12 +22,12 @@ RUN_PY = Path(__file__).resolve().parents[3] / "run.py"
 GC_STRESS_PY = Path(__file__).with_name("gc_stress.py")
 START_S = 30.0
 STOP_S = 10.0
-"""A process ends in less than a second, and a busy machine takes several times as long."""
+"""The longest time in seconds for the end of a process. It takes less than a second, but longer on a busy machine."""
 OURS = ("OPENAI_", "ROUTER_")
 
 
 class ChildError(AssertionError):
-    """A child that did not do in time what was waited for: `what`, and its whole `output` so far."""
+    """The child did not do `what` in time. `output` is its whole output so far."""
 
     def __init__(self, what: str, output: str) -> None:
         self.what = what
@@ -38,7 +38,7 @@ class ChildError(AssertionError):
 
 
 class Child:
-    """A running process whose output (both streams) is kept."""
+    """A running process, with the output of both of its streams."""
 
     def __init__(
         self, argv: list[str], *, env: Mapping[str, str], cwd: str | Path, pass_fds: Sequence[int] = ()
@@ -63,7 +63,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The process id, which is also that of its group."""
+        """The process id, which is also the id of its process group."""
         return self._process.pid
 
     @property
@@ -73,7 +73,7 @@ class Child:
             return "".join(self._lines)
 
     def wait_for(self, pattern: str, *, timeout_s: float = START_S) -> re.Match[str]:
-        """Wait until a line matches `pattern`, and return the first such match."""
+        """Wait until a line matches `pattern`, and return the first match."""
         with self._changed:
             self._changed.wait_for(lambda: self._find(pattern) or self._has_ended, timeout_s)
             match = self._find(pattern)
@@ -82,7 +82,7 @@ class Child:
         return match
 
     def wait_for_lines(self, pattern: str, count: int, *, timeout_s: float = START_S) -> list[str]:
-        """Wait until so many lines match `pattern`, and return them all."""
+        """Wait until `count` lines match `pattern`, and return all matches."""
         with self._changed:
             self._changed.wait_for(lambda: len(self._matching(pattern)) >= count or self._has_ended, timeout_s)
             found = self._matching(pattern)
@@ -91,23 +91,23 @@ class Child:
         return found
 
     def send_signal(self, signum: int) -> None:
-        """Send it a signal."""
+        """Send a signal to the process."""
         self._process.send_signal(signum)
 
     def stop(self, signum: int = signal.SIGTERM, *, timeout_s: float = STOP_S) -> int:
-        """Ask it to end, and return its exit status; raises ChildError if it is not gone in time."""
+        """Send a signal, and return the exit status. Raises ChildError if the process does not end in time."""
         self.send_signal(signum)
         return self.wait(timeout_s=timeout_s)
 
     def wait(self, *, timeout_s: float = STOP_S) -> int:
-        """Wait until it ends by itself, and return its exit status."""
+        """Wait until the process ends by itself, and return its exit status."""
         try:
             return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise ChildError(f"still running after {timeout_s} s", self.output) from None
 
     def kill(self) -> None:
-        """Leave nothing of it behind: no process of its group, no thread, no pipe."""
+        """Kill all processes of the group, and release the thread and the pipe."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
@@ -133,7 +133,7 @@ class Child:
 
 @dataclass(frozen=True)
 class Router:
-    """A running `python run.py`: where it listens, as `host:port`, and its process."""
+    """A running `python run.py`: its address as `host:port`, and its process."""
 
     address: str
     child: Child
@@ -154,7 +154,7 @@ def child(*argv: str | Path, env: Mapping[str, str] | None = None, pass_fds: Seq
 
 @contextmanager
 def router(*flags: str, env: Mapping[str, str] | None = None) -> Iterator[Router]:
-    """Run `python run.py` on a free port; at the end it must go cleanly and in time, with status 0."""
+    """Run `python run.py` on a free port. At the end it must exit in time with status 0."""
     with child(sys.executable, RUN_PY, "--port", "0", *flags, env=env) as process:
         # Its own address carries a route or nothing; an upstream's is printed after the word.
         yield Router(process.wait_for(r"//(127\.0\.0\.1:\d+)/openai")[1], process)
@@ -164,10 +164,10 @@ def router(*flags: str, env: Mapping[str, str] | None = None) -> Iterator[Router
 
 
 def clean_environment() -> dict[str, str]:
-    """Return our environment without what would configure a router, and without the voice of the simulator.
+    """Return the environment without variables that configure a router, and without the voice of the simulator.
 
-    Python's own settings are those of a user: with PYTHONUNBUFFERED, a line that is not flushed would be seen.
-    With the extra `voice` installed, an embedded simulator would answer in the words of what it hears.
+    Python's own variables are removed, too: with PYTHONUNBUFFERED a test would not notice a line that is not flushed.
+    With the extra `voice` an embedded simulator would answer the words of a caller, and not describe the sound.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     kept.pop("PYTHONUNBUFFERED", None)
@@ -175,13 +175,13 @@ def clean_environment() -> dict[str, str]:
 
 
 def assert_comes_back(module: str, function: str, *numbers: int) -> None:
-    """Call a function where threads start and Python code runs in every collection of garbage; see `collecting`."""
+    """Assert that a function returns in a process as `gc_stress` describes it."""
     with child(sys.executable, GC_STRESS_PY, module, function, *map(str, numbers)) as process:
         process.wait_for("came back")
         assert process.wait() == 0, process.output
 
 
 def workers_of(address: str) -> dict[int, int]:
-    """Return the workers that serve, by process id, with their numbers of sessions."""
+    """Return the number of sessions of each serving worker, by process id."""
     with urllib.request.urlopen(f"http://{address}/readyz", timeout=5) as answer:
         return {it["pid"]: it["sessions"] for it in json.load(answer)["workers"] if it["stage"] == "serving"}

@@ -1,4 +1,4 @@
-"""Collects the tests without garbage collection, and keeps them out of later ones: a pytest plugin.
+"""A pytest plugin: collects the tests without garbage collection, and keeps them out of later collections.
 
 Ten thousand tests are a million objects that live as long as the process. Collections that walk through them take a
 third of the time that pytest needs to collect the tests.
@@ -12,7 +12,7 @@ import pytest
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection() -> Iterator[None]:
-    """Collect no garbage meanwhile, and then no test."""
+    """Pause the garbage collector while tests are collected, and then keep the tests out of its collections."""
     gc.disable()
     try:
         return (yield)

@@ -1,4 +1,4 @@
-"""Marks each test as `fast` that has no mark of `NOT_FAST`; fails one that opens a socket or starts a process."""
+"""A pytest plugin: marks tests without a mark of `NOT_FAST` as `fast`. A fast test with a socket or a process fails."""
 
 import functools
 import re
@@ -11,22 +11,22 @@ import pytest
 
 TESTS = Path(__file__).resolve().parents[2]
 SLOW_FOLDERS = tuple(TESTS / name for name in ("sockets", "console", "upstreams", "live"))
-"""Each test below them is slow; elsewhere a slow test is marked."""
+"""The folders in which every test is slow. Elsewhere a slow test has a mark."""
 
 NOT_FAST = {"slow", "open", "exhaustive", "alone"}
-"""The marks of which a fast test has none. A test that is alone would hold up all others."""
+"""The marks that a fast test must not have. A test marked `alone` would delay all others."""
 
 MARKED_SLOW = re.compile(
     r"^pytestmark = (?:\[[^\]]*)?pytest\.mark\.(?:slow|voice|exhaustive|live|open|alone)\b", re.MULTILINE
 )
-"""The mark of a file whose every test is not fast."""
+"""Matches the mark of a file without a fast test."""
 
 SLOW_EVENTS = {"socket.__new__", "subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn"}
-"""Audit events of the interpreter."""
+"""The audit events of the interpreter that show a socket or a process."""
 
 _seen: set[str] = set()
 _foreign: set[int] = set()
-"""The threads that earlier tests left behind for a moment, by their ids: their sockets are not this test's."""
+"""The ids of threads that earlier tests left for a moment. Their sockets do not count for the present test."""
 
 
 def _note(event: str, _arguments: object) -> None:
@@ -38,7 +38,7 @@ sys.addaudithook(_note)  # for good: an audit hook cannot be removed
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out what has no fast test where only fast tests are selected: the clients there take seconds to import."""
+    """If only fast tests are selected, ignore files without one, because their imports take seconds."""
     return True if config.option.markexpr == "fast" and _is_all_slow(collection_path) else None
 
 
@@ -50,7 +50,7 @@ def _is_all_slow(path: Path) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests before `-m` selects some of them."""
+    """Mark the tests, before `-m` selects some of them."""
     for item in items:
         if _is_slow_file(item.path) or item.get_closest_marker("voice"):
             item.add_marker("slow")
@@ -66,7 +66,7 @@ def _is_slow_file(path: Path) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """Forget what earlier tests opened, before the first fixture of this one: a module's fixture counts, too."""
+    """Forget the sockets of earlier tests before the first fixture of this test, because a module's fixture counts."""
     _foreign.clear()
     _foreign.update(thread.ident for thread in threading.enumerate() if thread is not threading.current_thread())
     _seen.clear()

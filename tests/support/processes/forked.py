@@ -1,4 +1,4 @@
-"""A child of a fork, which a test runs for one function and which never outlives its deadline."""
+"""A forked child that calls one function, and is killed at its deadline."""
 
 import faulthandler
 import gc
@@ -11,7 +11,7 @@ END_S = 30.0
 
 
 def status_of_fork(run: Callable[[], object], *, timeout_s: float = END_S) -> int:
-    """Run a function in the child of a fork, and return the child's wait status: 0 where the function returned.
+    """Run a function in a forked child, and return the child's wait status: 0 if the function returned.
 
     A child that does not end prints its stack to stderr and is killed.
 

@@ -1,4 +1,4 @@
-"""A process that forks while its router carries a call; the child takes its own: tests/router/test_embedded.py."""
+"""A program that forks while its router carries a call. The child accepts calls, too: tests/router/test_embedded.py."""
 
 import os
 import threading

@@ -1,8 +1,8 @@
-"""A process in which threads start all the time, and Python code runs in every collection of garbage.
+"""A program in which threads start all the time, and Python code runs in every garbage collection.
 
-`python tests/support/processes/gc_stress.py MODULE FUNCTION NUMBERS...` calls a function ten times there, and prints
-that it returned. A function that holds a lock of the interpreter while it collects garbage never returns (CPython
-3.11, `sys._current_frames`).
+`python tests/support/processes/gc_stress.py MODULE FUNCTION NUMBERS...` calls a function ten times, and prints that it
+returned. A function that holds a lock of the interpreter during a garbage collection never returns (CPython 3.11,
+`sys._current_frames`).
 """
 
 import gc
@@ -17,14 +17,14 @@ COLLECTION_S = 0.01
 
 
 def collect_slowly(_phase, _info):
-    """Run until another thread wants the interpreter, and has it."""
+    """Run until another thread has had the interpreter."""
     until_s = time.perf_counter() + COLLECTION_S
     while time.perf_counter() < until_s:
         pass
 
 
 def main():
-    """Call it."""
+    """Call the function that the command line names."""
     module, name, *numbers = sys.argv[1:]
     sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
     function = getattr(importlib.import_module(module), name)

@@ -1,4 +1,4 @@
-"""HAProxy in front of a router, which tells the router the address of its client."""
+"""HAProxy in front of a router. It reports the client's address to the router."""
 
 import shutil
 import socket

@@ -25,7 +25,7 @@ FRAME_BYTES = 640
 
 GUNICORN = ("-m", "gunicorn", "--bind", "127.0.0.1:0", "--no-control-socket", "--threads", "8")
 LISTENS = r"//(127\.0\.0\.1:\d+)"
-"""How each server says where."""
+"""Matches the address that each server prints at its start."""
 
 SERVERS: Mapping[str, tuple[str, ...]] = {
     "flask under gunicorn": (*GUNICORN, "flask_app:app"),
@@ -74,13 +74,13 @@ ASGI_SERVERS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Host:
-    """A running application: where it listens, as `host:port`, and its process."""
+    """A running application: its address as `host:port`, and its process."""
 
     address: str
     child: Child
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, str]:
-        """Ask for a page; give back its status and what it says."""
+        """Request a page, and return its status and its text."""
         connection = http.client.HTTPConnection(self.address, timeout=TIMEOUT_S)
         try:
             connection.request("GET", path, headers=dict(headers or {}))
@@ -91,7 +91,7 @@ class Host:
 
     @contextmanager
     def call(self, path: str = "/voice", *, profile: str = OPENAI, **how: Any) -> Iterator[VoiceAgent]:
-        """Call, and have Settings applied."""
+        """Connect a client, and wait until its Settings are applied."""
         scheme = "wss" if "ssl" in how else "ws"
         with connect(f"{scheme}://{self.address}{path}", open_timeout=TIMEOUT_S, **how) as connection:
             yield started(connection, profile)
@@ -106,10 +106,10 @@ def started(connection: ClientConnection, profile: str = OPENAI) -> VoiceAgent:
 
 @contextmanager
 def host(*argv: str, modules: Path | None = None) -> Iterator[Host]:
-    """Run an application with Python; at the end it must go by itself. `modules` are found beside the examples.
+    """Run an application with Python, and end it by a signal. It may import from `modules` and from the examples.
 
-    It is told by SIGTERM, or by Ctrl-C where it is a development server: those die of the former, and gunicorn may
-    lock itself up at the latter (its handler takes the lock of the thread pool that it may have interrupted).
+    The signal is SIGTERM, or SIGINT for a development server, which SIGTERM would kill. gunicorn may deadlock at
+    SIGINT, because its handler acquires a lock of the thread pool that the interrupted code may hold.
     """
     stop = signal.SIGTERM if "gunicorn" in argv else signal.SIGINT
     found = os.pathsep.join(str(folder) for folder in (ROOT, EXAMPLES, modules) if folder)
@@ -119,7 +119,7 @@ def host(*argv: str, modules: Path | None = None) -> Iterator[Host]:
 
 
 def speak(agent: VoiceAgent) -> Received:
-    """Say something aloud, and return the turn that answers it."""
+    """Send speech, and return the turn that answers it."""
     hum = array("h", (int(9000 * math.sin(2 * math.pi * 180 * at / RATE)) for at in range(RATE)))
     pcm = hum.tobytes() + bytes(2 * RATE)
     for start in range(0, len(pcm), FRAME_BYTES):

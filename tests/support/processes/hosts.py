@@ -1,6 +1,6 @@
-"""Hosts of a small network on this machine: network namespaces where they are permitted, loopback addresses elsewhere.
+"""Hosts of a small network on this machine: network namespaces, or loopback addresses if namespaces are forbidden.
 
-The addresses are those of the shipped configurations, 10.0.0.N. The namespaces see nothing but each other.
+The addresses are those of the shipped configurations, 10.0.0.N. The namespaces reach only each other.
 """
 
 import contextlib
@@ -47,15 +47,15 @@ class Loopback:
             yield process
 
     def submit(self, function: Callable[..., Any]) -> "Future[Any]":
-        """Call a function on the host of the callers, on a thread of that host alone."""
+        """Call a function on the host of the callers, on the thread of that host."""
         return self._thread.submit(function)
 
     def remove(self) -> None:
-        """Remove everything that was made."""
+        """Remove the hosts and everything that was made for them."""
         self._thread.shutdown()
 
     def cut(self, host: str) -> None:
-        """Cut a host off."""
+        """Disconnect a host from the network."""
         self._children[host].send_signal(signal.SIGSTOP)
 
     def mend(self, host: str) -> None:
@@ -63,7 +63,7 @@ class Loopback:
         self._children[host].send_signal(signal.SIGCONT)
 
     def set_kernel(self, host: str, settings: str) -> None:
-        """Do nothing: the settings of this machine's kernel are not the tests' to change."""
+        """Do nothing, because a test must not change the settings of this machine's kernel."""
 
 
 class Namespaces(Loopback):
@@ -141,7 +141,7 @@ def _enter(path: str) -> None:
 
 
 def may_have_namespaces() -> bool:
-    """Whether this process may make network namespaces, by making one."""
+    """Whether this process may make network namespaces. To find out, make one."""
     if not (shutil.which("ip") and shutil.which("nsenter")):
         return False
     name = f"sw{os.getpid()}-try"

@@ -1,4 +1,4 @@
-"""An HTTP server on this machine that answers as a function's endpoint, and keeps what it was asked."""
+"""An HTTP server that answers as the endpoint of a function, and records the requests."""
 
 import contextlib
 import threading
@@ -8,7 +8,7 @@ WAIT_S = 5.0
 
 
 class Endpoint:
-    """Answers every request alike. As a `with` block."""
+    """A server that gives every request the same answer. Use it as a `with` block."""
 
     def __init__(self):
         self.requests = []
@@ -27,7 +27,7 @@ class Endpoint:
         self._answer = (status, text.encode())
 
     def hold(self):
-        """Answer nobody before the end."""
+        """Answer no request before the end of the block."""
         self._may_answer.clear()
 
     def __enter__(self):

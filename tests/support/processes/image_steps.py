@@ -1,7 +1,7 @@
-"""Performs the steps of a Dockerfile without a Docker engine: in a root of Debian's own, made by debootstrap.
+"""Performs the steps of a Dockerfile without a Docker engine, in a Debian root that debootstrap makes.
 
-It knows the instructions that ours uses. `FROM` gives Debian's Python in place of the image's, and COPY reads the
-checkout as `.dockerignore` lets it. A container is a chroot whose root is mounted read-only.
+It knows the instructions of our Dockerfile. `FROM` gives Debian's Python in place of the image's, and COPY reads the
+checkout by the rules of `.dockerignore`. A container is a chroot whose root is mounted read-only.
 """
 
 import configparser
@@ -19,7 +19,7 @@ WHEELS = "/wheels"
 
 
 class Image:
-    """One stage: its root and its settings."""
+    """One stage of the build: its root and its settings."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -63,7 +63,7 @@ def debootstrap(root: Path) -> None:
 
 
 def fetch_wheels(folder: Path, python: str) -> None:
-    """Fetch the wheels that `pip install .[redis,otel]` asks for, with the pip of this machine."""
+    """Download the wheels for `pip install .[redis,otel]` with the pip of this machine."""
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     wanted = [setup["options"]["install_requires"], *(setup["options.extras_require"][it] for it in ("redis", "otel"))]
@@ -75,7 +75,7 @@ def fetch_wheels(folder: Path, python: str) -> None:
 
 
 class Build:
-    """The stages of a Dockerfile. The first stage works in `root` and each other one in a copy of it."""
+    """The stages of a Dockerfile. The first stage uses `root`, and each other stage a copy of it."""
 
     def __init__(self, root: Path, work: Path, wheels: Path) -> None:
         self._base = root
@@ -92,7 +92,7 @@ class Build:
         return self.image
 
     def _arg(self, _rest: str) -> None:
-        """Skip the version of Python: it is Debian's."""
+        """Skip the version of Python, because Debian decides it."""
 
     def _from(self, rest: str) -> None:
         root = self._work / f"stage{len(self._stages)}"
@@ -149,7 +149,7 @@ class Build:
         self.image.command = json.loads(rest)
 
     def _expose(self, _rest: str) -> None:
-        """Skip: a port is no step."""
+        """Skip the instruction, because a port needs no step."""
 
     def _stopsignal(self, rest: str) -> None:
         assert rest == "SIGTERM"

@@ -1,4 +1,4 @@
-"""A Flask and a Django application whose router lets pages of one other origin in."""
+"""A Flask and a Django application whose routers accept pages of one other origin."""
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application

@@ -1,4 +1,4 @@
-"""A page of metrics, read as Prometheus reads it; and a Prometheus of our own that scrapes it."""
+"""Reads a page of metrics as Prometheus does, and runs a Prometheus that scrapes it."""
 
 import json
 import shutil

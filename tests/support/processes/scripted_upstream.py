@@ -15,14 +15,14 @@ WAIT_S = 5.0
 Item = dict[str, Any]
 Say = Callable[[dict[str, Any]], None]
 Script = Callable[[Say, dict[str, Any]], None]
-"""A function that is called with each client event, sends events by `say`, and raises `Hangup` to close with 1000."""
+"""A function of `say` and a client's event. It sends events by `say`, and raises `Hangup` to close with 1000."""
 
 
 _numbers = itertools.count()
 
 
 class Hangup(Exception):  # noqa: N818 - it is no failure
-    """The script closes the connection."""
+    """Raised by a script to close the connection."""
 
 
 def with_their_ids(item: Item) -> Item:
@@ -31,7 +31,7 @@ def with_their_ids(item: Item) -> Item:
 
 
 def with_another_id(item: Item) -> Item:
-    """Acknowledge an item under an id of the upstream's own."""
+    """Acknowledge an item under an id that the upstream chooses."""
     return {**item, "id": f"mock_{item.get('id')}"}
 
 
@@ -41,20 +41,20 @@ def without_id(item: Item) -> Item:
 
 
 def with_their_own_id_alone(_item: Item) -> Item:
-    """Acknowledge an item with an id of the upstream's own, and nothing else."""
+    """Acknowledge an item with an id that the upstream chooses, and without any other field."""
     return {"id": f"mock_{next(_numbers)}"}
 
 
 def without_item(_item: Item) -> Item:
-    """Acknowledge an item without repeating any of it."""
+    """Acknowledge an item without any of its fields."""
     return {}
 
 
 class ScriptedUpstream:
-    """A server of OpenAI's protocol: it accepts sessions and acknowledges items, and leaves the rest to its script.
+    """A server of OpenAI's protocol that accepts sessions and acknowledges items. Its script does the rest.
 
-    `is_announced` is false for one that never sends session.created. `acknowledged` makes the item that acknowledges
-    another, or None, and `is_applied` tells whether the events so far are enough for session.updated.
+    Without `is_announced` the server sends no session.created. `acknowledged` returns the item of an acknowledgement,
+    or None for no acknowledgement. `is_applied` tells whether the events so far suffice for session.updated.
     """
 
     def __init__(
@@ -66,13 +66,13 @@ class ScriptedUpstream:
         is_applied: Callable[[list[dict[str, Any]]], bool] = lambda events: events[-1]["type"] == "session.update",
     ) -> None:
         self.connections = 0
-        """Handshakes so far."""
+        """The number of handshakes so far."""
         self.headers: list[dict[str, str]] = []
         """The headers of each handshake, by their names in lower case."""
         self.events: list[dict[str, Any]] = []
         """The events of all clients, without the microphone's audio."""
         self.audio: list[str] = []
-        """The microphone's audio of all clients, as it came."""
+        """The microphone audio of all clients, in base64."""
         self._script = script
         self._is_announced = is_announced
         self._acknowledged = acknowledged
@@ -124,7 +124,7 @@ class ScriptedUpstream:
 
 @contextlib.contextmanager
 def scripted(script: Script = lambda _say, _event: None, **manners: Any) -> Iterator[ScriptedUpstream]:
-    """Run a scripted upstream with these manners during the block."""
+    """Run a scripted upstream during the block. `manners` are its other arguments."""
     upstream = ScriptedUpstream(script, **manners)
     try:
         yield upstream

@@ -1,4 +1,4 @@
-"""A router in this process behind real sockets, and what a client says to it."""
+"""A router in this process behind real sockets, and functions for its clients."""
 
 import contextlib
 
@@ -28,19 +28,19 @@ def serving(profile="openai", *, hooks=None, **config):
 
 @contextlib.contextmanager
 def simulating(**config):
-    """A simulator; all that it was sent is judged at the end."""
+    """Run a simulator, and judge all events that it received at the end."""
     with Simulator(SimulatorConfig(**config)) as simulator:
         yield simulator
     judge(simulator)
 
 
 def receive_until(client, kind):
-    """Every frame up to the first message of this type."""
+    """Return every frame up to the first message of this type."""
     return _receive_until(client, lambda frame: not isinstance(frame, bytes) and frame["type"] == kind)
 
 
 def receive_until_audio(client):
-    """Every frame up to the first of the agent's audio."""
+    """Return every frame up to the first audio of the agent."""
     return _receive_until(client, lambda frame: isinstance(frame, bytes))
 
 

@@ -1,6 +1,6 @@
-"""Runs a plain `pytest` on several processes, and alone what has to be: a pytest plugin.
+"""A pytest plugin: runs a plain `pytest` on several processes, and some tests alone.
 
-Tests that are named on the command line run in one process, and so do all with `-p no:xdist`, `-n 0`, `--pdb` or `-s`.
+Tests that the command line names run in one process. With `-p no:xdist`, `-n 0`, `--pdb` or `-s` all tests do.
 """
 
 import contextlib
@@ -14,9 +14,14 @@ from typing import IO, Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-PROCESSES_PER_CORE = 2
+PROCESSES_PER_CORE = 3
 """Slow tests wait most of the time, for a process to start or for audio to be played; fast tests never wait."""
 MOST_PROCESSES = 8
+
+SLOW, FAST, QUIET, ALONE = "sfqa"
+"""The kinds of tests, in the order of a run by several processes."""
+KINDS = "kinds"
+"""The name of a file with the kind of each test, a letter each."""
 
 LONG_S = 0.05
 """The shortest set-up or clean-up of a passed test that is reported."""
@@ -45,21 +50,28 @@ def _is_plain(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the quiet tests behind all others, and behind them the tests that run alone."""
+    """Put the quiet tests after all others, and the tests that run alone at the end."""
     items.sort(key=lambda item: (_has(item, "alone"), _has(item, "quiet")))
 
 
 class Turns:
     """Takes turns with the other processes, by the locks of two files.
 
-    Quiet tests share the one lock and other tests share the other, never both kinds at a time. A test that is alone
-    has both locks alone.
+    Quiet tests share the first lock, and ordinary tests share the second. The two kinds never run at the same time. A
+    test that runs alone holds both locks exclusively.
     """
 
     def __init__(self, folder: str) -> None:
         # Both are open as long as this process runs tests.
         self._quiet = Path(folder, "quiet").open("a")  # noqa: SIM115
         self._others = Path(folder, "others").open("a")  # noqa: SIM115
+        self._kinds = Path(folder, KINDS)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note the kinds of the tests, for the process that hands them out. Each process notes the same."""
+        mine = self._kinds.with_suffix(f".{os.getpid()}")
+        mine.write_text("".join(map(kind_of, session.items)), encoding="ascii")
+        mine.replace(self._kinds)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -79,7 +91,7 @@ class Turns:
 
 
 class Summaries:
-    """Sends one report of a test that passed, in place of five messages: those took a sixth of a fast run."""
+    """Sends one report of a passed test in place of five messages, which took a sixth of a fast run."""
 
     @pytest.hookimpl
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
@@ -94,9 +106,9 @@ class Summaries:
 
 
 def _share(file: IO[str], *, without: IO[str]) -> None:
-    """Share the lock of a file at a time when no process has that of the other file.
+    """Share the lock of `file` at a moment when no process holds the lock of `without`.
 
-    The look at the other file comes behind the first lock: of two processes that look at once, one sees the other.
+    The check of `without` comes after the first lock. So if two processes check at once, one of them sees the other.
     """
     while True:
         fcntl.flock(file, fcntl.LOCK_SH)
@@ -110,7 +122,7 @@ def _share(file: IO[str], *, without: IO[str]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take turns, in a process that runs a part of the tests."""
+    """Take turns with the other processes, if this process runs a part of the tests."""
     if hasattr(config, "workerinput"):
         config.pluginmanager.register(Turns(config.workerinput["turns"]))
         if not config.option.xmlpath:  # such a file is written from the reports of a test's every part
@@ -119,12 +131,28 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Name the folder of the locks to a new process. It goes at the end of the run."""
+    """Give a new process the folder of the locks, which the end of the run removes."""
     config = node.config
     if not hasattr(config, "turns_folder"):
         config.turns_folder = tempfile.TemporaryDirectory(prefix="tests-")
         config.add_cleanup(config.turns_folder.cleanup)
     node.workerinput["turns"] = config.turns_folder.name
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: Any) -> Any:
+    """Hand the tests out kind by kind, if no other distribution is asked for."""
+    if config.option.dist != "load":
+        return None
+    from tests.support.processes.schedule import Scheduling  # noqa: PLC0415 - only where pytest-xdist runs
+
+    return Scheduling(config, Path(config.turns_folder.name, KINDS))
+
+
+def kind_of(item: pytest.Item) -> str:
+    """Return the kind of a test, by its marks."""
+    marks = {mark.name for mark in item.iter_markers()}
+    return ALONE if "alone" in marks else QUIET if "quiet" in marks else SLOW if "slow" in marks else FAST
 
 
 def _has(item: pytest.Item, mark: str) -> bool:

@@ -14,6 +14,8 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[3]
 PLUGINS = ("-p", "xdist", "-p", "tests.support.processes.fast_or_slow", "-p", "tests.support.processes.side_by_side")
+SIDE_BY_SIDE = (*PLUGINS, "-n", "2")
+"""As a plain run does it, on no more processes than the test needs."""
 NO_OTHER_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
 CONFIGURATION = """
     [pytest]
@@ -95,6 +97,35 @@ ORDER = """
 
     def test_third_in_the_file():
         pass
+"""
+
+KINDS = """
+    import os, threading
+    import pytest
+
+    def note(kind):
+        with open("ran", "a") as file:
+            file.write(f"{os.getpid()} {kind}\\n")
+        threading.Event().wait(0.01)
+
+    @pytest.mark.alone
+    @pytest.mark.parametrize("number", range(5))
+    def test_alone(number):
+        note("alone")
+
+    @pytest.mark.quiet
+    @pytest.mark.parametrize("number", range(20))
+    def test_quiet(number):
+        note("quiet")
+
+    @pytest.mark.parametrize("number", range(60))
+    def test_fast(number):
+        note("fast")
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("number", range(30))
+    def test_slow(number):
+        note("slow")
 """
 
 LIAR = """
@@ -183,14 +214,14 @@ def test_a_run_that_someone_looks_into_is_in_one_process(run, arguments):
 
 
 def test_nothing_runs_beside_a_test_that_is_alone_and_no_other_test_beside_a_quiet_one(run):
-    status, output = run(TURNS, *PLUGINS)
+    status, output = run(TURNS, *PLUGINS, "-n", "3")
     assert status == 0, output
     assert "workers" in output
     assert "65 passed" in output
 
 
 def test_a_run_side_by_side_reports_every_outcome_and_each_long_part(run):
-    status, output = run(OUTCOMES, *PLUGINS, "--durations=9", "-vv")
+    status, output = run(OUTCOMES, *SIDE_BY_SIDE, "--durations=9", "-vv")
     assert status == 1, output
     assert "1 failed, 2 passed, 1 skipped, 1 xfailed, 2 errors" in output
     for part in ("within", "before", "behind"):
@@ -201,14 +232,14 @@ def test_a_run_side_by_side_reports_every_outcome_and_each_long_part(run):
 
 @pytest.mark.exhaustive
 def test_a_file_of_results_has_the_time_of_every_test(run, tmp_path):
-    run(OUTCOMES, *PLUGINS, "--junitxml=results.xml")
+    run(OUTCOMES, *SIDE_BY_SIDE, "--junitxml=results.xml")
     cases = re.findall(r'<testcase [^>]*name="(\w+)" time="([\d.]+)"', (tmp_path / "results.xml").read_text())
     assert len(cases) == 6
     assert float(dict(cases)["test_passes"]) >= 0.06
 
 
 def test_quiet_tests_run_side_by_side(run):
-    status, output = run("import pytest\npytestmark = pytest.mark.quiet\n" + textwrap.dedent(MEETING), *PLUGINS)
+    status, output = run("import pytest\npytestmark = pytest.mark.quiet\n" + textwrap.dedent(MEETING), *SIDE_BY_SIDE)
     assert status == 0, output
     assert "workers" in output
 
@@ -218,6 +249,18 @@ def test_a_quiet_test_comes_behind_the_others_and_behind_it_a_test_that_is_alone
     assert status == 0, output
     order = [output.index(f"test_{name}_in_the_file") for name in ("third", "second", "first")]
     assert order == sorted(order)
+
+
+def test_processes_get_slow_tests_first_then_fast_then_quiet_and_one_gets_all_that_are_alone(run, tmp_path):
+    status, output = run(KINDS, *SIDE_BY_SIDE)
+    assert status == 0, output
+    ran = [line.split() for line in (tmp_path / "ran").read_text().splitlines()]
+    for process in {process for process, _ in ran}:
+        kinds = [kind for each, kind in ran if each == process]
+        assert kinds == sorted(kinds, key=["slow", "fast", "quiet", "alone"].index)
+    assert [kind for _, kind in ran][-5:] == ["alone"] * 5
+    assert len({process for process, kind in ran if kind == "alone"}) == 1
+    assert len({process for process, kind in ran if kind == "quiet"}) == 2
 
 
 def test_a_fast_test_that_opens_a_socket_or_starts_a_process_fails(run):

@@ -1,6 +1,6 @@
-"""A command like ours, with a tiny router: it takes sockets over, holds them, and ends them with a close frame.
+"""A program like the router's command, with a tiny router that takes sockets over, and ends them with a close frame.
 
-A copy of this file is another version of the code: see `LINE`.
+A copy of this file with another `LINE` is another version of the code.
 
 The command line names the faults: `no_start`, `no_accept`, `no_end`, `few_files`, `unhealthy`; also `two_workers` and
 `one_thread`. See tests/router/web/test_server.py.
@@ -35,7 +35,7 @@ DRAIN_S = 0.0
 
 
 class StandIn:
-    """A router that carries no messages, but owns its sockets as the real one does."""
+    """A router that carries no messages, but owns its sockets as the real router does."""
 
     def __init__(self, config):
         self.config = config

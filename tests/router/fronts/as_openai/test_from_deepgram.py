@@ -48,6 +48,37 @@ def test_a_response_has_the_metadata_of_its_request(book):
     assert book.events("response.created")[0]["response"]["metadata"] == {"n": "1"}
 
 
+def test_a_refused_question_is_asked_again_as_soon_as_the_agent_has_spoken(book):
+    book.ask("Tea?").said("user", "Tea?").said("assistant", "Yes").say("response.cancel").take()
+    book.ask("Coffee?")
+    assert [it["content"] for it in book.agent] == ["Coffee?"]
+    book.hear("InjectionRefused", message="the agent speaks").take()
+    book.hear("AgentAudioDone")
+    assert [it["content"] for it in book.agent] == ["Coffee?"]
+    book.answer("No.", "Coffee?")
+    assert book.events("response.done")[0]["response"]["status"] == "completed"
+    assert book.client.text.endswith("No.")
+    assert book.events("conversation.item.added")[1:] == [], "the echo is no turn of the user's"
+
+
+def test_a_refused_question_is_asked_again_each_second_while_the_user_speaks(book):
+    book.ask("Tea?").hear("InjectionRefused", message="the user speaks").take()
+    asked = [it for it in book.wait(3.5).agent if it["type"] == "InjectUserMessage"]
+    assert len(asked) == 1
+    book.hear("InjectionRefused", message="the user speaks").wait(1.5)
+    assert len([it for it in book.agent if it["type"] == "InjectUserMessage"]) == 2
+    assert book.answer("Yes.", "Tea?").events("response.done")[0]["response"]["status"] == "completed"
+    assert not book.of(engine.AbandonUpstream)
+
+
+def test_a_refusal_without_an_open_question_changes_nothing(book):
+    book.hear("InjectionRefused", message="the agent speaks").wait(3.0)
+    assert book.sent == book.agent == []
+    book.ask("Tea?").say("response.cancel").hear("InjectionRefused", message="the agent speaks")
+    book.hear("UserStartedSpeaking").answer("Fine.", "Tea?")
+    assert book.events("input_audio_buffer.committed"), "the words are the user's own, and no echo"
+
+
 def test_written_answers_have_no_audio():
     book = AgentBook().ready(output_modalities=["text"])
     book.ask("Tea?").answer("Yes.", "Tea?")

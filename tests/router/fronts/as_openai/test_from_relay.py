@@ -5,7 +5,7 @@ import pytest
 from actors import messages as engine
 from router.fronts.as_openai.agent import UNSUPPORTED
 from router.fronts.as_openai.history import GO_ON_TEXT
-from router.fronts.as_openai.upstream import COMMIT_S
+from router.fronts.as_openai.upstream import COMMIT_S, MAX_LATER_CHARS
 from tests.support.machine.agent_book import (
     APPEND,
     AUDIO,
@@ -169,17 +169,101 @@ def test_a_commit_without_new_audio_is_refused(kind):
     assert (error["error"]["code"], error["error"]["event_id"]) == ("input_audio_buffer_commit_empty", "second")
 
 
-def test_a_commit_is_refused_while_another_has_no_text_and_deepgram_stays():
+def test_a_commit_waits_until_the_one_before_has_its_text():
     book = AgentBook().ready(**MANUAL)
     for name in ("first", "second"):
         book.say("input_audio_buffer.append", **APPEND).say("input_audio_buffer.commit", event_id=name)
-    assert [it["error"]["event_id"] for it in book.events("error")] == ["second"]
-    book.hear("UserStartedSpeaking").answer("Fine.", "How are you?").wait(60.0)
-    assert types(book.sent).count("input_audio_buffer.committed") == 1
-    assert not book.of(engine.AbandonUpstream)
+    book.say("input_audio_buffer.append", **APPEND)
+    assert types(book.agent) == ["audio", "ForceEndTurn", "audio"]
     book.take()
-    book.say("input_audio_buffer.commit")
-    assert types(book.agent) == ["ForceEndTurn"]
+    book.hear("UserStartedSpeaking").said("user", "One")
+    assert types(book.agent) == ["ForceEndTurn", "audio"]
+    book.hear("UserStartedSpeaking").answer("Fine.", "Two")
+    assert types(book.sent).count("input_audio_buffer.committed") == 2
+    assert book.events("error") == []
+    assert not book.wait(10.0).of(engine.AbandonUpstream)
+
+
+def test_two_commits_of_a_lost_upstream_are_heard_by_deepgram_one_after_the_other():
+    book = AgentBook().open(position=0)
+    book.hear("session.created", session={"id": "sess_1"}).configure(**MANUAL)
+    book.hear("session.updated", session={"id": "sess_1", **MANUAL})
+    for _ in range(2):
+        book.say("input_audio_buffer.append", **APPEND).say("input_audio_buffer.commit")
+    book.lose().take()
+    book.welcome().hear("SettingsApplied")
+    assert types(book.agent) == ["Settings", "audio", "ForceEndTurn", "audio"]
+    book.hear("UserStartedSpeaking").said("user", "One").hear("UserStartedSpeaking").said("user", "Two")
+    assert types(book.agent)[4:] == ["ForceEndTurn"]
+    assert types(book.sent).count("input_audio_buffer.committed") == 2
+    assert book.events("error") == []
+
+
+def test_events_behind_a_commit_that_waits_have_a_bound():
+    book = AgentBook().ready(**MANUAL)
+    for _ in range(2):
+        book.say("input_audio_buffer.append", **APPEND).say("input_audio_buffer.commit")
+    book.say("input_audio_buffer.append", audio="A" * MAX_LATER_CHARS, event_id="long")
+    assert [it["error"]["event_id"] for it in book.events("error")] == ["long"]
+    assert code_of(book) == "too_many_waiting_events"
+
+
+def test_commits_without_speech_are_refused_one_after_the_other_and_deepgram_stays():
+    book = AgentBook().ready(**MANUAL)
+    for name in ("first", "second", "third"):
+        book.say("input_audio_buffer.append", **APPEND).say("input_audio_buffer.commit", event_id=name)
+    book.wait(4 * COMMIT_S)
+    assert [it["error"]["event_id"] for it in book.events("error")] == ["first", "second", "third"]
+    assert not book.of(engine.AbandonUpstream)
+
+
+def test_events_behind_a_commit_that_waits_are_counted():
+    book = AgentBook().ready(**MANUAL)
+    for _ in range(2):
+        book.say("input_audio_buffer.append", **APPEND).say("input_audio_buffer.commit")
+    before, audio = book.machine.held_bytes(), "A" * 1000
+    book.say("input_audio_buffer.append", audio=audio)
+    # The relay keeps the audio, and so does the event that waits.
+    assert book.machine.held_bytes() - before > 2 * len(audio)
+
+
+def contexts(book):
+    """Return the texts of the context that Deepgram gets with the next question."""
+    book.ask("Which?")
+    (settings,) = (it for it in book.agent if it["type"] == "Settings")
+    return [it["content"] for it in settings["agent"]["context"]["messages"]]
+
+
+def said(name, text):
+    return {"id": name, **message("assistant", text, "output_text")}
+
+
+def test_an_item_before_the_first_question_has_the_place_that_the_client_names():
+    book = AgentBook().welcome().configure()
+    for name, place in (("a", {}), ("c", {}), ("b", {"previous_item_id": "a"}), ("o", {"previous_item_id": "root"})):
+        book.say("conversation.item.create", item=said(name, name), **place)
+    assert [it["previous_item_id"] for it in book.events("conversation.item.added")] == [None, "a", "a", None]
+    assert contexts(book) == ["o", "a", "b", "c"]
+
+
+def test_a_question_has_its_place_among_the_questions_that_wait(book):
+    last = next(reversed(book.client.items))
+    for name, previous in (("a", last), ("c", None), ("b", "a")):
+        place = {"previous_item_id": previous} if previous else {}
+        book.say("conversation.item.create", item={"id": name, **message("user", name)}, **place)
+    book.say("response.create")
+    assert [it["content"] for it in book.agent] == ["a\nb\nc"]
+
+
+@pytest.mark.parametrize("previous", ["root", "q1", "unknown"])
+def test_a_place_in_what_deepgram_has_is_refused(book, previous):
+    book.say("conversation.item.create", item={"id": "q1", **message("user", "One?")}).say("response.create")
+    book.answer("Yes.", "One?").take()
+    item = {"id": "x", **message("user", "Where?")}
+    book.say("conversation.item.create", event_id="mine", item=item, previous_item_id=previous)
+    error = book.wait(1.0).events("error")[0]["error"]
+    assert (error["code"], error["event_id"], error["param"]) == (UNSUPPORTED, "mine", "previous_item_id")
+    assert [it["content"] for it in book.ask("Tea?").agent] == ["Tea?"]
 
 
 def test_audio_that_is_no_base64_is_refused(book):

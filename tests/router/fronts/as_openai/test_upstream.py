@@ -112,11 +112,23 @@ def test_a_commit_without_speech_is_refused_and_so_is_its_request():
 def test_a_commit_in_which_speech_was_heard_waits_for_its_text():
     book = AgentBook().ready(**MANUAL)
     book.say("input_audio_buffer.append", **APPEND).hear("UserStartedSpeaking")
-    book.say("input_audio_buffer.commit").say("response.create").wait(COMMIT_S + 1)
+    book.say("input_audio_buffer.commit").say("response.create").wait(COMMIT_S + 0.5)
     assert book.events("error") == []
     book.answer("Fine.", "How are you?")
     assert types(book.sent)[0] == "input_audio_buffer.committed"
     assert book.events("response.done")[0]["response"]["status"] == "completed"
+
+
+def test_a_commit_in_which_only_a_noise_was_heard_is_refused_before_the_relay_gives_deepgram_up():
+    book = AgentBook().ready(**MANUAL)
+    book.say("input_audio_buffer.append", **APPEND).hear("UserStartedSpeaking")
+    book.say("input_audio_buffer.commit").say("response.create").wait(30.0)
+    assert [it["error"]["code"] for it in book.events("error")] == [
+        "input_audio_buffer_commit_empty",
+        "response_without_input",
+    ]
+    assert not book.of(engine.AbandonUpstream)
+    assert book.answer("Fine.", "How are you?").client.text.endswith("Fine.")
 
 
 def test_a_commit_without_speech_leaves_the_request_of_a_question_alone():

@@ -48,4 +48,4 @@ def test_words_may_end_the_session():
 def test_a_rule_about_the_agent_holds_nothing_back():
     book = GuardedBook(rule(on=("agent",))).hear_words("a secret")
     assert book.words == [["a secret"]]
-    assert ListenDialect().cancel("x") is ListenDialect().say("x") is ListenDialect().told("x", None) is None
+    assert ListenDialect().cancel("x") is ListenDialect().say("x") is ListenDialect().notice("x", None) is None

@@ -219,6 +219,15 @@ def test_the_user_s_audio_does_not_wait_for_checks_of_the_agent():
     assert book.requests == ["input_audio_buffer.append"]
 
 
+@pytest.mark.parametrize(("text", "rests"), [("Good day. ", True), (FORBIDDEN, False)])
+def test_a_call_with_a_withheld_text_does_not_move(text, rests):
+    # The guard of the next process could not keep the text out of a retrieved item.
+    book = GuardedBook(rule()).begin()
+    assert not book.relay.machine.is_at_rest
+    book.speak(text).spoken(text)
+    assert book.relay.machine.is_at_rest is rests
+
+
 def test_frames_that_are_no_events_pass():
     dialect = RealtimeDialect()
     assert dialect.read({}).text == dialect.read(None).text == ""
@@ -236,4 +245,4 @@ def test_no_event_id_is_given_twice_although_one_delta_leaves_in_parts():
 
 def test_each_notice_of_the_guard_has_an_id_of_its_own():
     dialect = RealtimeDialect()
-    assert dialect.told("no", None) != dialect.told("no", None)
+    assert dialect.notice("no", None) != dialect.notice("no", None)

@@ -25,8 +25,8 @@ def test_matched_ids_are_translated_wherever_an_event_has_them():
     back = names.to_upstream(event)
     assert back.fields["item_id"] == "up"
     assert event.fields["item_id"] == "down", "the client's event may be sent again"
-    assert names.is_client_s_alone("up")
-    assert (names.client_s("up"), names.upstream_s("down")) == ("down", "up")
+    assert names.is_client_only("up")
+    assert (names.client_id("up"), names.upstream_id("down")) == ("down", "up")
 
 
 def test_another_upstream_begins_with_the_ids_as_they_are():
@@ -36,7 +36,7 @@ def test_another_upstream_begins_with_the_ids_as_they_are():
     assert (names.is_known("resp_1"), names.is_taken("resp_1")) == (True, False)
     names.begin()
     assert (names.is_known("resp_1"), names.is_taken("resp_1")) == (False, True)
-    assert names.client_s("up") == "up"
+    assert names.client_id("up") == "up"
 
 
 def test_no_id_of_the_router_s_own_is_given_twice():

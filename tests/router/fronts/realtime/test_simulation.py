@@ -47,6 +47,8 @@ ACTIONS = {
     ),
     "delete": lambda it: it.send("conversation.item.delete", item_id=last_answer(it)),
     "lose": lambda it: it.lose(),
+    "move": lambda it: it.move(),
+    "die": lambda it: it.die(),
 }
 GAPS_S = [0.0, 0.01, 0.05, 0.3, 1.0, 5.0]
 STEPS = strategies.lists(
@@ -138,3 +140,29 @@ def test_a_cut_answer_is_continued_to_its_end(modality):
         if modality == "text":
             assert said == whole
         assert said.endswith(whole[-10:])
+
+
+@pytest.mark.parametrize("modality", ["text", "audio"])
+def test_an_answer_whose_process_dies_continues_behind_the_words_that_the_client_has(modality):
+    def answer(died_s=None):
+        it = RealtimeWorld(pace=20.0)
+        it.configure(output_modalities=[modality])
+        it.say("My name is Ada and I like tea, and I live in a small house by the sea.")
+        if died_s is not None:
+            it.run(died_s)
+            it.die()
+        it.run(LONG_S)
+        it.client.judge_rest()
+        return it
+
+    whole = answer().client.text.split()
+    cut = 0
+    for step in range(1, 40):
+        it = answer(step * 0.02)
+        statuses = list(it.client.responses.values())
+        assert statuses in (["completed"], ["incomplete", "completed"])
+        cut += len(statuses) - 1
+        assert it.client.text.split()[-1:] == whole[-1:]
+        if modality == "text":
+            assert "".join(it.client.text.split()) == "".join(whole)
+    assert cut

@@ -151,6 +151,13 @@ def test_text_that_waits_for_a_transcript_is_not_sent_once_it_is_interrupted():
     book.upstream(transcribed("Hello.", "u"), CANCELLED).expect(user("Hello."), AUDIO_DONE)
 
 
+def test_text_that_an_interruption_dropped_is_not_recorded_at_the_next_interruption():
+    book = Playbook("converse").ready().upstream(SPEECH_STARTED, SPEECH_STOPPED, COMMITTED)
+    book.upstream(response_created(), output_item(), transcript_delta("Hi."), delta(SECOND))
+    book.client({"type": "InjectUserMessage", "content": "And?"}).upstream({**SPEECH_STARTED, "item_id": "v"})
+    assert assistant_texts(book) == []
+
+
 def test_an_answer_that_was_requested_before_the_interruption_is_cancelled_when_it_begins():
     book = spoken().client({"type": "InjectUserMessage", "content": "And?"})
     book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"])).forget()

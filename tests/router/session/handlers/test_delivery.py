@@ -8,6 +8,7 @@ from router.session.deadlines import Wait
 from tests.support.machine.beginnings import SECOND, responding
 from tests.support.machine.playbook import (
     AUDIO_DONE,
+    DONE,
     STARTED,
     Playbook,
     assistant,
@@ -17,6 +18,7 @@ from tests.support.machine.playbook import (
     response_created,
     response_done,
     transcribed,
+    transcript_delta,
     transcript_done,
     user,
 )
@@ -77,6 +79,45 @@ def test_a_missing_transcript_of_a_turn_without_text_does_not_delay_a_rollover()
     assert book.session.state.is_busy
     book.fire(Wait.TRANSCRIPT).expect()
     assert not book.session.state.is_busy
+
+
+@pytest.mark.parametrize("output", [delta(b"\1\1", "resp_2"), transcript_delta("At noon.", "item_2", "resp_2")])
+def test_a_turn_whose_text_waits_for_a_transcript_ends_before_the_next_answer_begins(output):
+    book = with_spoken_question().upstream(transcript_done("Hi."), response_done()).expect(STARTED)
+    book.upstream(response_created("resp_2")).expect()
+    book.upstream(output)
+    assert book.frames_to_client[:4] == [assistant("Hi."), AUDIO_DONE, DONE, STARTED]
+
+
+def test_the_text_of_the_next_answer_still_waits_for_the_transcript():
+    book = with_spoken_question("converse").upstream(transcript_done("Hi."), response_done()).expect()
+    book.upstream(response_created("resp_2"), delta(b"\1\1", "resp_2")).expect(assistant("Hi."), AUDIO_DONE, b"\1\1")
+    book.upstream({**transcript_done("At noon.", "item_2"), "response_id": "resp_2"}, response_done("resp_2"))
+    book.expect()
+    assert Wait.TRANSCRIPT.value in book.timers
+    book.upstream(transcribed()).expect(user("Hello."), assistant("At noon."), AUDIO_DONE)
+
+
+def test_a_text_before_a_call_waits_for_the_transcript_although_the_turn_continues():
+    book = with_spoken_question("converse").upstream(transcript_done("Let me see."), call_done(), response_done())
+    book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"}).forget()
+    book.upstream(response_created("resp_2"), delta(b"\1\1", "resp_2")).expect(b"\1\1")
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        [transcript_delta("Hi. " * 64) for _ in range(9)],
+        [transcript_delta("Hi. "), call_done("call_1", "lookup", '{"a":"' + "a" * 1_000_000 + '"}')],
+    ],
+)
+def test_a_flood_of_messages_does_not_wait_for_a_transcript_and_keeps_its_order(flood):
+    book = with_spoken_question("converse").upstream(*flood)
+    assert book.session.state.transcripts.held == ()
+    assert Wait.TRANSCRIPT.value not in book.timers
+    assert book.session.describe()["over_bounds"] == 1
+    assert book.frames_to_client[0] == assistant("Hi.")
+    assert book.frames_to_client[-1]["type"] in ("ConversationText", "FunctionCallRequest")
 
 
 def test_a_failed_transcript_is_not_waited_for():

@@ -171,6 +171,17 @@ def test_the_answer_to_speech_is_played_behind_an_unannounced_call_that_it_inter
     assert b"\1\1" in book.frames_to_client
 
 
+def test_an_unannounced_call_that_speech_cancels_ends_its_response():
+    book = called().upstream(SPEECH_STARTED).forget()
+    assert "next_event" not in book.timers
+    book.upstream({"type": "response.output_text.delta", "response_id": "resp_1", "item_id": "a", "delta": "Late."})
+    book.upstream(response_done(status="cancelled")).expect()
+    assert "next_event" not in book.timers
+    book.fire(Wait.SPEECH).expect(upstream=[CREATE])
+    book.upstream(response_created("resp_2"), delta(b"\1\1", "resp_2"), response_done("resp_2"))
+    book.expect(STARTED, b"\1\1", AUDIO_DONE, DONE)
+
+
 def test_a_text_in_progress_keeps_an_unannounced_response_from_its_end():
     begun = {"type": "response.output_text.delta", "response_id": "resp_1", "item_id": "a", "delta": "Let me"}
     book = called(1, begun)

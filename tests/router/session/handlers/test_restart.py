@@ -77,6 +77,8 @@ def test_a_standby_upstream_replaces_a_lost_one_at_once():
     generation = dial_standby(book)
     book.feed(messages.UpstreamOpened(generation, 0, book.unix_s))
     feed_standby(book, generation, {"type": "session.created"}, {"type": "session.updated"})
+    question = book.events_to_upstream[-1]["item"]
+    feed_standby(book, generation, {"type": "conversation.item.added", "item": question})
     book.forget().upstream_closes(1001, decision=Decision.TEAR_DOWN).expect(RESTARTED, upstream=[CREATE])
     assert book.generation == generation
 

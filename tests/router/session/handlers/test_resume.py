@@ -12,12 +12,14 @@ from tests.support.machine.playbook import (
     DONE,
     Playbook,
     assistant,
+    call_done,
     delta,
     error,
     item_added,
     response_created,
     response_done,
     settings,
+    statement_created,
     transcript_delta,
     transcript_done,
     verbatim_create,
@@ -178,6 +180,45 @@ def test_a_message_that_was_queued_behind_a_cut_answer_follows_its_rest():
     assert "cut off" in create["response"]["instructions"]
     book.forget().upstream(response_created("r2"), transcript_delta(" 42"), response_done("r2"))
     assert book.events_to_upstream[-1] == verbatim_create("Mind the gap.") | {"event_id": ANY, "response": ANY}
+
+
+# A request that the user interrupted before its response began.
+
+
+def interrupted_before_the_answer():
+    """Return a session whose user speaks while the caller hears an announcement, and the answer behind it is due."""
+    book = answering().upstream(transcript_delta("Let me look."), delta(bytes(96_000)), call_done(), response_done())
+    book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"})
+    assert book.events_to_upstream[-1]["type"] == "response.create"
+    return book.forget().upstream({"type": "input_audio_buffer.speech_started", "item_id": "u"}).forget()
+
+
+def test_a_question_is_asked_at_the_next_upstream_if_the_voice_that_interrupted_it_was_a_noise():
+    book = restart(interrupted_before_the_answer().upstream_closes(decision=RESTART).forget()).forget()
+    book.fire(Wait.COMMIT).expect(upstream=[CREATE])
+
+
+def test_a_question_is_asked_again_if_its_response_fails_before_it_begins_and_the_voice_was_a_noise():
+    book = interrupted_before_the_answer().upstream(response_done("resp_2", "failed")).fire(Wait.ASK_AGAIN)
+    book.forget().fire(Wait.SPEECH).expect(upstream=[CREATE])
+
+
+def test_an_answer_to_the_voice_covers_a_question_that_the_voice_interrupted():
+    book = restart(interrupted_before_the_answer().upstream_closes(decision=RESTART).forget())
+    output = book.events_to_upstream[-1]["item"]
+    book.upstream({"type": "conversation.item.added", "item": output})
+    book.upstream({"type": "input_audio_buffer.speech_started", "item_id": "u"}).forget()
+    book.upstream({"type": "input_audio_buffer.committed", "item_id": "u"}, response_created("r2"), response_done("r2"))
+    assert book.events_to_upstream == []
+    assert not book.session.state.pending
+
+
+def test_a_question_whose_answer_an_urgent_text_replaced_is_not_asked_again():
+    book = asked().client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": "interrupt"})
+    book.upstream_closes(decision=RESTART).forget().configured()
+    assert book.events_to_upstream[-1]["response"]["metadata"]["switchboard"] == "statement"
+    acknowledge_last(book).upstream(statement_created(), response_done())
+    assert [event["type"] for event in book.events_to_upstream] == ["conversation.item.create"]
 
 
 # Failed responses.

@@ -141,6 +141,20 @@ def test_a_standby_upstream_gets_an_item_that_it_refused_again_when_it_takes_ove
     assert not book.session.state.pending
 
 
+@pytest.mark.parametrize("has_item", [True, False])
+def test_a_question_awaits_its_item_at_a_standby_upstream_that_takes_over(has_item):
+    book, generation = seeded()
+    question = book.events_to_upstream[-1]["item"]
+    acknowledgement = {"type": "conversation.item.added", "item": question}
+    if has_item:
+        feed_standby(book, generation, acknowledgement)
+    book.forget().upstream_is_lost(Loss(kind=LossKind.CLOSED, code=1000))
+    creates = [{"type": "response.create"}]
+    book.expect({"type": "Warning", "code": "UPSTREAM_RESTARTED", "description": ANY}, upstream=creates * has_item)
+    assert (Wait.ITEM_ACK.value in book.timers) is not has_item
+    book.upstream(acknowledgement).expect(upstream=creates * (not has_item))
+
+
 def test_a_standby_upstream_that_acknowledges_its_configuration_twice_owes_nothing():
     book, generation = seeded()
     feed_standby(book, generation, {"type": "session.updated", "session": {}})

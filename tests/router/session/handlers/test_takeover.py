@@ -107,3 +107,17 @@ def test_a_turn_that_the_pause_ends_during_a_restart_is_committed_after_it():
     assert Wait.MANUAL_COMMIT.value not in book.timers
     restart(book).forget().fire(Wait.MANUAL_COMMIT)
     assert [event["type"] for event in book.events_to_upstream] == ["input_audio_buffer.commit", "response.create"]
+
+
+def test_an_answer_to_speech_covers_no_output_that_the_next_upstream_has_not_acknowledged():
+    book = asked().upstream(response_created(), call_done(), response_done())
+    book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"})
+    output = next(it["item"] for it in book.events_to_upstream if it["type"] == "conversation.item.create")
+    book.upstream({"type": "conversation.item.added", "item": output})
+    restart(book.upstream_closes(decision=RESTART).forget())
+    assert book.events_to_upstream[-1]["type"] == "response.create"
+    committed = {"type": "input_audio_buffer.committed", "item_id": "u"}
+    book.upstream(SPEECH_STARTED, committed, response_created("own"), response_done("own"))
+    assert Wait.FIRST_EVENT.value in book.timers
+    book.upstream(response_created("r2"), response_done("r2"))
+    assert Wait.FIRST_EVENT.value not in book.timers

@@ -5,7 +5,7 @@ import pytest
 from router.session.deadlines import Wait
 from router.session.state.states import UserTurnState
 from tests.support.machine.playbook import Playbook, error, settings, transcribed
-from tests.support.machine.timed_playbook import FRAME, TimedPlaybook, committed, speech, started, stopped
+from tests.support.machine.timed_playbook import FRAME, TimedPlaybook, committed, created, speech, started, stopped
 
 COMMIT = {"type": "input_audio_buffer.commit"}
 CLEAR = {"type": "input_audio_buffer.clear"}
@@ -18,6 +18,10 @@ LOUD = b"\x01\x02" * 2400
 
 def phase_of(book):
     return book.session.state.user_turns.current.phase
+
+
+def commit_ids(book):
+    return [event["event_id"] for event in book.sent("input_audio_buffer.commit")]
 
 
 def owed_to(book):
@@ -147,6 +151,36 @@ def test_an_answer_is_not_cancelled_for_an_urgent_text_that_came_before_its_ques
     assert book.events_to_upstream == []
 
 
+def test_an_answer_is_not_cancelled_for_an_earlier_urgent_text_although_a_commit_crossed_its_question():
+    book = Playbook().ready().client(LOUD).upstream(*speech("u1"))
+    book.client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": "interrupt"})
+    book.upstream(started("u2")).client(COMMIT).upstream(stopped("u2"), committed("u2"), NOTHING)
+    assert owed_to(book) == ["u1", "u2"]
+    book.forget().upstream(UNASKED)
+    assert book.events_to_upstream == []
+
+
+def test_an_answer_to_speech_whose_commit_crossed_one_by_hand_is_no_text_in_flight_although_the_user_speaks_again():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started("u1"))
+    book.client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": "interrupt"}, FORCE)
+    book.upstream(stopped("u1"), committed("u1"), started("u2"))
+    statement = book.session.state.pending.in_flight
+    book.upstream(created("own", None))
+    assert book.session.state.turn.current is None
+    assert book.session.state.turn.overtaken_ids == (statement.event_id,)
+
+
+@pytest.mark.parametrize("further", [[started("u2")], [started("u2"), stopped("u2")]])
+def test_the_detector_s_commit_owes_an_answer_although_the_crossing_one_is_refused_during_further_speech(further):
+    book = TimedPlaybook().ready().client(LOUD).upstream(started("u1")).client(COMMIT)
+    event_id = book.sent("input_audio_buffer.commit")[-1]["event_id"]
+    book.upstream(stopped("u1"), committed("u1"), *further)
+    phase = phase_of(book)
+    book.upstream(error("input_audio_buffer_commit_empty", event_id=event_id))
+    assert (owed_to(book), phase_of(book)) == (["u1"], phase)
+    assert Wait.FIRST_EVENT.value in book.timers
+
+
 def test_a_commit_by_hand_ends_the_speech_that_went_on_meanwhile():
     book = Playbook().ready().client(LOUD).upstream(started()).client(FORCE).upstream(stopped(), started(), stopped())
     book.upstream(committed())
@@ -159,6 +193,33 @@ def test_a_refused_commit_of_no_speech_leaves_none():
     book.upstream(error("invalid_value", event_id=book.sent("input_audio_buffer.commit")[-1]["event_id"]))
     assert phase_of(book) is UserTurnState.IDLE
     assert owed_to(book.upstream(*speech("u1"))) == ["u1"]
+
+
+def test_the_detector_s_commit_owes_an_answer_although_another_commit_by_hand_follows_the_one_that_crossed_it():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started(), stopped()).client(COMMIT).upstream(committed())
+    book.client(COMMIT)
+    first, second = commit_ids(book)
+    book.upstream(error("input_audio_buffer_commit_empty", event_id=first))
+    assert (phase_of(book), owed_to(book)) == (UserTurnState.COMMITTING, ["u1"])
+    assert Wait.FIRST_EVENT.value in book.timers
+    book.upstream(error("input_audio_buffer_commit_empty", event_id=second))
+    assert (phase_of(book), owed_to(book)) == (UserTurnState.IDLE, ["u1"])
+
+
+def test_a_refused_commit_during_an_answer_starts_no_deadline_of_a_first_event():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started(), stopped()).client(COMMIT).upstream(committed())
+    book.client(COMMIT).upstream(UNASKED, error("input_audio_buffer_commit_empty", event_id=commit_ids(book)[0]))
+    assert owed_to(book) == []  # the response that has begun answers it
+    assert Wait.FIRST_EVENT.value not in book.timers
+
+
+def test_the_refusal_of_a_commit_shows_that_an_earlier_one_was_lost():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(FORCE).upstream(stopped(), started())
+    book.client(COMMIT)
+    book.upstream(error("invalid_value", event_id=book.sent("input_audio_buffer.commit")[-1]["event_id"]))
+    assert phase_of(book) is UserTurnState.SPEAKING
+    assert Wait.COMMIT.value not in book.timers
+    assert owed_to(book.upstream(stopped(), committed())) == ["u1"]
 
 
 def test_speech_behind_a_commit_on_its_way_is_a_turn_of_its_own():

@@ -7,7 +7,7 @@ from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
 from actors.restart import Loss, LossKind
 from router.session.deadlines import Wait
-from tests.support.machine.beginnings import SECOND
+from tests.support.machine.beginnings import SECOND, assistant_texts
 from tests.support.machine.playbook import (
     ANY,
     APPLIED,
@@ -161,6 +161,13 @@ def test_a_greeting_that_was_generated_whole_keeps_only_its_heard_words():
     delete = {"type": "conversation.item.delete", "item_id": item_id}
     book.expect(STOP_PLAYING, upstream=[delete, assistant_item("Hello there. What")])
     book.upstream_is_lost(LOST).expect(RESTARTED).restarted(upstream=[assistant_item("Hello there. What")])
+
+
+def test_a_second_interruption_of_a_greeting_adds_no_words_that_the_caller_did_not_hear():
+    book = greeted().upstream(statement_created(), delta(SECOND * 2)).after(1.0).upstream(SPEECH_STARTED)
+    heard = assistant_texts(book)
+    book.forget().upstream({**SPEECH_STARTED, "item_id": "v"}).expect(STOP_PLAYING)
+    assert assistant_texts(book) == heard == ["Hello there."]
 
 
 def test_a_greeting_of_which_nothing_was_heard_leaves_no_item():

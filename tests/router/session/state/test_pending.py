@@ -90,6 +90,16 @@ def test_the_first_question_waits_for_the_last_item_of_the_ledger():
     assert not pending(TEXT).await_item("last")
 
 
+def test_the_answers_respond_to_an_item_that_the_upstream_may_lack_until_it_is_acknowledged():
+    made = pending(ANSWER, TEXT)
+    made.presume_item("output")
+    made.answer_with_speech()
+    assert [request.presumed_item for request in made] == ["output", None]
+    made.acknowledge("output")
+    made.answer_with_speech()
+    assert list(made) == [TEXT]
+
+
 # The rules.
 
 

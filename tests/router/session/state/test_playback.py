@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies
 
 from router.deepgram import messages as deepgram
-from router.session.state.playback import MAX_ITEMS, Piece, Playback
+from router.session.state.playback import MAX_ITEMS, MAX_MESSAGES, Piece, Playback
 
 DONE = deepgram.AgentAudioDone()
 
@@ -58,7 +58,7 @@ def test_stopped_audio_is_forgotten():
     it = playback(max_ahead_s=0.5)
     it.schedule(piece(), 0.0)
     it.schedule(piece(), 0.0)
-    it.hold(DONE)
+    it.hold(DONE, 10)
     assert it.stop(0.25) == [DONE]
     assert (it.is_waiting, it.is_audible(0.25), unheard_items(it, 0.25), it.dropped_bytes) == (False, False, [], 100)
 
@@ -121,3 +121,16 @@ def test_audio_of_an_endless_answer_takes_bounded_memory_although_the_client_rea
     for sent in range(1, 1000):
         it.schedule(piece(), 0.0)
         assert len(it.release_excess(0.0)) == (sent > 2)
+
+
+@pytest.mark.parametrize(("count", "size_bytes"), [(MAX_MESSAGES + 1, 10), (3, 400_000)])
+def test_messages_that_wait_behind_audio_are_bounded_by_number_and_size(count, size_bytes):
+    it = playback(max_ahead_s=0.5)
+    it.schedule(piece(), 0.0)
+    it.schedule(piece("b"), 0.0)
+    for _ in range(count - 1):
+        it.hold(DONE, size_bytes)
+    assert it.release_excess(0.0) == []
+    it.hold(DONE, size_bytes)
+    assert it.release_excess(0.0) == [bytes(100), *[DONE] * count]
+    assert (it.held_bytes, it.is_waiting) == (0, False)

@@ -1,7 +1,15 @@
 """Transcripts of the user's speech."""
 
 from router.deepgram.messages import AgentAudioDone, ConversationText
-from router.session.state.transcripts import MAX_EARLY, MAX_ITEMS, InterimTranscripts, Transcripts
+from router.session.state.transcripts import (
+    MAX_AWAITED,
+    MAX_EARLY,
+    MAX_HELD,
+    MAX_HELD_BYTES,
+    MAX_ITEMS,
+    InterimTranscripts,
+    Transcripts,
+)
 
 HI = ConversationText(role="assistant", content="Hi.")
 DONE = AgentAudioDone()
@@ -68,7 +76,7 @@ def test_any_transcript_resolves_an_item_without_an_id():
 def test_held_texts_of_a_cut_item_are_dropped_and_the_end_of_the_turn_stays():
     transcripts = Transcripts()
     for message, item_id in ((HI, "i"), (DONE, None), (HI, "other")):
-        transcripts.hold(message, item_id)
+        transcripts.hold(message, 10, item_id)
     transcripts.drop_texts({"i"})
     assert transcripts.take_held() == [DONE, HI]
     assert transcripts.take_held() == []
@@ -77,6 +85,28 @@ def test_held_texts_of_a_cut_item_are_dropped_and_the_end_of_the_turn_stays():
 def test_abandoned_transcripts_release_the_held_messages():
     transcripts = Transcripts()
     transcripts.expect("u")
-    transcripts.hold(HI, "i")
+    transcripts.hold(HI, 10, "i")
     assert transcripts.abandon() == [HI]
     assert not transcripts.are_awaited
+
+
+def test_awaited_transcripts_are_bounded():
+    transcripts = Transcripts()
+    for number in range(MAX_AWAITED + 1):
+        transcripts.expect(f"u{number}")
+    assert len(transcripts) == MAX_AWAITED
+    for number in range(1, MAX_AWAITED + 1):
+        transcripts.resolve(f"u{number}")
+    assert not transcripts.are_awaited
+
+
+def test_held_messages_are_bounded_by_number_and_size():
+    transcripts = Transcripts()
+    for _ in range(MAX_HELD - 1):
+        transcripts.hold(HI, 10)
+    assert not transcripts.are_full
+    transcripts.hold(HI, 10)
+    assert transcripts.are_full
+    transcripts.take_held()
+    transcripts.hold(HI, MAX_HELD_BYTES)
+    assert transcripts.are_full

@@ -65,3 +65,13 @@ def test_a_long_gap_between_two_frames_shows_that_the_client_stops_its_microphon
     assert turns.fill_after_s == STOPPED_S
     turns.record_audio(100.1 + 2 * STOPPED_S)
     assert turns.fill_after_s == FILL_AFTER_S
+
+
+def test_a_refused_commit_takes_the_earlier_ones_with_it_and_leaves_the_later_ones():
+    turns = UserTurns()
+    for event_id in "abc":
+        turns.note_commit(inputs.CommitSent(is_by_client=True, event_id=event_id))
+    turns.withdraw_commit("unknown")
+    assert [it.event_id for it in turns.commits] == ["a", "b", "c"]
+    turns.withdraw_commit("b")
+    assert [it.event_id for it in turns.commits] == ["c"]

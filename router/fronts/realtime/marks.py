@@ -1,0 +1,115 @@
+"""The signs that a relay's memory has to be stored outside of the process, before its client sees the last effects.
+
+Each event for the client calls for a whole record, except the deltas of an answer. An answer has hundreds of them, so
+each leaves only a note. Messages of the client need no record, because the keeper has them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+WORDS_BYTES: Final = 8192
+"""The bytes for notes after a record: enough for 300 deltas."""
+
+MAX_NOTES: Final = 100
+"""The most notes that wait. Without a keeper nobody takes them."""
+
+_SMALL: Final = 126
+_MEDIUM: Final = 65_536
+"""The bounds of a frame's length: from `_SMALL` on its header has 4 bytes, and from `_MEDIUM` on 10 bytes."""
+
+
+class Progress(NamedTuple):
+    """The effect of one delta on the item of a response."""
+
+    item_id: str
+    place: int
+    """The index of the part."""
+    kind: str
+    """`TEXT`, `SPEECH`, `AUDIO` or `ARGUMENTS`."""
+    value: str | int
+    """The words, or the characters of audio in base64."""
+
+
+TEXT: Final = "t"
+SPEECH: Final = "s"
+"""The kind of a delta with words of a part that has audio, too."""
+AUDIO: Final = "a"
+ARGUMENTS: Final = "g"
+
+
+class Marks:
+    """The signs of one relay; see `actors.machine.Marks`."""
+
+    __slots__ = ("_is_kept", "_item", "_notes", "may_drop_audio", "record_due", "was_audio", "words_due")
+
+    words_bytes = WORDS_BYTES
+
+    def __init__(self, may_drop_audio: Callable[[], bool] = bool) -> None:
+        self.may_drop_audio = may_drop_audio
+        """Whether only the newest audio of the microphone matters, because the user does not speak."""
+        self.was_audio = False
+        """Whether the newest text of the client was audio without detected speech."""
+        self.record_due = 0
+        self.words_due = 0
+        self._is_kept = False
+        """Whether anything stores the memory. Otherwise notes are useless."""
+        self._notes: list[tuple[object, ...]] = []
+        self._item: tuple[str, int] | None = None
+        """The part that the newest note is about."""
+
+    def note(self, frame: str, progress: Progress | None) -> None:
+        """Note an event for the client. `progress` is its whole effect on the memory; None demands a new record."""
+        if progress is None or not self._is_kept or len(self._notes) >= MAX_NOTES:
+            self.record_due += 1
+            return
+        item = progress.item_id, progress.place
+        size = wire_bytes(frame)
+        if item == self._item:
+            self._notes.append((size, progress.kind, progress.value))
+        else:
+            self._item = item
+            self._notes.append((size, progress.kind, progress.value, *item))
+        self.words_due += 1
+
+    def note_stored(self) -> None:
+        """Note that the whole memory is stored now."""
+        self._is_kept = True
+        self._notes.clear()
+        self._item = None
+
+    def take_words(self) -> str:
+        """Return the notes since the last ones that were stored."""
+        notes, self._notes = self._notes, []
+        return orjson.dumps(notes).decode() + "\n" if notes else ""
+
+
+def wire_bytes(frame: str) -> int:
+    """Return the length of a text frame on the wire."""
+    size = len(frame) if frame.isascii() else len(frame.encode(errors="surrogatepass"))
+    return size + (2 if size < _SMALL else 4 if size < _MEDIUM else 10)
+
+
+def read_notes(words: str, sent_bytes: int) -> Iterator[Progress]:
+    """Yield the deltas of stored notes whose frames are among the `sent_bytes` after the record.
+
+    A frame of which most was sent counts, because the rest of it follows.
+    """
+    item: tuple[str, int] | None = None
+    for line in words.splitlines():
+        try:
+            notes = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            return
+        for size, kind, value, *place in notes:
+            if place:
+                item = place[0], place[1]
+            sent_bytes -= size
+            if sent_bytes < -size // 2 or item is None:
+                return
+            yield Progress(*item, kind, value)

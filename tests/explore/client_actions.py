@@ -1,0 +1,119 @@
+"""The actions of the client: text, audio, answers to calls, updates, and OpenAI events of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from actors import messages
+from actors.connections.base import ConnectionClosed, Ending
+from router.session.state.states import Lifecycle
+from tests.explore.violation import Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.explore.world import World
+
+FRAME = bytes(960)
+"""20 ms of the microphone."""
+NATIVE = ("response.create", "input_audio_buffer.commit", "input_audio_buffer.clear", "response.cancel")
+"""OpenAI events that a client of `/openai` may send as they are."""
+
+
+def possible(world: World) -> list[tuple[Any, ...]]:
+    """Return the actions that the client may take now."""
+    found = [(kind,) for kind in ("say", "frame", "update", "force", "leave") if world.budget[kind]]
+    found += [("answer", call) for call, state in world.judge.calls.items() if state == "requested"]
+    if world.budget["inject"]:
+        found += [("inject", behavior) for behavior in ("default", "interrupt", "queue")]
+    if world.budget["native"] and world.session.context.profile.openai_events:
+        found += [("native", kind) for kind in NATIVE]
+    return found
+
+
+def _say(world: World) -> None:
+    world.spend("say")
+    world.asked += 1
+    text = f"Question {world.asked}?"
+    world.judge.asked(text)
+    world.judge.interrupt()
+    world.from_client({"type": "InjectUserMessage", "content": text})
+
+
+def _frame(world: World) -> None:
+    world.spend("frame")
+    world.judge.is_cleared = False
+    # Frames before the first upstream is ready are kept for it.
+    world.judge.early_frames += not world.serving
+    is_due = world.session.state.lifecycle is Lifecycle.READY and world.serving in world.upstreams
+    commands = world.feed(messages.ClientBinaryReceived(FRAME))
+    if is_due and not any(isinstance(it, messages.SendToUpstream) for it in commands):
+        raise Violation("ii a frame of the microphone reaches no upstream")
+
+
+def _update(world: World) -> None:
+    world.spend("update")
+    world.judge.updates += 1
+    world.from_client({"type": "UpdatePrompt", "prompt": "Be kind."})
+
+
+def _force(world: World) -> None:
+    world.spend("force")
+    world.judge.is_excused = True
+    is_open = _has_open_turn(world)
+    world.from_client({"type": "ForceEndTurn"})
+    if is_open and _has_open_turn(world):
+        raise Violation("ii the client ends the user's turn, and nothing is committed")
+
+
+def _has_open_turn(world: World) -> bool:
+    """Whether the user speaks, and no commit is on its way."""
+    upstream = world.upstreams.get(world.serving)
+    if upstream is None or world.session.state.lifecycle is not Lifecycle.READY or not upstream.has_audio:
+        return False
+    is_spoken = world.serving in world.judge.speaking and not world.judge.has_missed_commit
+    is_spoken &= not upstream.has_lost_commit  # the session still awaits that one
+    return is_spoken and all(event["type"] != "input_audio_buffer.commit" for event in upstream.queue)
+
+
+def _inject(world: World, behavior: str) -> None:
+    world.spend("inject")
+    world.judge.given_texts.add("Mind the gap.")
+    if behavior == "interrupt":
+        world.judge.replace()
+    world.judge.injected += 1
+    world.from_client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": behavior})
+
+
+def _native(world: World, kind: str) -> None:
+    world.spend("native")
+    world.judge.unsent.append(kind)
+    world.judge.is_excused = True
+    world.judge.is_cancelling |= kind == "response.cancel"
+    world.is_sound &= kind in ("input_audio_buffer.commit", "input_audio_buffer.clear")
+    world.judge.is_clearing = kind == "input_audio_buffer.clear"
+    world.from_client({"type": kind})
+
+
+def _answer(world: World, call_id: str) -> None:
+    world.judge.calls[call_id] = "answered"
+    world.judge.asked(call_id)
+    world.from_client({"type": "FunctionCallResponse", "id": call_id, "name": "lookup", "content": "42"})
+
+
+def _leave(world: World) -> None:
+    world.spend("leave")
+    world.judge.is_client_gone = True
+    world.feed(messages.ClientClosed(ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=1000)))
+
+
+ACTS: dict[str, Callable[..., None]] = {
+    "say": _say,
+    "frame": _frame,
+    "update": _update,
+    "force": _force,
+    "inject": _inject,
+    "native": _native,
+    "answer": _answer,
+    "leave": _leave,
+}
