@@ -36,7 +36,8 @@ def heap(monkeypatch):
 @pytest.fixture
 def clock(monkeypatch):
     clock = SimpleNamespace(now_s=100.0)
-    monkeypatch.setattr(allocator, "time", SimpleNamespace(monotonic=lambda: clock.now_s))
+    readers = SimpleNamespace(monotonic=lambda: clock.now_s, thread_time=lambda: clock.now_s)
+    monkeypatch.setattr(allocator, "time", readers)
     return clock
 
 
