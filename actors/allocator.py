@@ -42,7 +42,7 @@ WORTH_BYTES: Final = 32 * 1024 * 1024
 """The freed memory that makes a trim worth its time."""
 
 
-CALM_S: Final = 5.0
+CALM_S: Final = 3.0
 """The fewest seconds between two trims of memory that bursts of messages left."""
 
 CALM_SHARE: Final = 0.0005
