@@ -139,7 +139,10 @@ class Admission:
         self._shared = shared
         self._slot = slot
         self._on_store_away = on_store_away
+        self._admitting = threading.Lock()
+        """The lock around each check, because a lock on a file does not exclude the threads of one process."""
         self._lock = threading.Lock()
+        """The lock around each change of this process's memory. Nothing waits while it holds this lock."""
         self._seats = Seats(shared.counts, slot) if shared.is_limited else None
         self._remote = RedisCounts(shared.limits) if shared.is_limited and shared.limits.store else None
 
@@ -248,7 +251,7 @@ class Admission:
         principal_key = counts.key_of("principal", principal) if principal is not None else None
         client_key = principal_key or address_key
         now_s = time.monotonic()
-        with self._lock, self._shared.lock.held():
+        with self._admitting, self._shared.lock.held():
             look = arrivals.look(address_key, now_s) if arrivals is not None else None
             if is_checked:
                 self._check(address_key, principal_key)
@@ -256,7 +259,8 @@ class Admission:
                     _check_arrivals(arrivals.wait_s(look, now_s))
             if is_checked and sums is not None:
                 self._check_day(sums, client_key)
-            cell = seats.claim(address_key, principal_key)
+            with self._lock:
+                cell = seats.claim(address_key, principal_key)
             if cell is None:
                 raise _refusal("too many sessions", RETRY_SESSION_S)
             if arrivals is not None and look is not None:

@@ -36,6 +36,12 @@ TRIAL_S: Final = 3.0
 Then the worker may get another session.
 """
 
+MOST_WAIT_S: Final = 60.0
+"""The longest time in seconds for which a session waits for any worker. Then its client's socket is shut.
+
+The arbiter starts six workers in this time.
+"""
+
 DEAF_S: Final = 0.5
 """If no descriptor is left, the keeper accepts no worker for this many seconds."""
 
@@ -109,7 +115,8 @@ class Keeper:
         self._channels: dict[int, socket.socket] = {}
         self._memories: dict[int, Memory] = {}
         self._held: dict[str, Held] = {}
-        self._orphans: list[str] = []
+        self._orphans: dict[str, float] = {}
+        """The sessions that wait for a worker, each with the time since which it waits."""
         self._trials: dict[int, Trial] = {}
         """The session that each worker tries alone, because a worker died while it adopted several sessions."""
         self._selector = selectors.DefaultSelector()
@@ -147,7 +154,7 @@ class Keeper:
         self._trials.pop(pid, None)
         left = [session_id for session_id, held in self._held.items() if held.pid == pid]
         if has_died:
-            self._orphans += left
+            self._add_orphans(*left)
             self._give_away()
         else:
             for session_id in left:
@@ -162,13 +169,19 @@ class Keeper:
         self._selector.close()
         self._listener.close()
 
+    def _add_orphans(self, *session_ids: str) -> None:
+        now_s = time.monotonic()
+        for session_id in session_ids:
+            self._orphans.setdefault(session_id, now_s)
+
     def _give_away(self) -> None:
         fit = [pid for pid in self._fit() if pid in self._channels]
         if not fit:
+            self._give_up_late()
             return
-        orphans, self._orphans = self._orphans, []
+        orphans, self._orphans = self._orphans, {}
         turns, now_s = itertools.cycle(fit), time.monotonic()
-        for session_id in dict.fromkeys(orphans):
+        for session_id, since_s in orphans.items():
             held = self._held.get(session_id)
             if held is None:
                 continue
@@ -187,7 +200,16 @@ class Keeper:
                     self._trials[free[0]] = Trial(session_id, now_s + TRIAL_S)
                     self._hand(session_id, held, free[0])
                 else:
-                    self._orphans.append(session_id)
+                    self._orphans[session_id] = since_s
+
+    def _give_up_late(self) -> None:
+        """Give up the sessions that no worker has taken for too long, so that no caller waits without end."""
+        latest_s = time.monotonic() - MOST_WAIT_S
+        for session_id in [it for it, since_s in self._orphans.items() if since_s < latest_s]:
+            del self._orphans[session_id]
+            if session_id in self._held:
+                logger.error("session %s is shut: no worker has taken it for %g s", session_id, MOST_WAIT_S)
+                self._give_up(session_id)
 
     def _hand(self, session_id: str, held: Held, pid: int) -> None:
         order = ADOPT
@@ -201,7 +223,7 @@ class Keeper:
         except OSError as error:
             logger.warning("session %s waits for another worker: %s", session_id, error)
             self._held[session_id] = held
-            self._orphans.append(session_id)
+            self._add_orphans(session_id)
 
     def _end_trial(self, pid: int, session_id: str) -> None:
         if session_id and self._trials.get(pid, NO_TRIAL).session_id == session_id:
@@ -253,7 +275,7 @@ class Keeper:
             # That worker has not begun with the session, so the session did not kill it.
             held = self._held[session_id]
             self._held[session_id] = held._replace(pid=0, handed=held.handed - 1, passed_by=pid)
-            self._orphans.append(session_id)
+            self._add_orphans(session_id)
         elif packet[:1] == DROP and session_id in self._held and self._held[session_id].pid == pid:
             self._forget(session_id)
 

@@ -24,6 +24,7 @@ class Session:
     """A machine that answers each text with a text, and calls for a record then."""
 
     words_bytes = 160
+    was_audio = False
 
     def __init__(self):
         self.record_due = self.words_due = 0
@@ -136,6 +137,18 @@ def test_a_record_has_the_bytes_of_its_step_before_they_are_written(process):
     assert process.connection.unhandled.messages() == []
 
 
+def test_a_text_that_was_only_audio_does_not_keep_the_journal(process):
+    ask(process, "hello")
+    process.session.handle = lambda _message, _now_s: []
+    process.session.was_audio = True
+    ask(process, "audio")
+    assert process.connection.unhandled.texts == 0
+    process.session.was_audio = False
+    ask(process, "a question without an answer yet")
+    assert process.connection.unhandled.texts == 1
+    assert process.connection.unhandled.messages() == []
+
+
 def test_the_keeper_gets_the_memory_with_its_first_record(process):
     assert process.holds == []
     ask(process, "hello")
@@ -199,6 +212,18 @@ def test_a_large_record_is_not_compressed():
     assert len(keeping.pack(small)) < len(value) / 100
     assert len(keeping.pack(large)) > len(value)
     assert [keeping.unpack(keeping.pack(it)) for it in (small, large)] == [small, large]
+
+
+def test_a_record_that_half_a_message_prevents_is_stored_before_the_next_write(process):
+    ask(process, "hello")
+    process.session.record_due, process.session.commands = 2, [messages.SendToClient("one")]
+    process.connection.journal_from = None
+    process.machine.handle(messages.TimerFired("any"), 0.0)
+    process.connection.write()
+    process.connection.journal_from, process.session.commands = process.shelf.read, [messages.SendToClient("two")]
+    process.machine.handle(messages.TimerFired("any"), 0.0)
+    process.connection.write()
+    assert recovered(process, 6 + 3 + 3).value == b"after 3"
 
 
 def test_bytes_that_no_record_has_are_an_error(process):

@@ -1,6 +1,9 @@
 """Limits on new sessions."""
 
+import contextlib
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -55,6 +58,36 @@ def test_no_more_sessions_than_allowed_are_there_at_a_time():
     first.release()
     admission.admit(None, None)
     refusal(admission)
+
+
+def test_a_session_changes_its_place_while_another_one_waits_for_the_lock(monkeypatch):
+    limits = shared(max_sessions=2, max_tokens_per_day=100)
+    admission = Admission(limits)
+    ticket = admission.admit(None, "ada")
+    is_waiting, is_free = threading.Event(), threading.Event()
+
+    @contextlib.contextmanager
+    def held():
+        is_waiting.set()
+        assert is_free.wait(10)
+        yield
+
+    monkeypatch.setattr(limits.lock, "held", held)
+
+    def change():
+        ticket.settle()
+        ticket.spend(1, 0.0)
+        ticket.release()
+
+    with ThreadPoolExecutor(2) as pool:
+        admitted = pool.submit(admission.admit, None, "bob")
+        assert is_waiting.wait(10)
+        try:
+            pool.submit(change).result(10)
+        finally:
+            is_free.set()
+        assert admitted.result(10)
+    assert admission.in_use() == (1, 1)
 
 
 def test_an_address_and_a_principal_have_their_own_limits():

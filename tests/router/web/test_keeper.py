@@ -129,6 +129,23 @@ def test_without_a_living_worker_the_sessions_wait_for_one(keeper, fit, worker):
     assert other.do("adopt") == "as1 4096 7 2"
 
 
+def test_a_session_that_no_worker_takes_for_long_is_shut(keeper, fit, worker, lost, monkeypatch):
+    one = worker()
+    one.do("hold s1")
+    die(keeper, fit, one)
+    keeper.poll()
+    assert lost == []
+    monkeypatch.setattr("router.web.keeper.MOST_WAIT_S", -1.0)
+    keeper.poll()
+    keeper.poll()
+    assert lost == [1]
+    other = worker()
+    other.do("hold s2")
+    die(keeper, fit, other)
+    keeper.poll()
+    assert lost == [1, 1]
+
+
 def test_an_adopter_that_dies_passes_the_session_on(keeper, fit, worker):
     one, two, three = worker(), worker(), worker()
     one.do("hold s1")
@@ -208,7 +225,7 @@ def test_sessions_that_were_on_their_way_to_a_dead_worker_are_tried_one_after_th
     fit.append(three.pid)
     die(keeper, fit, two)
     assert three.do("adopt") == "as1 4096 7 2"
-    assert keeper._orphans == ["s2"]
+    assert list(keeper._orphans) == ["s2"]
     three.do("hold s1")
     keeper.poll()
     assert three.do("adopt") == "as2 4096 7 2"
