@@ -26,6 +26,10 @@ class Marks(Protocol):
     def take_words(self) -> str:
         """Return the words of the agent's answer since the last ones that were stored."""
 
+    @property
+    def was_audio(self) -> bool:
+        """Whether the newest text of the client was only audio, which may be dropped as binary audio may."""
+
     def may_drop_audio(self) -> bool:
         """Whether only the newest audio of the microphone matters, because the user does not speak."""
 

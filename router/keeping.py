@@ -155,9 +155,10 @@ class ShelvedMachine:
                 unhandled.take_binary(len(message.data))
             commands = self._machine.handle(message, now_s)
             return commands if self._marks.record_due == self._seen else self._note_binary(commands)
-        connection = self._connection
-        if type(message) is ClientTextReceived:
-            self._unhandled.take_text()
+        connection, marks = self._connection, self._marks
+        is_text = type(message) is ClientTextReceived
+        if is_text:
+            self._unhandled.take_text(message.text)
         shelf = connection.shelf
         if shelf is None:
             return self._machine.handle(message, now_s)
@@ -165,12 +166,13 @@ class ShelvedMachine:
         words[step] = 1
         commands = self._machine.handle(message, now_s)
         words[step] = 0
+        if is_text and marks.was_audio:
+            self._unhandled.texts -= 1
         if type(commands) is not list:
             commands = list(commands)
         for command in commands:
             if type(command) is SendToClient:
                 emitted.append(command.frame)
-        marks = self._marks
         # Most of these inputs are audio of the agent.
         if marks.record_due != self._seen or marks.words_due != self._words or shelf.asks_for_record:
             self._note_step(shelf, commands)

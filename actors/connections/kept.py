@@ -107,9 +107,12 @@ class Unhandled:
                     waiting.insert(0, first[size:])
                 size -= len(first)
 
-    def take_text(self) -> None:
-        """Remove a text message."""
+    def take_text(self, text: str) -> None:
+        """Remove a text message. Nearly always it is that of the newest read."""
         self.texts += 1
+        if self.newest is text:
+            self.newest = None
+            return
         waiting = self._line_up()
         while waiting and not isinstance(waiting[0], bytes):
             if isinstance(waiting.pop(0), str):

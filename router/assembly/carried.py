@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import time
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -17,6 +18,7 @@ import msgspec
 from router.access.request import Request
 from router.fronts.realtime import value as relays
 from router.session import snapshot as snapshots
+from router.session.layouts import VERSION
 from router.session.snapshot import SnapshotError
 from router.session.state.states import Lifecycle
 from router.translation.voices import Voices  # noqa: TC001 - msgspec resolves the annotation
@@ -63,7 +65,7 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parc
         return snapshots.open_envelope(self.session).adoptions > MAX_ADOPTIONS * INNOCENT
 
 
-VALUE_LAYOUT: Final = f"{snapshots.VALUE_LAYOUT}-{relays.LAYOUT:08x}"
+VALUE_LAYOUT: Final = f"{VERSION}.{zlib.crc32(f'{snapshots.LAYOUT} {relays.LAYOUT}'.encode()):08x}"
 """The name of the form in which this program reads and writes sessions."""
 
 _ENCODER: Final = msgspec.msgpack.Encoder()

@@ -61,6 +61,8 @@ class Session:
 
     words_bytes = 160
     """The room for words behind a stored snapshot (`words_due`)."""
+    was_audio = False
+    """Whether the newest text of the client was only audio. No text of Deepgram's protocol is."""
 
     def __init__(self, session_id: str, profile: Profile, options: SessionOptions) -> None:
         self.context = Context(session_id, profile, options)

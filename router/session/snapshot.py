@@ -34,10 +34,6 @@ LAYOUT: Final = zlib.crc32(STATE.fingerprint().encode())
 """The checksum of the layouts. It differs between two programs whose states differ."""
 
 
-VALUE_LAYOUT: Final = f"{VERSION}.{LAYOUT:08x}"
-"""The name of the form that this program reads and writes."""
-
-
 class SnapshotError(ValueError):
     """A snapshot that this program cannot read, or a session that cannot be written.
 

@@ -1,7 +1,8 @@
 """Kills workers while many callers talk: `python -m tests.bench.deaths`.
 
-Half of the callers ask by text and half by voice, on both routes. Every few seconds a random worker gets SIGKILL. Each
-question must be answered once, and no text may come twice. Otherwise the exit code is 1.
+Half of the callers ask by text and half by voice, on both routes of Deepgram's protocol or on `/v1/realtime`. Every few
+seconds a random worker gets SIGKILL. Each question must be answered once, and no text may come twice. Otherwise the
+exit code is 1.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from contextlib import ExitStack
 
 from router.simulator import Simulator, SimulatorConfig
 from tests.bench.figures import percentile
-from tests.support.clients.questioners import Questioner, differing
+from tests.support.clients.questioners import Questioner, RealtimeQuestioner, differing
 from tests.support.clients.voice_agent import PATHS
 from tests.support.processes.children import router
 
@@ -52,12 +53,15 @@ def parse():
     parser.add_argument(
         "--pace", type=float, default=1.0, metavar="N", help="of the agent's speech, 1 for real time (1)"
     )
+    parser.add_argument(
+        "--front", choices=("deepgram", "realtime"), default="deepgram", help="the protocol of the callers (deepgram)"
+    )
     return parser.parse_args()
 
 
 async def hold(process, options):
     """Let all callers talk while workers die. Return the callers, and the number of deaths."""
-    callers = [Questioner(n, process.address, PATHS[n % 2], speaks=n % 4 > 1) for n in range(options.callers)]
+    callers = [make_caller(n, process.address, options.front) for n in range(options.callers)]
     is_over = asyncio.Event()
     async with asyncio.TaskGroup() as calls:
         for caller in callers:
@@ -67,6 +71,13 @@ async def hold(process, options):
         deaths = await kill_workers(process, options)
         is_over.set()
     return callers, deaths
+
+
+def make_caller(number, address, front):
+    """Return a caller that speaks Deepgram's protocol or OpenAI's. Half of the callers ask by voice."""
+    if front == "realtime":
+        return RealtimeQuestioner(number, address, speaks=number % 2 > 0)
+    return Questioner(number, address, PATHS[number % 2], speaks=number % 4 > 1)
 
 
 async def kill_workers(process, options):

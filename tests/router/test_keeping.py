@@ -24,6 +24,7 @@ class Session:
     """A machine that answers each text with a text, and calls for a record then."""
 
     words_bytes = 160
+    was_audio = False
 
     def __init__(self):
         self.record_due = self.words_due = 0
@@ -133,6 +134,18 @@ def test_a_record_has_the_bytes_of_its_step_before_they_are_written(process):
     found = recovered(process, 0)
     assert (found.value, found.unsent, found.sent_bytes, found.journal) == (b"after 1", b"hello!", 0, [])
     assert recovered(process, 4).unsent == b"o!"
+    assert process.connection.unhandled.messages() == []
+
+
+def test_a_text_that_was_only_audio_does_not_keep_the_journal(process):
+    ask(process, "hello")
+    process.session.handle = lambda _message, _now_s: []
+    process.session.was_audio = True
+    ask(process, "audio")
+    assert process.connection.unhandled.texts == 0
+    process.session.was_audio = False
+    ask(process, "a question without an answer yet")
+    assert process.connection.unhandled.texts == 1
     assert process.connection.unhandled.messages() == []
 
 

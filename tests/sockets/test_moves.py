@@ -19,6 +19,8 @@ from tests.support.clients.voice_agent import hold_text_turn, voice_agent
 from tests.support.processes.children import router
 from tests.support.processes.further import further
 
+pytestmark = pytest.mark.filterwarnings(openai_clients.LEGACY)
+
 CALLS = 6
 SERVICE_RESTART = 1012
 LAST_WORDS = {
@@ -185,7 +187,7 @@ def openai_calls(stack, address, count):
     """Return clients of OpenAI's SDK in calls that have begun."""
     clients = []
     for _ in range(count):
-        client = stack.enter_context(openai_clients.connected(openai_clients.python("sync", address)))
+        client = stack.enter_context(openai_clients.in_process(address))
         client.wait_for("session.created")
         client.configure(instructions="Be brief.")
         clients.append(client)

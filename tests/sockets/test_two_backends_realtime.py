@@ -12,11 +12,7 @@ from tests.support.clients import openai_clients
 from tests.support.engine.links import wsgi_server
 from tests.support.machine.simulation import SILENCE, TONE
 
-pytestmark = [
-    pytest.mark.slow,
-    # OpenAI's SDK connects in this process.
-    pytest.mark.filterwarnings(r"ignore:connect\(\) must be used as a context manager:DeprecationWarning"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings(openai_clients.LEGACY)]
 
 KEY = "dg-0123456789-never-shown"
 SPEECH = TONE * 8 + SILENCE * 12

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from router.simulator import Simulator, SimulatorConfig
+from tests.support.clients import openai_clients
 from tests.support.clients.questioners import Questioner, RealtimeQuestioner
 from tests.support.clients.voice_agent import PATHS, hold_text_turn, voice_agent
 from tests.support.processes.children import RUN_PY, child, router, workers_of
@@ -23,13 +24,16 @@ MOST_TURNS = 1000
 POISONED = """
 import os, signal, sys
 sys.path.insert(0, os.path.dirname(sys.argv[0]))
+from router.fronts.realtime.machine import RealtimeRelay
 from router.session.machine import Session
-handle = Session.handle
-def handle_or_die(session, message, now_s):
-    if "poison" in str(getattr(message, "text", "")):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return handle(session, message, now_s)
-Session.handle = handle_or_die
+def or_die(handle):
+    def handle_or_die(session, message, now_s):
+        if "poison" in str(getattr(message, "text", "")):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return handle(session, message, now_s)
+    return handle_or_die
+for kind in (RealtimeRelay, Session):
+    kind.handle = or_die(kind.handle)
 from switchboard_voice import main
 sys.exit(main())
 """
@@ -112,4 +116,27 @@ def test_a_session_that_kills_its_workers_is_given_up_and_the_others_go_on(tmp_p
             hold_text_turn(agent, "are you still there")
         (kept,) = recordings_of(session_id, tmp_path)
         assert kept.name == f"{session_id}.kept.jsonl"
+        assert process.stop() == 0
+
+
+def test_a_call_of_openais_client_that_kills_its_workers_is_given_up():
+    flags = ("--port", "0", "--workers", "2")
+    with Simulator(SimulatorConfig(pace=0)) as simulator, ExitStack() as stack:
+        argv = (sys.executable, "-c", f"import sys; sys.argv[0] = {str(RUN_PY)!r}\n{POISONED}")
+        process = stack.enter_context(child(*argv, *flags, "--upstream", simulator.url))
+        address = process.wait_for(r"//(127\.0\.0\.1:\d+)/openai")[1]
+        process.wait_for_lines(r"worker \d+ serves", 2)
+        connected = (openai_clients.connected(openai_clients.python("sync", address)) for _ in range(2))
+        poisoned, other = (stack.enter_context(it) for it in connected)
+        for client in (poisoned, other):
+            client.wait_for("session.created")
+        poisoned.say("poison")
+        poisoned.wait_until("end", lambda: poisoned.close_code)
+        assert poisoned.close_code == 1011
+        assert poisoned.wire.errors == ["session_lost"]
+        assert len(process.wait_for_lines(r"worker \d+ died", 3)) == 3
+        other.say("are you still there")
+        other.wait_for_answers(1)
+        other.close()
+        assert other.wire.errors == [] == other.problems
         assert process.stop() == 0

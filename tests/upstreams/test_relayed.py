@@ -8,6 +8,8 @@ from tests.support.clients import openai_clients
 from tests.support.machine.simulation import SILENCE, TONE
 from tests.support.processes import children
 
+pytestmark = pytest.mark.filterwarnings(openai_clients.LEGACY)
+
 WEATHER = {
     "type": "function",
     "name": "get_weather",
@@ -19,7 +21,7 @@ WEATHER = {
 @contextmanager
 def connected(address):
     """Connect the SDK to a router."""
-    with openai_clients.connected(openai_clients.python("sync", address)) as client:
+    with openai_clients.in_process(address) as client:
         client.wait_for("session.created")
         yield client
         client.close()

@@ -59,6 +59,7 @@ def _append(context: Context, event: Event) -> None:
             bytes_per_ms=configuration.input_bytes_per_ms,
             is_manual=configuration.turn_detection is None,
         )
+        context.marks.was_audio = True
     context.send(event)
 
 

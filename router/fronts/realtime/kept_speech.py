@@ -50,6 +50,11 @@ class Speech:
         return self.item_id is not None
 
     @property
+    def is_silent(self) -> bool:
+        """Whether the user does not speak, and no commit is on its way."""
+        return self.item_id is None and len(self._segments) == 1
+
+    @property
     def held_bytes(self) -> int:
         """The size of the kept audio."""
         return self._chars
@@ -124,7 +129,7 @@ class Speech:
     def shortened(self, bytes_per_ms: int) -> Iterator[None]:
         """Hide all but the newest audio during the block, unless the user speaks or a commit is on its way."""
         segments, chars = self._segments, self._chars
-        if not self.is_on and len(segments) == 1:
+        if self.is_silent:
             kept: deque[tuple[float, str]] = deque()
             self._segments, self._chars = deque([kept]), 0
             for at_s, audio in reversed(segments[0]):

@@ -161,6 +161,7 @@ def _open(context: Context, _opened: engine.ClientOpened) -> None:
 
 
 def _client_text(context: Context, received: engine.ClientTextReceived) -> None:
+    context.marks.was_audio = False
     try:
         event = permission.admitted(context, read_client(received.text))
     except RefusedError as refused:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-WORDS_BYTES: Final = 2048
-"""The bytes for notes after a record: enough for 100 deltas."""
+WORDS_BYTES: Final = 8192
+"""The bytes for notes after a record: enough for 300 deltas."""
 
 MAX_NOTES: Final = 100
 """The most notes that wait. Without a keeper nobody takes them."""
@@ -46,11 +46,15 @@ ARGUMENTS: Final = "g"
 class Marks:
     """The signs of one relay; see `actors.machine.Marks`."""
 
-    __slots__ = ("_is_kept", "_item", "_notes", "record_due", "words_due")
+    __slots__ = ("_is_kept", "_item", "_notes", "may_drop_audio", "record_due", "was_audio", "words_due")
 
     words_bytes = WORDS_BYTES
 
-    def __init__(self) -> None:
+    def __init__(self, may_drop_audio: Callable[[], bool] = bool) -> None:
+        self.may_drop_audio = may_drop_audio
+        """Whether only the newest audio of the microphone matters, because the user does not speak."""
+        self.was_audio = False
+        """Whether the newest text of the client was audio without detected speech."""
         self.record_due = 0
         self.words_due = 0
         self._is_kept = False
@@ -83,10 +87,6 @@ class Marks:
         """Return the notes since the last ones that were stored."""
         notes, self._notes = self._notes, []
         return orjson.dumps(notes).decode() + "\n" if notes else ""
-
-    def may_drop_audio(self) -> bool:
-        """Whether client audio may leave the journal. It never may, because on this wire audio comes in JSON texts."""
-        return False
 
 
 def wire_bytes(frame: str) -> int:

@@ -180,7 +180,7 @@ class Context:
         self.reports = reports
         self.limits = CallLimits(options, wire)
         self.commands: list[engine.Command] = []
-        self.marks = Marks()
+        self.marks = Marks(self._may_drop_audio)
         self.now_s = 0.0
         self.closing: tuple[int, str] = (0, "")
         """The close code and the reason of a session that has ended."""
@@ -376,6 +376,9 @@ class Context:
         return self.is_ready and not is_owed
 
     # Another process.
+
+    def _may_drop_audio(self) -> bool:
+        return self.is_ready and self.state.speech.is_silent and self.state.configuration.turn_detection is not None
 
     def acquit(self) -> None:
         """Set the count of adoptions to 0, because the session has not killed this process."""

@@ -21,6 +21,8 @@ ROOT = HERE.parents[2]
 JAVASCRIPT = ROOT / "tests" / "javascript"
 FRAME_BYTES = 4800
 """100 ms of linear16 at 24 kHz."""
+LEGACY = r"ignore:connect\(\) must be used as a context manager:DeprecationWarning"
+"""The filter for a warning about OpenAI's SDK, where it connects in the process of the tests."""
 
 
 class OpenAIClient:

@@ -5,7 +5,7 @@ import pytest
 from actors.connections import frames
 from router.fronts.realtime.marks import AUDIO, MAX_NOTES, SPEECH, Marks, Progress, read_notes, wire_bytes
 from router.fronts.realtime.responses import Response
-from tests.support.machine.realtime_book import RealtimeBook
+from tests.support.machine.realtime_book import AUDIO_SESSION, MANUAL_SESSION, RealtimeBook
 
 FIRST = Progress("a1", 0, SPEECH, "One ")
 SECOND = Progress("a1", 0, AUDIO, 640)
@@ -27,7 +27,25 @@ def test_an_event_calls_for_a_record_and_a_delta_for_a_note():
     assert (marks.record_due, marks.words_due) == (1, 0)
     marks.note(FRAME, FIRST)
     assert (marks.record_due, marks.words_due) == (1, 1)
+
+
+def test_audio_may_be_dropped_while_the_user_is_silent_and_no_other_event_may():
+    book = RealtimeBook().ready(**AUDIO_SESSION)
+    marks = book.relay.marks
+    book.client("input_audio_buffer.append", audio="AAAA")
+    assert (marks.was_audio, marks.may_drop_audio()) == (True, True)
+    book.client("response.cancel")
+    assert not marks.was_audio
+    book.server("input_audio_buffer.speech_started", audio_start_ms=0, item_id="s1")
     assert not marks.may_drop_audio()
+    book.client("input_audio_buffer.commit").server("input_audio_buffer.committed", item_id="s1")
+    assert marks.may_drop_audio()
+    book.client("input_audio_buffer.commit")
+    assert not marks.may_drop_audio(), "the commit names the audio before it"
+    book = RealtimeBook().ready(**MANUAL_SESSION).client("input_audio_buffer.append", audio="AAAA")
+    assert not book.relay.marks.may_drop_audio()
+    book = RealtimeBook().ready(**AUDIO_SESSION).lose().client("input_audio_buffer.append", audio="AAAA")
+    assert (book.relay.marks.was_audio, book.relay.marks.may_drop_audio()) == (False, False)
 
 
 def test_without_a_keeper_no_note_is_kept():
