@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+IDLE_S: Final = 5.0
+"""The seconds after which a thread without work ends, unless it is the last one. A thread takes 40 kB."""
 
 
 class PoolClosed(RuntimeError):  # noqa: N818 - named for what it says
@@ -54,13 +57,16 @@ class Job:
 class Pool:
     """A few daemon threads, started when they are needed. All methods may be called from any thread.
 
+    Threads that a burst of work has started end after `IDLE_S` without work. One remains.
+
     It is not a ThreadPoolExecutor: the interpreter waits for an executor's threads at exit, so work that hangs would
     keep the process from ending. An executor's queue has no bound either. Work that hangs in a `Pool` keeps its thread,
     because no code can end a thread.
     """
 
-    def __init__(self, name: str, threads: int, *, max_waiting: int | None = None) -> None:
+    def __init__(self, name: str, threads: int, *, max_waiting: int | None = None, idle_s: float = IDLE_S) -> None:
         self.name = name
+        self._idle_s = idle_s
         self._max_threads = threads
         self.max_unfinished = None if max_waiting is None else threads + max_waiting
         """The most jobs that may wait or run; None for no bound."""
@@ -143,10 +149,13 @@ class Pool:
             pass
 
     def _run_next(self) -> bool:
-        """Wait for a job and run it. Return False when the pool is closed."""
+        """Wait for a job and run it. Return False when the thread has to end."""
         with self._changed:
             while not self._waiting and not self._is_closed:
-                self._changed.wait()
+                # A wait may end in time and be notified at once, so only the queue decides.
+                if not self._changed.wait(self._idle_s) and not self._waiting and len(self._threads) > 1:
+                    self._threads.remove(threading.current_thread())
+                    return False
             if not self._waiting:
                 return False
             job = self._waiting.popleft()

@@ -36,15 +36,20 @@ def heap(monkeypatch):
 @pytest.fixture
 def clock(monkeypatch):
     clock = SimpleNamespace(now_s=100.0)
-    monkeypatch.setattr(allocator, "time", SimpleNamespace(monotonic=lambda: clock.now_s))
+    readers = SimpleNamespace(monotonic=lambda: clock.now_s, thread_time=lambda: clock.now_s)
+    monkeypatch.setattr(allocator, "time", readers)
     return clock
 
 
 @pytest.fixture
 def trimmed(heap, clock):
-    """An allocator that has just trimmed the memory that was free at the start."""
+    """An allocator of a heap so large that only much freed memory is worth the next trim."""
+
+    def take_a_while():
+        clock.now_s += 100 * CALM_SHARE
+
     it = Allocator()
-    heap.free += 2 * WORTH_BYTES
+    heap.free, heap.on_trim = 2 * WORTH_BYTES, take_a_while
     it.look()
     assert heap.trims == 1
     heap.trims = 0
@@ -129,14 +134,14 @@ def test_trims_of_a_large_heap_take_a_small_part_of_the_time(heap, clock):
     it = Allocator()
 
     def take_a_while():
-        clock.now_s += 0.05
+        clock.now_s += 20 * CALM_SHARE
 
     heap.on_trim, began_s = take_a_while, clock.now_s
     for number in range(1000):
         heap.free = (2 + number % 2) * CALM_BYTES
         it.look()
         clock.now_s += 1
-    assert 0.05 * (heap.trims - 1) <= (clock.now_s - began_s) * CALM_SHARE
+    assert 20 * CALM_SHARE * (heap.trims - 1) <= (clock.now_s - began_s) * CALM_SHARE
 
 
 def test_trimming_returns_the_memory_below_a_piece_that_is_in_use():

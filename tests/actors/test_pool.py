@@ -55,6 +55,35 @@ def test_no_more_than_its_threads_work_at_once_and_none_before_it_is_needed(pool
     assert {results.get(timeout=5) for _ in range(5)} == {"worker-0", "worker-1"}
 
 
+def test_the_threads_of_a_burst_end_without_work_but_for_one(results):
+    pool = Pool("worker", threads=3, idle_s=0.05)
+    gate = threading.Barrier(3)
+    for _ in range(3):
+        pool.submit(lambda: gate.wait(5) and None, lambda _: results.put(threading.current_thread()))
+    burst = [results.get(timeout=5) for _ in range(3)]
+    remaining = burst[:]
+    while len(remaining) > 1:  # which of them remains is not known
+        for thread in burst:
+            thread.join(0.05)
+        remaining = [thread for thread in burst if thread.is_alive()]
+    assert pool._threads == remaining
+
+    for _ in range(3):
+        pool.submit(lambda: gate.wait(5) and None, lambda _: results.put(threading.current_thread()))
+    assert len({results.get(timeout=5) for _ in range(3)}) == 3, "a further burst starts them again"
+    pool.close(timeout_s=5)
+
+
+def test_work_is_done_whenever_a_thread_ends(results):
+    """Each job comes in about when the second thread stops waiting."""
+    pool = Pool("worker", threads=2, idle_s=0.001)
+    for number in range(2000):
+        pool.submit(lambda number=number: number, results.put)
+        if number % 2:
+            assert {results.get(timeout=5), results.get(timeout=5)} == {number - 1, number}
+    pool.close(timeout_s=5)
+
+
 def test_a_thread_that_is_free_is_used_again(pool):
     for _ in range(10):
         done = threading.Event()
