@@ -594,6 +594,7 @@ def finish_unasked(context: Context, event: TextDone) -> None:
 def _end_unasked(context: Context, response_id: str | None) -> None:
     context.state.turn.is_open = True
     context.state.turn.output_id = response_id
+    context.state.user_turns.by_hand = None
     context.signal(inputs.SpeechAnswered())
     end_of_response(context)
 

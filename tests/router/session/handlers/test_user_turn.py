@@ -4,7 +4,7 @@ import pytest
 
 from router.session.deadlines import Wait
 from router.session.state.states import UserTurnState
-from tests.support.machine.playbook import Playbook, error, settings, transcribed
+from tests.support.machine.playbook import Playbook, error, settings, text_done, transcribed
 from tests.support.machine.timed_playbook import FRAME, TimedPlaybook, committed, created, speech, started, stopped
 
 COMMIT = {"type": "input_audio_buffer.commit"}
@@ -168,6 +168,14 @@ def test_an_answer_to_speech_whose_commit_crossed_one_by_hand_is_no_text_in_flig
     book.upstream(created("own", None))
     assert book.session.state.turn.current is None
     assert book.session.state.turn.overtaken_ids == (statement.event_id,)
+
+
+def test_a_whole_text_that_was_not_announced_answers_a_turn_whose_commit_crossed_one_by_hand():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started("u1"), stopped("u1")).client(COMMIT)
+    event_id = book.sent("input_audio_buffer.commit")[-1]["event_id"]
+    book.upstream(committed("u1"), text_done("At noon."))
+    book.upstream(error("input_audio_buffer_commit_empty", event_id=event_id))
+    assert owed_to(book) == []
 
 
 @pytest.mark.parametrize("further", [[started("u2")], [started("u2"), stopped("u2")]])
