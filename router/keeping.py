@@ -156,8 +156,7 @@ class ShelvedMachine:
             commands = self._machine.handle(message, now_s)
             return commands if self._marks.record_due == self._seen else self._note_binary(commands)
         connection, marks = self._connection, self._marks
-        is_text = type(message) is ClientTextReceived
-        if is_text:
+        if type(message) is ClientTextReceived:
             self._unhandled.take_text(message.text)
         shelf = connection.shelf
         if shelf is None:
@@ -166,7 +165,7 @@ class ShelvedMachine:
         words[step] = 1
         commands = self._machine.handle(message, now_s)
         words[step] = 0
-        if is_text and marks.was_audio:
+        if marks.was_audio and type(message) is ClientTextReceived:
             self._unhandled.texts -= 1
         if type(commands) is not list:
             commands = list(commands)

@@ -105,7 +105,8 @@ def dial_ahead(parts: Parts, facts: bytes, route: str) -> DialledAhead | None:
 def give_up(parts: Parts, data: bytes, connection: Connection) -> None:
     """Close the connection of a client whose session no process continues, with an `Error` and code 1011.
 
-    The value may be damaged, or of another version. Only sessions of Deepgram's clients outlive their process.
+    The value may be damaged, or of another version. Then the protocol of the client is unknown, and the client gets the
+    `Error` of Deepgram's wire.
     """
     close = closes.of_error("SESSION_LOST")
     session_id, frame = "of an unknown id", LOST_FRAME

@@ -10,7 +10,7 @@ from actors import messages
 from actors.restart import Loss, LossKind
 from router.session.handlers.items import CUT_EVENT_ID
 from router.session.state.states import Lifecycle
-from tests.explore.upstream_actions import after, transcribed
+from tests.explore.upstream_actions import after
 from tests.explore.violation import Violation
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _late(world: World, how: str) -> None:
     cancelled = gone.active
     for event in gone.say_late(how):
         if is_abandoned and how == "words":
-            transcribed(world, event["item_id"])
+            world.judge.is_transcribed(event["item_id"])
         frame = messages.UpstreamTextReceived(gone.generation, orjson.dumps(event).decode())
         if is_abandoned:
             world.judge.knowledge.sees(event, gone.generation)

@@ -124,6 +124,8 @@ class Judge:
         """The client created a response or ended a turn itself, so not every response has to answer a question."""
         self.crossed = ("", 0)
         """The item that the detector committed while a commit by hand was on its way, and the generation."""
+        self.crossed_words = ""
+        """The transcript of that item."""
         self.is_warning_due = False
         """The transcript of an item failed, and the client is not warned yet."""
         self.is_refusal_due = False
@@ -181,7 +183,15 @@ class Judge:
         item, there = self.crossed
         if item and there == generation:
             self.asked(item, generation)
-        self.crossed = ("", 0)
+            self.owed[-1].transcript = self.crossed_words
+        self.crossed, self.crossed_words = ("", 0), ""
+
+    def is_transcribed(self, item: str) -> None:
+        """Record the transcript of speech. A turn whose commit crossed one by hand may become a question later."""
+        words = f"Said {item}."
+        for question in self.owed:
+            question.transcript = words if question.text == item else question.transcript
+        self.crossed_words = words if self.crossed[0] == item else self.crossed_words
 
     def replace(self) -> None:
         """Record that a verbatim text replaces every answer that is active or about to begin: rule REPLACED."""

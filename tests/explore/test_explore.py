@@ -119,3 +119,11 @@ def test_a_refused_commit_shows_that_the_one_before_it_was_lost():
     commits = "native-input~audio~buffer.commit native-input~audio~buffer.commit drop-1 take-1-message"
     walk = f"dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 {commits} run_well"
     assert breaks(("openai", "session.update", "none"), actions_of(walk))[0] == ""
+
+
+def test_a_turn_that_a_refused_commit_by_hand_shows_late_has_the_transcript_that_came_before():
+    walk = "dialled-1 created-1 take-1-message frame speech-1 force stop-1 commit-1 words-1-user~101 take-1-message"
+    world = World("converse", "settings", "none").open()
+    for action in actions_of(walk):
+        world.act(action)
+    assert [(it.text, it.transcript) for it in world.judge.owed] == [("user_101", "Said user_101.")]

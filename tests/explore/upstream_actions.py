@@ -132,18 +132,13 @@ def _commit(world: World, generation: int) -> None:
     else:
         world.judge.is_excused = True
         world.judge.crossed = (upstream.speech, generation) if is_of_client else ("", 0)
+        world.judge.crossed_words = ""
     world.deliver(generation, upstream.hear("commit"))
 
 
 def _words(world: World, generation: int, item: str) -> None:
-    transcribed(world, item)
+    world.judge.is_transcribed(item)
     world.deliver(generation, world.upstreams[generation].transcribe(item, "said"))
-
-
-def transcribed(world: World, item: str) -> None:
-    for question in world.judge.owed:
-        if question.text == item:
-            question.transcript = f"Said {item}."
 
 
 ACTS: dict[str, Callable[..., None]] = {

@@ -16,6 +16,7 @@ from websockets.sync.client import connect
 from router.config.auth import digest
 from router.simulator import Simulator, SimulatorConfig
 from tests.support.processes.children import RUN_PY
+from tests.support.processes.further import further
 from tests.support.processes.hosts import hosts
 
 REDIS = shutil.which("redis-server")
@@ -111,7 +112,7 @@ def test_two_machines_have_one_limit_per_principal(tmp_path):
         fleet.wait_until(101, "other")
 
 
-@pytest.mark.parametrize(("away", "status"), [("open", 101), ("closed", 503)])
+@pytest.mark.parametrize(("away", "status"), [("open", 101), further("closed", 503)])
 def test_machines_without_redis_do_as_configured_count_it_and_count_together_again(tmp_path, away, status):
     with ExitStack() as stack:
         fleet = Fleet(stack, tmp_path, away)

@@ -13,6 +13,9 @@ from tests.support.clients import openai_clients
 from tests.support.clients.questioners import Questioner, RealtimeQuestioner
 from tests.support.clients.voice_agent import PATHS, hold_text_turn, voice_agent
 from tests.support.processes.children import RUN_PY, child, router, workers_of
+from tests.support.processes.further import further
+
+pytestmark = pytest.mark.filterwarnings(openai_clients.LEGACY)
 
 CALLERS = 8
 DEATHS = 3
@@ -75,7 +78,7 @@ async def ask_under_deaths(process, callers):
         is_over.set()
 
 
-@pytest.mark.parametrize("callers_of", [of_deepgram, of_openai])
+@pytest.mark.parametrize("callers_of", [of_deepgram, further(of_openai)])
 def test_no_question_is_lost_and_none_is_answered_twice_when_workers_die(callers_of):
     with Simulator(SimulatorConfig(pace=4)) as simulator, ExitStack() as stack:
         process = stack.enter_context(router("--upstream", simulator.url, "--workers", "2"))
@@ -126,7 +129,7 @@ def test_a_call_of_openais_client_that_kills_its_workers_is_given_up():
         process = stack.enter_context(child(*argv, *flags, "--upstream", simulator.url))
         address = process.wait_for(r"//(127\.0\.0\.1:\d+)/openai")[1]
         process.wait_for_lines(r"worker \d+ serves", 2)
-        connected = (openai_clients.connected(openai_clients.python("sync", address)) for _ in range(2))
+        connected = (openai_clients.in_process(address) for _ in range(2))
         poisoned, other = (stack.enter_context(it) for it in connected)
         for client in (poisoned, other):
             client.wait_for("session.created")

@@ -91,6 +91,8 @@ class RealtimeWorld:
         self._marked = -1
         self._words = ""
         self._sent_bytes = 0
+        self._process = 0
+        """The number of the process that carries the session."""
         self._journal: list[str] = []
         """The client's texts since the record."""
         self.client = RealtimeClient()
@@ -170,6 +172,7 @@ class RealtimeWorld:
             return
         self._running = {key: it for key, it in self._running.items() if not isinstance(key, str)}
         self._upstreams.clear()
+        self._process += 1
         self.relay = make_relay(memory=memory, **self._options)
         self.machine = ReplayingMachine(self._around(self.relay), journal)
         self._marked = -1
@@ -210,6 +213,11 @@ class RealtimeWorld:
             self._running[key] = number
         heapq.heappush(self._agenda, (self.now_s + delay_s, number, key, step))
 
+    def _in_process(self, delay_s: float, step: Callable[[], None]) -> None:
+        """Do a step between the process and an upstream, unless another process carries the session by then."""
+        process = self._process
+        self._in(delay_s, lambda: step() if process == self._process else None)
+
     def _handle(self, message: engine.Input) -> None:
         if self.closed:
             return
@@ -226,17 +234,17 @@ class RealtimeWorld:
             case engine.SendToClient(str() as frame):
                 self._receive(orjson.loads(frame))
             case engine.SendToUpstream(frame, generation, is_binary):
-                self._in(self._latency_s, lambda: self._take(generation, frame, is_binary=is_binary))
+                self._in_process(self._latency_s, lambda: self._take(generation, frame, is_binary=is_binary))
             case engine.StartTimer(name, delay_s):
                 self._in(delay_s, lambda: self._fire(name), key=name)
             case engine.CancelTimer(name):
                 self._running.pop(name, None)
             case engine.OpenUpstream(generation, _route, delay_s):
-                self._in(delay_s + DIAL_S, lambda: self._open(generation))
+                self._in_process(delay_s + DIAL_S, lambda: self._open(generation))
             case engine.CloseUpstream(generation):
                 self._upstreams.pop(generation, None)
             case engine.AbandonUpstream(generation, loss):
-                self._in(0.0, lambda: self._lose(generation, loss))
+                self._in_process(0.0, lambda: self._lose(generation, loss))
             case engine.Notify(notification):
                 self.notifications.append(notification)
             case engine.EndSession(code):
@@ -296,7 +304,7 @@ class RealtimeWorld:
                 self._running.pop((generation, name), None)
             case commands.Close(code, reason):
                 loss = Loss(kind=LossKind.CLOSED, code=code, reason=reason, cause="closed by the peer")
-                self._in(self._latency_s, lambda: self._lose(generation, loss))
+                self._in_process(self._latency_s, lambda: self._lose(generation, loss))
             case commands.Hang() | commands.Pause():
                 pass
             case _:
@@ -307,7 +315,7 @@ class RealtimeWorld:
             if generation in self._upstreams:
                 self._handle(engine.UpstreamTextReceived(generation, text))
 
-        self._in(self._latency_s, arrive)
+        self._in_process(self._latency_s, arrive)
 
     def _lose(self, generation: int, loss: Loss = LOSS) -> None:
         if self._upstreams.pop(generation, None) is not None:

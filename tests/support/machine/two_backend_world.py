@@ -79,7 +79,7 @@ class TwoBackendWorld(RealtimeWorld):
             if generation in self._upstreams:
                 self._handle(engine.UpstreamBinaryReceived(generation, data))
 
-        self._in(self._latency_s, arrive)
+        self._in_process(self._latency_s, arrive)
 
     def _lose(self, generation: int, loss: Loss | None = None) -> None:
         self._agents.pop(generation, None)
