@@ -79,11 +79,6 @@ def test_without_a_base_every_commit_counts(repository):
     assert history.too_long(history.read(root, since=None)) == 1
 
 
-def test_an_excused_commit_is_no_offence():
-    commits = history.History((f"{history.EXCUSED[0]} What follows", "ffffff0 What follows"))
-    assert history.offences(commits) == ["ffffff0 What follows: is not `area: verb object`"]
-
-
 @pytest.mark.slow
 def test_a_clone_that_does_not_reach_back_to_the_base_has_no_history(repository):
     root, _ = repository("What follows")
