@@ -202,6 +202,11 @@ class Microphone:
         """Whether audio was appended since the last commit, or since the commit in progress was sent."""
         return self._uncommitted_bytes > (self._committing_bytes or 0)
 
+    @property
+    def is_committing_nothing(self) -> bool:
+        """Whether a commit is in progress, and all uncommitted audio was appended after it."""
+        return self._committing_bytes == 0 and self.has_uncommitted
+
     @contextlib.contextmanager
     def shortened(self) -> Iterator[None]:
         """Hide all kept audio but the newest during the block, unless the user speaks. So a brief snapshot is small."""

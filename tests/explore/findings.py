@@ -268,6 +268,12 @@ FINDINGS = (
             ("openai", "session.update", "no echo"),
             READY + "frame speech-1 inject-interrupt stop-1 native-input~audio~buffer.commit commit-1 "
             "native-input~audio~buffer.commit run_well", _in_table(inputs.CommitSent, _forgets_crossing)),
+    Finding("E16", "speech behind a commit of nothing is no item of the next upstream",
+            ("openai", "session.update", "reused ids"),
+            "dialled-1 created-1 take-1-message say take-1-message take-1-message fail-1-cancelled "
+            "native-input~audio~buffer.commit native-input~audio~buffer.clear frame speech-1 stop-1 fire-ask~again "
+            "commit-1 take-1-message fire-first~event run_well",
+            _set(handlers_of_turn, "_withdraw_empty_commits", lambda *_args: None)),
 )  # fmt: skip
 
 

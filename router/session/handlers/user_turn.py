@@ -114,6 +114,7 @@ def committed(context: Context, event: openai.InputAudioBufferCommitted) -> User
     turn = turns.subject
     if event.item_id is not None:
         state.upstream.items.note_speech(event.item_id)
+        _withdraw_empty_commits(context, event.item_id)
     _take_audio(context, event.item_id)
     sent = turns.take_commit()
     is_behind = sent is not None and turn.phase is not UserTurnState.COMMITTING
@@ -129,6 +130,18 @@ def committed(context: Context, event: openai.InputAudioBufferCommitted) -> User
         turns.by_hand_id = sent.event_id if sent is not None else turns.by_hand_id
     is_owed = detection.owes_answers and not turns.is_ended_by_hand and not is_behind
     return _await_answer(context) if is_owed else UserTurnState.IDLE
+
+
+def _withdraw_empty_commits(context: Context, item_id: str) -> None:
+    """Withdraw commits by hand that had no audio, if the speech that began behind them is committed.
+
+    An upstream commits no empty buffer (upstream 4.1), so none of these commits has ended that speech.
+    """
+    microphone, turns = context.state.microphone, context.state.user_turns
+    is_behind = turns.subject.item_id == item_id and turns.subject.phase is not UserTurnState.COMMITTING
+    if is_behind and microphone is not None and microphone.is_committing_nothing:
+        microphone.withdraw_commit()
+        turns.commits = ()
 
 
 def _await_answer(context: Context) -> UserTurnState:

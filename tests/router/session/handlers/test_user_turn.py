@@ -1,5 +1,7 @@
 """The user's turn, from its detected start to the response that answers it."""
 
+import base64
+
 import pytest
 
 from router.session.deadlines import Wait
@@ -236,6 +238,20 @@ def test_speech_behind_a_commit_on_its_way_is_a_turn_of_its_own():
     assert (phase_of(book), owed_to(book)) == (UserTurnState.SPEAKING, [])
     book.upstream(stopped("u2"), committed("u2"))
     assert owed_to(book) == ["u2"]
+
+
+def test_speech_behind_a_commit_of_nothing_is_an_item_of_the_next_upstream():
+    book = TimedPlaybook().ready().client(COMMIT, LOUD).upstream(*speech("u1"))
+    assert owed_to(book) == ["u1"]
+    assert Wait.FIRST_EVENT.value in book.timers
+    event_id = book.sent("input_audio_buffer.commit")[-1]["event_id"]
+    book.upstream(error("input_audio_buffer_commit_empty", event_id=event_id))
+    assert owed_to(book) == ["u1"]
+    begin = book.restarted_after()
+    (item,) = [event["item"] for event in book.sent("conversation.item.create", since=begin)]
+    assert base64.b64decode(item["content"][0]["audio"]) == LOUD
+    assert book.appended(since=begin) == b""
+    assert len(book.asked(since=begin)) == 1
 
 
 def test_a_commit_that_was_on_its_way_is_repeated_at_the_next_upstream():
