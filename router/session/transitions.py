@@ -352,7 +352,7 @@ USER_TURN: Final[Mapping[UserTurnState, Table[UserTurnState]]] = {
         on(openai.InputAudioBufferSpeechStarted, user_turn.speech_started),
         on(openai.InputAudioBufferSpeechStopped, user_turn.speech_stopped, _STOPPED),
         on(openai.InputAudioBufferCommitted, user_turn.committed, _AWAITING_ANSWER, may_stay=True, instead=(_IDLE,)),
-        on(openai.InputAudioBufferCleared, user_turn.buffer_cleared, _IDLE),
+        on(openai.InputAudioBufferCleared, user_turn.buffer_cleared, _IDLE, may_stay=True),
         on(inputs.CommitSent, user_turn.commit_sent, _COMMITTING),
         on(inputs.CommitRefused, user_turn.commit_withdrawn, instead=(_AWAITING_ANSWER,)),
         # Replayed speech that the next detector does not find, or silence that has no end.
@@ -365,7 +365,7 @@ USER_TURN: Final[Mapping[UserTurnState, Table[UserTurnState]]] = {
         _STOPPED,
         on(openai.InputAudioBufferSpeechStarted, user_turn.speech_started, _SPEAKING),
         on(openai.InputAudioBufferCommitted, user_turn.committed, _AWAITING_ANSWER, may_stay=True, instead=(_IDLE,)),
-        on(openai.InputAudioBufferCleared, user_turn.buffer_cleared, _IDLE),
+        on(openai.InputAudioBufferCleared, user_turn.buffer_cleared, _IDLE, may_stay=True),
         on(inputs.CommitSent, user_turn.commit_sent, _COMMITTING),
         on(inputs.CommitRefused, user_turn.commit_withdrawn, instead=(_AWAITING_ANSWER,)),
         on(inputs.CommitTimedOut, user_turn.commit_timed_out, _IDLE),
@@ -378,7 +378,7 @@ USER_TURN: Final[Mapping[UserTurnState, Table[UserTurnState]]] = {
         on(openai.InputAudioBufferSpeechStarted, user_turn.speech_started, _SPEAKING),
         on(openai.InputAudioBufferSpeechStopped, user_turn.speech_stopped),
         on(openai.InputAudioBufferCommitted, user_turn.committed, _IDLE, instead=(_AWAITING_ANSWER,)),
-        on(openai.InputAudioBufferCleared, user_turn.buffer_cleared, _IDLE),
+        on(openai.InputAudioBufferCleared, user_turn.buffer_cleared, _IDLE, may_stay=True),
         on(inputs.CommitSent, user_turn.commit_sent),
         on(
             inputs.CommitRefused,

@@ -50,6 +50,8 @@ class Microphone:
     """
 
     __slots__ = (
+        "_clearing_bytes",
+        "_clears",
         "_committing_bytes",
         "_converter",
         "_is_filling",
@@ -86,6 +88,10 @@ class Microphone:
         """The number of bytes that were appended since the last commit, in the upstream's format."""
         self._committing_bytes: int | None = None
         """The number of uncommitted bytes when the commit in progress was sent. None if no commit is in progress."""
+        self._clears = 0
+        """The number of clears that the upstream has not acknowledged."""
+        self._clearing_bytes = 0
+        """The number of uncommitted bytes before the last of these clears."""
         self.is_speech = False
         """Whether the user speaks, or may be speaking. Then more than the pre-roll is kept."""
         self.forgotten_bytes = 0
@@ -165,19 +171,36 @@ class Microphone:
 
     def commit(self) -> Recording:
         """Forget the committed audio, and return it. Audio that was appended after the commit stays."""
-        audio, behind_bytes = self._recording(), 0
-        if self._committing_bytes is not None:
-            behind_bytes = self._uncommitted_bytes - self._committing_bytes
+        size_bytes = self._uncommitted_bytes if self._committing_bytes is None else self._committing_bytes
+        self._committing_bytes = None
+        return self._take(size_bytes)
+
+    def note_clear(self) -> None:
+        """Record that a clear was sent. Audio that is appended after it stays."""
+        self._clears += 1
+        self._clearing_bytes = self._uncommitted_bytes
+
+    def clear(self) -> bool:
+        """Forget the audio before the clear that the upstream acknowledges. Return False if no clear is on its way."""
+        if not self._clears:
+            return False
+        self._clears -= 1
+        # The upstream has answered all commits before the clear.
+        behind_bytes = (self._committing_bytes or 0) - self._clearing_bytes
+        self._committing_bytes = behind_bytes if behind_bytes > 0 else None
+        self._take(self._clearing_bytes)
+        return True
+
+    def _take(self, size_bytes: int) -> Recording:
+        """Forget the kept audio up to this place in the uncommitted audio, and return it."""
+        audio, behind_bytes = self._recording(), self._uncommitted_bytes - size_bytes
+        if behind_bytes:
             kept_behind = self._kept_in.size_bytes(self.target.duration_ms(behind_bytes))
             audio = Recording(audio.data[: max(0, len(audio.data) - kept_behind)], audio.format)
         del self._straightened()[: len(audio.data)]
-        self._uncommitted_bytes, self._committing_bytes = behind_bytes, None
+        self._uncommitted_bytes = behind_bytes
+        self._clearing_bytes = max(0, self._clearing_bytes - size_bytes)
         return audio
-
-    def clear(self) -> None:
-        """Forget the uncommitted audio, because the upstream's buffer is empty."""
-        self._kept, self._start, self._is_filling = bytearray(), 0, False
-        self._uncommitted_bytes, self._committing_bytes = 0, None
 
     def silence(self, duration_ms: float) -> list[bytes]:
         """Return appends of silence for a microphone that stopped.
@@ -195,6 +218,7 @@ class Microphone:
         """Return appends of all uncommitted audio, for another upstream."""
         self._flush()  # the kept audio also has the samples in the filter, and they would be appended twice
         self._uncommitted_bytes, self._committing_bytes = 0, None
+        self._clearing_bytes = self._clears = 0
         return self._appends(converted(self._recording(), self.target))
 
     @property

@@ -42,7 +42,8 @@ def _say(world: World) -> None:
 
 def _frame(world: World) -> None:
     world.spend("frame")
-    world.judge.is_cleared = False
+    # Audio behind a clear on its way is not cleared.
+    world.judge.is_clearing = world.judge.is_cleared = False
     # Frames before the first upstream is ready are kept for it.
     world.judge.early_frames += not world.serving
     is_due = world.session.state.lifecycle is Lifecycle.READY and world.serving in world.upstreams
@@ -72,7 +73,7 @@ def _has_open_turn(world: World) -> bool:
     if upstream is None or world.session.state.lifecycle is not Lifecycle.READY or not upstream.has_audio:
         return False
     is_spoken = world.serving in world.judge.speaking and not world.judge.has_missed_commit
-    is_spoken &= not upstream.has_lost_commit  # the session still awaits that one
+    is_spoken &= not (upstream.has_lost_commit or world.judge.has_lost_clear)  # the session still awaits that one
     return is_spoken and all(event["type"] != "input_audio_buffer.commit" for event in upstream.queue)
 
 

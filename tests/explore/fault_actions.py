@@ -133,7 +133,8 @@ def _late(world: World, how: str) -> None:
         frame = messages.UpstreamTextReceived(gone.generation, orjson.dumps(event).decode())
         if is_abandoned:
             world.judge.knowledge.sees(event, gone.generation)
-            world.judge.upstream_ends_commit(event)
+            if not world.judge.is_repeated_clear(event, gone.generation):
+                world.judge.upstream_ends_commit(event)
             if (event.get("response") or {}).get("status") == "cancelled" and cancelled is not None:
                 world.judge.is_late_cancelled(cancelled, gone.generation)
             world.feed(frame)

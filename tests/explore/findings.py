@@ -24,6 +24,7 @@ from router.session.handlers import user_turn as handlers_of_turn
 from router.session.handlers.ignored import ignore
 from router.session.state import ledger, origin, pending, session, turn, upstream, user_turn
 from router.session.state.states import UserTurnState
+from router.translation.audio import Microphone
 from tests.explore.ends import ENDS
 from tests.explore.search import ROOTS, Action, Root, Search
 from tests.explore.shrink import breaks
@@ -117,6 +118,15 @@ def _deliver_again(context: Any, part: Any, content: str) -> None:
 
 
 _DELIVER = agent_output.deliver_text
+
+
+def _clear_all(self: Microphone) -> bool:
+    self._take(self._uncommitted_bytes)
+    return True
+
+
+def _clear_all_at_request(self: Microphone) -> bool:
+    return bool(self._clears) and _clear_all(self)
 
 
 @contextlib.contextmanager
@@ -274,6 +284,12 @@ FINDINGS = (
             "native-input~audio~buffer.commit native-input~audio~buffer.clear frame speech-1 stop-1 fire-ask~again "
             "commit-1 take-1-message fire-first~event run_well",
             _set(handlers_of_turn, "_withdraw_empty_commits", lambda *_args: None)),
+    Finding("E17", "a repeated acknowledgement of a clear discards later audio", ("openai", "session.update", "none"),
+            READY + "native-input~audio~buffer.clear take-1-message frame repeat-1 speech-1 force",
+            _set(Microphone, "clear", _clear_all)),
+    Finding("E18", "the acknowledgement of a clear discards audio behind the clear", OPENAI,
+            READY + "native-input~audio~buffer.clear frame take-1-message speech-1 force",
+            _set(Microphone, "clear", _clear_all_at_request)),
 )  # fmt: skip
 
 

@@ -118,6 +118,10 @@ class Judge:
         """The client's component awaits the UtteranceEnd of speech that has just stopped."""
         self.is_clearing = self.is_cleared = False
         """The client clears its audio; the upstream has cleared it. Then no other upstream may receive it."""
+        self.clears: list[int] = []
+        """The generations of the clears that are not acknowledged."""
+        self.has_lost_clear = False
+        """An upstream refused or lost a clear, so the session may take a repeated acknowledgement for a due one."""
         self.appended_to: set[int] = set()
         """The generations that received audio."""
         self.is_excused = False
@@ -389,6 +393,8 @@ class Judge:
             is_replay = self.is_cleared and generation not in self.appended_to
             require(not is_replay, "viii the next upstream gets audio that the client cleared")
             self.appended_to.add(generation)
+        if kind == "input_audio_buffer.clear":
+            self.clears.append(generation)
         if kind == "response.create" and (event.get("response") or {}).get("conversation") != "none":
             # The outputs of its calls are the end of a response that was not announced.
             active = [it for it in self.active.values() if not (it.is_brief and it.has_called)]
@@ -440,6 +446,15 @@ class Judge:
         self.playing = text
         self.played_ms[str(item_id)] = self.played_ms.get(str(item_id), 0) + AUDIO_MS
 
+    def is_repeated_clear(self, event: dict[str, Any], generation: int) -> bool:
+        """Whether an event acknowledges a clear again, so that it has no effect. Record the acknowledgement."""
+        if event["type"] != "input_audio_buffer.cleared":
+            return False
+        is_repeated = generation not in self.clears
+        if not is_repeated:
+            self.clears.remove(generation)
+        return is_repeated
+
     def upstream_ends_commit(self, event: dict[str, Any]) -> None:
         """Record an event after which the session must not repeat the commit by hand."""
         if event["type"] in ("input_audio_buffer.committed", "input_audio_buffer.cleared"):
@@ -459,6 +474,7 @@ class Judge:
 
     def refused(self, generation: int, event: dict[str, Any]) -> None:
         """Record that an upstream refused an event, or lost it."""
+        self.has_lost_clear |= event["type"] == "input_audio_buffer.clear"
         if event["type"] == "response.create" and generation in self.asks:
             self.asks.remove(generation)
             self.cuts_next = False

@@ -159,9 +159,12 @@ class Upstream:
     # What it receives.
 
     def receive(self, event: dict[str, Any]) -> None:
-        """Add an event to the queue. Audio is not added: only its presence matters."""
+        """Add an event to the queue. Audio is not added: its presence matters, and whether a clear is before it."""
         if event["type"] == "input_audio_buffer.append":
             self.has_audio = True
+            for waiting in self.queue:
+                if waiting["type"] == "input_audio_buffer.clear":
+                    waiting["is_before_audio"] = True
         else:
             self.queue.append(event)
 
@@ -273,8 +276,8 @@ class Upstream:
         item, self.speech, self.has_stopped = self.speech or self._new("user"), "", False
         return self._committed(item)
 
-    def _input_audio_buffer_clear(self, _event: dict[str, Any], _kind: str) -> list[dict[str, Any]]:
-        self.has_audio, self.speech, self.has_stopped = False, "", False
+    def _input_audio_buffer_clear(self, event: dict[str, Any], _kind: str) -> list[dict[str, Any]]:
+        self.has_audio, self.speech, self.has_stopped = "is_before_audio" in event, "", False
         return [{"type": "input_audio_buffer.cleared"}]
 
     def _committed(self, item: str) -> list[dict[str, Any]]:

@@ -160,9 +160,10 @@ class World:
             upstream.last = event
             self.judge.knowledge.sees(event, generation)
             self.judge.upstream_answers_update(event, generation)
-            if generation == self.serving:
+            is_repeated = self.judge.is_repeated_clear(event, generation)
+            if generation == self.serving and not is_repeated:
                 self.judge.upstream_ends_commit(event)
-            if event["type"] == "input_audio_buffer.cleared":
+            if event["type"] == "input_audio_buffer.cleared" and not is_repeated:
                 self.judge.is_cleared = self.judge.is_clearing
             elif event["type"] == "response.output_audio_transcript.delta" and self.session.context.profile.sentences:
                 self.judge.upstream_words(upstream.text_of(event["response_id"]))

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 def forward_event(context: Context, event: inputs.PassthroughEvent) -> None:
     """Forward an OpenAI client event unchanged."""
+    kind, microphone = orjson.loads(event.text).get("type"), context.state.microphone
     # The session does not request again a response that the client itself cancelled (docs/decisions/0027).
-    context.state.turn.is_cancelled_by_client |= orjson.loads(event.text).get("type") == "response.cancel"
+    context.state.turn.is_cancelled_by_client |= kind == "response.cancel"
+    if kind == "input_audio_buffer.clear" and microphone is not None:
+        microphone.note_clear()
     context.forward(event.text)
 
 

@@ -66,12 +66,18 @@ def end_speech(context: Context, _signal: object = None) -> None:
         context.state.microphone.is_speech = not context.state.plan.detection.is_on
 
 
-def buffer_cleared(context: Context, _event: openai.InputAudioBufferCleared) -> None:
-    """Discard the audio that is not committed, as the upstream did at the client's request."""
-    context.state.user_turns.commits = ()
-    if context.state.microphone is not None:
-        context.state.microphone.clear()
+def buffer_cleared(context: Context, _event: openai.InputAudioBufferCleared) -> UserTurnState | None:
+    """Discard the audio before the client's clear, as the upstream did.
+
+    An upstream may send the event twice, or by itself. Then its detector may still commit the speech, and if it does
+    not, the turn's deadline expires.
+    """
+    turns, microphone = context.state.user_turns, context.state.microphone
+    if microphone is None or not microphone.clear():
+        return turns.subject.phase
+    turns.commits = ()
     end_speech(context)
+    return None
 
 
 def speech_replayed(context: Context, _signal: inputs.SpeechReplayed) -> None:

@@ -187,6 +187,7 @@ def test_every_phase_but_the_first_has_a_deadline_that_its_end_stops():
             assert waits[0].value in started
             if phase is UserTurnState.AWAITING_ANSWER:
                 session.context.signal(inputs.NoiseFound(None))
+            session.take(inputs.PassthroughEvent('{"type":"input_audio_buffer.clear"}'))
             session.take(openai.InputAudioBufferCleared())
             assert turn.phase is UserTurnState.IDLE
             stopped = {it.name for it in session.context.take_commands() if isinstance(it, messages.CancelTimer)}

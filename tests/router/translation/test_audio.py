@@ -179,6 +179,46 @@ def test_appended_audio_is_uncommitted_until_a_commit():
     assert not mic.has_uncommitted
 
 
+def test_a_clear_forgets_only_the_audio_before_it():
+    mic = microphone(target=LINEAR16_16K)
+    mic.append(b"\x01\x01" * 320)
+    mic.note_clear()
+    mic.append(b"\x02\x02" * 320)
+    assert mic.clear()
+    assert not mic.clear()
+    assert audio_of(mic.resend()) == b"\x02\x02" * 320
+
+
+def test_a_commit_behind_a_clear_takes_the_audio_between_the_two():
+    mic = microphone(target=LINEAR16_16K)
+    mic.append(b"\x01\x01" * 320)
+    mic.note_clear()
+    mic.append(b"\x02\x02" * 320)
+    mic.note_commit()
+    mic.append(b"\x03\x03" * 320)
+    assert mic.clear()
+    assert mic.commit().data == b"\x02\x02" * 320
+    assert mic.commit().data == b"\x03\x03" * 320
+
+
+def test_a_clear_forgets_nothing_where_a_commit_took_the_audio_before_it():
+    mic = microphone(target=LINEAR16_16K)
+    mic.append(b"\x01\x01" * 320)
+    mic.note_clear()
+    mic.commit()
+    mic.append(b"\x02\x02" * 320)
+    assert mic.clear()
+    assert mic.commit().data == b"\x02\x02" * 320
+
+
+def test_the_next_upstream_has_no_clear_to_acknowledge():
+    mic = microphone(target=LINEAR16_16K)
+    mic.append(b"\x01\x01" * 320)
+    mic.note_clear()
+    assert audio_of(mic.resend()) == b"\x01\x01" * 320
+    assert not mic.clear()
+
+
 STEPS = st.one_of(
     st.integers(1, 1500).map(lambda size: ("append", size)),
     st.integers(1, 50).map(lambda duration_ms: ("silence", duration_ms)),

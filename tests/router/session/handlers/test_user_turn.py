@@ -16,6 +16,7 @@ UNASKED = {"type": "response.created", "response": {"id": "resp_v"}}
 NOTHING = error("input_audio_buffer_commit_empty")
 FORCE = {"type": "ForceEndTurn"}
 LOUD = b"\x01\x02" * 2400
+QUIET = bytes(4800)
 
 
 def phase_of(book):
@@ -74,6 +75,22 @@ def test_cleared_audio_is_replayed_to_no_other_upstream():
     assert book.sent("input_audio_buffer.clear")
     begin = book.restarted_after()
     assert book.appended(since=begin) == b""
+
+
+def test_a_cleared_event_without_a_clear_on_its_way_discards_nothing():
+    book = TimedPlaybook().ready().client(CLEAR).upstream(CLEARED).client(LOUD).upstream(started(), CLEARED)
+    assert phase_of(book) is UserTurnState.SPEAKING
+    book.client(FORCE)
+    assert len(commit_ids(book)) == 1
+    begin = book.restarted_after()
+    assert book.appended(since=begin) == LOUD
+
+
+def test_audio_behind_a_clear_on_its_way_stays():
+    book = TimedPlaybook().ready().client(QUIET, CLEAR, LOUD).upstream(CLEARED, started()).client(FORCE)
+    assert len(commit_ids(book)) == 1
+    begin = book.restarted_after()
+    assert book.appended(since=begin) == LOUD
 
 
 # Commits by hand.
