@@ -156,7 +156,7 @@ class Microphone:
     def finish(self) -> list[bytes]:
         """Return the last appends before a commit: audio that the filter held back, and silence up to the minimum."""
         frames = self._appends(self._flush())
-        missing_ms = COMMIT_MINIMUM_MS - self.target.duration_ms(self._uncommitted_bytes)
+        missing_ms = COMMIT_MINIMUM_MS - self.target.duration_ms(self._uncommitted_bytes - self._clearing_bytes)
         frames += self.silence(missing_ms) if missing_ms > 0 else []
         self.note_commit()
         return frames
@@ -223,8 +223,8 @@ class Microphone:
 
     @property
     def has_uncommitted(self) -> bool:
-        """Whether audio was appended since the last commit, or since the commit in progress was sent."""
-        return self._uncommitted_bytes > (self._committing_bytes or 0)
+        """Whether audio was appended since the last commit or clear, or since the one in progress was sent."""
+        return self._uncommitted_bytes > max(self._committing_bytes or 0, self._clearing_bytes)
 
     @property
     def is_committing_nothing(self) -> bool:

@@ -74,7 +74,12 @@ def _has_open_turn(world: World) -> bool:
         return False
     is_spoken = world.serving in world.judge.speaking and not world.judge.has_missed_commit
     is_spoken &= not (upstream.has_lost_commit or world.judge.has_lost_clear)  # the session still awaits that one
-    return is_spoken and all(event["type"] != "input_audio_buffer.commit" for event in upstream.queue)
+    return is_spoken and not any(_ends_turn(event) for event in upstream.queue)
+
+
+def _ends_turn(event: dict[str, Any]) -> bool:
+    is_clear = event["type"] == "input_audio_buffer.clear" and "is_before_audio" not in event
+    return is_clear or event["type"] == "input_audio_buffer.commit"
 
 
 def _inject(world: World, behavior: str) -> None:

@@ -211,6 +211,18 @@ def test_a_clear_forgets_nothing_where_a_commit_took_the_audio_before_it():
     assert mic.commit().data == b"\x02\x02" * 320
 
 
+def test_a_commit_behind_a_clear_has_100_ms_of_its_own():
+    mic = microphone(target=LINEAR16_16K)
+    mic.append(b"\x01\x01" * 3200)
+    mic.note_clear()
+    assert not mic.has_uncommitted
+    mic.append(b"\x02\x02" * 320)
+    assert mic.has_uncommitted
+    assert audio_of(mic.finish()) == LINEAR16_16K.silence(80)
+    assert mic.clear()
+    assert mic.commit().duration_ms == 100
+
+
 def test_the_next_upstream_has_no_clear_to_acknowledge():
     mic = microphone(target=LINEAR16_16K)
     mic.append(b"\x01\x01" * 320)

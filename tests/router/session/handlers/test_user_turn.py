@@ -93,6 +93,13 @@ def test_audio_behind_a_clear_on_its_way_stays():
     assert book.appended(since=begin) == LOUD
 
 
+def test_audio_before_a_clear_on_its_way_is_not_committed():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(CLEAR, FORCE)
+    assert commit_ids(book) == []
+    book.client(LOUD, FORCE)
+    assert len(commit_ids(book)) == 1
+
+
 # Commits by hand.
 
 
