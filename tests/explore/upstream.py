@@ -166,6 +166,8 @@ class Upstream:
                 if waiting["type"] == "input_audio_buffer.clear":
                     waiting["is_before_audio"] = True
         else:
+            if event["type"] == "input_audio_buffer.commit" and not self.has_audio:
+                event["is_empty"] = True
             self.queue.append(event)
 
     # What it may do.
@@ -271,7 +273,7 @@ class Upstream:
         return [{**event, "type": "conversation.item.truncated"}]
 
     def _input_audio_buffer_commit(self, event: dict[str, Any], _kind: str) -> list[dict[str, Any]]:
-        if not self.has_audio:
+        if not self.has_audio or "is_empty" in event:
             return [self._error("input_audio_buffer_commit_empty", event)]
         item, self.speech, self.has_stopped = self.speech or self._new("user"), "", False
         return self._committed(item)

@@ -44,7 +44,9 @@ def _take(world: World, generation: int, kind: str) -> None:
         world.judge.speaking.pop(generation, None)
     if events and events[0]["type"] == "error":
         world.judge.refused(generation, event)
-        if event["type"] == "input_audio_buffer.commit" and upstream.owes_answer:
+        # If the commit that crossed the detector's is lost, the refusal of a later one shows nothing.
+        is_shown = upstream.owes_answer and not upstream.has_lost_commit
+        if event["type"] == "input_audio_buffer.commit" and is_shown:
             world.judge.is_not_by_hand(generation)
     after(world, upstream, before, events)
 
