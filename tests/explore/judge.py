@@ -393,6 +393,8 @@ class Judge:
             is_replay = self.is_cleared and generation not in self.appended_to
             require(not is_replay, "viii the next upstream gets audio that the client cleared")
             self.appended_to.add(generation)
+            # The clear on its way does not concern audio, or silence, behind it.
+            self.is_clearing = False
         if kind == "input_audio_buffer.clear":
             self.clears.append(generation)
         if kind == "response.create" and (event.get("response") or {}).get("conversation") != "none":
