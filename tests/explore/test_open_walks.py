@@ -15,6 +15,13 @@ WALKS = {
             "words-1-user~103 take-1-message take-1-item+only step-1-False"
         ),
     ),
+    "a refusal that a standby upstream sends twice": (
+        ("openai", "settings", "none"),
+        (
+            "dialled-1 created-1 take-1-message say take-1-message take-1-message fire-rollover dialled-2 created-2 "
+            "take-2-message refuse-2 fire-next~event lost-1 repeat-2 run_well"
+        ),
+    ),
 }
 
 
