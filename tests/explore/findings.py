@@ -268,6 +268,13 @@ FINDINGS = (
             ("openai", "session.update", "no echo"),
             READY + "frame speech-1 inject-interrupt stop-1 native-input~audio~buffer.commit commit-1 "
             "native-input~audio~buffer.commit run_well", _in_table(inputs.CommitSent, _forgets_crossing)),
+    Finding("E19", "the response to a doubtful request answers the output of a function behind it",
+            ("openai", "settings", "no created"),
+            "dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 no_words-1-user~101- inject-queue "
+            "native-response.cancel take-1-message take-1-message take-1-message frame speech-1 say take-1-message "
+            "stop-1 say fire-commit commit-1 own-1-call step-1-False step-1-False answer-call~104 step-1-False "
+            "words-1-user~103 take-1-message take-1-item+only step-1-False",
+            _set(responses, "_takes_doubtful_request", lambda _context: False)),
 )  # fmt: skip
 
 
