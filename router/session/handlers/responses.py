@@ -459,6 +459,8 @@ def finish_response(context: Context, event: openai.ResponseDone) -> ResponseSta
     turn = context.state.turn
     if turn.takes_late_end() or turn.is_other_response(event.response.id):
         return turn.response
+    if turn.response is ResponseState.REQUESTED:
+        _take_unannounced(context)
     if event.response.status == "failed" and not turn.is_interrupted:
         return _fail(context, _error_of(event.response))
     if _was_cancelled(event.response) and event.response.id is not None:

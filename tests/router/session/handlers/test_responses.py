@@ -391,6 +391,15 @@ def test_an_output_behind_a_doubtful_request_is_answered_by_the_next_upstream_if
     assert len(book.run(1.0).asked(since=begin)) == 1
 
 
+@pytest.mark.parametrize("status", ["completed", "incomplete", "failed", "cancelled"])
+def test_the_mere_end_of_the_response_to_a_doubtful_request_leaves_the_request_behind_it_in_flight(status):
+    book = with_output().acknowledge().ends("resp_1", status)
+    assert Wait.FIRST_EVENT.value in book.timers
+    assert again(book).run(LONG_S).texts() == ["Here."]
+    assert book.losses() == []
+    assert len(book.asked()) == 2
+
+
 def test_a_response_behind_the_acknowledgement_of_an_output_answers_it():
     assert announced(with_output().acknowledge()).run(LONG_S).losses() == []
 
