@@ -250,7 +250,7 @@ ON_END: Final = ENDED
 
 ON_UNEXPECTED: Final = on_unexpected
 
-# RESPONSE: the stages of the upstream's response. A joint rule leads from NONE to REQUESTED.
+# RESPONSE: the stages of the upstream's response. Joint rules lead from NONE to REQUESTED.
 
 
 def _by_output(begin: Callable[[Context, responses.Output], ResponseState | None]) -> tuple[Entry[ResponseState], ...]:
@@ -482,6 +482,13 @@ JOINT: Final[tuple[Rule[Lifecycle] | Rule[ResponseState] | Rule[StandbyState], .
         responses.finish_by_calls,
         state=ResponseState.ACTIVE,
         next_state=ResponseState.NONE,
+    ),
+    # Before the next response, which would be requested beside this one.
+    Rule(
+        responses.awaits_request,
+        responses.return_to_request,
+        state=ResponseState.NONE,
+        next_state=ResponseState.REQUESTED,
     ),
     # Before the next response, which would make the session busy again.
     Rule(standby.can_switch_over, standby.switch_over, state=StandbyState.SEEDED, next_state=StandbyState.NONE),

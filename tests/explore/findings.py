@@ -290,6 +290,13 @@ FINDINGS = (
     Finding("E18", "the acknowledgement of a clear discards audio behind the clear", OPENAI,
             READY + "native-input~audio~buffer.clear frame take-1-message speech-1 force",
             _set(Microphone, "clear", _clear_all_at_request)),
+    Finding("E19", "the response to a doubtful request answers the output of a function behind it",
+            ("openai", "settings", "no created"),
+            "dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 no_words-1-user~101- inject-queue "
+            "native-response.cancel take-1-message take-1-message take-1-message frame speech-1 say take-1-message "
+            "stop-1 say fire-commit commit-1 own-1-call step-1-False step-1-False answer-call~104 step-1-False "
+            "words-1-user~103 take-1-message take-1-item+only step-1-False",
+            _set(responses, "_takes_doubtful_request", lambda _context: False)),
 )  # fmt: skip
 
 

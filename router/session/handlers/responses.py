@@ -165,7 +165,13 @@ def _origin_of(context: Context, response: openai.Response) -> Origin:
     # If an upstream returns no metadata, only the null conversation shows that a verbatim text begins too late.
     if origin in (Origin.OUTSIDE, Origin.LATE) and state.turn.take_overtaken():
         return Origin.LATE
-    return Origin.LATE if origin is Origin.REQUESTED and _answers_doubtful_request(context, response) else origin
+    if origin is not Origin.REQUESTED:
+        return origin
+    if _answers_doubtful_request(context, response):
+        return Origin.LATE
+    # An upstream takes events in order: it has the doubtful request before the item that it has not acknowledged.
+    is_behind = sent is not None and sent.request.is_presumed
+    return Origin.UPSTREAM if is_behind and _takes_doubtful_request(context) else origin
 
 
 def _answers_doubtful_request(context: Context, response: openai.Response) -> bool:
@@ -179,6 +185,29 @@ def _answers_doubtful_request(context: Context, response: openai.Response) -> bo
         return False
     turn.doubtful_id = None
     return True
+
+
+def _takes_doubtful_request(context: Context) -> bool:
+    """Whether a response belongs to the doubtful request. If so, forget that request.
+
+    Then the response to the request in flight is still to begin, and the deadline of that request goes on.
+    """
+    sent, turn = context.state.pending.in_flight, context.state.turn
+    if turn.doubtful_id is None or sent is None or sent.is_interrupted or not sent.request.is_general:
+        return False
+    turn.doubtful_id = None
+    return True
+
+
+def _take_unannounced(context: Context) -> None:
+    """Leave the request in flight if a response that was not announced belongs to the doubtful request.
+
+    The upstream announced one of two responses, the answer to speech and that to the doubtful request. So it announces
+    only one kind, and this response is of the other kind (docs/decisions/0027).
+    """
+    turn = context.state.turn
+    if turn.current is context.state.pending.in_flight and _takes_doubtful_request(context):
+        turn.current = None
 
 
 def _may_answer_speech(context: Context) -> bool:
@@ -270,6 +299,7 @@ def _begin_of_upstream(context: Context, response: openai.Response) -> None:
     if is_cancelled:
         cancel_active(context)
     if not is_owed and sent is None:
+        turn.doubtful_id = None  # this response may be that of the doubtful request
         _bound_unasked(context)
 
 
@@ -333,6 +363,7 @@ def begin_unannounced(context: Context, event: Output) -> ResponseState | None:
     if _rejects_overtaken(context, event.response_id) or turn.is_other_response(event.response_id):
         return turn.response
     turn.output_id, turn.is_end_open = event.response_id, False
+    _take_unannounced(context)
     if turn.current is None:
         _answer_speech_unannounced(context)
     elif turn.current.is_interrupted:
@@ -349,6 +380,8 @@ def _answer_speech_unannounced(context: Context) -> None:
     # The response covers no question in `pending`, because it may have begun before the upstream had that question.
     turn = context.state.turn
     turn.answers_speech, context.state.user_turns.by_hand = _may_answer_speech(context), None
+    if not turn.answers_speech:
+        turn.doubtful_id = None
     context.signal(inputs.SpeechAnswered())
     if turn.cancels_next:
         cancel_active(context)
@@ -407,7 +440,7 @@ def _announce(context: Context, response: openai.Response, origin: Origin) -> No
     """
     turn, pending = context.state.turn, context.state.pending
     if origin is Origin.REQUESTED:
-        pending.in_flight = None
+        turn.current, pending.in_flight = pending.in_flight, None
     else:
         turn.current = None
     has_output, is_cut = turn.has_output, turn.is_cut
@@ -426,6 +459,8 @@ def finish_response(context: Context, event: openai.ResponseDone) -> ResponseSta
     turn = context.state.turn
     if turn.takes_late_end() or turn.is_other_response(event.response.id):
         return turn.response
+    if turn.response is ResponseState.REQUESTED:
+        _take_unannounced(context)
     if event.response.status == "failed" and not turn.is_interrupted:
         return _fail(context, _error_of(event.response))
     if _was_cancelled(event.response) and event.response.id is not None:
@@ -452,6 +487,19 @@ def _fail(context: Context, error: openai.ErrorDetail) -> ResponseState | None:
     """Judge a failed response, and await the request that is in flight beside it."""
     chosen = response_failed(context, error)
     return _return_to_request(context) if chosen is None else chosen
+
+
+def awaits_request(context: Context) -> bool:
+    """Whether a request is in flight, and a response beside it has ended without an announcement."""
+    state = context.state
+    is_idle = state.turn.response is ResponseState.NONE and state.lifecycle is Lifecycle.READY
+    return is_idle and state.pending.in_flight is not None
+
+
+def return_to_request(context: Context) -> None:
+    """Await the request in flight. The end of the response beside it may still come."""
+    context.state.turn.is_end_open = True
+    _return_to_request(context)
 
 
 def has_answered(context: Context) -> bool:
@@ -528,10 +576,10 @@ def finish_unannounced(context: Context, event: TextDone) -> ResponseState | Non
     turn = context.state.turn
     if _rejects_overtaken(context, event.response_id):
         return turn.response
-    is_known = turn.current is not None or turn.output_id is not None
+    is_known = turn.current is not None or turn.output_id is not None or context.state.pending.in_flight is not None
     if turn.is_announced or not is_known or turn.is_other_response(event.response_id):
         return turn.response
-    end_of_response(context)
+    _end_by_text(context)
     return None
 
 
@@ -540,8 +588,14 @@ def finish_by_item(context: Context, event: openai.ConversationItemDone) -> Resp
     turn = context.state.turn
     if turn.is_announced or not _brought_text(context, event):
         return turn.response
-    end_of_response(context)
+    _end_by_text(context)
     return None
+
+
+def _end_by_text(context: Context) -> None:
+    if context.state.turn.response is ResponseState.REQUESTED:
+        _take_unannounced(context)
+    end_of_response(context)
 
 
 def _brought_text(context: Context, event: openai.ConversationItemDone) -> bool:

@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given, settings, strategies
+from hypothesis import example, given, settings, strategies
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import BaseModel, TypeAdapter
 
@@ -25,9 +25,18 @@ WAYS = strategies.fixed_dictionaries(
 )
 ORDERS = strategies.lists(strategies.sampled_from([OPENAI, DEEPGRAM]), min_size=2, max_size=5)
 
+# Frames to an upstream are on their way when the process dies. The next process has an upstream of that generation.
+FRAMES_OF_THE_DEAD = (
+    *((0.0, action) for action in ("speak", *["aside"] * 5, "die", "aside", "aside")),
+    *((5.0, "die"), (0.05, "lose"), (1.0, "aside"), (0.0, "die"), (0.0, "aside")),
+)
+
 
 @settings(max_examples=examples(40), deadline=None)
 @given(ORDERS, STEPS, WAYS)
+@example(
+    [OPENAI, OPENAI, DEEPGRAM, OPENAI], FRAMES_OF_THE_DEAD, {"latency_s": 0.3, "pace": 1.0, "session_seconds": 3600.0}
+)
 def test_a_conversation_comes_to_rest_whichever_backend_serves_it(order, steps, way):
     it = TwoBackendWorld(*order, **way)
     it.configure()
