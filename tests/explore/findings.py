@@ -19,7 +19,7 @@ import msgspec
 from router.openai import events as openai
 from router.session import inputs, machine, transitions
 from router.session.deadlines import Wait
-from router.session.handlers import agent_output, barge_in, delivery, responses, takeover, upstream_events
+from router.session.handlers import agent_output, barge_in, delivery, items, responses, takeover, upstream_events
 from router.session.handlers import user_turn as handlers_of_turn
 from router.session.handlers.ignored import ignore
 from router.session.state import ledger, origin, pending, session, turn, upstream, user_turn
@@ -297,6 +297,9 @@ FINDINGS = (
             "stop-1 say fire-commit commit-1 own-1-call step-1-False step-1-False answer-call~104 step-1-False "
             "words-1-user~103 take-1-message take-1-item+only step-1-False",
             _set(responses, "_takes_doubtful_request", lambda _context: False)),
+    Finding("E20", "a refusal on standby that comes twice refuses the item that the upstream gets again", OPENAI,
+            "dialled-1 created-1 take-1-message say take-1-message take-1-message fire-rollover dialled-2 created-2 "
+            "take-2-message refuse-2 fire-next~event lost-1 repeat-2 run_well", _set(items, "AGAIN", "")),
 )  # fmt: skip
 
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 CUT_EVENT_ID: Final = "sb_cut"
 """The `event_id` of each cancel, truncation and deletion. An error with this id only reports a lost race."""
 
+AGAIN: Final = "_again"
+"""The end of the `event_id` of an item that an upstream gets a second time, because it refused the item on standby."""
+
 
 def correct_item(context: Context, item_id: str | None, words: str, played: PlayedItem | None = None) -> bool:
     """Shorten the assistant's item to the words that the caller heard, or delete it if there are none.
@@ -67,13 +70,15 @@ def _links_that_know(context: Context, change: Change, played: PlayedItem | None
 def create_item(context: Context, item: Item, *, link: UpstreamLink | None = None) -> str:
     """Add an item to the conversation, and return its id.
 
-    The id is the `event_id`, too, because an error carries the `event_id` alone (upstream 8.1).
+    The id is the `event_id`, too, because an error carries the `event_id` alone (upstream 8.1). An item that the
+    upstream refused on standby gets another `event_id`, so that its first refusal cannot count twice.
     """
     link = link or context.state.upstream
     kind, role, item_id = _kind_of(item)
     item_id = item_id or context.state.new_id()
     link.items.register(item_id, kind, role)
-    event = openai.ConversationItemCreate(item=item, event_id=item_id)  # type: ignore[arg-type] # a dict is encoded, too
+    event_id = item_id + AGAIN if item_id in link.refused else item_id
+    event = openai.ConversationItemCreate(item=item, event_id=event_id)  # type: ignore[arg-type] # a dict is encoded, too
     context.to_upstream(event, link)
     return item_id
 
@@ -82,7 +87,7 @@ def replay(context: Context, link: UpstreamLink, since: int) -> None:
     """Create upstream the ledger's items after the number `since`, and those that this upstream refused before."""
     for item in context.state.ledger.items_after(since, link.formats.input, again=link.refused):
         _repeat(context, link, item)
-    link.refused = ()
+    link.refused, link.repeated = (), link.refused
 
 
 def seed(context: Context, link: UpstreamLink) -> None:
@@ -104,6 +109,10 @@ def refuse_item(context: Context, error: openai.ErrorDetail) -> str | None:
     # Some errors name no event (upstream 8.1). Then take an error about an item to be about the oldest unacknowledged
     # item.
     link_items, item_id = context.state.upstream.items, error.event_id
+    if item_id is not None and item_id.removesuffix(AGAIN) in context.state.upstream.repeated:
+        if not item_id.endswith(AGAIN):
+            return None  # the refusal that the upstream sent on standby, a second time
+        item_id = item_id.removesuffix(AGAIN)
     if item_id is None and (error.param or "").partition(".")[0] == "item":
         item_id = link_items.oldest
     # A benign error only reports a lost race, and refuses no item (upstream 8.2).

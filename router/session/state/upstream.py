@@ -153,6 +153,7 @@ class UpstreamLink:
         "rate_limits",
         "rates_warned",
         "refused",
+        "repeated",
         "seeded_to",
     )
 
@@ -189,6 +190,8 @@ class UpstreamLink:
         """The number of unacknowledged session.updates: its configuration, and changes that it received on standby."""
         self.refused: tuple[str, ...] = ()
         """Items that the upstream refused while it was on standby. It gets them again when it takes over."""
+        self.repeated: tuple[str, ...] = ()
+        """The refused items that the upstream got again."""
         self.is_rollover_due = False
         """The upstream's rollover was due before the session was ready."""
         self.has_warned = False

@@ -135,10 +135,23 @@ def test_a_standby_upstream_gets_an_item_that_it_refused_again_when_it_takes_ove
     feed_standby(book, generation, refusal)
     assert len(book.session.state.standby.items) == 0
     book.forget().upstream_is_lost(Loss(kind=LossKind.CLOSED, code=1000))
-    assert [event["type"] for event in book.events_to_upstream] == ["conversation.item.create"]
+    (again,) = book.events_to_upstream
+    assert again["type"] == "conversation.item.create"
+    refusal = error("invalid_value", event_id=again["event_id"])
     book.forget().upstream(refusal).expect({"type": "Error", "code": "invalid_value", "description": ANY})
     assert owed_acknowledgements(book) == 0
     assert not book.session.state.pending
+
+
+def test_a_refusal_that_a_standby_upstream_sends_twice_does_not_refuse_the_item_that_it_gets_again():
+    book, generation = seeded()
+    question = book.events_to_upstream[-1]["item"]
+    refusal = error("invalid_value", event_id=question["id"])
+    feed_standby(book, generation, refusal)
+    book.upstream_is_lost(Loss(kind=LossKind.CLOSED, code=1000)).upstream(refusal)
+    assert owed_acknowledgements(book) == 1
+    book.forget().upstream({"type": "conversation.item.added", "item": question})
+    book.expect(upstream=[{"type": "response.create"}])
 
 
 @pytest.mark.parametrize("has_item", [True, False])
