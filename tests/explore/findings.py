@@ -300,6 +300,13 @@ FINDINGS = (
     Finding("E20", "a refusal on standby that comes twice refuses the item that the upstream gets again", OPENAI,
             "dialled-1 created-1 take-1-message say take-1-message take-1-message fire-rollover dialled-2 created-2 "
             "take-2-message refuse-2 fire-next~event lost-1 repeat-2 run_well", _set(items, "AGAIN", "")),
+    Finding("E22", "a commit by hand that crossed the detector's is forgotten when the upstream answers by itself",
+            ("openai", "session.update", "only done"),
+            READY + "frame speech-1 force stop-1 commit-1 frame own-1-done+only speech-1 run_well",
+            _set(handlers_of_turn, "judge_crossed", lambda *_args: None)),
+    Finding("E23", "a client's commit that crossed the detector's is forgotten when the upstream answers by itself",
+            AS_IS, READY + "frame speech-1 stop-1 native-input~audio~buffer.commit commit-1 frame own-1-message "
+            "speech-1 run_well", _set(handlers_of_turn, "reopen_crossed", lambda *_args: None)),
 )  # fmt: skip
 
 

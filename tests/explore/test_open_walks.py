@@ -13,13 +13,6 @@ WALKS = {
             "native-input~audio~buffer.commit take-1-message refuse-1 speech-1 force"
         ),
     ),
-    "an announced answer beside a request": (
-        ("openai", "session.update", "only done"),
-        (
-            "dialled-1 created-1 take-1-message frame speech-1 force stop-1 commit-1 frame own-1-done+only speech-1 "
-            "run_well"
-        ),
-    ),
 }
 
 

@@ -14,7 +14,7 @@ from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session import inputs
 from router.session.deadlines import Wait
-from router.session.handlers import verbatim
+from router.session.handlers import user_turn, verbatim
 from router.session.handlers.agent_output import end_turn, flush_audio
 from router.session.handlers.barge_in import cancel_active, interrupt
 from router.session.handlers.items import CUT_EVENT_ID
@@ -94,7 +94,7 @@ def _create(context: Context, request: ResponseRequest) -> bool:
     if request.verbatim is not None:
         request = verbatim.begin(context, request, request.verbatim)
     # A refused request causes an error with this id, and no other event (upstream 5.1).
-    sent = SentRequest(request, request.event_id or state.new_id())
+    sent = SentRequest(request, request.event_id or state.new_id(), state.user_turns.commit_ids)
     state.pending.in_flight = turn.current = sent
     context.wait(Wait.FIRST_EVENT)
     if request.client_event is not None:
@@ -259,6 +259,7 @@ def _begin_requested(context: Context, response: openai.Response) -> None:
     if is_owed and not sent.is_proven and sent.request.verbatim is None:
         turn.doubtful_id = sent.event_id
     turn.current = sent
+    user_turn.suspect_crossed(context, sent)
     _open(context, response)
     turn.answer.resent, turn.answer.before = sent.request.resent, sent.request.before
     if sent.request.verbatim is not None:
@@ -289,6 +290,7 @@ def _covers_speech(sent: SentRequest) -> bool:
 def _begin_of_upstream(context: Context, response: openai.Response) -> None:
     turn, sent, turns = context.state.turn, context.state.pending.in_flight, context.state.user_turns
     is_cancelled, is_owed = turn.cancels_next, _may_answer_speech(context)
+    _judge_crossed(context)
     # A response that is cancelled at once answers nothing.
     if not is_cancelled and is_owed:
         _end_what_speech_answers(context)
@@ -301,6 +303,14 @@ def _begin_of_upstream(context: Context, response: openai.Response) -> None:
     if not is_owed and sent is None:
         turn.doubtful_id = None  # this response may be that of the doubtful request
         _bound_unasked(context)
+
+
+def _judge_crossed(context: Context) -> None:
+    """Judge a commit by hand again, if a response that has begun can only be the upstream's own."""
+    turn = context.state.turn
+    is_next = context.state.pending.in_flight is None and turn.doubtful_id is None and not turn.overtaken_ids
+    if is_next or _echoes(context):
+        user_turn.reopen_crossed(context)
 
 
 def _bound_unasked(context: Context) -> None:
@@ -365,10 +375,12 @@ def begin_unannounced(context: Context, event: Output) -> ResponseState | None:
     turn.output_id, turn.is_end_open = event.response_id, False
     _take_unannounced(context)
     if turn.current is None:
+        _judge_crossed(context)
         _answer_speech_unannounced(context)
     elif turn.current.is_interrupted:
         cancel_active(context)
     elif turn.current.request.verbatim is None:
+        user_turn.suspect_crossed(context, turn.current)
         _answer_speech(context, turn.current)
     context.stop_waiting(Wait.FIRST_EVENT)
     context.wait(Wait.NEXT_EVENT)
@@ -648,6 +660,7 @@ def finish_unasked(context: Context, event: TextDone) -> None:
 def _end_unasked(context: Context, response_id: str | None) -> None:
     context.state.turn.is_open = True
     context.state.turn.output_id = response_id
+    _judge_crossed(context)
     context.state.user_turns.by_hand = None
     context.signal(inputs.SpeechAnswered())
     end_of_response(context)
@@ -743,6 +756,7 @@ def refused_in_flight(context: Context, event: openai.Error) -> None:
         if error.event_id != current.event_id:
             return
         pending.in_flight, turn.current = current, None
+        user_turn.judge_crossed(context, current)
         if current.request.verbatim is not None:
             # The audio so far is not that of the verbatim text.
             turn.begin_answer()
