@@ -83,7 +83,7 @@ def request_anyway(context: Context, _fired: messages.TimerFired) -> None:
 def upstream_error(context: Context, event: openai.Error) -> None:
     """Pass an upstream's error on to the client, under its own code.
 
-    Errors that only report a lost race are absorbed (upstream 8.2).
+    Some errors only report that an event came too late, such as a cancel. The client does not get these (upstream 8.2).
     """
     code = errors.code_of(event.error)
     # A benign error reports a race, and the call goes well.
