@@ -28,10 +28,7 @@ _NEGATION: Final = re.compile(r"\b(?:no|not|off|disable|without|stop)\b", re.IGN
 
 
 def fitting_calls(context: Context) -> Iterator[Call]:
-    """Yield calls of the functions whose names fit the question.
-
-    If no name fits, yield a call of the function whose description fits best.
-    """
+    """Yield calls of the functions whose names fit the question, or else of the best function by its description."""
     question = context.question
     if context.tool_choice == "none" or question is None:
         return
