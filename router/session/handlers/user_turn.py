@@ -15,6 +15,7 @@ from router.openai import events as openai
 from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.handlers import barge_in, function_calls
+from router.session.handlers.response_origin import echoes
 from router.session.state.pending import ResponseRequest
 from router.session.state.states import UserTurnState
 from router.translation import text
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def speech_started(context: Context, event: openai.InputAudioBufferSpeechStarted) -> None:
-    """Stop the client's playback, and cut off the agent: the unheard part, and the part that is still to come."""
+    """Stop the client's playback, and cut off the agent's audio that is unheard or still to come."""
     state, turns = context.state, context.state.user_turns
     turn = turns.subject
     # Another upstream detects replayed speech again, but the client knows its start already.
@@ -71,8 +72,8 @@ def end_speech(context: Context, _signal: object = None) -> None:
 def buffer_cleared(context: Context, _event: openai.InputAudioBufferCleared) -> UserTurnState | None:
     """Discard the audio before the client's clear, as the upstream did.
 
-    An upstream may send the event twice, or by itself. Then its detector may still commit the speech, and if it does
-    not, the turn's deadline expires.
+    An upstream may send the event twice, or without a clear of the client. Then the turn stays in its state: the
+    upstream's detector may still commit the speech, or else the turn's deadline expires.
     """
     turns, microphone = context.state.user_turns, context.state.microphone
     if microphone is None or not microphone.clear():
@@ -83,9 +84,9 @@ def buffer_cleared(context: Context, _event: openai.InputAudioBufferCleared) -> 
 
 
 def speech_replayed(context: Context, _signal: inputs.SpeechReplayed) -> None:
-    """Await the detection of the speech by another upstream.
+    """Await the detection of the replayed speech by another upstream.
 
-    The wait has an end, because that upstream may find no speech there, and then never commits.
+    The wait has a deadline, because that upstream may find no speech in the audio, and then never commits.
     """
     context.state.user_turns.subject.is_replayed = True
     context.wait(Wait.COMMIT)
@@ -161,15 +162,17 @@ def _note_by_hand(context: Context, sent: inputs.CommitSent | None, *, is_behind
 
 
 def reopen_crossed(context: Context) -> None:
-    """Expect the answer to a commit by hand again, because the upstream has begun a response by itself.
+    """Expect the answer to a commit by hand again, if a response that has begun can only be the upstream's own.
 
-    It answers only turns of its detector. If all other turns have an answer, the detector ended the turn that the
-    commit seemed to end.
+    The upstream begins responses by itself only for turns of its detector. If no other turn waits for an answer, the
+    detector ended the turn that the commit seemed to end.
     """
-    state, turns = context.state, context.state.user_turns
+    pending, turn, turns = context.state.pending, context.state.turn, context.state.user_turns
     crossed, turns.crossed = turns.crossed, None
-    is_only = turns.by_hand is not None and not turns.owed and not state.pending.answers_speech
-    if crossed is not None and is_only:
+    is_only = turns.by_hand is not None and not turns.owed and not pending.answers_speech
+    # Without metadata it may be the late response to an earlier request.
+    is_own = echoes(context) or (pending.in_flight is None and turn.doubtful_id is None and not turn.overtaken_ids)
+    if crossed is not None and is_only and is_own:
         turns.reopen_commit(crossed)
 
 
@@ -208,7 +211,7 @@ def forget_crossed(context: Context, event_id: str | None) -> None:
 
 
 def _withdraw_empty_commits(context: Context, item_id: str) -> None:
-    """Withdraw commits by hand that had no audio, if the speech that began behind them is committed.
+    """Withdraw commits by hand that had no audio, if the speech that began after them is committed.
 
     An upstream commits no empty buffer (upstream 4.1), so none of these commits has ended that speech.
     """
@@ -307,10 +310,10 @@ def commit_timed_out(context: Context, _signal: inputs.CommitTimedOut) -> None:
 
 
 def speech_deadline(context: Context, _fired: messages.TimerFired) -> None:
-    """Report that the user's speech shows no sign of its end."""
+    """Send the signal that the user's speech shows no sign of its end."""
     context.signal(inputs.SpeechTimedOut())
 
 
 def commit_deadline(context: Context, _fired: messages.TimerFired) -> None:
-    """Report that the end of the user's speech is not committed."""
+    """Send the signal that the end of the user's speech is not committed."""
     context.signal(inputs.CommitTimedOut())
