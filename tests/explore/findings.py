@@ -317,6 +317,10 @@ FINDINGS = (
     Finding("E23", "a client's commit that crossed the detector's is forgotten when the upstream answers by itself",
             AS_IS, READY + "frame speech-1 stop-1 native-input~audio~buffer.commit commit-1 frame own-1-message "
             "speech-1 run_well", _set(handlers_of_turn, "reopen_crossed", lambda *_args: None)),
+    Finding("E24", "the late end of a response that its text ended ends the next request",
+            ("openai", "settings", "no created"),
+            READY + "say take-1-message take-1-text+only step-1-False say take-1-message end-1 run_silent",
+            _set(turn.Turn, "takes_late_end", lambda *_args: False)),
 )  # fmt: skip
 
 
