@@ -236,9 +236,9 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         super().kill_worker(pid, sig)
 
     def manage_workers(self) -> None:
-        """Keep the number of serving workers as configured.
+        """Fork workers, or end workers, until as many serve as configured.
 
-        gunicorn would count draining workers, too, and not replace them.
+        gunicorn's own method would also count draining workers, and so not replace them.
         """
         self.app.follow_log_level()  # gunicorn calls this every second
         self._is_served()
@@ -417,7 +417,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
             super().handle_hup()
 
     def try_out(self, template: Successor) -> int:
-        """Fork a worker on trial from a template, and return its process id."""
+        """Fork a worker on trial from the template of a reload, and return the worker's process id."""
         self._template = template
         pid = self.spawn_worker()
         self.WORKERS[pid].is_on_trial = True
@@ -432,7 +432,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         return {pid: pid in serving for pid, it in self.WORKERS.items() if is_meant(it)}
 
     def adopt_trial(self, ready: Ready) -> None:
-        """Make the workers on trial the present ones, and retire all others."""
+        """End the trial of a reload: its workers are the present ones, and all other workers are retired."""
         tried = [it.age for it in self.WORKERS.values() if it.is_on_trial and not it.is_retired]
         self.app.reload_board.least_age = min(tried, default=0)
         for pid, worker in list(self.WORKERS.items()):
@@ -444,7 +444,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         self.app.drain_s = ready.drain_s
 
     def end_trial(self) -> None:
-        """End the workers on trial, which may have calls already."""
+        """End the workers on trial, because the reload has failed. They may have calls already."""
         for pid in self.trial():
             self.kill_worker(pid, signal.SIGTERM)
 

@@ -68,7 +68,7 @@ class File(Response, frozen=True):
 
 
 def routes(config: RouterConfig) -> dict[str, Callable[[Environ], Response]]:
-    """Return the routes of the page and of each of its files."""
+    """Return the routes of the console's page and of each file of the page."""
     found = texts("console")
     page = found[INDEX].replace("{{facts}}", html.escape(orjson.dumps(_facts(config)).decode()))
     served = {FOLDER + name: file(name, text) for name, text in found.items() if name != INDEX}

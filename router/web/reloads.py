@@ -42,7 +42,7 @@ class Workers(Protocol):
         """
 
     def adopt_trial(self, ready: Ready) -> None:
-        """Make the workers on trial the present ones, and retire all others."""
+        """End the trial: the workers on trial are the present ones, and all other workers are retired."""
 
     def end_trial(self) -> None:
         """End the workers on trial."""

@@ -43,7 +43,9 @@ class ReplacementError(Exception):
 
 
 class Offer(msgspec.Struct, kw_only=True, tag="offer"):
-    """A running server. The message carries descriptors: of the listener, of the admin listener, and of each area.
+    """The description of a running server, for the process that replaces it.
+
+    The message carries the descriptors of the listener, of the admin listener, and of each area of shared memory.
 
     The two processes may run different versions of this module: unknown fields are ignored, and a new field needs a
     default.
@@ -196,7 +198,7 @@ class Replaceable:
 
 
 class Predecessor:
-    """The main process that this one replaces."""
+    """The main process that the present process replaces."""
 
     def __init__(self, channel: socket.socket, offer: Offer, descriptors: list[int]) -> None:
         self._channel = channel
@@ -217,10 +219,10 @@ class Predecessor:
         )
 
     def check(self) -> None:
-        """Check that the other process still waits.
+        """Check that the main process that is to be replaced still waits for the workers of this process.
 
         Raises:
-            ReplacementError: the other process is gone, or the workers here start too late.
+            ReplacementError: that main process is gone, or the workers of this process start too late.
         """
         self._channel.setblocking(False)
         try:

@@ -133,9 +133,9 @@ def _upgrade_headers(status: int, environ: Environ) -> Headers:
 
 
 class HeldServerThreads:
-    """The server's threads that wait for the end of a session.
+    """The server's threads that wait for the end of a session. Their number is at most `limit`.
 
-    They are at most `limit`, so that the server can serve other requests.
+    So the server still has threads for other requests.
 
     Methods may be called from any thread.
     """
