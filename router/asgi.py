@@ -188,7 +188,7 @@ async def _refuse(scope: Scope, send: Send, answer: _Answer) -> None:
 
 
 class _ClientGone(Exception):  # noqa: N818 - no error of ours
-    """The end of a request whose client left before it was complete."""
+    """The end of a request whose client left before the request was complete."""
 
 
 async def _body(receive: Receive) -> bytes | None:

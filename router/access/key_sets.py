@@ -185,7 +185,7 @@ def fetch(ca_file: str | None, place: str) -> bytes:
 
 
 def problem_of(place: str) -> str:
-    """Return the reason why a key set may not come from a place, as the end of a sentence; empty if it may."""
+    """Return the reason why a key set may not come from this file or URL, as the end of a sentence; empty if it may."""
     parts = urlsplit(place)
     if "://" not in place or parts.scheme == "https":
         return ""

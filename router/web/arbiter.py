@@ -189,7 +189,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         super().signal(sig, frame)
 
     def stop(self, graceful: bool = True) -> None:
-        """Drain the workers, and end them; without `graceful`, end them at once. A late worker is killed.
+        """Drain the workers, and end them; without `graceful`, end them at once. Kill a worker that ends too late.
 
         A second signal cuts the drain short.
 
@@ -368,7 +368,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         self._spawns_from_s = now_s + pause_s
 
     def murder_workers(self) -> None:
-        """Kill workers that stand still, that have written no row for long, or that end too late."""
+        """Kill workers that are stopped, that have written no row for long, or that end too late."""
         now_s = time.monotonic()
         # If this process stood still, perhaps with the whole machine, the workers had no time to write their rows
         # either.

@@ -96,7 +96,7 @@ class Router(Protocol):
         """Count a session that continues here, but that no other process could continue."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
-        """Return the limits of a client's connection, whose session another process carried and stored as `data`."""
+        """Return the connection limits of a client whose session another process stored as `data`."""
 
 
 class Custody:

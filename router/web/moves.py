@@ -94,7 +94,7 @@ class Router(Protocol):
         """Continue a session that another process carried, and return its id."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
-        """Return the limits of a client's connection, whose session another process carried and stored as `data`."""
+        """Return the connection limits of a client whose session another process stored as `data`."""
 
 
 class Announced(msgspec.Struct, array_like=True, tag="announced"):

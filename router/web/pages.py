@@ -96,7 +96,7 @@ def _facts(config: RouterConfig) -> dict[str, object]:
 
 @functools.cache
 def texts(folder: str) -> dict[str, str]:
-    """Return the texts of the files in a folder of this package, and of those that pages share, by file name."""
+    """Return the texts of the files in a folder of this package, and of the files that all pages share, by name."""
     found = [it for name in (SHARED, folder) for it in (files("router.web") / name).iterdir()]
     return {it.name: it.read_text(encoding="utf-8") for it in found if _suffix(it.name) in TYPES}
 

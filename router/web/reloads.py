@@ -70,7 +70,7 @@ class Reloads:
         self.advance()
 
     def advance(self) -> None:
-        """Take the next step, if it is due."""
+        """Take the next step of a reload, if it is due."""
         if self._next is not None:
             try:
                 self._step(self._next)

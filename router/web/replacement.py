@@ -120,7 +120,7 @@ class Replaceable:
         return self._channel is not None
 
     def advance(self) -> Served | None:
-        """Take the next step, if it is due. Return `Served` as soon as the replacement reports that it serves."""
+        """Take the next step of a replacement, if it is due. Return the replacement's report that it serves, or None."""
         if self._channel is None:
             self._accept()
             return None
@@ -178,7 +178,7 @@ class Replaceable:
                 channel.close()
 
     def _answer(self, channel: socket.socket) -> None:
-        """Make the offer to a process that asks.
+        """Send the `Offer` of this server to a process that asks.
 
         Raises:
             OSError: the process is gone, or runs as another user.
@@ -236,10 +236,12 @@ class Predecessor:
         raise ReplacementError(f"the process {self.pid} has ended" if message is None else "the answer is unknown")
 
     def take(self, least_age: int) -> None:
-        """Report that the workers serve, and wait until the other process lets its sessions move. The call blocks.
+        """Report that the workers of this process serve, and wait until the replaced process lets its sessions move.
+
+        The call blocks.
 
         Raises:
-            ReplacementError: the other process does not answer.
+            ReplacementError: the replaced process does not answer.
         """
         self._channel.settimeout(ANSWER_S)
         try:

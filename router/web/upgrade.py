@@ -108,7 +108,7 @@ def refusal(router: Router, environ: Environ, problem: str) -> HandshakeRefused:
 def guarded(route: Callable[[Environ], Response], environ: Environ) -> Response:
     """Return the response of `route`. Turn a refusal or a failure into a response, too.
 
-    Its log line leaves out the query, which may hold a token.
+    The log line of a failure leaves out the query, which may hold a token.
     """
     path = environ.get("PATH_INFO") or "/"
     try:

@@ -80,13 +80,13 @@ class Router(app.Router, Protocol):
         """Count a session that continues here, but that no other process could continue."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
-        """Return the limits of a client's connection, whose session another process carried and stored as `data`."""
+        """Return the connection limits of a client whose session another process stored as `data`."""
 
     def let_depart(self, by: Exit) -> None:
         """Let the next drain move the sessions to other workers through `by`."""
 
     def count_in(self, shared: SharedLimits, slot: int) -> None:
-        """Count sessions together with the other workers. The counts of this worker are in the slot."""
+        """Count sessions together with the other workers, in `shared`. This worker writes its counts into `slot`."""
 
     def keep_in(self, shared: SharedSnapshots) -> None:
         """Keep the snapshots of lost calls in memory that all workers share."""
@@ -120,6 +120,9 @@ class WorkerRouter:
 
     def join(self, arbiter: int, *, is_recovering: bool) -> None:
         """Open the channels to the keeper and to the other workers.
+
+        `is_recovering` says that other workers continue the sessions of a worker that dies. Without it there is no
+        channel to the keeper.
 
         Raises:
             OSError: no space or descriptor is left.

@@ -105,7 +105,7 @@ class TwoBackendRelay:
                 is_busy = bool(upstream.events)
 
     def _give(self, message: engine.Input, now_s: float, commands: list[engine.Command]) -> None:
-        """Give the relay an input. Pass its commands for Deepgram to the `DeepgramUpstream`, and add the others."""
+        """Give the relay an input. Pass its commands for Deepgram on to Deepgram, and add the others to `commands`."""
         for command in self._relay.handle(message, now_s):
             match command:
                 case engine.SendToUpstream(frame, generation) if generation in self._upstreams:

@@ -152,7 +152,7 @@ class DeepgramUpstream:
             self._take(fields)
 
     def tick(self, now_s: float) -> None:
-        """Abandon an upstream that has kept the call waiting for too long, and keep its connection open."""
+        """Keep the connection open. Abandon the upstream if it has kept the call waiting for too long."""
         agent = self._agent
         agent.now_s = now_s
         match agent.stage:

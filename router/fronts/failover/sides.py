@@ -87,7 +87,7 @@ class RelaySide:
         yield from self.machine.handle(message, now_s)
 
     def leave(self, _now_s: float) -> tuple[list[engine.Command], CallSoFar] | None:
-        """Return the call for the session. The relay has noted the loss of its upstream already."""
+        """Return no commands, and the call for the session. The relay has recorded the loss of its upstream already."""
         return [], self._relay.call
 
     def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
@@ -218,7 +218,7 @@ class SessionSide:
     # From one side to the other.
 
     def leave(self, now_s: float) -> tuple[list[engine.Command], CallSoFar] | None:
-        """Return the call for a relay, with the messages that the client knows."""
+        """Return the session's last commands and the call for a relay, or None for a client of OpenAI's events."""
         conversation, state = self._conversation, self._session.state
         if self._is_passthrough:
             return None

@@ -41,7 +41,7 @@ _DAMAGES: Final = (
 
 
 def written(context: Context, *, is_brief: bool = False) -> bytes:
-    """Return the whole memory of a relay, between two inputs.
+    """Return the whole memory of a relay. Call this between two inputs.
 
     With `is_brief`, only the newest audio of a microphone is included while the user does not speak.
 
