@@ -47,7 +47,8 @@ STOP_S: Final = 2.0
 class Runtime:
     """The parts of a router that run: dispatchers, pools, supervisor and simulator. They cannot restart after a stop.
 
-    Methods may be called from any thread."""
+    Methods may be called from any thread.
+    """
 
     def __init__(self, config: RouterConfig) -> None:
         self._config = config

@@ -134,7 +134,7 @@ def listed_upstream(written: Any) -> str:
 
 
 def variable(written: Any) -> str:
-    """Parse the name of a variable, in capitals. Any other text may be the key itself, so the error does not show it."""
+    """Parse the name of a variable, in capitals. Another text may be the key itself, so the error does not show it."""
     if not isinstance(written, str) or not re.fullmatch(r"[A-Z_][A-Z0-9_]*", written):
         raise ValueError("must be the name of an environment variable in capitals, such as AZURE_OPENAI_API_KEY")
     return written

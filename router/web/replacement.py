@@ -120,7 +120,7 @@ class Replaceable:
         return self._channel is not None
 
     def advance(self) -> Served | None:
-        """Take the next step of a replacement, if it is due. Return the replacement's report that it serves, or None."""
+        """Take the next step of a replacement, if it is due. Return `Served` when the replacement serves, else None."""
         if self._channel is None:
             self._accept()
             return None
