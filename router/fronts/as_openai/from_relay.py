@@ -1,4 +1,4 @@
-"""The relay's events: those that become messages for Deepgram, and those that the translator answers itself."""
+"""The relay's events: those that become messages for Deepgram, and those that this package answers itself."""
 
 from __future__ import annotations
 

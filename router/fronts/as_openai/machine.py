@@ -1,4 +1,4 @@
-"""The machine of a call in OpenAI's events that two backends may serve: the relay, and a translator at Deepgram. Pure.
+"""The machine of a call in OpenAI's events that two backends may serve: the relay, and a translation at Deepgram. Pure.
 
 The engine chooses the upstream. The machine learns the backend when an upstream is opened. The relay never does.
 """

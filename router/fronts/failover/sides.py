@@ -73,7 +73,7 @@ class Side(Protocol):
 
 
 class RelaySide:
-    """The side of Deepgram: the relay, with the policy around it."""
+    """The machine of Deepgram's backend: the relay, with the policy around it."""
 
     held_bytes = 0
 
@@ -97,10 +97,10 @@ class RelaySide:
 
 
 class SessionSide:
-    """The side of OpenAI's upstreams: the session, with the machines around it.
+    """The machine of OpenAI's backend: the session, with further machines around it.
 
-    The side follows the messages between client and session with the memory of a relay, so that a relay can continue
-    the call.
+    A `SessionSide` follows the messages between client and session with the memory of a relay, so that a relay can
+    continue the call.
     """
 
     def __init__(self, parts: Parts) -> None:
