@@ -460,7 +460,7 @@ class Router:
         adopt.give_up(self._parts, data, connection)
 
     def count_unkept(self) -> None:
-        """Count a session that continues here, but that no other process could continue."""
+        """Count a session that continues in this process, but that no other process could continue."""
         adopt.count_unkept(self._parts)
 
     def count_lost(self) -> None:

@@ -140,7 +140,7 @@ class Runtime:
                 self._has_entered.notify_all()
 
     def stop(self) -> None:
-        """End every thread, and cut the connections that they still have."""
+        """End every thread, and cut the connections that are still open."""
         with self._stopping:
             # Stop the watchdog first, because it would take the dispatchers that stop below for dead ones.
             if self._watchdog is not None:

@@ -139,7 +139,7 @@ class KeySet:
 
 
 def parse_key_set(text: bytes, *, is_public: bool) -> tuple[Key, ...]:
-    """Return the keys of a set. `is_public` says that the set came over a network. Then secrets in it are ignored.
+    """Return the keys of a set. With `is_public` the set came over a network, so secrets in the set are ignored.
 
     Raises:
         ValueError: the text is no key set, or has no usable key.

@@ -10,7 +10,7 @@ import mmap
 from typing import Any, Final
 
 _OWN: Final[dict[str, int]] = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
-"""Windows has no such flags, and needs none."""
+"""The arguments of `mmap` for pages that belong to this process alone. Windows needs none."""
 
 
 class Pages(mmap.mmap):

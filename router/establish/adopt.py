@@ -124,7 +124,7 @@ def give_up(parts: Parts, data: bytes, connection: Connection) -> None:
 
 
 def count_unkept(parts: Parts) -> None:
-    """Count a session that continues here, but that no other process could continue."""
+    """Count a session that continues in this process, but that no other process could continue."""
     parts.metrics.add(RECOVERIES, UNKEPT)
 
 

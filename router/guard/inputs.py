@@ -53,7 +53,7 @@ class GuardedInputs(abc.ABC):
         return list(self._handle(message, now_s))
 
     def held_bytes(self) -> int:
-        """Return the bytes that the machine holds, plus those of the messages that wait here."""
+        """Return the bytes that the machine holds, plus those of the messages that wait for a verdict."""
         waiting = sum(len(it.text) for it in self._inputs if isinstance(it, messages.ClientTextReceived))
         return self._machine.held_bytes() + waiting
 

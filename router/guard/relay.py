@@ -111,7 +111,7 @@ class GuardedRelay(GuardedInputs):
         """The number of frames that were withheld."""
 
     def held_bytes(self) -> int:
-        """Return the bytes that the relay holds, plus those of the frames and messages that wait here."""
+        """Return the bytes that the relay holds, plus those of the frames and messages that wait for a verdict."""
         return super().held_bytes() + sum(len(it.text or it.command.frame) for it in self._held)
 
     @property

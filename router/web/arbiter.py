@@ -112,7 +112,7 @@ class Server(Protocol):
     replaceable: Replaceable | None
 
     def await_replacement(self) -> None:
-        """Listen for a main process that replaces this one."""
+        """Listen for a main process that replaces the present main process."""
 
 
 # gunicorn ships no types, so its classes are Any to mypy.
@@ -228,7 +228,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
     # Workers.
 
     def kill_worker(self, pid: int, sig: int) -> None:
-        """Send a signal to a worker, and mark a worker that ends as retired."""
+        """Send a signal to a worker. If the signal ends the worker, mark the worker as retired."""
         worker = self.WORKERS.get(pid)
         if sig == signal.SIGTERM and worker is not None and not worker.is_retired:
             worker.is_retired = True

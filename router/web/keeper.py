@@ -51,7 +51,7 @@ _CREDENTIALS: Final = struct.Struct("3i")
 class Memory:
     """The memory of a worker, by its descriptor.
 
-    It exists while the worker lives, or while one of its sessions does.
+    It exists while the worker lives, or while a session of the worker lives.
     """
 
     def __init__(self, descriptor: int) -> None:

@@ -69,7 +69,7 @@ class Served(msgspec.Struct, kw_only=True, tag="served"):
 
 
 class Released(msgspec.Struct, kw_only=True, tag="released"):
-    """The report that the other main process has closed its listeners, and that its sessions move."""
+    """The report that the replaced main process has closed its listeners, and that its sessions move."""
 
 
 _decoder: Final = msgspec.json.Decoder(Offer | Served | Released)

@@ -350,7 +350,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
     # Another main process: in the arbiter.
 
     def await_replacement(self) -> None:
-        """Listen for a main process of this user that replaces this one."""
+        """Listen for a main process of this user that replaces the present main process."""
         if not isinstance(self._areas, LastingAreas):
             return
         try:

@@ -77,7 +77,7 @@ class Router(app.Router, Protocol):
         """Count a session that no process continues."""
 
     def count_unkept(self) -> None:
-        """Count a session that continues here, but that no other process could continue."""
+        """Count a session that continues in this process, but that no other process could continue."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
         """Return the connection limits of a client whose session another process stored as `data`."""

@@ -38,7 +38,7 @@ COMMIT_S: Final = 3.0
 
 
 class DeepgramUpstream:
-    """One upstream that is Deepgram's, with the translation of both wires."""
+    """One upstream that is Deepgram's, with the translation between Deepgram's messages and OpenAI's events."""
 
     def __init__(self, opened: engine.UpstreamOpened, parts: Parts, now_s: float) -> None:
         self._agent = Agent(opened, parts, now_s)

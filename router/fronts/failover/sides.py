@@ -61,7 +61,7 @@ class Side(Protocol):
         """Return this side's last commands and the call for the other side, or None if the call cannot continue."""
 
     def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
-        """Continue a call of the other side at an upstream that was opened."""
+        """Continue a call, which the other side has served so far, at the upstream that was opened."""
 
     @property
     def machine(self) -> Machine:
@@ -91,7 +91,7 @@ class RelaySide:
         return [], self._relay.call
 
     def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
-        """Continue a call of the session at Deepgram."""
+        """Continue a call, which the session has served so far, at Deepgram."""
         yield from self._relay.take_over(call, opened.generation, self._parts.as_sent)
         yield from self.machine.handle(opened, call.now_s)
 
@@ -238,7 +238,7 @@ class SessionSide:
         return [engine.SendToClient(frame) for frame in frames], call
 
     def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
-        """Continue a call of a relay at an upstream of the session's."""
+        """Continue a call, which a relay has served so far, at one of OpenAI's upstreams."""
         self._conversation, self._waiting, self._is_applied = call.conversation, call.waiting, call.is_applied
         waiting = self._waiting.take()
         if not call.is_welcomed:

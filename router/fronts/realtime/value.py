@@ -60,7 +60,7 @@ def written(context: Context, *, is_brief: bool = False) -> bytes:
 
 
 def fill(context: Context, data: bytes) -> None:
-    """Put the memory of another relay into a new one.
+    """Put the memory of another process's relay into a new relay.
 
     Raises:
         SnapshotError: the data is no relay's, is damaged, or is of another version.
