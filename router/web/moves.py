@@ -130,7 +130,7 @@ class _Parked:
 
 
 class Arrivals:
-    """The listener of one worker. Its thread is a daemon, and ends with the process.
+    """The listener of one worker for sessions that move to it. Its thread is a daemon, and ends with the process.
 
     Args:
         folder: the folder of the workers.

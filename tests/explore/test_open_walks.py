@@ -6,13 +6,6 @@ from tests.explore.findings import actions_of
 from tests.explore.shrink import breaks
 
 WALKS = {
-    "a refused commit behind a clear": (
-        ("openai", "session.update", "numeric ids"),
-        (
-            "dialled-1 created-1 take-1-message frame speech-1 native-input~audio~buffer.clear fire-microphone "
-            "native-input~audio~buffer.commit take-1-message refuse-1 speech-1 force"
-        ),
-    ),
     "an announced answer beside a request": (
         ("openai", "session.update", "only done"),
         (

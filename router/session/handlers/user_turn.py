@@ -67,17 +67,24 @@ def end_speech(context: Context, _signal: object = None) -> None:
 
 
 def buffer_cleared(context: Context, _event: openai.InputAudioBufferCleared) -> UserTurnState | None:
-    """Discard the audio before the client's clear, as the upstream did.
+    """Discard the audio before the client's clear, as the upstream did. A commit after the clear is still awaited.
 
     An upstream may send the event twice, or without a clear of the client. Then the turn stays in its state: the
     upstream's detector may still commit the speech, or else the turn's deadline expires.
     """
     turns, microphone = context.state.user_turns, context.state.microphone
-    if microphone is None or not microphone.clear():
-        return turns.subject.phase
-    turns.commits = ()
+    turn = turns.subject
+    if not turns.take_clear():
+        return turn.phase
+    if microphone is not None:
+        microphone.clear(is_committing=bool(turns.commits))
     end_speech(context)
-    return None
+    if turn.phase is not UserTurnState.COMMITTING or not turns.commits:
+        return None
+    # The upstream no longer detects the cleared speech, so the refusal of the commit does not return to it.
+    turn.is_detected = turn.is_replayed = False
+    turn.item_id = None
+    return UserTurnState.COMMITTING
 
 
 def speech_replayed(context: Context, _signal: inputs.SpeechReplayed) -> None:
@@ -95,7 +102,7 @@ def speech_replayed(context: Context, _signal: inputs.SpeechReplayed) -> None:
 def commit_sent(context: Context, sent: inputs.CommitSent) -> None:
     """Await the upstream's answer to a commit by hand."""
     turns = context.state.user_turns
-    turns.note_commit(sent)
+    turns.note_sent(sent)
     turns.is_ended_by_hand = context.state.plan.detection.is_on
     if turns.subject.asked_s is None:
         turns.subject.asked_s = context.now_s
@@ -147,7 +154,7 @@ def _withdraw_empty_commits(context: Context, item_id: str) -> None:
     is_behind = turns.subject.item_id == item_id and turns.subject.phase is not UserTurnState.COMMITTING
     if is_behind and microphone is not None and microphone.is_committing_nothing:
         microphone.withdraw_commit()
-        turns.commits = ()
+        turns.give_up_commits()
 
 
 def _await_answer(context: Context) -> UserTurnState:
@@ -169,10 +176,19 @@ def _take_audio(context: Context, item_id: str | None) -> None:
 def commit_withdrawn(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
     """Withdraw a commit that the upstream refused. Await the answer to earlier speech that the commit seemed to end."""
     had_crossed = _had_crossed(context, signal)
-    context.state.user_turns.withdraw_commit(signal.event_id)
-    if context.state.microphone is not None:
-        context.state.microphone.withdraw_commit()
+    _withdraw(context, signal)
     return _owe_answer(context) if had_crossed else None
+
+
+def _withdraw(context: Context, signal: inputs.CommitRefused) -> bool:
+    """Withdraw the refused commit. Return whether it is the one that seemed to end the last turn."""
+    turns, microphone = context.state.user_turns, context.state.microphone
+    is_last = turns.withdraw_commit(signal.event_id)
+    if microphone is not None and not turns.commits:
+        microphone.withdraw_commit()
+    if microphone is not None and not turns.is_clearing:
+        microphone.withdraw_clear()
+    return is_last
 
 
 def _had_crossed(context: Context, signal: inputs.CommitRefused) -> bool:
@@ -200,9 +216,7 @@ def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnSta
 def commit_refused(context: Context, signal: inputs.CommitRefused) -> UserTurnState:
     """Judge again a turn that a commit by hand seemed to end: the refusal shows that the detector ended it."""
     turns = context.state.user_turns
-    if context.state.microphone is not None:
-        context.state.microphone.withdraw_commit()
-    if not turns.withdraw_commit(signal.event_id):
+    if not _withdraw(context, signal):
         return UserTurnState.IDLE
     # The next commit is the detector's, unless another one by hand is on its way.
     turns.is_ended_by_hand &= bool(turns.commits)
@@ -227,7 +241,7 @@ def commit_timed_out(context: Context, _signal: inputs.CommitTimedOut) -> None:
     turns = context.state.user_turns
     if turns.commits:
         turns.by_hand_id = turns.commits[-1].event_id
-    turns.commits = ()
+    turns.give_up_commits()
     if context.state.microphone is not None:
         context.state.microphone.withdraw_commit()
     end_speech(context)
