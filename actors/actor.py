@@ -66,7 +66,7 @@ class Future(pykka.ThreadingFuture[T]):
         """Wait for the value; see `pykka.Future.get`.
 
         Raises:
-            WouldDeadlock: on a dispatcher's thread, unless the value is there already.
+            WouldDeadlock: the calling thread is a dispatcher's, and the value is not there yet.
         """
         if on_dispatcher_thread() and not self._is_answered:
             raise WouldDeadlock

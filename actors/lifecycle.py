@@ -46,7 +46,7 @@ class StartSession(Message, frozen=True):
 
     @property
     def session_id(self) -> str:
-        """The session's id, as in the other messages."""
+        """The session's id, which the other messages have as a field."""
         return self.spec.session_id
 
 

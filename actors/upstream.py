@@ -45,7 +45,7 @@ class UpstreamActor(Actor):
     """The upstream's leg of a session.
 
     The actor dials when it gets `Dial`, and stops when its connection has closed. Every message from the actor carries
-    its generation, so that no message of a dead upstream is taken for one of the next upstream.
+    its generation, so that the session can tell it from a message of the next upstream.
     """
 
     role = lifecycle.Role.UPSTREAM

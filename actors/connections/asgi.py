@@ -198,7 +198,7 @@ class AsgiConnection(AcceptedConnection):
 
     @property
     def held_bytes(self) -> int:
-        """The bytes that wait for the client, and those from the client that wait for the session; see `Sharer`."""
+        """The bytes that wait for the client, and the bytes of the client that wait for the session; see `Sharer`."""
         return self._passage.waiting_bytes + self._passage.unread_bytes
 
     @property

@@ -116,8 +116,6 @@ class ClientConnection(StreamConnection, AcceptedConnection):
         """Send the answer to the handshake, and a first message after it, in one write.
 
         Call this before any other send. If the socket does not take all bytes at once, the rest leaves after `open`.
-
-        If the socket does not take all bytes at once, the rest leaves after `open`.
         """
         if first_text is not None:
             first = frames.text_frames(first_text, mask=False, max_frame_bytes=self._limits.max_frame_bytes)

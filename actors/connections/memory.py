@@ -30,7 +30,7 @@ class Peer(Protocol):
 
 
 class MemoryConnection(ProtocolConnection):
-    """An actor's end. It is made by `memory_pair` and `memory_link`."""
+    """An actor's end. `memory_pair` and `memory_link` make it."""
 
     memory_peer: Peer
 

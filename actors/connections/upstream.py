@@ -92,7 +92,7 @@ class DialError(Exception):
 
 
 class UpstreamConnection(StreamConnection):
-    """The connection to an upstream. It is made by `dial`."""
+    """The connection to an upstream. `dial` makes it."""
 
     __slots__ = ("_early",)
 

@@ -372,7 +372,7 @@ class Context:
         self._commands.append(messages.Log(level, self.options.redact(line)))
 
     def count_excess(self, line: str) -> None:
-        """Count a message, or a part of one, that exceeds a bound, and write a log line about it."""
+        """Count a message, or a part of a message, that exceeds a bound, and write a log line about the excess."""
         self.state.over_bounds += 1
         self.log(logging.WARNING, line)
 

@@ -118,7 +118,7 @@ class FunctionAnswered(msgspec.Struct, frozen=True):
 
 
 class UpstreamTookOver(msgspec.Struct, frozen=True, kw_only=True):
-    """An upstream that serves the session from now on: the first one, and each one after a loss or a rollover."""
+    """An upstream that serves the session from now on: the first one, or a successor after a loss or a rollover."""
 
     generation: int
     position: int

@@ -143,8 +143,8 @@ class UserTurns:
     def withdraw_commit(self, event_id: str | None) -> bool:
         """Remove a commit that the upstream refused. If the error names no event, remove the oldest commit.
 
-        An upstream answers commits in their order. So it has lost the commits before a refused one, and will not answer
-        them. Return whether the refused commit is the one that seemed to end the turn `by_hand`.
+        An upstream answers commits in their order. So it has lost the commits before the refused commit, and will not
+        answer them. Return whether the refused commit is the commit that seemed to end the turn `by_hand`.
         """
         if event_id is None:
             return self.take_commit() is None
