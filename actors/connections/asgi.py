@@ -164,7 +164,7 @@ class AsgiConnection(AcceptedConnection):
         return listener.log_fields if listener is not None else {}
 
     def wait_until_given_back(self) -> None:
-        """Return at once: no thread of the server is held."""
+        """Return at once, because no thread of the server is held; see `AcceptedConnection`."""
 
     # From the writer.
 

@@ -65,8 +65,7 @@ def served_socket(environ: Mapping[str, Any]) -> socket.socket | TlsSocket:
 
     Raises:
         HandshakeRefused: 501, if the server gives no socket, or one that the router cannot use. The description
-            names a
-            server to use instead.
+            names a server to use instead.
     """
     sock = _find(environ)
     if isinstance(sock, TlsSocket):

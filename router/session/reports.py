@@ -100,7 +100,7 @@ class TurnEnded(msgspec.Struct, frozen=True):
 class TurnLatency(msgspec.Struct, frozen=True, kw_only=True):
     """The latencies of a turn with output, from the end of the user's turn.
 
-    A latency is None if the turn has no such output.
+    A latency is None if the turn has no output of its kind, text or audio.
     """
 
     first_audio_s: float | None

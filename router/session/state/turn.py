@@ -172,7 +172,7 @@ class Turn:
         return item_id in self.closed or (part is not None and part.is_closed)
 
     def mute(self, response_id: str | None) -> None:
-        """Drop the late text and audio of a response."""
+        """Drop the text and audio that still arrive for a response."""
         if response_id is not None:
             self.interrupted = newest(self.interrupted, response_id, MAX_INTERRUPTED)
 

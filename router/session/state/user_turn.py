@@ -101,7 +101,7 @@ class UserTurns:
 
     @property
     def asked_s(self) -> float | None:
-        """The end of the newest turn that is owed an answer."""
+        """The time at which the newest turn that is owed an answer ended; None if no turn is owed an answer."""
         return self.owed[-1].asked_s if self.owed else None
 
     @property
