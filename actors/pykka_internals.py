@@ -68,7 +68,7 @@ def _exists(name: str) -> bool:
 
 
 def _find(name: str) -> Any:
-    """Return a module, or a class of the package `pykka`."""
+    """Import and return the module called `name`, or the class of that name in its module."""
     package, _, last = name.rpartition(".")
     return getattr(importlib.import_module(package), last) if last[:1].isupper() else importlib.import_module(name)
 

@@ -74,7 +74,7 @@ class AsgiWriter:
         self.overflows = 0
 
     def open(self, dispatcher: Dispatcher) -> None:
-        """From now on, watch and count the messages that wait."""
+        """Begin to watch and count the messages that wait."""
         self._dispatcher = dispatcher
         self._traffic = dispatcher.client_traffic
         self._stall = dispatcher.timer(self._on_stall_deadline)
