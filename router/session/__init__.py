@@ -16,7 +16,7 @@ Read `transitions` first: the tables are the product. Then follow a row to its h
 `deadlines`    every wait of a session, and its length
 `work`         the work of a session that runs on threads of a pool
 `profile`      the differences between the two routes, as data
-`options`      the part of the configuration that a session needs
+`options`      the part of the configuration that a session needs, and the choice of its model
 `reports`      the notifications for an embedding application: turns and token usage
 `diagram`      draws docs/session-states.md from the tables
 """

@@ -18,7 +18,7 @@ The topics, in the order of a call:
 `verbatim`            has the agent speak a given text word for word
 `injection`           decides whether an InjectAgentMessage may be spoken now
 `barge_in`            cuts off the agent when the user interrupts
-`function_calls`      runs function calls, in the client or in the router
+`function_calls`      runs function calls, in the client or in the router, and announces them (`AgentThinking`)
 `permission`          reads the client's messages under the policy of the session
 `passthrough`         forwards the client's own OpenAI events
 `updates`             changes a running session, one `session.update` at a time
