@@ -73,11 +73,14 @@ class Allocator:
         """
 
     def note_end(self) -> None:
-        """Note that a session has ended: a later look may return the memory that it held."""
+        """Note that a session has ended: a later call of `look` may return the session's memory."""
         self._ended_s = time.monotonic()
 
     def look(self) -> None:
-        """Return memory to the system, if much was freed after the end of sessions, or a part of it now and then."""
+        """Return free memory to the system, if sessions have ended and left much of it.
+
+        Also return the free memory that bursts of messages left, but at most once in `CALM_S`.
+        """
         if self._heap is None:
             return
         free_bytes = self._heap.free_bytes()
@@ -114,7 +117,7 @@ def share_one_arena() -> None:
 
 
 class _MallInfo(ctypes.Structure):
-    """The structure of `mallinfo2`: ten sizes, of which the ninth is the free memory of all arenas."""
+    """The result of the C function `mallinfo2`: ten sizes, of which the ninth is the free memory of all arenas."""
 
     _fields_ = tuple(
         (name, ctypes.c_size_t)
@@ -160,5 +163,5 @@ class Heap:
         self._trim(0)
 
     def share_one_arena(self) -> None:
-        """Give no further thread an arena of its own."""
+        """Let all threads that start later use the existing arenas."""
         self._set_option(_ARENA_MAX, 1)

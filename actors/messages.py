@@ -103,7 +103,10 @@ class UpstreamBinaryReceived(Message, frozen=True):
 
 
 class UpstreamLost(Message, frozen=True):
-    """The upstream of this generation was closed, abandoned or could not be dialled. `verdict` is the policy's."""
+    """The upstream of this generation was closed, abandoned or could not be dialled.
+
+    `verdict` is the decision of the restart policy.
+    """
 
     generation: int
     loss: Loss
@@ -155,7 +158,7 @@ class WorkFailure(Message, frozen=True):
 
 
 class WorkDone(Message, frozen=True):
-    """The work with this key has ended. Each `StartWork` that was not cancelled has one such input."""
+    """The work with this key has ended. Exactly one `WorkDone` follows each `StartWork`, unless it was cancelled."""
 
     key: str
     result: Any = None
@@ -236,7 +239,7 @@ class ResetRestartBudget(Message, frozen=True):
 
 
 class StartTimer(Message, frozen=True):
-    """A timer to set: `TimerFired(name)` follows after `delay_s`. It replaces an earlier timer of that name."""
+    """A timer to set: `TimerFired(name)` follows after `delay_s`. An earlier timer of the same name is replaced."""
 
     name: str
     delay_s: float
@@ -278,7 +281,7 @@ class Notify(Message, frozen=True):
 
 
 class EndSession(Message, frozen=True):
-    """The end of the session: the client is closed with this code and reason, the upstream with 1000.
+    """The end of the session. The client's connection is closed with this code and reason, the upstream's with 1000.
 
     The close frames follow the messages that were sent before.
     """
@@ -292,7 +295,7 @@ class EndSession(Message, frozen=True):
 
 
 class LateReport(Message, frozen=True):
-    """The meaning of a message that arrived too late for the machine."""
+    """The usage in an upstream's message that arrived after the machine's end: a notification to deliver, or None."""
 
     notification: Any = None
     is_last: bool = False

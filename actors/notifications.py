@@ -41,8 +41,8 @@ class _Pending(msgspec.Struct, frozen=True):
 class Notifications:
     """A queue of notifications for each session, delivered in order and one at a time.
 
-    It runs on the thread of the actor that owns it. When a delivery takes too long, the next one begins, so two
-    deliveries may run at the same time. A failure is logged with the session's id, and affects no other session.
+    Its methods are called on the thread of the actor that owns it. If a delivery takes too long, the next one begins,
+    so two deliveries may run at the same time. A failure is logged with the session's id, and affects no other session.
     """
 
     def __init__(self, actor: Actor, pool: Pool, on_idle: Callable[[], None]) -> None:

@@ -51,7 +51,7 @@ def check() -> None:
     """Look for every name of the table.
 
     Raises:
-        UnsupportedPykkaError: for the first that is missing.
+        UnsupportedPykkaError: a name is missing; the text has the first missing name.
     """
     for name in PRIVATE_NAMES:
         if not _exists(name):

@@ -139,7 +139,7 @@ class UpstreamActor(Actor):
 
     @guarded
     def on_binary(self, data: bytes) -> None:
-        """Pass a binary message on: the session knows that there should be none."""
+        """Pass a binary message on. The session handles it as an error, because an upstream sends only texts."""
         if self._connection is not None:
             message = messages.UpstreamBinaryReceived(self._generation, data)
             self._intake.pass_on(message, len(data), self._connection)
@@ -152,7 +152,10 @@ class UpstreamActor(Actor):
 
     @guarded
     def on_evicted(self) -> None:
-        """End the leg of an upstream that holds the most memory: a part of a message is lost, so it cannot continue."""
+        """End the leg of the upstream that holds the most memory.
+
+        It cannot continue, because a part of a message is lost.
+        """
         reason = "the process holds too much for it"
         self._end(ConnectionClosed(ending=Ending.OVERFLOWED, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))
 
@@ -273,7 +276,7 @@ class UpstreamActor(Actor):
 
 
 def _dial_in_time(dialler: Callable[[DialTarget], Connection], target: DialTarget, asked_s: float) -> Connection:
-    """Dial within `timeout_s` of the request: the wait for a thread counts, so no queue lengthens a caller's wait."""
+    """Dial within `timeout_s` of `asked_s`, the time of the request, so that the wait for a thread counts, too."""
     left_s = asked_s + target.timeout_s - time.monotonic()
     if left_s <= 0:
         raise DialError(DialFailure.BUSY, detail=f"no turn within {target.timeout_s:g} s", url=target.url)

@@ -98,7 +98,7 @@ class Unhandled:
             self.others += events
 
     def take_binary(self, size: int) -> None:
-        """Remove binary messages of a size, which were joined or cut."""
+        """Remove the binary messages, or parts of them, whose bytes the session has handled: `size` bytes in all."""
         waiting = self._line_up()
         while size > 0 and waiting and not isinstance(waiting[0], str):
             first = waiting.pop(0)
@@ -108,7 +108,7 @@ class Unhandled:
                 size -= len(first)
 
     def take_text(self, text: str) -> None:
-        """Remove a text message. Nearly always it is that of the newest read."""
+        """Remove a text message that the session has handled. Nearly always it is the message of the newest read."""
         self.texts += 1
         if self.newest is text:
             self.newest = None
@@ -240,7 +240,7 @@ class KeptConnection(ClientConnection):
     def _read_once(self) -> int:
         """Read once and deliver, as the base class does, and note what was read.
 
-        All of this is in one function, because a call costs more than a note.
+        All of this is in one function, because another function call would cost more than the noting.
         """
         shelf = self.shelf
         if shelf is None or (shelf.fill > shelf.limit and not self._make_room(shelf)):
@@ -286,7 +286,7 @@ class KeptConnection(ClientConnection):
         return True
 
     def stop_keeping(self, error: MemoryError) -> None:
-        """Release the memory, because no more of it is left. The session continues, and ends with its process."""
+        """Release the shelf, because the arena has no more room. The session continues, but ends with its process."""
         logger.warning("%s: the session does not outlive this process any more: %s", self, error, extra=self.log_fields)
         self._leave_shelf()
         self.on_unkept()

@@ -40,13 +40,13 @@ class MemoryConnection(ProtocolConnection):
         self._is_reading = False
 
     def arrive(self, data: bytes | OSError) -> None:
-        """Take bytes that the peer wrote; `b""` is the end of its stream. Any thread may call it."""
+        """Take bytes that the peer wrote; `b""` is the end of its stream. Any thread may call this method."""
         self._incoming.append(data)
         if self._dispatcher is not None:
             self._dispatcher.call_soon(self._on_readable)
 
     def make_room(self) -> None:
-        """Write again, because the peer reads. Any thread may call it."""
+        """Write again, because the peer reads. Any thread may call this method."""
         if self._dispatcher is not None:
             self._dispatcher.call_soon(self._on_writable)
 

@@ -35,7 +35,7 @@ class Outbox:
         self.waiting_bytes += len(unit)
 
     def put_pong(self, pong: bytes) -> None:
-        """Add a pong, which leaves before the backlog, in place of an earlier one (RFC 6455, 5.5.3)."""
+        """Add a pong ahead of the backlog. It replaces an earlier pong that still waits (RFC 6455, 5.5.3)."""
         self.waiting_bytes += len(pong) - len(self._pong)
         self._pong = pong
 

@@ -78,7 +78,7 @@ _PACK_WRITE: Final = struct.Struct("@QQQ").pack_into
 
 
 class ShelfError(ValueError):
-    """The memory does not show what the dead process did. The session ends with a typed error."""
+    """The error of a memory that does not show what its dead process did. The session ends with a typed error."""
 
 
 class GoneError(ShelfError):
@@ -237,8 +237,9 @@ class Shelf:
     def begin_anew(self) -> bool:
         """Make room for the next read by dropping the content of the last block. Return whether that was possible.
 
-        The caller has checked that the user is silent, and that the last read ended with a frame. Nearly every room is
-        made here. One word drops the content, and the next read overwrites it.
+        The caller has checked that the user is silent, and that the last read ended with a frame. Nearly always this
+        method makes the room. It changes a single word: after that the content does not count, and the next read
+        overwrites it.
         """
         blocks = self._blocks
         if not blocks:
@@ -260,7 +261,7 @@ class Shelf:
         return True
 
     def _keep_last(self, block: _Block) -> None:
-        """Drop all blocks except the last one, which has another place now."""
+        """Drop all blocks except the last one, and store its new position in the stream."""
         others = self._blocks[:-1]
         # One entry is free. The word written after it makes the block the only one, at its new place: the block may
         # begin within a frame as long as it is at its old place.
@@ -277,7 +278,7 @@ class Shelf:
         self.words[entry], self.words[entry + 1] = block.at, block.place
 
     def note_read(self, data: bytes) -> None:
-        """Note bytes that another process has read, before any other."""
+        """Note bytes that the session's former process has read. Call this before any other method."""
         at, size = self._arena.allocate(max(FIRST_JOURNAL_BYTES, 2 * len(data)))
         self._begin(_Block(at, size, 0, is_aligned=True), data)
 
@@ -300,9 +301,9 @@ class Shelf:
         self.limit = end - min(max(self.newest_bytes, LEAST_ROOM_BYTES), size // 2)
 
     def _drop(self, place: int) -> _Block | None:
-        """Drop the first blocks, as long as enough is left and the next one begins with a frame.
+        """Drop the first blocks, as long as `KEPT_BYTES` before `place` remain and the next block begins with a frame.
 
-        Return a block that can be used again.
+        `place` is a position in the stream from the client. Return a dropped block that can be used again, or None.
         """
         blocks, found = self._blocks, None
         while len(blocks) > 1 and blocks[1].is_aligned and place - blocks[1].place >= KEPT_BYTES:
@@ -393,9 +394,9 @@ class Shelf:
     # Records.
 
     def store(self, record: bytes, journal_from: int, notes_bytes: int = NOTES_BYTES) -> bool:
-        """Store a record with room for notes behind it. Return whether the record has room.
+        """Store a record with room for notes behind it. Return False if the record is too long.
 
-        The bytes read from `journal_from` on belong to its journal.
+        The journal of the record begins at the position `journal_from` of the stream from the client.
         """
         if len(record) > MAX_RECORD_BYTES:
             return False
@@ -432,7 +433,7 @@ class Shelf:
                 self.limit = -1
 
     def note_words(self, text: bytes) -> bool:
-        """Note words in addition to the record. Return whether there was room."""
+        """Add words of the agent's answer to the notes behind the record. Return whether there was room."""
         at, end = self._notes_at, self._notes_at + len(text)
         if not self._valid or end > self._notes_end:
             return False
@@ -448,10 +449,10 @@ def rest_of(arena: Arena, at: int, serial: int, written: int, read: int) -> tupl
 
     Args:
         arena: the memory of that process.
-        at: the place of the session's head.
-        serial: the number of the session, because the place may be that of another one by now.
-        written: the place in the stream to the client now, as the kernel counts it.
-        read: the place in the stream from the client.
+        at: the offset of the session's shelf in the arena.
+        serial: the number of the session, because the shelf of another session may be at this offset by now.
+        written: the position in the stream to the client now, as the kernel counts it.
+        read: the position in the stream from the client, as the kernel counts it.
 
     Raises:
         GoneError: the session had ended.

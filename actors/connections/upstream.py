@@ -146,9 +146,9 @@ def dial(target: DialTarget) -> UpstreamConnection:
 class _Attempt:
     """One dial on a thread of its own, so that `dial` can abandon it.
 
-    websocket-client has time-outs per operation only. A name server or several dead addresses can exceed each of them,
-    and a server that sends its answer byte by byte exceeds them all. An abandoned thread ends with the operation that
-    it hangs in, and closes its socket.
+    websocket-client has a time-out for each operation, but none for the whole dial. A slow name server or several dead
+    addresses can take longer than a time-out. A server that sends its answer byte by byte never runs into a time-out.
+    An abandoned thread ends with the operation that it hangs in, and closes its socket.
     """
 
     def __init__(self, target: DialTarget) -> None:

@@ -155,7 +155,7 @@ class Writer:
 
     @property
     def takes_last_text_alone(self) -> bool:
-        """Whether the owner knows of an overflow: then a last text is still sent, but no binary message."""
+        """Whether the owner was notified of an overflow. Then a last text is still taken, but no binary message."""
         return self.overflows > 0 and self._dropped_bytes is None
 
     # Queueing.
@@ -220,7 +220,7 @@ class Writer:
         self.outbox.drop_backlog()
 
     def take_dropped(self) -> int:
-        """Return how many bytes were dropped since the overflow, and take frames again."""
+        """Return how many bytes were dropped since the overflow. From now on the writer takes frames again."""
         dropped_bytes, self._dropped_bytes = self._dropped_bytes or 0, None
         return dropped_bytes
 

@@ -222,7 +222,10 @@ class TurnLog:
         return None
 
     def take(self, *, is_whole: bool = True) -> Turn | None:
-        """Remove and return the texts so far as a turn, or None if there are none."""
+        """Remove and return the texts so far as a turn, or None if there are none.
+
+        `is_whole` is false for a turn that was cut short by the end of the session.
+        """
         said, self._said = tuple(self._said), []
         functions, self._functions = tuple(self._functions), []
         return Turn(said=said, functions=functions, is_whole=is_whole) if said or functions else None
@@ -241,7 +244,10 @@ class Stopwatch:
         """The time of each call's request, and the name of a function that the client runs, by the call's id."""
 
     def request(self, call_id: str, now_s: float, client_tool: str | None = None) -> None:
-        """Record a call. A cancelled call is never answered, so the number of recorded calls has a bound."""
+        """Record a call at the time `now_s`. `client_tool` is the function's name, if the client runs the function.
+
+        A cancelled call is never answered, so the number of recorded calls has a bound.
+        """
         self.requested[call_id] = now_s, client_tool
         if len(self.requested) > MAX_CALLS:
             del self.requested[next(iter(self.requested))]

@@ -75,9 +75,10 @@ _ENVELOPES: Final = msgspec.msgpack.Decoder(Envelope)
 
 
 def snapshot(session: Session, *, clock: str = "", unix_s: float = 0.0, is_brief: bool = False) -> bytes:
-    """Return the whole memory of a session, between two inputs. `clock` and `unix_s` are those of this process.
+    """Return the whole memory of a session, between two inputs.
 
-    With `is_brief`, only the newest audio of a microphone is included while the user does not speak.
+    `clock` names the monotonic clock of this process, and `unix_s` is the present Unix time. With `is_brief`, only the
+    newest audio of a microphone is included while the user does not speak.
 
     Raises:
         SnapshotError: the session holds a value without a layout.
@@ -142,9 +143,9 @@ def restore(
 ) -> Session:
     """Return the session of a snapshot, under the present options.
 
-    `own` is the profile of a front that is not in `PROFILES`. `clock`, `now_s` and `unix_s` are those of this process.
-    They matter if `clock` differs from the snapshot's. Do not call this on a dispatcher's thread, because it may load
-    numpy if the session resamples audio.
+    `own` is the profile of a front that is not in `PROFILES`. `clock` names the monotonic clock of this process;
+    `now_s` and `unix_s` are the present time on it and in Unix seconds. They matter if `clock` differs from the
+    snapshot's. Do not call this on a dispatcher's thread, because it may load numpy if the session resamples audio.
 
     Raises:
         SnapshotError: the data is no snapshot, is damaged, or is of another version.

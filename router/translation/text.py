@@ -80,7 +80,7 @@ _CONFIDENCE: Final = 1.0
 
 
 def _timed(words: Any) -> list[deepgram.Word]:
-    """Return the readable words of an event: each has a text, a start and an end in seconds."""
+    """Return the readable words of an event: each of them has a text, a start and an end in seconds."""
     found = []
     for given in words if isinstance(words, list) else ():
         fields = given if isinstance(given, dict) else {}

@@ -27,6 +27,7 @@
 `handoff`        the messages between the arbiter and a template
 `tls`            TLS in the server: its certificate, and sockets that a call can take
 `worker`         gunicorn's worker and logger, changed
+`worker_router`  the router of one worker, and the ways of its sessions to other workers
 `intake`         requests that have not arrived whole: their heads are read without a thread
 `scoreboard`     the state and load of each worker of one server, in memory that they share
 `host`           the gunicorn of a host application, in which a router is embedded

@@ -12,7 +12,10 @@ The topics, in the order of a call:
 `user_speech`         takes the user's speech from the microphone, and sends its transcript
 `user_turn`           follows the user's turn, from its detected start to the response that answers it
 `upstream_events`     takes acknowledgements of items, and errors, in a running session
-`responses`           creates responses, one at a time, and ends them
+`response_requests`   creates the requested responses, one at a time, and takes the refusal of a request
+`response_origin`     finds the request that a response belongs to
+`response_begin`      begins responses, both requested ones and those of the upstream
+`response_end`        ends responses, and with them the agent's turn
 `agent_output`        turns the text and audio of a response into messages for the client
 `delivery`            orders the agent's messages, and paces its audio
 `verbatim`            has the agent speak a given text word for word

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def stop_agent(context: Context) -> None:
     """Cut off the agent for a reason other than the user's voice, such as a typed message.
 
-    Only UserStartedSpeaking makes a client stop playing, so it is sent here, too.
+    Only UserStartedSpeaking makes a client stop playing, so the session sends it here, too.
     """
     if context.state.playback.is_audible(context.now_s):
         context.to_client(deepgram.UserStartedSpeaking())
@@ -67,8 +67,8 @@ def _stop_response(context: Context, *, is_audible: bool) -> None:
 def cancel_active(context: Context) -> None:
     """Cancel the active response, and drop its output from now on.
 
-    The upstream's detector may have cancelled the response already. The error that follows then is absorbed (upstream
-    8.2).
+    The upstream's detector may have cancelled the response already. Then the upstream answers with an error, which the
+    client does not get (upstream 8.2).
     """
     turn = context.state.turn
     turn.mute(turn.response_id)

@@ -51,7 +51,7 @@ def delete_item(context: Context, item_id: object) -> None:
 
 
 def _links_that_know(context: Context, change: Change, played: PlayedItem | None) -> Iterator[tuple[UpstreamLink, str]]:
-    """Yield the upstreams that have the item as a text, each with the item's id there."""
+    """Yield the upstreams that have the changed item as a text, each with the item's id at that upstream."""
     state = context.state
     if played is not None and not played.is_upstream:
         # An earlier upstream generated the item, so the upstream in use got it as a text of the ledger.

@@ -66,7 +66,7 @@ def forward_item(context: Context, event: inputs.PassthroughItemCreate) -> None:
 
 
 def forward_delete(context: Context, event: inputs.PassthroughItemDelete) -> None:
-    """Forward the deletion of an item, and delete it here, so that no other upstream gets it."""
+    """Forward the deletion of an item, and delete the item from the ledger, so that no other upstream gets it."""
     items.delete_item(context, orjson.loads(event.text).get("item_id"))
     context.forward(event.text)
 
@@ -97,7 +97,7 @@ def _record_answer(context: Context) -> None:
 
 
 def forward_response_create(context: Context, event: inputs.PassthroughResponseCreate) -> None:
-    """Queue a response.create until no response is active. Earlier the upstream would refuse it (upstream 5.1)."""
+    """Queue a response.create until no response is active. Before, the upstream would refuse it (upstream 5.1)."""
     turn = context.state.turn
     text, event_id = with_event_id(context, event.text)
     response = orjson.loads(text).get("response")

@@ -119,6 +119,7 @@ def _cut_answer(
     """Deliver the heard words of an answer. Return the request that continues it, or None if the answer ends there.
 
     The client may have more text than audio. The continuation speaks that text, and does not send it again.
+    `has_failed` means that the answer is incomplete, and `is_lost` that its upstream was lost.
     """
     is_cut = has_failed and answer.is_spoken and not answer.is_complete
     if is_cut and not is_lost and answer.item_id is not None:

@@ -82,7 +82,10 @@ def standby_created_late(context: Context, event: openai.SessionCreated) -> None
 
 
 def seed_standby(context: Context, event: openai.SessionUpdated) -> StandbyState | None:
-    """Give the standby upstream the ledger so far. It gets the later entries when the session switches over."""
+    """Give the standby upstream the ledger so far. It gets the later entries when the session switches over.
+
+    Return CONFIGURING if an acknowledgement is still missing; None for the row's next state.
+    """
     state = context.state
     if state.standby is None or not upstream_setup.record_acknowledgement(context, state.standby, event):
         return StandbyState.CONFIGURING
@@ -148,7 +151,7 @@ def standby_failed(context: Context, _input: object) -> None:
 
 
 def judge_error(context: Context, event: openai.Error) -> StandbyState | None:
-    """Configure the standby upstream again, without the part that the error refuses, if it can do without that part.
+    """Configure the standby upstream again without the part that the error refuses, if the part is optional.
 
     After any other error close the standby upstream.
     """

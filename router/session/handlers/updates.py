@@ -376,5 +376,5 @@ _NOT_OFFERED: Final[dict[type, str]] = {
 
 
 def refuse_unoffered(context: Context, message: deepgram.UpdateThinkLive | deepgram.CustomToThinkProvider) -> None:
-    """Answer a message for a service that the router does not offer with an Error."""
+    """Answer a message with an Error, because it is for a service that the router does not offer."""
     context.to_client(deepgram.Error(description=_NOT_OFFERED[type(message)], code="INVALID_SETTINGS"))

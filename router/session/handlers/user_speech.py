@@ -71,7 +71,7 @@ def _refuse_audio(context: Context, size_bytes: int, longest_s: float) -> None:
 
 
 def commit(context: Context, fired: messages.TimerFired | None = None) -> None:
-    """End the user's turn, and request a response at once: the upstream handles the two in their order.
+    """Commit the user's audio, and request a response at once: the upstream handles commit and request in their order.
 
     `fired` is the timer of a pause of the microphone. It is None if the client asked for the end of the turn.
     """
@@ -95,7 +95,7 @@ def commit(context: Context, fired: messages.TimerFired | None = None) -> None:
 
 
 def force_end_turn(context: Context, _message: deepgram.ForceEndTurn) -> None:
-    """End the user's turn now, if one is open, and request the response: a commit starts none (upstream 4.1)."""
+    """End the user's turn now, if one is open, and request a response, because a commit starts none (upstream 4.1)."""
     turns = context.state.user_turns
     phase, is_detected = turns.current.phase, context.state.plan.detection.is_on
     # Without a detector the phase is IDLE while the user speaks, and uncommitted audio is the turn.

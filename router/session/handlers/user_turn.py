@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def speech_started(context: Context, event: openai.InputAudioBufferSpeechStarted) -> None:
-    """Stop the client's playback, and cut off the agent: the unheard part, and the part that is still to come."""
+    """Stop the client's playback, and cut off the agent's audio that is unheard or still to come."""
     state, turns = context.state, context.state.user_turns
     turn = turns.subject
     # Another upstream detects replayed speech again, but the client knows its start already.
@@ -69,8 +69,8 @@ def end_speech(context: Context, _signal: object = None) -> None:
 def buffer_cleared(context: Context, _event: openai.InputAudioBufferCleared) -> UserTurnState | None:
     """Discard the audio before the client's clear, as the upstream did.
 
-    An upstream may send the event twice, or by itself. Then its detector may still commit the speech, and if it does
-    not, the turn's deadline expires.
+    An upstream may send the event twice, or without a clear of the client. Then the turn stays in its state: the
+    upstream's detector may still commit the speech, or else the turn's deadline expires.
     """
     turns, microphone = context.state.user_turns, context.state.microphone
     if microphone is None or not microphone.clear():
@@ -81,9 +81,9 @@ def buffer_cleared(context: Context, _event: openai.InputAudioBufferCleared) -> 
 
 
 def speech_replayed(context: Context, _signal: inputs.SpeechReplayed) -> None:
-    """Await the detection of the speech by another upstream.
+    """Await the detection of the replayed speech by another upstream.
 
-    The wait has an end, because that upstream may find no speech there, and then never commits.
+    The wait has a deadline, because that upstream may find no speech in the audio, and then never commits.
     """
     context.state.user_turns.subject.is_replayed = True
     context.wait(Wait.COMMIT)
@@ -139,7 +139,7 @@ def committed(context: Context, event: openai.InputAudioBufferCommitted) -> User
 
 
 def _withdraw_empty_commits(context: Context, item_id: str) -> None:
-    """Withdraw commits by hand that had no audio, if the speech that began behind them is committed.
+    """Withdraw commits by hand that had no audio, if the speech that began after them is committed.
 
     An upstream commits no empty buffer (upstream 4.1), so none of these commits has ended that speech.
     """
@@ -237,10 +237,10 @@ def commit_timed_out(context: Context, _signal: inputs.CommitTimedOut) -> None:
 
 
 def speech_deadline(context: Context, _fired: messages.TimerFired) -> None:
-    """Report that the user's speech shows no sign of its end."""
+    """Send the signal that the user's speech shows no sign of its end."""
     context.signal(inputs.SpeechTimedOut())
 
 
 def commit_deadline(context: Context, _fired: messages.TimerFired) -> None:
-    """Report that the end of the user's speech is not committed."""
+    """Send the signal that the end of the user's speech is not committed."""
     context.signal(inputs.CommitTimedOut())

@@ -39,8 +39,8 @@ def parameters(
 ) -> openai.ResponseParameters:
     """Return the parameters of the response. Neither the conversation nor the tools may influence the words.
 
-    With `as_item_of`, a function that makes item ids, the text is an input item and not part of the instructions. So a
-    policy keeps a client's words out of the instructions.
+    `as_item_of` is a function that makes item ids. If it is given, the text is an input item and not part of the
+    instructions. So a policy keeps a client's words out of the instructions.
     """
     words = verbatim_text.rest
     item = text.message_item(as_item_of(), "user", words) if as_item_of is not None else None
@@ -85,7 +85,7 @@ def _send_text_once(context: Context, verbatim_text: VerbatimText) -> None:
 
 
 def expect(context: Context, verbatim_text: VerbatimText) -> None:
-    """Make the text the current answer. The audio that follows belongs to it, and the client has its words."""
+    """Make the text the current answer. The audio that follows belongs to it, and the client already has its words."""
     context.state.turn.answer.give(verbatim_text.item_id, verbatim_text.text)
 
 
@@ -158,7 +158,8 @@ def rest_request(
 ) -> ResponseRequest | None:
     """Return the request for the part still to be spoken, after the upstream was lost or its response failed.
 
-    Return None, and end the turn, if nothing is left, or the configuration says to stop there (`interrupted_answer`).
+    Return None, and end the turn, if nothing is left, or if the agent shall stop after an interruption
+    (`interrupted_answer`). `is_lost` means that the upstream was lost.
     """
     heard = speech.heard(verbatim_text.rest, answer.received_s) if answer.received_s else ""
     rest = verbatim_text.rest[len(heard) :].strip()

@@ -163,7 +163,7 @@ class Ledger:
         self._trim()
 
     def forget_upstream_ids(self, retired: Callable[[str | None], str | None]) -> None:
-        """Replace the ids that the previous upstream gave by the result of `retired`.
+        """Replace each id that the previous upstream gave by `retired(id)`. The next upstream may give the same ids.
 
         An item that the session or the client created keeps its id.
         """
@@ -316,7 +316,10 @@ class Ledger:
     def refill(
         self, entries: Iterable[tuple[Entry, int | None]], open_calls: dict[str, list[int]], sequence: int
     ) -> None:
-        """Fill this empty ledger with the entries of another one, each with the sequence number of its other half."""
+        """Fill this empty ledger with the entries of another one.
+
+        Each entry comes with the sequence number of its other half: of a call's output, or of an output's call.
+        """
         halves = dict(entries)
         for entry in halves:
             self._entries[entry.sequence] = entry

@@ -220,11 +220,17 @@ class Limited:
         self.has_asked = True
 
     def note_rest(self) -> None:
-        """Record that no turn is in progress. After a limit of `SPENT` was reached, no further turn may begin."""
+        """Record that no turn is in progress.
+
+        After a limit of tokens, money or turns was reached, no further turn may begin.
+        """
         self.is_over = self.reached in SPENT
 
     def choose_idle(self, idle_s: float) -> Step:
-        """Take the longest silence that the client requests. It counts from the user's first activity on."""
+        """Take the longest silence that the client requests, and return the next step for the silence.
+
+        The silence counts only after the user's first activity.
+        """
         self._idle_s = max(MIN_IDLE_S, idle_s) + IDLE_GRACE_S
         longest_s = self._limits.max_silence_s or math.inf
         return Step(Act.WAIT, SILENCE, min(self._idle_s, longest_s * WARNED_AT))

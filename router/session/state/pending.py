@@ -126,7 +126,8 @@ class SentRequest:
     def is_over(self) -> bool:
         """Whether an interruption has ended the request, even if its response never begins.
 
-        A question is still open if only the user's voice interrupted it, because the voice may be a noise.
+        If only the user's voice interrupted the answer to a question, the question is still open, because the voice may
+        be a noise.
         """
         return self.is_interrupted and (self.is_replaced or not self.request.is_general)
 
@@ -177,7 +178,7 @@ class PendingResponses:
 
     @property
     def answers_speech(self) -> bool:
-        """Whether a request takes the place of an answer to speech that the upstream may still begin."""
+        """Whether a request replaces an answer that the upstream itself might still give to the user's speech."""
         sent = self.in_flight
         is_sent = sent is not None and sent.request.answers_speech
         return is_sent or any(request.answers_speech for request in self._requests)
@@ -231,7 +232,7 @@ class PendingResponses:
         return False
 
     def presume_item(self, item_id: str) -> None:
-        """Note that the upstream may lack an item that the answers respond to."""
+        """Note that the upstream may lack an item to which the requested answers respond."""
         self._change(lambda it: it.is_answer, lambda it: _replace(it, presumed_item=item_id))
 
     def end_pauses(self) -> None:
@@ -268,7 +269,7 @@ class PendingResponses:
     # The rules by which a request leaves the list without its response.
 
     def _merge(self) -> None:
-        """Apply MERGED: one general answer is enough, because it answers all that the conversation holds by then."""
+        """Apply the rule MERGED: one general answer is enough. It answers all that the conversation holds by then."""
         general = [at for at, request in enumerate(self._requests) if request.is_general and request.is_open]
         if len(general) < 2:  # noqa: PLR2004 - a second one
             return
@@ -285,7 +286,7 @@ class PendingResponses:
         self._drop("MERGED", lambda at, _request: at in others)
 
     def answer_with_speech(self) -> None:
-        """Apply ANSWERED_WITH_SPEECH: the upstream's answer to the user's speech covers every question before it.
+        """Apply the rule ANSWERED_WITH_SPEECH. The upstream's answer to speech covers every question before it.
 
         The answer covers the question in flight, too, if the item with that question was acknowledged. It covers no
         function's output.
@@ -300,16 +301,16 @@ class PendingResponses:
             self.give_up("ANSWERED_WITH_SPEECH")
 
     def continue_nothing(self) -> bool:
-        """Apply NOT_CONTINUED: the user interrupted the answer that was to be continued.
+        """Apply the rule NOT_CONTINUED: the user interrupted the answer that was to be continued.
 
-        Return whether there was a request to continue it.
+        Return whether there was a request to continue the answer.
         """
         return self._drop("NOT_CONTINUED", lambda _at, request: request.is_continuation)
 
     def begin_again(self, request: ResponseRequest) -> None:
-        """Apply BEGUN_AGAIN: an answer that starts again covers the questions after it, too.
+        """Apply the rule BEGUN_AGAIN: an answer that starts again covers the questions after it, too.
 
-        If a general answer is in flight, that answer covers all of them: MERGED.
+        If a general answer is in flight already, it covers all of them, and the rule MERGED ends `request`.
         """
         sent = self.in_flight
         if request.is_general and sent is not None and sent.request.is_general and not sent.is_interrupted:
@@ -323,7 +324,7 @@ class PendingResponses:
         self.put_first(request)
 
     def refuse(self, item_id: str) -> bool:
-        """Apply REFUSED: a request whose item was refused has no question to answer.
+        """Apply the rule REFUSED: a request whose item was refused has no question to answer.
 
         Return whether a request waited for the item.
         """
@@ -341,7 +342,7 @@ class PendingResponses:
     def take_back(self) -> None:
         """Put the request in flight before all others, because its response does not begin now.
 
-        If an interruption has ended the request, note that instead.
+        If an interruption has ended the request, drop it, and note the rule INTERRUPTED.
         """
         sent, self.in_flight = self.in_flight, None
         if sent is not None and sent.is_over:

@@ -56,7 +56,7 @@ class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def chooses_detection(self) -> bool:
-        """Whether the session chooses the turn detection, and not the client with an event of its own."""
+        """Whether the session chooses the turn detection; otherwise the client chose it by an event of its own."""
         return not isinstance(self.source, inputs.PassthroughSessionUpdate)
 
     def updated(self, agent: blocks.Agent, changes: Any) -> SessionPlan:

@@ -70,7 +70,7 @@ class ItemDelivery:
     def repeated_chars(self) -> int:
         """The number of characters at the beginning of the text that repeat `resent`, apart from white space.
 
-        It is 0 if the texts differ.
+        The number is 0 if the text and `resent` differ.
         """
         text, resent = self.transcript, self.resent
         while not self._differs and self._repeated < len(text) and self._resent_chars < len(resent):
@@ -88,19 +88,19 @@ class ItemDelivery:
 
     @property
     def delivered_chars(self) -> int:
-        """The number of transcript characters that the client has, from this answer or the one that it continues."""
+        """The number of transcript characters that the client has, from this answer or the answer that it continues."""
         return max(self.sent_chars, self.repeated_chars)
 
     @property
     def client_has(self) -> str:
-        """The text that the client has, from this answer or the one that it continues."""
+        """The text that the client has, from this answer or the answer that it continues."""
         if self.resent and self.repeated_chars == len(self.transcript):
             # Nothing but the beginning of the earlier text was generated so far.
             return self.resent
         return self.sent_text or self.transcript[: self.delivered_chars]
 
     def whole(self, words: str) -> str:
-        """Return `words` of this text after the words of the answer that it continues."""
+        """Return `words`, preceded by the words of the earlier answer that this answer continues."""
         return f"{self.before} {words.strip()}".strip()
 
     @property

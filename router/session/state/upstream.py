@@ -60,10 +60,10 @@ class Items:
         self._ours.add(item_id)
 
     def acknowledge(self, item: openai.Item, *, is_done: bool = False) -> str | None:
-        """Record that the conversation holds an item. Return the id under which the session created it, if it did.
+        """Record that the conversation holds an item. Return the id under which the session created the item, or None.
 
-        Some upstreams choose another id, or leave it out. Such an item acknowledges the oldest one of the same type and
-        role. If the upstream leaves the type or role out, too, any type or role fits.
+        Some upstreams choose another id, or leave the id out. Then the item acknowledges the oldest item of the same
+        type and role that waits. If the upstream leaves the type or role out, too, any type or role fits.
         """
         item_id = item.id or ""
         if item_id in self._ours and item_id not in self._unacknowledged:

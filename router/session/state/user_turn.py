@@ -110,7 +110,7 @@ class UserTurns:
         return FILL_AFTER_S if self.has_stopped_before else STOPPED_S
 
     def about(self, signal: object) -> Sequence[UserTurn]:
-        """Return the owed turns that a signal is about: all of them, or the one that was a noise."""
+        """Return the owed turns that a signal is about: for `NoiseFound` the turn that was a noise, or else all."""
         if not isinstance(signal, inputs.NoiseFound):
             return self.owed
         # aimock commits without an id, and some services transcribe without one (upstream 12.6).
@@ -144,7 +144,7 @@ class UserTurns:
         """Remove a commit that the upstream refused. If the error names no event, remove the oldest commit.
 
         An upstream answers commits in their order. So it has lost the commits before a refused one, and will not answer
-        them. Return whether the refused commit is the one that seemed to end `by_hand`.
+        them. Return whether the refused commit is the one that seemed to end the turn `by_hand`.
         """
         if event_id is None:
             return self.take_commit() is None
@@ -174,7 +174,10 @@ class UserTurns:
         self.paused_s = None
 
     def move_subject(self) -> None:
-        """Move the turn whose state has just changed: to `owed` if it is owed an answer, or out of its place."""
+        """Move the turn whose state has just changed: into `owed` if it is owed an answer, or out of it if it is idle.
+
+        If `current` is this turn and the turn is over, a new turn takes its place.
+        """
         turn = self.subject
         if turn.phase is UserTurnState.AWAITING_ANSWER:
             self.owed = newest(self.owed, turn, MAX_OWED)
