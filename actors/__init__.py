@@ -36,7 +36,7 @@ Threads:
 `footprint`        the memory that all peers of a process hold together
 `throttle`         the rates of one client
 `pool`             pools of threads for work that blocks
-`connector`        the pool on which upstreams are dialled
+`connector`        the pool on which upstreams are dialled, and the latest results, by which a worker is ready
 `work`             the work of an actor that runs on pools
 
 `connections`      the seam to the network, and the only place that knows a WebSocket library

@@ -7,7 +7,7 @@
 `offered_tools`   the functions that the model may call
 `formats`         the audio formats of client and upstream
 `audio`           microphone audio to `input_audio_buffer.append`, kept for a restart; deltas to audio frames
-`text`            items and transcripts to ConversationText, and back
+`text`            items and transcripts to ConversationText, Transcript and UtteranceEnd, and back
 `sentences`       the sentences of a transcript that still grows
 `speech`          the part of an interrupted answer that the user heard, and instructions to continue
 `functions`       function calls and their outputs

@@ -16,7 +16,7 @@ The topics, in the order of a call:
 `response_origin`     finds the request that a response belongs to
 `response_begin`      begins responses, both requested ones and those of the upstream
 `response_end`        ends responses, and with them the agent's turn
-`agent_output`        turns the text and audio of a response into messages for the client
+`agent_output`        turns the text and audio of a response into messages for the client, and ends the agent's turn
 `delivery`            orders the agent's messages, and paces its audio
 `verbatim`            has the agent speak a given text word for word
 `injection`           decides whether an InjectAgentMessage may be spoken now
