@@ -1,13 +1,8 @@
 """The relay replaces a lost upstream: the client sees nothing twice, and the next session knows the conversation."""
 
-import warnings
-
 import pytest
 
 from actors import messages as engine
-
-with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # it imports websockets.legacy
-    pass
 from tests.support.machine.relay_book import CALL, SETTINGS
 
 
