@@ -9,8 +9,8 @@ it speaks with its upstream itself. docs/adding-a-front.md shows how to add a fr
 `named_agents`  the replacement of an agent's id in a client's own Settings by the configured agent
 `as_openai`  Deepgram's own backend as one more upstream of `realtime`, for clients of OpenAI's protocol
 `call_limits`  the limits of one call (duration, silence, turns, usage), for every relay
-`deepgram`  the routes `/openai` and `/v1/agent/converse`: Deepgram's protocol, which the session speaks itself; its list
-    of models, and the `Error`s that are sent without a session's machine, such as after a crash
+`deepgram`  the routes `/openai` and `/v1/agent/converse`: Deepgram's protocol, which the session speaks itself; its
+    list of models, and the `Error`s that are sent without a session's machine, such as after a crash
 `deepgram_agent`  Deepgram's own backend, relayed, for clients of Deepgram's protocol
 `failover`  a call that one backend begins and the other may continue
 `listen`    Deepgram's transcription, relayed or by a session
