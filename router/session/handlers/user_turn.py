@@ -167,7 +167,10 @@ def _take_audio(context: Context, item_id: str | None) -> None:
 
 
 def commit_withdrawn(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
-    """Withdraw a commit that the upstream refused. Await the answer to earlier speech that the commit seemed to end."""
+    """Withdraw a commit that the upstream refused.
+
+    If the commit seemed to end earlier speech, the detector has ended that speech: await the answer to it.
+    """
     had_crossed = _had_crossed(context, signal)
     context.state.user_turns.withdraw_commit(signal.event_id)
     if context.state.microphone is not None:
@@ -181,7 +184,10 @@ def _had_crossed(context: Context, signal: inputs.CommitRefused) -> bool:
 
 
 def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
-    """Withdraw a commit by hand. Return to the speech that it was to end, if the upstream still detects speech."""
+    """Withdraw a refused commit by hand.
+
+    If the upstream still detects the speech that the commit was to end, return to that speech.
+    """
     turns = context.state.user_turns
     if _had_crossed(context, signal):
         # A later commit by hand is on its way. The refused one had crossed the detector's.

@@ -47,7 +47,7 @@ class UserTurn:
 
 
 class UserTurns:
-    """The turns of one session. At most one is spoken at a time."""
+    """The turns of one session. At most one turn is spoken at a time."""
 
     __slots__ = (
         "by_hand",
@@ -159,7 +159,7 @@ class UserTurns:
             self.by_hand = None
 
     def forget_commits(self) -> None:
-        """Forget the commits that a lost upstream did not answer, except the one that the next upstream gets."""
+        """Forget the commits that a lost upstream did not answer, except the commit that the next upstream gets."""
         self.commits = self.commits[-1:] if self.is_committing else ()
         self.by_hand = self.by_hand_id = None
 
