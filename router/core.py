@@ -469,27 +469,27 @@ class Router:
 
     @property
     def value_layout(self) -> str:
-        """The layout of session values that this version reads (`adopt`)."""
+        """The name of the form in which this version reads the sessions of other processes (`adopt`)."""
         return VALUE_LAYOUT
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
-        """Return the limits of the client's connection, for the value of a session that another process carried.
+        """Return the limits of a client's connection, whose session another process carried and stored as `data`.
 
         Raises:
-            SnapshotError: the value is damaged, or of another version.
+            SnapshotError: `data` is damaged, or of another version.
         """
         return adopt.limits_of_value(self._parts, data)
 
     def count_adoption(self, data: bytes, *, is_suspect: bool = False) -> bytes:
-        """Return the value of a session with one more adoption counted; see `router.assembly.carried`.
+        """Return a stored session with one more adoption counted; see `router.assembly.carried`.
 
         Raises:
-            SnapshotError: the value is damaged, or of another version.
+            SnapshotError: `data` is damaged, or of another version.
         """
         return count_adoption(data, is_suspect=is_suspect)
 
     def let_depart(self, by: lifecycle.Exit) -> None:
-        """Let the next drain move the sessions to another process. Otherwise the drain would end them."""
+        """Let the next drain move each session to another process by the functions of `by`, and not end it."""
         adopt.let_depart(self._parts, by)
 
     def actors_of(self, session_id: str, timeout_s: float = 1.0) -> dict[str, Ref]:

@@ -70,7 +70,7 @@ def is_too_deep(value: Any) -> bool:
 
 
 def _depth(outside: str) -> int:
-    """Return the deepest level of a text without strings."""
+    """Return the deepest level of nesting in a JSON text whose strings were removed."""
     # A step is 2 for an opening bracket and 0 for a closing one; the number of steps is subtracted from their sum.
     steps = outside.encode(errors="replace").translate(_STEPS, _NO_BRACKETS)
     return max(map(sub, accumulate(steps), count(1)), default=0)

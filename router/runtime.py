@@ -122,7 +122,7 @@ class Runtime:
     def entry(self) -> Iterator[Ref | None]:
         """Yield the supervisor for a new call, or None while closing.
 
-        A drain waits until every such block has ended.
+        A drain waits until every block that got the supervisor has ended.
         """
         with self._lock:
             supervisor = None if self._is_closing else self.supervisor

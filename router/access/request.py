@@ -21,7 +21,7 @@ OPENAI_KEY: Final = "openai-insecure-api-key."
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """The terms of a short-lived token. Their `repr` shows no text of a session."""
+    """The terms that a short-lived token sets for its sessions. Their `repr` shows no text of a session."""
 
     single_use_id: str | None = None
     """The id of a token that opens only one session; None for a token that opens any number until it expires."""

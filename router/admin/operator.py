@@ -103,7 +103,7 @@ class Operator:
         return self.records
 
     def upstreams(self) -> list[dict[str, Any]]:
-        """Return the rows of the upstreams, with the knowledge of this process."""
+        """Return a row of facts for each upstream, from what this process alone knows."""
         rows = self._upstreams.rows(Counter(self._positions()))
         return [{**row, **health} for row, health in zip(rows, self._pool.rows(), strict=True)]
 

@@ -102,8 +102,9 @@ def open_announcement(facts: bytes) -> Request:
 def count_adoption(data: bytes, *, is_suspect: bool = True) -> bytes:
     """Return a parcel with one more adoption counted.
 
-    The adopting process stores it in place of `data` before it adopts the session, because the session may kill that
-    process. A planned move does not count. `is_suspect` says that the previous process died in a step of the session.
+    The adopting process stores the result in place of `data` before it adopts the session, because the session may kill
+    that process. Do not call this for a planned move. `is_suspect` says that the previous process died while it handled
+    an input of this session. Such a death counts three times as much as another one.
     """
     parcel, by = open_parcel(data), INNOCENT if is_suspect else 1
     return _ENCODER.encode(msgspec.structs.replace(parcel, session=snapshots.count_adoption(parcel.session, by)))
@@ -117,7 +118,7 @@ class Memory(Protocol):
     """A function that returns the memory of a front's machine; see `Remembering.memory`."""
 
     def __call__(self, *, is_brief: bool = False) -> bytes:
-        """Return the memory, between two inputs."""
+        """Return the memory. Call this between two inputs. `is_brief` leaves out older audio of a silent user."""
 
 
 def no_memory(*, is_brief: bool = False) -> bytes:  # noqa: ARG001 - of the protocol
@@ -188,7 +189,7 @@ class CarriedSession:
 
     @property
     def marks(self) -> Marks:
-        """The object whose attributes show when the value has to be stored."""
+        """The object whose attributes show when the session has to be stored again."""
         return self._session if self._relay is None else self._relay.marks
 
     def announcement(self) -> bytes:
@@ -200,9 +201,9 @@ class CarriedSession:
         return _written(self._request)
 
     def snapshot(self, *, is_brief: bool = False) -> bytes:
-        """Return the session as a value. Call this on the session's dispatcher, between two inputs.
+        """Return the session and its request as bytes, a parcel. Call this on the dispatcher, between two inputs.
 
-        With `is_brief` the value lacks older audio of a silent user.
+        With `is_brief` the parcel lacks older audio of a silent user.
 
         Raises:
             SnapshotError: the session cannot be written, for example because the application's facts about the
@@ -242,7 +243,7 @@ def restored(parcel: Parcel, options: SessionOptions, profile: Profile | None = 
 
 @functools.cache
 def clock() -> str:
-    """Return a name for this machine's monotonic clock, made of the id of its boot and the namespace of its time."""
+    """Return a name for this machine's monotonic clock: the id of the boot, and the time namespace of the process."""
     try:
         start = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{start} {Path('/proc/self/ns/time').readlink()}"

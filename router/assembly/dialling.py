@@ -95,7 +95,10 @@ def _place(target: DialTarget) -> tuple[Any, ...]:
 
 
 class _Marked:
-    """A function that makes targets with the marks of a session. A partial would take twice the memory."""
+    """A function that makes a session's dial targets, with the headers that mark the dials as this session's.
+
+    A `functools.partial` would take twice the memory.
+    """
 
     __slots__ = ("_limits", "_make", "_marks")
 

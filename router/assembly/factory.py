@@ -102,8 +102,8 @@ class SessionFactory:
         `turn_detection` comes from the URL; None means the configured one. The dispatcher calls `on_settings` once,
         when the session has its Settings. For `spend_today` see `SessionOptions`. `parcel` holds a session that another
         process carried, and `journal` the client's messages after its snapshot. `ahead` is an upstream that was dialled
-        for that session; the spec closes it at the session's end. For such a session the present options, policy and
-        prices apply, and its metrics, wire view and spans start again.
+        for that session; the spec closes it at the session's end. For a session from another process the present
+        options, policy and prices apply, and the session's metrics, wire view and spans start again.
 
         Raises:
             SnapshotError: the snapshot in `parcel` is damaged.
@@ -194,7 +194,7 @@ class SessionFactory:
         return DialledAhead(target, connection, release)
 
     def forget_peers(self) -> None:
-        """Set the memory of all peers to zero, and forget the names of calls.
+        """Set the count of the memory that all peers hold to zero, and forget the names of calls.
 
         The router calls this at its start, and in the child of a fork, because the child does not have the parent's
         peers.
@@ -208,7 +208,7 @@ class SessionFactory:
         self.client_limits = msgspec.structs.replace(self.limits, max_text_bytes=self._config.limits.max_text_bytes)
 
     def client_limits_of(self, front: Front) -> ConnectionLimits:
-        """Return the limits of client connections, with a larger text message if the front needs it."""
+        """Return the limits of client connections, with a larger bound of text messages if the front needs it."""
         if front.max_text_bytes is None:
             return self.client_limits
         most = max(front.max_text_bytes, self.client_limits.max_text_bytes or 0)
@@ -314,7 +314,7 @@ class _Upstreams(NamedTuple):
 
 
 class _Both:
-    """Two observers in one. A closure would take twice the memory in every session."""
+    """An observer that passes each event on to two observers. A closure would take twice the memory."""
 
     __slots__ = ("_first", "_second")
 

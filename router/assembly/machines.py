@@ -99,11 +99,11 @@ class Machines:
         parcel: Parcel | None = None,
         failover: Plan | None = None,
     ) -> Assembled:
-        """Return the machine of a session with all its layers.
+        """Return the machine of a session, with the front, the log of messages and the recorder around it.
 
         The dispatcher calls `on_settings` once, when the session has its Settings. `parcel` holds a session that
-        another process carried. It is not recorded any further, because a recording must contain the beginning of its
-        session. With `failover` either of two backends may serve the call.
+        another process carried. That session is not recorded here, because a recording must contain the beginning of
+        its session. With `failover` either of two backends may serve the call.
 
         Raises:
             SnapshotError: the snapshot in `parcel` is damaged.

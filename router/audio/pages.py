@@ -14,7 +14,7 @@ _OWN: Final[dict[str, int]] = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} i
 
 
 class Pages(mmap.mmap):
-    """A buffer of a fixed size, which has zeros at first. Made by `pages`."""
+    """A buffer of a fixed size, which has zeros at first. The function `pages` makes it."""
 
     __slots__ = ()
 

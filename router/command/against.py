@@ -139,7 +139,7 @@ class _Server:
         self._note(text, self._recorded)
 
     def receive_until(self, at_s: float) -> None:
-        """Receive up to a time of the recording."""
+        """Receive messages until the time `at_s` of the recording."""
         while (left_s := self._began_s + at_s - time.monotonic()) > 0 and self._receive(left_s) is not None:
             pass
 

@@ -77,7 +77,7 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host can be reached only from this machine. A server may listen on it, or a request may name it."""
+    """Whether a host, on which a server listens or which a request names, can be reached only from this machine."""
     name = host.lower().removeprefix("[").removesuffix("]")
     try:
         address = ipaddress.ip_address(name)
@@ -137,7 +137,7 @@ def sha256(written: Any) -> Secret:
 
 
 def moment(written: Any) -> float:
-    """Take a date-time of TOML, and return the seconds of `time.time`. Without an offset it is in UTC."""
+    """Take a date-time of TOML, and return its Unix time in seconds. A date-time without an offset is in UTC."""
     if not isinstance(written, dt.datetime):
         raise ValueError(f"must be a date-time such as 2027-01-31T12:00:00Z, not {reprlib.repr(written)}")  # noqa: TRY004 - a parser raises ValueError alone
     return (written if written.tzinfo else written.replace(tzinfo=dt.UTC)).timestamp()

@@ -31,7 +31,7 @@ class Origin(msgspec.Struct, frozen=True):
         return f"{self.scheme}://{host}" + ("" if self.port == _PORTS[self.scheme] else f":{self.port}")
 
     def covers(self, other: Origin) -> bool:
-        """Whether `other` is this origin, or matches its `*`."""
+        """Whether `other` is this origin, or matches the pattern in its host, such as `*.api.example`."""
         if (self.scheme, self.port) != (other.scheme, other.port):
             return False
         return other.host == self.host or (self.host.startswith("*.") and other.host.endswith(self.host[1:]))

@@ -352,7 +352,7 @@ class Warning(ServerMessage, frozen=True, tag=True):  # noqa: A001 - Deepgram's 
 
 
 class Error(ServerMessage, frozen=True, tag=True):
-    """A failure. A close frame follows if it ends the session."""
+    """A failure. If the failure ends the session, a close frame follows."""
 
     description: str
     code: str

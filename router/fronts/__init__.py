@@ -9,7 +9,8 @@ it speaks with its upstream itself. docs/adding-a-front.md shows how to add a fr
 `named_agents`  Settings that name an agent of the configuration
 `as_openai`  Deepgram's own backend as one more upstream of `realtime`
 `call_limits`  the limits of one call, for a relay
-`deepgram`  Deepgram's protocol itself, in its two profiles: nothing to translate
+`deepgram`  Deepgram's protocol itself, in its two profiles: nothing to translate; its list of models, and the `Error`s
+    that are sent without a session's machine, such as after a crash
 `deepgram_agent`  Deepgram's own backend, relayed
 `failover`  a call that one backend begins and the other may continue
 `listen`    Deepgram's transcription, relayed or by a session

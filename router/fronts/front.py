@@ -62,15 +62,18 @@ class Remembering(Protocol):
 
 @runtime_checkable
 class Standalone(Remembering, Protocol):
-    """The machine of a relay that can move. It takes the place of the session, so it also knows when to be stored."""
+    """The machine of a relay that can move to another process.
+
+    The machine takes the place of the session. So it also tells, by `marks`, when its memory has to be stored.
+    """
 
     @property
     def can_move(self) -> bool:
-        """Whether a move at this moment cuts nothing off."""
+        """Whether a move at this moment interrupts no turn and no request."""
 
     @property
     def marks(self) -> Marks:
-        """The signs that the memory has to be stored."""
+        """The object whose attributes show when the memory has to be stored."""
 
 
 class Front(msgspec.Struct, frozen=True, kw_only=True):

@@ -99,7 +99,7 @@ class GuardedInputs(abc.ABC):
 
     @abc.abstractmethod
     def _note_typed(self, text: str) -> None:
-        """Note a typed text that has passed."""
+        """Record that a typed text of the user has passed its check, so that its echo passes without a check."""
 
     # Inputs.
 

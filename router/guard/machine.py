@@ -215,7 +215,8 @@ class GuardedMachine(GuardedInputs):
     def _drop(self, window: _Window, *, audio_only: bool, is_user: bool = False) -> None:
         """Drop the held frames of a window.
 
-        If the window is a blocked text of the agent, also drop all later frames of the same answer.
+        With `audio_only` drop only its audio, and with `is_user` only the frames with the user's text. Without either,
+        the window is a blocked text of the agent. Then also drop all later frames of the same answer.
         """
         kept: deque[_Held] = deque()
         for held in self._held:

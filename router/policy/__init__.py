@@ -12,5 +12,5 @@
 `masking`         the removal of values that the server has set from events and texts
 `overrides`       an application's overrides, as rules
 `paths`           places in a JSON message
-`rules`           `Rule` and `Denied`
+`rules`           `Rule`, and `Denied` with its sentence for the client
 """

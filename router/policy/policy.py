@@ -177,7 +177,7 @@ _SPACES: Final = 12
 
 
 def _is_plain_append(event: Fields, text: str) -> bool:
-    """Whether a text is too short to have a key beyond those of an append.
+    """Whether a text is too short to have a key beyond those of an `input_audio_buffer.append`.
 
     If a key came twice, one parser might take the first value, and another parser the last one.
     """

@@ -244,7 +244,7 @@ class Responses:
     # The stream.
 
     def fire(self, response_id: str) -> None:
-        """Stream up to the next wait, or to the end of a burst."""
+        """Stream the response up to its next wait, or to the end of a burst."""
         running = self._find(response_id)
         if running is None:
             return

@@ -148,7 +148,7 @@ class Outbox:
     # Faults.
 
     def pass_point(self, point: FaultPoint) -> bool:
-        """Pass a point, inject the fault that is due there, and return whether the caller may continue."""
+        """Pass a fault point, inject the fault that is due there, and return whether the caller may continue."""
         fault = self.take_fault(point)
         return fault is None or self.inject(fault)
 

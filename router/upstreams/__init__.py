@@ -10,6 +10,6 @@ gets a dial.
 `choice`     the order in which upstreams and keys are dialled, by rank, share of the calls and list; pure
 `pool`       all breakers of one process, with their sessions; writes log lines and metrics
 `session`    one session's use of the pool: its keys, its losses, its end
-`backends`   the upstreams of a session that either of two backends may serve
+`backends`   the choice between two backends, for a session that either may serve
 `shared`     the open breakers of several machines, through Redis
 """

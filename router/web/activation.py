@@ -23,7 +23,7 @@ PAGES: Final = "main"
 
 
 def take(environ: MutableMapping[str, str] = os.environ) -> dict[str, socket.socket]:
-    """Take the sockets over, and return them by their use: `PAGES` or `ADMIN`. If systemd passed none, return none.
+    """Take the sockets over from systemd, and return them by their use: `PAGES` or `ADMIN`. The dict may be empty.
 
     Remove systemd's environment variables, because a child process would not have these sockets.
 

@@ -47,7 +47,7 @@ MAX_CAUSE_CHARS: Final = 100
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """The facts of a call that the translator needs at each of the call's upstreams."""
+    """The facts of a call that the translation to Deepgram's protocol needs at each of the call's upstreams."""
 
     options: SessionOptions
     model: str
@@ -70,7 +70,7 @@ class Stage(enum.Enum):
 
 
 class Commit(msgspec.Struct):
-    """A commit by the client. Deepgram has not sent the text of the committed speech yet."""
+    """A commit by the client, for whose speech Deepgram has not sent the text yet."""
 
     event_id: str | None
     sent_s: float
@@ -190,7 +190,7 @@ class Agent:
 
     @property
     def held_bytes(self) -> int:
-        """The bytes, by estimate, of all items and notes that Deepgram was not sent, with and without a request."""
+        """The bytes, by estimate, of all items and notes (`notes_bytes`) that were not sent to Deepgram yet."""
         return self.history.size_bytes + self._asks_bytes + size_of(self.outputs) + self.notes_bytes
 
     @property

@@ -30,7 +30,7 @@ PLAYBACK_TIMER: Final = "deepgram.playback"
 
 
 class Closing:
-    """The end of one session. A drain and a limit end it between two turns."""
+    """The end of one session. A drain and a limit end a session between two turns."""
 
     def __init__(self, options: SessionOptions, reporter: Reporter, is_in_turn: Callable[[], bool]) -> None:
         self._settings_s = options.deadlines.settings_s

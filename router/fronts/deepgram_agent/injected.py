@@ -19,7 +19,7 @@ ACKNOWLEDGED: Final = {
 
 
 class Injected:
-    """The texts that the client injected and the upstream has not repeated, and the unacknowledged changes."""
+    """The client's injected texts and `Update…` messages to which the upstream has not responded yet."""
 
     def __init__(self, max_texts: int) -> None:
         self._max_texts = max_texts

@@ -56,7 +56,10 @@ class PolicedMachine:
 
 
 def judge(policy: Policy, text: str) -> str | Denied:
-    """Return a client's message as the policy lets it pass, without any field that the router does not know."""
+    """Return a client's message in the form that the policy permits, or the denial.
+
+    The form has no field that the router does not know.
+    """
     fields = codec.read(text)
     if isinstance(fields, codec.Unparsable):
         # The relay would pass the message on, and a server might read it in an unknown way.

@@ -33,7 +33,7 @@ NO_SETTINGS: Final = Loss(kind=LossKind.REFUSED, cause="no Settings for this bac
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of a call's machine, and the functions that make the layers around each side."""
+    """The parts of a call's machine, and the functions that put further machines around each backend's machine."""
 
     session: Session
     options: SessionOptions
@@ -52,13 +52,13 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Side(Protocol):
-    """One of the two machines, while it serves the call."""
+    """The machine of one backend, the session or the relay, while that backend serves the call."""
 
     def take(self, message: engine.Input, now_s: float) -> Iterator[engine.Command]:
         """Take an input, and return the commands that follow."""
 
     def leave(self, now_s: float) -> tuple[list[engine.Command], CallSoFar] | None:
-        """Return this side's last commands and the call for the other side, or None if it cannot be continued."""
+        """Return this side's last commands and the call for the other side, or None if the call cannot continue."""
 
     def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
         """Continue a call of the other side at an upstream that was opened."""
@@ -73,7 +73,7 @@ class Side(Protocol):
 
 
 class RelaySide:
-    """The side of Deepgram: the relay, with its layers."""
+    """The side of Deepgram: the relay, with the policy around it."""
 
     held_bytes = 0
 
@@ -97,7 +97,7 @@ class RelaySide:
 
 
 class SessionSide:
-    """The side of OpenAI's upstreams: the session, with its layers.
+    """The side of OpenAI's upstreams: the session, with the machines around it.
 
     The side follows the messages between client and session with the memory of a relay, so that a relay can continue
     the call.
@@ -145,7 +145,7 @@ class SessionSide:
     # From the client.
 
     def _is_late(self, text: str) -> bool:
-        """Whether a message of the client's answers a function of a lost upstream. Any other message is recorded."""
+        """Whether a message of the client's answers a function call of a lost upstream. Record any other message."""
         judged = self._parts.judged(text)
         fields = read(judged) if judged is not None else ""
         if isinstance(fields, str):

@@ -24,7 +24,7 @@ class ListenDialect:
     interrupts = True
 
     def read(self, fields: Fields | None) -> Seen:
-        """Return the meaning of a message for the client."""
+        """Return the meaning of a message for the client; `fields` is None for a binary frame."""
         if fields is None or fields.get("type") != "Results":
             return Seen()
         # The client may request several readings of the same words: a hit in any of them counts.

@@ -39,7 +39,7 @@ class RealtimeDialect:
         """The ids of events that the client has with a part of their text."""
 
     def read(self, fields: Fields | None) -> Seen:
-        """Return the meaning of an event for the client."""
+        """Return the meaning of an event for the client; `fields` is None for a binary frame."""
         reader = _READERS.get(str(fields.get("type"))) if fields is not None else None
         return reader(fields) if reader is not None and fields is not None else Seen()
 
@@ -50,7 +50,7 @@ class RealtimeDialect:
         return {**fields, **{name: text for name in _TEXTS if name in fields}}
 
     def _event_id(self, fields: Fields) -> object:
-        """Return the id of a delta, or another one if the client has a part of its text already."""
+        """Return the `event_id` of a delta, or a new one if another part of the delta already has that id."""
         given = fields.get("event_id")
         if not isinstance(given, str):
             return given

@@ -119,12 +119,12 @@ class RealtimeRelay:
 
     @property
     def marks(self) -> Marks:
-        """The signs that the memory has to be stored."""
+        """The object whose attributes show when the memory has to be stored."""
         return self.context.marks
 
     @property
     def can_move(self) -> bool:
-        """Whether a move at this moment cuts nothing off."""
+        """Whether a move at this moment interrupts no turn and no request."""
         return self.context.can_move
 
     def memory(self, *, is_brief: bool = False) -> bytes:

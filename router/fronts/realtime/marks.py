@@ -44,7 +44,7 @@ ARGUMENTS: Final = "g"
 
 
 class Marks:
-    """The signs of one relay; see `actors.machine.Marks`."""
+    """The signs that the memory of one relay has to be stored; see `actors.machine.Marks`."""
 
     __slots__ = ("_is_kept", "_item", "_notes", "may_drop_audio", "record_due", "was_audio", "words_due")
 
@@ -84,7 +84,7 @@ class Marks:
         self._item = None
 
     def take_words(self) -> str:
-        """Return the notes since the last ones that were stored."""
+        """Return the notes of deltas since the last call, as text that is stored behind the record."""
         notes, self._notes = self._notes, []
         return orjson.dumps(notes).decode() + "\n" if notes else ""
 

@@ -212,9 +212,9 @@ def _own(context: Context, fields: Fields) -> Request:
 
 
 def created(context: Context, event: Event) -> None:
-    """Configure an upstream that has begun its session. It gets the configuration of the upstream before.
+    """Configure an upstream that has begun its session, as the previous upstream was configured.
 
-    The client gets only the first `session.created`.
+    The client gets only the first `session.created` of the call.
     """
     state = context.state
     session = event.child("session")

@@ -12,13 +12,16 @@ The topics, in the order of a call:
 `user_speech`         takes the user's speech from the microphone, and sends its transcript
 `user_turn`           follows the user's turn, from its detected start to the response that answers it
 `upstream_events`     takes acknowledgements of items, errors and rate limits, in a running session
-`responses`           decides when a response is created, and which event begins, ends or refuses it
-`agent_output`        turns the text and audio of a response into messages, and ends the agent's turn
+`response_requests`   creates the requested responses, one at a time, and takes the refusal of a request
+`response_origin`     finds the request that a response belongs to
+`response_begin`      begins responses, both requested ones and those of the upstream
+`response_end`        ends responses, and with them the agent's turn
+`agent_output`        turns the text and audio of a response into messages for the client
 `delivery`            holds the agent's text back until the user's transcript, and its audio until it is due
 `verbatim`            has the agent speak a given text word for word, such as a greeting
 `injection`           decides whether an InjectAgentMessage may be spoken now
 `barge_in`            cuts off the agent when the user interrupts, and shortens its items to the heard words
-`function_calls`      runs function calls, in the client or in the router
+`function_calls`      runs function calls, in the client or in the router, and announces them (`AgentThinking`)
 `permission`          decodes the client's messages, and applies the policy to them: forced values, denials
 `passthrough`         forwards the client's own OpenAI events
 `updates`             changes a running session, one `session.update` at a time

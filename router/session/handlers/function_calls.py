@@ -258,7 +258,7 @@ def cancel_calls(context: Context) -> None:
     if of_client:
         delivery.send(context, deepgram.FunctionCallCancelled(functions=of_client))
     if cancelled:
-        # `responses.begin_response` drops this request if the upstream answers the speech.
+        # `response_begin.begin_response` drops this request if the upstream answers the speech.
         context.state.pending.add(ResponseRequest())
         # No response is left whose end would end the turn: the turn was open only for the calls.
         if turn.response is ResponseState.NONE:

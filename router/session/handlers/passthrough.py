@@ -21,8 +21,10 @@ def forward_event(context: Context, event: inputs.PassthroughEvent) -> None:
     kind, microphone = orjson.loads(event.text).get("type"), context.state.microphone
     # The session does not request again a response that the client itself cancelled (docs/decisions/0027).
     context.state.turn.is_cancelled_by_client |= kind == "response.cancel"
-    if kind == "input_audio_buffer.clear" and microphone is not None:
-        microphone.note_clear()
+    if kind == "input_audio_buffer.clear":
+        context.state.user_turns.note_sent(inputs.ClearSent())
+        if microphone is not None:
+            microphone.note_clear()
     context.forward(event.text)
 
 

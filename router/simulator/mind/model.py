@@ -44,7 +44,7 @@ class LanguageModel:
     def ask(self, question: Question, deliver: Callable[[Thought], None]) -> Callable[[], None]:
         """Begin an answer, and return a function that stops it.
 
-        Until it is stopped, the answer's thread calls `deliver`.
+        Until the answer is complete or stopped, its thread calls `deliver` with each piece.
         """
         answer = _Answer(self._config, question, deliver)
         with self._lock:
