@@ -125,7 +125,7 @@ class Runtime:
 
     @contextlib.contextmanager
     def entry(self) -> Iterator[Ref | None]:
-        """Yield the supervisor for a new call, or None while closing.
+        """Yield the supervisor for a new call, or None if the runtime refuses new calls.
 
         A drain waits until every block that got the supervisor has ended.
         """

@@ -62,7 +62,7 @@ def play(recording: Recording, url: str, token: str | None, say: Callable[[str],
 
 
 def _timed(steps: Iterator[RecordedStep]) -> Iterator[tuple[float, RecordedStep]]:
-    """Yield each step of the session with the seconds since the first step; skip inputs that came after the end."""
+    """Yield each step of the session with the seconds since the first step. Skip inputs after the session's end."""
     first_s: float | None = None
     for step in steps:
         if not step.is_late:

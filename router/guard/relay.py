@@ -180,7 +180,7 @@ class GuardedRelay(GuardedInputs):
     # Texts for the client.
 
     def _take_text(self, frame: _Frame) -> Iterator[messages.Command]:
-        """Take a frame with a text of the agent. If it ends a text, the rest of that text leaves before the frame."""
+        """Take a frame with a text of the agent. If the frame ends a text, send that text's rest before the frame."""
         seen, text = frame.seen, self._text(frame.seen)
         if seen.answer in self._muted and not self._is_own(seen.text):
             text.is_altered = True

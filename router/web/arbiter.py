@@ -182,7 +182,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
     # The end.
 
     def signal(self, sig: int, frame: Any) -> None:
-        """Queue a signal, and count the signals that end the server, because `stop` acts on a second one."""
+        """Queue a signal. Count the signals that end the server, because `stop` acts on the second of them."""
         if sig in ENDINGS:
             self._end_signals += 1
             self._ended_by = signal.Signals(sig).name

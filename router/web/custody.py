@@ -117,7 +117,7 @@ class Custody:
             thread.start()
 
     def hold(self, session_id: str, connection: KeptConnection, shelf: Shelf) -> None:
-        """Hand a duplicate of a session's socket, and the place of its memory, to the keeper."""
+        """Hand a duplicate of a session's socket, and the place of the session's memory, to the keeper."""
         try:
             descriptor = os.dup(connection.duplicate())
         except OSError as error:

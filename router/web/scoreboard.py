@@ -110,7 +110,7 @@ class Scoreboard:
     def free_slot(self, slot: int, pid: int, now_s: float, *, was_stopped: bool) -> None:
         """Record the end of a worker. `was_stopped` says that the arbiter or a reload ordered the end.
 
-        Any other worker counts as dead until another worker takes its slot.
+        Without such an order the worker counts as dead until another worker takes its slot.
         """
         self.write(slot, Row(pid=pid, stage=Stage.NONE if was_stopped else Stage.DEAD, seen_s=now_s))
 
