@@ -69,7 +69,7 @@ def compiled(expression: str) -> re.Pattern[str]:
 
 
 def guard(written: Any) -> Guard:
-    """Take the table `[guard]`."""
+    """Parse the table `[guard]`."""
     if isinstance(written, Guard):
         return written
     if not isinstance(written, Mapping):

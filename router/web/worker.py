@@ -183,7 +183,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.app.scoreboard.write(self.slot, row)
 
     def _load(self) -> int:
-        """Return the number of sessions, and of connections that may become sessions.
+        """Return the number of sessions and of connections that may become sessions, added up.
 
         Idle kept-alive connections do not count.
         """

@@ -269,7 +269,7 @@ def cancel_calls(context: Context) -> None:
 
 
 def admit(context: Context, agent: blocks.Agent) -> blocks.Agent:
-    """Return `agent` without the functions that its client may not declare. `agent` has one think block."""
+    """Return `agent` without the functions that the client may not declare. `agent` has one think block."""
     think = _admitted(context, agent).think
     return agent if think is agent.think else msgspec.structs.replace(agent, think=think)
 

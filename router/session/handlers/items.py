@@ -84,7 +84,10 @@ def create_item(context: Context, item: Item, *, link: UpstreamLink | None = Non
 
 
 def replay(context: Context, link: UpstreamLink, since: int) -> None:
-    """Create upstream the ledger's items after the number `since`, and those that this upstream refused before."""
+    """Create the ledger's items after the number `since` at the upstream.
+
+    Also create the items that this upstream refused before.
+    """
     for item in context.state.ledger.items_after(since, link.formats.input, again=link.refused):
         _repeat(context, link, item)
     link.refused, link.repeated = (), link.refused

@@ -13,7 +13,7 @@ from actors.restart import Loss, LossKind
 from router.openai import events as openai
 from router.session import inputs
 from router.session.deadlines import Wait
-from router.session.handlers import verbatim
+from router.session.handlers import user_turn, verbatim
 from router.session.handlers.agent_output import end_turn
 from router.session.handlers.barge_in import cancel_active, interrupt
 from router.session.handlers.items import CUT_EVENT_ID
@@ -109,6 +109,7 @@ def _begin_requested(context: Context, response: openai.Response) -> None:
     if is_owed and not sent.is_proven and sent.request.verbatim is None:
         turn.doubtful_id = sent.event_id
     turn.current = sent
+    user_turn.suspect_crossed(context, sent)
     _open(context, response)
     turn.answer.resent, turn.answer.before = sent.request.resent, sent.request.before
     if sent.request.verbatim is not None:
@@ -139,6 +140,7 @@ def _covers_speech(sent: SentRequest) -> bool:
 def _begin_of_upstream(context: Context, response: openai.Response) -> None:
     turn, sent, turns = context.state.turn, context.state.pending.in_flight, context.state.user_turns
     is_cancelled, is_owed = turn.cancels_next, may_answer_speech(context)
+    user_turn.reopen_crossed(context)
     # A response that is cancelled at once answers nothing.
     if not is_cancelled and is_owed:
         _end_what_speech_answers(context)
@@ -215,10 +217,12 @@ def begin_unannounced(context: Context, event: Output) -> ResponseState | None:
     turn.output_id, turn.is_end_open = event.response_id, False
     take_unannounced(context)
     if turn.current is None:
+        user_turn.reopen_crossed(context)
         _answer_speech_unannounced(context)
     elif turn.current.is_interrupted:
         cancel_active(context)
     elif turn.current.request.verbatim is None:
+        user_turn.suspect_crossed(context, turn.current)
         _answer_speech(context, turn.current)
     context.stop_waiting(Wait.FIRST_EVENT)
     context.wait(Wait.NEXT_EVENT)

@@ -12,7 +12,7 @@ from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session import inputs
 from router.session.deadlines import Wait
-from router.session.handlers import verbatim
+from router.session.handlers import user_turn, verbatim
 from router.session.handlers.agent_output import end_turn, flush_audio
 from router.session.handlers.response_origin import rejects_overtaken, take_unannounced
 from router.session.handlers.resume import response_failed
@@ -232,6 +232,7 @@ def finish_unasked(context: Context, event: TextDone) -> None:
 def _end_unasked(context: Context, response_id: str | None) -> None:
     context.state.turn.is_open = True
     context.state.turn.output_id = response_id
+    user_turn.reopen_crossed(context)
     context.state.user_turns.by_hand = None
     context.signal(inputs.SpeechAnswered())
     end_of_response(context)

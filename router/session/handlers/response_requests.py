@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from router.openai import events as openai
 from router.session.deadlines import Wait
-from router.session.handlers import verbatim
+from router.session.handlers import user_turn, verbatim
 from router.session.handlers.refusals import is_fatal_error
 from router.session.handlers.response_end import end_of_response
 from router.session.handlers.response_origin import echoes
@@ -62,7 +62,7 @@ def _create(context: Context, request: ResponseRequest) -> bool:
     if request.verbatim is not None:
         request = verbatim.begin(context, request, request.verbatim)
     # A refused request causes an error with this id, and no other event (upstream 5.1).
-    sent = SentRequest(request, request.event_id or state.new_id())
+    sent = SentRequest(request, request.event_id or state.new_id(), state.user_turns.commit_ids)
     state.pending.in_flight = turn.current = sent
     context.wait(Wait.FIRST_EVENT)
     if request.client_event is not None:
@@ -145,6 +145,7 @@ def refused_in_flight(context: Context, event: openai.Error) -> None:
         if error.event_id != current.event_id:
             return
         pending.in_flight, turn.current = current, None
+        user_turn.judge_crossed(context, current)
         if current.request.verbatim is not None:
             # The audio so far is not that of the verbatim text.
             turn.begin_answer()

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 
 def welcome(session_id: str) -> str:
-    """Return the first frame to every client. It leaves with the answer to the handshake, before `ClientOpened`."""
+    """Return the first frame to every client.
+
+    The frame leaves with the answer to the handshake, before `ClientOpened`.
+    """
     return deepgram_codec.encode(deepgram.Welcome(request_id=session_id))
 
 

@@ -328,8 +328,8 @@ def takeover_timed_out(context: Context, _fired: messages.TimerFired) -> None:
 def update_timed_out(context: Context, fired: messages.TimerFired) -> None:
     """Abandon an upstream that did not acknowledge an update. Drop an update that two upstreams did not acknowledge.
 
-    The first silence counts as a loss of the upstream. The second one is the fault of the update, and ends no session
-    (docs/decisions/0006).
+    The first silence counts as a loss of the upstream. The second silence is the fault of the update, and ends no
+    session (docs/decisions/0006).
     """
     current = _take_current(context)
     if current is None:

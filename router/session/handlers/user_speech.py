@@ -37,7 +37,7 @@ MAX_INTERIM_CHARS: Final = 4000
 
 
 def append_audio(context: Context, piece: inputs.MicrophoneAudio) -> None:
-    """Forward microphone audio. Empty frames are no audio: a microphone that sends only those has stopped."""
+    """Forward microphone audio. Empty frames are no audio: a microphone that sends only empty frames has stopped."""
     state, data = context.state, piece.data
     if not data:
         return

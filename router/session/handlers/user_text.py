@@ -35,7 +35,7 @@ def inject_user_message(context: Context, message: deepgram.InjectUserMessage) -
 def add_early_user_message(context: Context, message: inputs.EchoedUserMessage) -> None:
     """Add a user's message that came while no upstream was ready.
 
-    It interrupts the agent's audio that is still playing.
+    The message interrupts the agent's audio that is still playing.
     """
     if context.state.playback.is_audible(context.now_s):
         barge_in.stop_agent(context)

@@ -15,12 +15,15 @@ from router.openai import events as openai
 from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.handlers import barge_in, function_calls
+from router.session.handlers.response_origin import echoes
+from router.session.state.pending import ResponseRequest
 from router.session.state.states import UserTurnState
 from router.translation import text
 
 if TYPE_CHECKING:
     from actors import messages
     from router.session.context import Context
+    from router.session.state.pending import SentRequest
 
 # The speech.
 
@@ -67,17 +70,24 @@ def end_speech(context: Context, _signal: object = None) -> None:
 
 
 def buffer_cleared(context: Context, _event: openai.InputAudioBufferCleared) -> UserTurnState | None:
-    """Discard the audio before the client's clear, as the upstream did.
+    """Discard the audio before the client's clear, as the upstream did. A commit after the clear is still awaited.
 
     An upstream may send the event twice, or without a clear of the client. Then the turn stays in its state: the
     upstream's detector may still commit the speech, or else the turn's deadline expires.
     """
     turns, microphone = context.state.user_turns, context.state.microphone
-    if microphone is None or not microphone.clear():
-        return turns.subject.phase
-    turns.commits = ()
+    turn = turns.subject
+    if not turns.take_clear():
+        return turn.phase
+    if microphone is not None:
+        microphone.clear(is_committing=bool(turns.commits))
     end_speech(context)
-    return None
+    if turn.phase is not UserTurnState.COMMITTING or not turns.commits:
+        return None
+    # The upstream no longer detects the cleared speech, so the refusal of the commit does not return to it.
+    turn.is_detected = turn.is_replayed = False
+    turn.item_id = None
+    return UserTurnState.COMMITTING
 
 
 def speech_replayed(context: Context, _signal: inputs.SpeechReplayed) -> None:
@@ -95,7 +105,7 @@ def speech_replayed(context: Context, _signal: inputs.SpeechReplayed) -> None:
 def commit_sent(context: Context, sent: inputs.CommitSent) -> None:
     """Await the upstream's answer to a commit by hand."""
     turns = context.state.user_turns
-    turns.note_commit(sent)
+    turns.note_sent(sent)
     turns.is_ended_by_hand = context.state.plan.detection.is_on
     if turns.subject.asked_s is None:
         turns.subject.asked_s = context.now_s
@@ -130,12 +140,81 @@ def committed(context: Context, event: openai.InputAudioBufferCommitted) -> User
     if state.microphone is not None:
         state.microphone.is_speech = not detection.is_on
     turn.item_id = event.item_id
-    if detection.owes_answers and (sent is not None or turns.is_ended_by_hand):
-        # Without a commit on its way, the last one was not answered in time.
-        turns.by_hand = turn
-        turns.by_hand_id = sent.event_id if sent is not None else turns.by_hand_id
+    _note_by_hand(context, sent, is_behind=is_behind)
     is_owed = detection.owes_answers and not turns.is_ended_by_hand and not is_behind
     return _await_answer(context) if is_owed else UserTurnState.IDLE
+
+
+def _note_by_hand(context: Context, sent: inputs.CommitSent | None, *, is_behind: bool) -> None:
+    """Record the commit by hand to which a commit of speech is the answer, or may be."""
+    turns, current = context.state.user_turns, context.state.turn.current
+    is_second = turns.by_hand is not None
+    if context.state.plan.detection.owes_answers and (sent is not None or turns.is_ended_by_hand):
+        # Without a commit on its way, the last one was not answered in time.
+        turns.by_hand = turns.subject
+        turns.by_hand_id = sent.event_id if sent is not None else turns.by_hand_id
+    if sent is not None:
+        turns.crossed = sent
+        if is_behind and sent.is_reopened and not sent.is_by_client:
+            # The request for this commit counted as answered with the detector's turn.
+            context.state.pending.add(ResponseRequest())
+        return
+    if is_second:
+        turns.crossed = None
+    crossed = current.crossed if current is not None else None
+    if crossed is None or current is None or crossed.event_id not in current.commit_ids:
+        return
+    if not any(turn.commit_id == crossed.event_id for turn in turns.owed):
+        turns.subject.commit_id = crossed.event_id
+
+
+def reopen_crossed(context: Context) -> None:
+    """Expect the answer to a commit by hand again, if a response that has begun can only be the upstream's own.
+
+    The upstream begins responses by itself only for turns of its detector. If no other turn waits for an answer, the
+    detector ended the turn that the commit seemed to end.
+    """
+    pending, turn, turns = context.state.pending, context.state.turn, context.state.user_turns
+    crossed, turns.crossed = turns.crossed, None
+    is_only = turns.by_hand is not None and not turns.owed and not pending.answers_speech
+    # Without metadata it may be the late response to an earlier request.
+    is_own = echoes(context) or (pending.in_flight is None and turn.doubtful_id is None and not turn.overtaken_ids)
+    if crossed is not None and is_only and is_own:
+        turns.reopen_commit(crossed)
+
+
+def suspect_crossed(context: Context, sent: SentRequest) -> None:
+    """Record a commit by hand that is still unanswered if the response that has begun is the upstream's own."""
+    turns = context.state.user_turns
+    crossed, turns.crossed = turns.crossed, None
+    if turns.by_hand is not None and not turns.owed and not sent.is_proven:
+        sent.crossed = crossed
+
+
+def judge_crossed(context: Context, sent: SentRequest) -> None:
+    """Judge a commit by hand again. The upstream refused a request, so the response in progress is its own.
+
+    An upstream answers events in order. If the commit came before the request, the upstream has answered it, with the
+    first commit of speech since the response began. The request is repeated, and covers that speech.
+    """
+    crossed, sent.crossed = sent.crossed, None
+    if crossed is None:
+        return
+    if crossed.event_id in sent.commit_ids:
+        context.signal(inputs.AnswerRequested(crossed.event_id))
+    else:
+        context.state.user_turns.reopen_commit(crossed)
+
+
+def forget_crossed(context: Context, event_id: str | None) -> None:
+    """Forget that a commit by hand may be unanswered: the upstream has refused it."""
+    current = context.state.turn.current
+    crossed = current.crossed if current is not None else None
+    if current is None or crossed is None or event_id not in (None, crossed.event_id):
+        return
+    current.crossed = None
+    for turn in context.state.user_turns.owed:
+        turn.commit_id = None
 
 
 def _withdraw_empty_commits(context: Context, item_id: str) -> None:
@@ -147,7 +226,7 @@ def _withdraw_empty_commits(context: Context, item_id: str) -> None:
     is_behind = turns.subject.item_id == item_id and turns.subject.phase is not UserTurnState.COMMITTING
     if is_behind and microphone is not None and microphone.is_committing_nothing:
         microphone.withdraw_commit()
-        turns.commits = ()
+        turns.give_up_commits()
 
 
 def _await_answer(context: Context) -> UserTurnState:
@@ -169,10 +248,19 @@ def _take_audio(context: Context, item_id: str | None) -> None:
 def commit_withdrawn(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
     """Withdraw a commit that the upstream refused. Await the answer to earlier speech that the commit seemed to end."""
     had_crossed = _had_crossed(context, signal)
-    context.state.user_turns.withdraw_commit(signal.event_id)
-    if context.state.microphone is not None:
-        context.state.microphone.withdraw_commit()
+    _withdraw(context, signal)
     return _owe_answer(context) if had_crossed else None
+
+
+def _withdraw(context: Context, signal: inputs.CommitRefused) -> bool:
+    """Withdraw the refused commit. Return whether it is the one that seemed to end the last turn."""
+    turns, microphone = context.state.user_turns, context.state.microphone
+    is_last = turns.withdraw_commit(signal.event_id)
+    if microphone is not None and not turns.commits:
+        microphone.withdraw_commit()
+    if microphone is not None and not turns.is_clearing:
+        microphone.withdraw_clear()
+    return is_last
 
 
 def _had_crossed(context: Context, signal: inputs.CommitRefused) -> bool:
@@ -200,9 +288,7 @@ def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnSta
 def commit_refused(context: Context, signal: inputs.CommitRefused) -> UserTurnState:
     """Judge again a turn that a commit by hand seemed to end: the refusal shows that the detector ended it."""
     turns = context.state.user_turns
-    if context.state.microphone is not None:
-        context.state.microphone.withdraw_commit()
-    if not turns.withdraw_commit(signal.event_id):
+    if not _withdraw(context, signal):
         return UserTurnState.IDLE
     # The next commit is the detector's, unless another one by hand is on its way.
     turns.is_ended_by_hand &= bool(turns.commits)
@@ -226,8 +312,9 @@ def commit_timed_out(context: Context, _signal: inputs.CommitTimedOut) -> None:
     """
     turns = context.state.user_turns
     if turns.commits:
-        turns.by_hand_id = turns.commits[-1].event_id
-    turns.commits = ()
+        turns.crossed = turns.commits[-1]
+        turns.by_hand_id = turns.crossed.event_id
+    turns.give_up_commits()
     if context.state.microphone is not None:
         context.state.microphone.withdraw_commit()
     end_speech(context)

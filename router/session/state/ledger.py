@@ -240,8 +240,8 @@ class Ledger:
         """Replace the user's speech by its transcript.
 
         An empty transcript deletes the entry, because the speech was a noise. A transcript that names no item belongs
-        to the oldest untranscribed speech. If the ledger has no such speech, the transcript becomes the newest entry.
-        The client appended the audio itself then, and the session keeps no such audio.
+        to the oldest untranscribed speech. If the ledger has no such speech, the client itself appended the audio,
+        which the session does not keep. Then the transcript becomes the newest entry.
         """
         entry = self._speech_of(item_id) or self._append(item_id or "")
         self._weigh(entry, -1)

@@ -14,6 +14,8 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from router.session import inputs
+
 
 class VerbatimText(msgspec.Struct, frozen=True, kw_only=True):
     """A text that the agent speaks word for word."""
@@ -109,9 +111,9 @@ class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
 class SentRequest:
     """A request whose response.create is sent."""
 
-    __slots__ = ("event_id", "is_interrupted", "is_proven", "is_replaced", "request")
+    __slots__ = ("commit_ids", "crossed", "event_id", "is_interrupted", "is_proven", "is_replaced", "request")
 
-    def __init__(self, request: ResponseRequest, event_id: str) -> None:
+    def __init__(self, request: ResponseRequest, event_id: str, commit_ids: tuple[str, ...] = ()) -> None:
         self.request = request
         self.event_id = event_id
         """The `event_id` of the response.create. An error that the request causes carries it (upstream 8.1)."""
@@ -121,6 +123,10 @@ class SentRequest:
         """The request was interrupted before its response began: the session cancels the response when it begins."""
         self.is_replaced = False
         """The client interrupted the request with a text that the agent speaks instead."""
+        self.commit_ids = commit_ids
+        """The last commits by hand before the request."""
+        self.crossed: inputs.CommitSent | None = None
+        """A commit by hand that the upstream still has to answer, if the request's response is the upstream's own."""
 
     @property
     def is_over(self) -> bool:

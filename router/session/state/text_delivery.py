@@ -142,7 +142,10 @@ class TextDelivery:
         return self.given or (self.parts[-1] if self.parts else self._first(None, None))
 
     def give(self, item_id: str, content: str) -> None:
-        """Let all audio belong to a verbatim text, which the client has already."""
+        """Begin the account of a verbatim text. The client has `content` already.
+
+        All audio that follows belongs to the text.
+        """
         given = ItemDelivery(item_id)
         given.transcript = given.sent_text = content
         given.sent_chars = len(content)

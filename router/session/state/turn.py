@@ -142,7 +142,7 @@ class Turn:
     def is_muted(self, response_id: str | None) -> bool:
         """Whether a response's audio is not played, because the user interrupted.
 
-        An event without an id counts as one of the response in progress.
+        An event without an id counts as an event of the response in progress.
         """
         is_cut = self.is_cut and response_id in (self.response_id, self.output_id, None)
         return is_cut or response_id in self.interrupted or self.is_overtaken(response_id)
@@ -172,7 +172,7 @@ class Turn:
         return item_id in self.closed or (part is not None and part.is_closed)
 
     def mute(self, response_id: str | None) -> None:
-        """Drop the late text and audio of a response."""
+        """Drop the text and audio that still arrive for a response."""
         if response_id is not None:
             self.interrupted = newest(self.interrupted, response_id, MAX_INTERRUPTED)
 

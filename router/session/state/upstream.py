@@ -63,7 +63,8 @@ class Items:
         """Record that the conversation holds an item. Return the id under which the session created the item, or None.
 
         Some upstreams choose another id, or leave the id out. Then the item acknowledges the oldest item of the same
-        type and role that waits. If the upstream leaves the type or role out, too, any type or role fits.
+        type and role that waits. If the upstream leaves the type or role out, too, any type or role fits. `is_done` is
+        true for conversation.item.done.
         """
         item_id = item.id or ""
         if item_id in self._ours and item_id not in self._unacknowledged:

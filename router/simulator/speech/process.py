@@ -185,7 +185,7 @@ class SpeechProcess:
 
 
 def _ignore(_result: messages.Result | None) -> None:
-    """Ignore the None that a job delivers which only starts the process."""
+    """Ignore the result of a job that only starts the process. The result is None."""
 
 
 def _close(pipe: object) -> None:
