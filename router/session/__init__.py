@@ -15,7 +15,7 @@ Read `transitions` first: the tables are the product. Then follow a row to its h
 `inputs`       the inputs besides wire messages: microphone audio, a client's own OpenAI events, signals
 `deadlines`    every wait of a session, and its length
 `work`         the kinds of work on pool threads, their keys and their arguments; `context` starts the work
-`profile`      the differences between the two routes (Deepgram's clients and OpenAI's), as data
+`profile`      the differences between the routes `/openai` and `/v1/agent/converse`, as data
 `options`      the part of the configuration that a session needs, and the choice of its model
 `reports`      the notifications for an embedding application (turns, usage), and the facts for an observer
 `diagram`      draws docs/session-states.md from the tables

@@ -312,7 +312,10 @@ class Context:
     # Notifications and log lines.
 
     def read_usage(self, event: object, generation: int) -> reports.Usage | None:
-        """Return the usage that an upstream event reports, once for each response and transcript."""
+        """Return the usage that an upstream event reports; None without usage, or if it was counted before.
+
+        Each response and each transcript counts once.
+        """
         return self.meter.read(event, generation, self.state.model) if self.meter is not None else None
 
     def report_usage(self, event: object, generation: int) -> None:

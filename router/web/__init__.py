@@ -4,7 +4,7 @@
 `upgrade`        the upgrade of a request to a session, its refusal as a response, and the bound of held threads
 `pages`          the console: the page at `/` and its files
 `metrics_page`   the page that Prometheus scrapes
-`sessions_page`  `/admin/sessions`: the sessions of all workers; the check of administrators without a credential
+`sessions_page`  `/admin/sessions`: all workers' sessions, the end of one, the check of an administrator
 `admin_api`      the other paths below `/admin`: upstreams, workers, drain, reload, log level, overview
 `admin_page`     the page `/admin` and its files
 `wire`           the rows of the wire view, for the console

@@ -98,7 +98,7 @@ def _client_answers(context: Context) -> bool:
 
 
 def forget_approvals(context: Context) -> None:
-    """Cancel the approvals that a lost upstream awaited. The next upstream asks for its own."""
+    """Cancel the approvals that a lost upstream awaited. The next upstream asks for its own approvals."""
     calls = context.state.calls
     forgotten = [calls.outstanding[call_id] for call_id in calls.approvals]
     for call in forgotten:

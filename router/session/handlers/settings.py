@@ -60,7 +60,7 @@ def begin_at(context: Context, generation: int, limited: Limited) -> None:
 
 
 def dial(context: Context, model: str) -> None:
-    """Dial an upstream for this model, unless an upstream is dialled for it already.
+    """Dial an upstream for this model, unless an upstream is dialled for this model already.
 
     Close an upstream that was dialled for another model.
     """

@@ -294,8 +294,8 @@ def take_refusal(context: Context, error: openai.ErrorDetail) -> bool:
 def _change_voice(context: Context, message: UpdateMessage | inputs.PassthroughSessionUpdate) -> bool:
     """Request another upstream for the new voice, since a session that has spoken keeps its voice.
 
-    The other upstream takes over between turns, with the conversation as text, and the client gets its acknowledgement
-    then. Return False if the message is no `UpdateSpeak`.
+    The other upstream takes over between turns, with the conversation as text. The client then gets the
+    acknowledgement. Return False if the message is no `UpdateSpeak`.
     """
     if not isinstance(message, deepgram.UpdateSpeak):
         return False

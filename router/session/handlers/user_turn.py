@@ -146,7 +146,11 @@ def committed(context: Context, event: openai.InputAudioBufferCommitted) -> User
 
 
 def _note_by_hand(context: Context, sent: inputs.CommitSent | None, *, is_behind: bool) -> None:
-    """Record the commit by hand to which a commit of speech is the answer, or may be."""
+    """Record the commit by hand that the upstream's `committed` event seems to answer.
+
+    `sent` is this commit; None if no commit by hand is on its way. `is_behind` means that the turn has left the state
+    COMMITTING in the meantime, because speech began after this commit.
+    """
     turns, current = context.state.user_turns, context.state.turn.current
     is_second = turns.by_hand is not None
     if context.state.plan.detection.owes_answers and (sent is not None or turns.is_ended_by_hand):
@@ -169,7 +173,7 @@ def _note_by_hand(context: Context, sent: inputs.CommitSent | None, *, is_behind
 
 
 def reopen_crossed(context: Context) -> None:
-    """Expect the answer to a commit by hand again, if a response that has begun can only be the upstream's own.
+    """Await the answer to a commit by hand again, if a response that has begun can only be the upstream's own.
 
     The upstream begins responses by itself only for turns of its detector. If no other turn waits for an answer, the
     detector ended the turn that the commit seemed to end.
@@ -184,7 +188,7 @@ def reopen_crossed(context: Context) -> None:
 
 
 def suspect_crossed(context: Context, sent: SentRequest) -> None:
-    """Record a commit by hand that is still unanswered if the response that has begun is the upstream's own."""
+    """Record a commit by hand that may be unanswered: it is, if the response that has begun is the upstream's own."""
     turns = context.state.user_turns
     crossed, turns.crossed = turns.crossed, None
     if turns.by_hand is not None and not turns.owed and not sent.is_proven:
@@ -192,10 +196,11 @@ def suspect_crossed(context: Context, sent: SentRequest) -> None:
 
 
 def judge_crossed(context: Context, sent: SentRequest) -> None:
-    """Judge a commit by hand again. The upstream refused a request, so the response in progress is its own.
+    """Judge a commit by hand again after the upstream refused a request.
 
-    An upstream answers events in order. If the commit came before the request, the upstream has answered it, with the
-    first commit of speech since the response began. The request is repeated, and covers that speech.
+    The refusal shows that the response in progress is the upstream's own. An upstream answers events in order. If the
+    commit came before the request, the upstream has answered the commit, with the first commit of speech since the
+    response began. The request is repeated, and covers that speech.
     """
     crossed, sent.crossed = sent.crossed, None
     if crossed is None:
@@ -207,7 +212,7 @@ def judge_crossed(context: Context, sent: SentRequest) -> None:
 
 
 def forget_crossed(context: Context, event_id: str | None) -> None:
-    """Forget that a commit by hand may be unanswered: the upstream has refused it."""
+    """Forget that a commit by hand may be unanswered, because the upstream has refused it."""
     current = context.state.turn.current
     crossed = current.crossed if current is not None else None
     if current is None or crossed is None or event_id not in (None, crossed.event_id):
@@ -246,14 +251,17 @@ def _take_audio(context: Context, item_id: str | None) -> None:
 
 
 def commit_withdrawn(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
-    """Withdraw a commit that the upstream refused. Await the answer to earlier speech that the commit seemed to end."""
+    """Withdraw a commit that the upstream refused.
+
+    If the commit seemed to end earlier speech, the detector has ended that speech: await the answer to it.
+    """
     had_crossed = _had_crossed(context, signal)
     _withdraw(context, signal)
     return _owe_answer(context) if had_crossed else None
 
 
 def _withdraw(context: Context, signal: inputs.CommitRefused) -> bool:
-    """Withdraw the refused commit. Return whether it is the one that seemed to end the last turn."""
+    """Withdraw the refused commit. Return whether it is the commit that seemed to end the last turn."""
     turns, microphone = context.state.user_turns, context.state.microphone
     is_last = turns.withdraw_commit(signal.event_id)
     if microphone is not None and not turns.commits:
@@ -269,7 +277,10 @@ def _had_crossed(context: Context, signal: inputs.CommitRefused) -> bool:
 
 
 def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
-    """Withdraw a commit by hand. Return to the speech that it was to end, if the upstream still detects speech."""
+    """Withdraw a refused commit by hand.
+
+    If the upstream still detects the speech that the commit was to end, return to that speech.
+    """
     turns = context.state.user_turns
     if _had_crossed(context, signal):
         # A later commit by hand is on its way. The refused one had crossed the detector's.

@@ -70,7 +70,8 @@ class ItemDelivery:
     def repeated_chars(self) -> int:
         """The number of characters at the beginning of the text that repeat `resent`, apart from white space.
 
-        The number is 0 if the text and `resent` differ.
+        The number is 0 if the text and `resent` differ. `resent` is the text that the client has from the continued
+        answer.
         """
         text, resent = self.transcript, self.resent
         while not self._differs and self._repeated < len(text) and self._resent_chars < len(resent):

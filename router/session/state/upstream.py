@@ -111,7 +111,7 @@ class Items:
         return next(iter(self._unacknowledged), None)
 
     def reject(self, item_id: str) -> bool:
-        """Forget an item that the upstream refused. Return whether it was on its way."""
+        """Forget an item that the upstream refused. Return whether the item was on its way."""
         return self._unacknowledged.pop(item_id, None) is not None
 
     def is_ours(self, item_id: str | None) -> bool:

@@ -52,7 +52,7 @@ class UserTurn:
 
 
 class UserTurns:
-    """The turns of one session. At most one is spoken at a time."""
+    """The turns of one session. At most one turn is spoken at a time."""
 
     __slots__ = (
         "by_hand",
@@ -130,7 +130,7 @@ class UserTurns:
 
     @property
     def commit_ids(self) -> tuple[str, ...]:
-        """The last commits by hand: the last one that was answered, and those that were not."""
+        """The ids of the last answered commit by hand, and of the unanswered commits by hand."""
         sent = tuple(it.event_id for it in self.commits)
         return sent if self.by_hand_id is None else (self.by_hand_id, *sent)
 
@@ -176,7 +176,8 @@ class UserTurns:
     def take_clear(self) -> bool:
         """Remove the oldest clear that is on its way, and all commits before it. Return False if there is no clear.
 
-        The upstream has answered the commits before the clear, or lost them. Those after it are still to be answered.
+        The upstream has answered the commits before the clear, or lost them. The commits after the clear are still to
+        be answered.
         """
         at = next((at for at, it in enumerate(self.unanswered) if isinstance(it, inputs.ClearSent)), None)
         if at is None:
@@ -204,7 +205,7 @@ class UserTurns:
         self.unanswered = tuple(it for it in self.unanswered if isinstance(it, inputs.ClearSent))
 
     def reopen_commit(self, sent: inputs.CommitSent) -> None:
-        """Expect the answer to a commit by hand again: the answer so far was for the detector's commit."""
+        """Await the answer to a commit by hand again, because the answer so far was for the detector's commit."""
         reopened = inputs.CommitSent(sent.is_by_client, sent.event_id, is_reopened=True)
         self.unanswered = (reopened, *self.unanswered)[:MAX_UNANSWERED]
 
