@@ -488,7 +488,7 @@ class ProtocolConnection(Connection):
     def on_write_failed(self) -> None:
         """Read on to the end, because the peer's close frame may be on its way.
 
-        Its close code decides about a restart.
+        The code of that frame decides whether a restart follows.
         """
         if self._dispatcher is not None:
             self._dispatcher.call_soon(self._read_to_the_end)

@@ -188,7 +188,10 @@ def reopen_crossed(context: Context) -> None:
 
 
 def suspect_crossed(context: Context, sent: SentRequest) -> None:
-    """Record a commit by hand that may be unanswered: it is, if the response that has begun is the upstream's own."""
+    """Record a commit by hand that may still be unanswered.
+
+    The commit is unanswered if the response that has begun is the upstream's own.
+    """
     turns = context.state.user_turns
     crossed, turns.crossed = turns.crossed, None
     if turns.by_hand is not None and not turns.owed and not sent.is_proven:
