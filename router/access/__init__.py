@@ -12,7 +12,7 @@
 `grants`           short-lived tokens of the router's own
 `signing`          the secret that signs short-lived tokens
 `spent`            the single-use tokens that were used, in shared memory
-`session_limits`   limits on new sessions
+`session_limits`   the decision whether a new session is below all limits; the next four modules count for it
 `counts`           the present sessions of all workers, in shared memory
 `arrivals`         the recent arrivals of each address, in shared memory
 `daily`            the tokens and dollars of each client today, in shared memory

@@ -14,7 +14,7 @@
 `route_table`       the file's list of routes, `[[routes]]`
 `auth`              authentication as it is configured: kinds, tokens, keys
 `auth_table`        the file's table `[auth]`
-`policy_table`      the file's tables `[policies.NAME]`, with their limits
+`policy_table`      the limits in `[policies.NAME.limits]`, beside the rules that `router.policy.table` reads
 `guard`             the table of the guard, with its rules
 `sites`             pages and hosts that an operator allows
 `rates`             rates such as `5/minute`

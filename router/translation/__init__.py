@@ -6,7 +6,7 @@
 `voices`          `agent.speak` to one of the upstream's voices
 `offered_tools`   the functions that the model may call: which are accepted, and how they become tools
 `formats`         which audio formats the client and the upstream use
-`audio`           the audio itself: from the microphone, to the speaker, and the part that is kept for a restart
+`audio`           microphone frames to `input_audio_buffer.append`; the audio kept for a restart; deltas to audio frames
 `text`            items and transcripts to ConversationText, and back
 `sentences`       the sentences of a transcript that still grows
 `speech`          the part of an interrupted answer that the user heard, and instructions to continue

@@ -4,12 +4,12 @@
 `upgrade`        the upgrade of a request to a session, its refusal as a response, and the bound of held threads
 `pages`          the console: the page at `/` and its files
 `metrics_page`   the page that Prometheus scrapes
-`sessions_page`  the sessions of all workers, the end of one, and the check of administrators without a credential
-`admin_api`      the other verbs of an operator, and the facts of the page
+`sessions_page`  `/admin/sessions`: all workers' sessions, the end of one, the check of an administrator
+`admin_api`      the other paths below `/admin`: upstreams, workers, drain, reload, log level, overview
 `admin_page`     the page `/admin` and its files
 `wire`           the rows of the wire view, for the console
 `grants`         the routes that give short-lived tokens
-`admin`          the pages for administrators on an address of their own
+`admin`          the server of a separate address for administrators (`--admin-bind`), with its own threads
 `activation`     listening sockets that systemd has opened
 `listeners`      the sockets on which the server listens, and the limit of open files
 `response`       the response to a request, as data, and the headers that every response has
@@ -19,7 +19,7 @@
 `reload_board`   the state of reloads, in memory that the workers share
 `successor`      a template, as the arbiter sees it
 `template`       the process that forks the workers after a reload
-`keeper`         the sockets and the memory of all sessions, in the arbiter
+`keeper`         the sockets and the memory of all sessions, in the arbiter, which gives those of a dead worker away
 `custody`        the channel to the keeper, as a worker sees it
 `moves`          sessions that move from a worker that is replaced to a newer one
 `replacement`    a main process that replaces another: a deploy of another version

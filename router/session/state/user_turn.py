@@ -189,7 +189,7 @@ class UserTurns:
         """Remove a commit that the upstream refused. If the error names no event, remove the oldest commit.
 
         The upstream has lost the commits and clears before a refused commit, and will not answer them. Return whether
-        the refused commit is the one that seemed to end the turn `by_hand`.
+        the refused commit is the commit that seemed to end the turn `by_hand`.
         """
         if event_id is None or (self.crossed is not None and self.crossed.event_id == event_id):
             self.crossed = None
