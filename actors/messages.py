@@ -37,7 +37,7 @@ class ClientAdopted(Message, frozen=True):
     is_planned: bool = False
     """The other process gave the session away, and did not die."""
     sent_bytes: int = 0
-    """The bytes that the client was sent after the snapshot. They are audio, because a text causes a snapshot."""
+    """The bytes that were sent to the client after the snapshot. They are audio, because a text causes a snapshot."""
     words: str = ""
     """The words of the agent's answer that the snapshot lacks."""
 

@@ -431,7 +431,7 @@ class ProtocolConnection(Connection):
 
     @property
     def held_bytes(self) -> int:
-        """The bytes of the peer's unfinished message, and those that the peer has not read; see `Sharer`."""
+        """The bytes of the peer's unfinished message, and the bytes that the peer has not read; see `Sharer`."""
         return self._parser.held_bytes + self._writer.waiting_bytes
 
     @property

@@ -1,8 +1,8 @@
-"""A session as a value: `snapshot` writes its whole memory, and `restore` makes a session from that value.
+"""A session as bytes: `snapshot` writes its whole memory, and `restore` makes a session from these bytes.
 
 A snapshot is taken between two inputs. It has an envelope, which is read without the session, and a body, which only a
-program with the same `layouts` reads. With other layouts the session drains, as without snapshots. A checksum protects
-the snapshot.
+program with the same `layouts` reads. A program with other layouts cannot adopt the session, which then drains in its
+own process. A checksum protects the snapshot.
 
 A snapshot holds the client's texts and Settings, which may contain credentials. It belongs into memory that only the
 owner of the process reads.

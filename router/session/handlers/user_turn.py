@@ -1,7 +1,7 @@
 """Follow the user's turn, from its detected start to the response that answers it: the handlers of USER_TURN.
 
 With turn detection the upstream reports `speech_started`, `speech_stopped` and `committed`, and begins the response by
-itself (upstream 4.2). A commit by hand is one of the session's or of the client's own. It starts no response (upstream
+itself (upstream 4.2). A commit by hand, which the session or the client sends itself, starts no response (upstream
 4.1).
 """
 
