@@ -464,8 +464,7 @@ def _refuse_the_rest(ref: pykka.ActorRef[Any]) -> list[Any]:
 def _unregister_the_parents() -> None:
     """Unregister the parent's actors, in the child process of a fork, where no thread runs them.
 
-    The locks of pykka's registry and of this module are replaced: a thread of the parent may have held them, and does
-    not exist in the child.
+    Also replace the locks of pykka's registry and of this module, because a thread of the parent may have held them.
     """
     global _first_waiter  # noqa: PLW0603
     _first_waiter = threading.Lock()

@@ -287,7 +287,7 @@ class Departure(Message, frozen=True):
 
     session_id: str
     value: bytes
-    """The value of the session (`Carried.snapshot`)."""
+    """The snapshot of the session (`Carried.snapshot`)."""
     stream: Detached
 
 

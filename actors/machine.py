@@ -17,11 +17,11 @@ class Marks(Protocol):
     """
 
     record_due: int
-    """A number that changes when the whole value has to be stored."""
+    """A number that changes when a whole snapshot has to be stored."""
     words_due: int
-    """A number that changes when it is enough to store the words of `take_words` in addition to the value."""
+    """A number that changes when it is enough to store the words of `take_words` behind the last snapshot."""
     words_bytes: int
-    """The room for such words behind each value."""
+    """The room for such words behind each snapshot."""
 
     def note_stored(self) -> None:
         """Note that a whole snapshot is stored now."""

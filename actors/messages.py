@@ -37,7 +37,7 @@ class ClientAdopted(Message, frozen=True):
     is_planned: bool = False
     """The other process gave the session away, and did not die."""
     sent_bytes: int = 0
-    """The bytes that the client was sent after the snapshot. They are audio, because a text causes a snapshot."""
+    """The bytes that were sent to the client after the snapshot. They are audio, because a text causes a snapshot."""
     words: str = ""
     """The words of the agent's answer that the snapshot lacks."""
 
@@ -218,7 +218,7 @@ class OpenUpstream(Message, frozen=True):
     """An upstream to dial. `SessionSpec.dial_target` alone knows the meaning of `route`.
 
     The machine counts the generations: each is one more than the last. A standby is dialled while another upstream is
-    in use, so the restart policy does not judge its loss.
+    in use. The restart policy does not judge the loss of a standby, because the session still has an upstream.
     """
 
     generation: int
@@ -301,7 +301,7 @@ class EndSession(Message, frozen=True):
 
 
 class LateReport(Message, frozen=True):
-    """The usage in an upstream's message that arrived after the machine's end: a notification to deliver, or None."""
+    """The usage in an upstream's message that came too late for the machine: a notification to deliver, or None."""
 
     notification: Any = None
     is_last: bool = False

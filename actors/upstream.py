@@ -154,7 +154,7 @@ class UpstreamActor(Actor):
     def on_evicted(self) -> None:
         """End the leg of the upstream that holds the most memory.
 
-        It cannot continue, because a part of a message is lost.
+        The leg cannot continue, because a part of a message is lost.
         """
         reason = "the process holds too much for it"
         self._end(ConnectionClosed(ending=Ending.OVERFLOWED, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))

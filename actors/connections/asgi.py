@@ -2,8 +2,8 @@
 
 The server speaks WebSocket, so this connection has messages and no frames. A message waits in a queue of `passage`
 between the two threads. `crossing` wakes the other thread once for all messages of a turn, and neither thread waits for
-the other. Both queues have bounds: a client that does not read overflows like any other, and a session that does not
-read stops `receive`.
+the other. Both queues have bounds. A client that does not read overflows, as on any connection. If the session does not
+read, the router does not call `receive`.
 """
 
 from __future__ import annotations

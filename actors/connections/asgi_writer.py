@@ -31,7 +31,7 @@ class AsgiWriterOwner(Protocol):
         """The fields of log lines about the connection."""
 
     def on_backlog(self) -> None:
-        """Handle that more messages wait, or that the server took some."""
+        """Handle that more messages wait, or that the server took some of the waiting messages."""
 
     def on_write_overflowed(self) -> None:
         """Handle the first overflow; see `AsgiWriter.take_dropped`."""

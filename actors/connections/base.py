@@ -171,7 +171,10 @@ class Connection(abc.ABC):
 
     @abc.abstractmethod
     def send_binary(self, data: bytes) -> None:
-        """Send one binary message. If it is longer than a frame may be, send several messages, cut at even offsets."""
+        """Send one binary message. If it is longer than a frame may be, send several messages.
+
+        The message is cut at even offsets, so that no 16-bit sample is split.
+        """
 
     @abc.abstractmethod
     def probe(self) -> None:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class Side(Protocol):
-    """A connection, as a `Crossing` uses it: one method for the dispatcher's thread, one for the event loop's."""
+    """A connection, as a `Crossing` uses it.
+
+    The dispatcher's thread calls `deliver`, and the event loop's thread calls `look`.
+    """
 
     @property
     def dispatcher(self) -> Dispatcher | None:

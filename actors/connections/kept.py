@@ -322,8 +322,8 @@ class KeptConnection(ClientConnection):
     def unwritten(self, current: bytes | memoryview) -> bytes | None:
         """Return all bytes for the client that are not written; None if some are lost.
 
-        `current` are the bytes that are about to be written. If the writer has no unsent bytes, they are not among its
-        bytes yet, and count in addition.
+        `current` are the bytes that are about to be written. If the writer has unsent bytes, they contain `current`.
+        Otherwise `current` is added to the result.
         """
         unsent = self._writer.unsent
         if unsent is None:

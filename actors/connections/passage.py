@@ -191,7 +191,7 @@ class Passage:
 
     @property
     def unread_bytes(self) -> int:
-        """The bytes of memory that count for the events that wait for the dispatcher."""
+        """The bytes of the events that wait for the dispatcher, as the bound on memory counts them."""
         return self._arrived_bytes - self._unpacked_bytes
 
     @property

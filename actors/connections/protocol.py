@@ -431,7 +431,7 @@ class ProtocolConnection(Connection):
 
     @property
     def held_bytes(self) -> int:
-        """The bytes of the peer's unfinished message, and those that the peer has not read; see `Sharer`."""
+        """The bytes of the peer's unfinished message, and the bytes that the peer has not read; see `Sharer`."""
         return self._parser.held_bytes + self._writer.waiting_bytes
 
     @property
@@ -488,7 +488,7 @@ class ProtocolConnection(Connection):
     def on_write_failed(self) -> None:
         """Read on to the end, because the peer's close frame may be on its way.
 
-        Its close code decides about a restart.
+        The code of that frame decides whether a restart follows.
         """
         if self._dispatcher is not None:
             self._dispatcher.call_soon(self._read_to_the_end)

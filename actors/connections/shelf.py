@@ -150,7 +150,7 @@ class Shelf:
         self.view = arena.view
         """The memory, in which `fill` and `end` are the room for the next read."""
         self.memory = arena.memory
-        """The same: its slices cost less than those of a view."""
+        """The same memory as `view`: a slice of it costs less than a slice of a view."""
         self.fill = self.end = 0
         self.limit = -1
         """If `fill` exceeds `limit`, the room is too small for another read of `newest_bytes`."""

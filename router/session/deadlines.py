@@ -107,7 +107,7 @@ class Wait(enum.Enum):
     SILENCE = "silence"
     """From speech or a message to the warning that the silence is nearly too long, and from there to the call's end."""
     DRAIN = "drain"
-    """From the begin of a drain to the session's end, at the latest."""
+    """From the beginning of a drain to the session's end, at the latest."""
 
 
 def length_s(wait: Wait, deadlines: Deadlines) -> float:

@@ -24,7 +24,7 @@ def _unchanged(text: str) -> str:
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounds of one session that no deployment has to tune. Tests lower them."""
+    """The bounds of one session that are not configurable. Tests lower them."""
 
     early_audio_s: float = 10.0
     """The most microphone audio that waits for `session.updated`: as long as a dial may take. The oldest is dropped."""

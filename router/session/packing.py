@@ -200,9 +200,9 @@ class Unpacker:
         return _UNPACK[tag](self, packed)
 
     def shift(self, moment: Any) -> Any:
-        """Convert a moment from the clock of the process that packed it to this process's clock.
+        """Convert a stored time from the clock of the process that packed it to this process's clock.
 
-        Convert the values of a container of moments, too.
+        If `moment` is a container of times, convert each of them.
         """
         shift_s = self._shift_s
         if not shift_s or moment is None:

@@ -25,7 +25,7 @@ CUT_EVENT_ID: Final = "sb_cut"
 """The `event_id` of each cancel, truncation and deletion. An error with this id only reports a lost race."""
 
 AGAIN: Final = "_again"
-"""The end of the `event_id` of an item that an upstream gets a second time, because it refused the item on standby."""
+"""The suffix of the `event_id` of an item that an upstream gets again, because it refused the item on standby."""
 
 
 def correct_item(context: Context, item_id: str | None, words: str, played: PlayedItem | None = None) -> bool:

@@ -135,8 +135,8 @@ def _await_other_response(context: Context) -> ResponseState:
 def refused_in_flight(context: Context, event: openai.Error) -> None:
     """Handle the refusal of a request while another response is active. Repeat the request afterwards, or drop it.
 
-    Without metadata the session may have taken the active response for the requested one. The refusal shows that it was
-    not.
+    Without metadata the session may have taken the active response for the requested one. The refusal shows that this
+    was wrong.
     """
     turn, pending, error = context.state.turn, context.state.pending, event.error
     if is_fatal_error(error):

@@ -136,7 +136,7 @@ def fill_silence(context: Context, _fired: messages.TimerFired) -> None:
 
 
 def interim_delta(context: Context, event: openai.InputAudioTranscriptionDelta) -> None:
-    """Send the component the user's words so far, with the new ones."""
+    """Send the component the user's words so far, together with the new words."""
     _send_interim(context, event.item_id, context.state.interim_transcripts.so_far(event.item_id) + event.delta)
 
 

@@ -1,7 +1,7 @@
 """Follow the user's turn, from its detected start to the response that answers it: the handlers of USER_TURN.
 
 With turn detection the upstream reports `speech_started`, `speech_stopped` and `committed`, and begins the response by
-itself (upstream 4.2). A commit by hand is one of the session's or of the client's own. It starts no response (upstream
+itself (upstream 4.2). A commit by hand, which the session or the client sends itself, starts no response (upstream
 4.1).
 """
 
@@ -188,7 +188,10 @@ def reopen_crossed(context: Context) -> None:
 
 
 def suspect_crossed(context: Context, sent: SentRequest) -> None:
-    """Record a commit by hand that may be unanswered: it is, if the response that has begun is the upstream's own."""
+    """Record a commit by hand that may still be unanswered.
+
+    The commit is unanswered if the response that has begun is the upstream's own.
+    """
     turns = context.state.user_turns
     crossed, turns.crossed = turns.crossed, None
     if turns.by_hand is not None and not turns.owed and not sent.is_proven:

@@ -56,7 +56,7 @@ def parameters(
 
 
 def has_voice(context: Context) -> bool:
-    """Whether the agent speaks at all, by the Settings or by the client's own updates."""
+    """Whether the agent speaks at all, as the Settings or the client's own updates say."""
     plan = context.state.plan
     modalities = session_config.first_think(plan.agent).outputModalities
     # The client sent its own session.update after the Settings, so it counts.

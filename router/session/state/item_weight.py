@@ -92,7 +92,7 @@ def _cut_part(part: Any, max_bytes: int) -> Any:
 
 
 def _cut_dict(item: dict[str, Any], max_bytes: int) -> dict[str, Any]:
-    """Return a client's own item with the fields that an item needs, each text cut."""
+    """Return a client's own item with only the fields that an item needs. Cut each text to `max_bytes`."""
     kept: dict[str, Any] = {name: item[name] for name in ("id", "type", "role", "call_id", "name") if name in item}
     if "output" in item:
         kept["output"] = _beginning(str(item["output"]), max_bytes)

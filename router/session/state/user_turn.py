@@ -1,8 +1,8 @@
 """The user's turns: the speech in progress, and the committed turns that are owed an answer.
 
 `router.session.transitions.USER_TURN` has the rules. An upstream detects one speech at a time. It may owe answers to
-several earlier turns, because it answers none while a response is active (upstream 4.3). A commit by hand is one of the
-session's or of the client's own, in contrast to one of the upstream's detector.
+several earlier turns, because it answers none while a response is active (upstream 4.3). A commit by hand is a
+commit of the session or of the client itself. The upstream's detector sends all other commits.
 """
 
 from __future__ import annotations
