@@ -325,6 +325,11 @@ FINDINGS = (
             ("openai", "session.update", "numeric ids"),
             READY + "frame speech-1 native-input~audio~buffer.clear fire-microphone native-input~audio~buffer.commit "
             "take-1-message refuse-1 speech-1 force", _in_table(openai.InputAudioBufferCleared, _forgets_commits)),
+    Finding("E22", "a standby upstream that refused a call gets the call again without its output",
+            ("openai", "settings", "no echo"),
+            READY + "say take-1-message take-1-call step-1-False step-1-False "
+            "step-1-False native-response.create fire-rollover answer-call~101 fire-first~event dialled-2 created-2 "
+            "take-2-message take-2-message refuse-2 lost-1", _set(ledger.Ledger, "output_of", lambda *_args: None)),
 )  # fmt: skip
 
 
