@@ -106,7 +106,7 @@ class Allocator:
 
 
 def share_one_arena() -> None:
-    """Let all threads of this process allocate from one heap. Call it before other threads start.
+    """Let all threads of this process allocate from one heap. Call this before other threads start.
 
     By default glibc gives an arena to each thread, up to eight for each core. An arena's free memory is of no use to
     the other threads. Nearly all allocations hold the interpreter's lock, so threads hardly wait for a single arena.

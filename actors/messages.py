@@ -158,7 +158,10 @@ class WorkFailure(Message, frozen=True):
 
 
 class WorkDone(Message, frozen=True):
-    """The work with this key has ended. Exactly one `WorkDone` follows each `StartWork`, unless it was cancelled."""
+    """The work with this key has ended.
+
+    Exactly one `WorkDone` follows each `StartWork` whose work was not cancelled.
+    """
 
     key: str
     result: Any = None
@@ -196,7 +199,10 @@ class SendToClient(Message, frozen=True):
 
 
 class ProbeClient(Message, frozen=True):
-    """A question whether the client reads. `ClientCaughtUp` is the answer; a client that does not read gives none."""
+    """A question whether the client reads.
+
+    `ClientCaughtUp` is the answer. A client that does not read gives no answer.
+    """
 
 
 class SendToUpstream(Message, frozen=True):
@@ -275,7 +281,7 @@ class CancelWork(Message, frozen=True):
 
 
 class Notify(Message, frozen=True):
-    """A notification for the embedding application, if it has a hook for them (`SessionSpec.deliver`)."""
+    """A notification for the embedding application, if it has a hook for notifications (`SessionSpec.deliver`)."""
 
     notification: Any
 

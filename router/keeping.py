@@ -84,7 +84,7 @@ class Custody(Protocol):
     """The memory of this process that the keeper can also read."""
 
     def hold(self, session_id: str, connection: KeptConnection, shelf: Shelf) -> None:
-        """Hand a duplicate of a session's socket, and the place of its memory, to the keeper."""
+        """Hand a duplicate of a session's socket, and the place of the session's memory, to the keeper."""
 
     def drop(self, session_id: str) -> None:
         """Let the keeper forget a session."""

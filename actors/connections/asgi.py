@@ -164,7 +164,7 @@ class AsgiConnection(AcceptedConnection):
         return listener.log_fields if listener is not None else {}
 
     def wait_until_given_back(self) -> None:
-        """Return at once: no thread of the server is held."""
+        """Return at once, because no thread of the server is held; see `AcceptedConnection`."""
 
     # From the writer.
 
@@ -198,7 +198,7 @@ class AsgiConnection(AcceptedConnection):
 
     @property
     def held_bytes(self) -> int:
-        """The bytes that wait for the client, and those from the client that wait for the session; see `Sharer`."""
+        """The bytes that wait for the client, and the bytes of the client that wait for the session; see `Sharer`."""
         return self._passage.waiting_bytes + self._passage.unread_bytes
 
     @property

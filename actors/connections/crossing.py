@@ -53,7 +53,10 @@ class Crossing:
             self._lose_all()
 
     def wake_dispatcher(self, connection: Side) -> None:
-        """Make the connection's dispatcher call `deliver` after this turn of the loop, on whose thread this runs."""
+        """Make the connection's dispatcher call `deliver` after this turn of the loop.
+
+        Call this method on the loop's thread.
+        """
         if not self._for_dispatchers:
             self.loop.call_soon(self._pass_on)
         self._for_dispatchers.append(connection)

@@ -130,7 +130,7 @@ class FrameParser:
 
     @property
     def is_between_messages(self) -> bool:
-        """Whether the bytes so far end with a message."""
+        """Whether no message is unfinished after the bytes so far."""
         return not (self._partial or self._message_opcode or self._is_done)
 
     def abandon(self) -> None:
@@ -214,7 +214,10 @@ class FrameParser:
         return position
 
     def _check(self, first: int, second: int, length: int) -> None:
-        """Judge a frame by its header. Raise `_ViolationError` for a breach of the protocol."""
+        """Check a frame by its header: its first two bytes and its length.
+
+        Raise `_ViolationError` for a breach of the protocol.
+        """
         opcode = _OPCODES.get(first)
         if opcode is None:
             raise _ViolationError(CloseCode.PROTOCOL_ERROR, _header_problem(first))

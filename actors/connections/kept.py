@@ -172,7 +172,7 @@ class KeptConnection(ClientConnection):
         return connection
 
     def keep(self, arena: Arena) -> Shelf:
-        """Note all bytes from now on, and return the memory for them. Call this before `open`.
+        """Note all bytes from now on in a shelf, and return the shelf. Call this before `open`.
 
         Raises:
             OSError: the kernel does not count.
@@ -292,7 +292,7 @@ class KeptConnection(ClientConnection):
         self.on_unkept()
 
     def detach(self) -> Detached | None:
-        """Give the stream away; see `Connection.detach`."""
+        """Hand the stream over to another process; see `Connection.detach`."""
         detached = super().detach()
         if detached is not None:
             self._leave_shelf()
@@ -315,14 +315,15 @@ class KeptConnection(ClientConnection):
 
     @property
     def journal_from(self) -> int | None:
-        """The place in the stream after the last whole frame; None within a message of several frames."""
+        """The position in the stream after the last whole frame; None within a message of several frames."""
         unfinished = self._parser.unfinished_frame
         return None if unfinished is None or self.shelf is None else self.shelf.read - len(unfinished)
 
     def unwritten(self, current: bytes | memoryview) -> bytes | None:
         """Return all bytes for the client that are not written; None if some are lost.
 
-        `current` are the bytes that are about to be written. If nothing else waits, they do not count as waiting.
+        `current` are the bytes that are about to be written. If the writer has no unsent bytes, they are not among its
+        bytes yet, and count in addition.
         """
         unsent = self._writer.unsent
         if unsent is None:

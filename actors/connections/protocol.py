@@ -283,7 +283,7 @@ class ProtocolConnection(Connection):
         return len(data)
 
     def _deliver(self) -> None:
-        """Handle the read events in order, at most `EVENT_BUDGET` of them.
+        """Handle the events that were read, in order, at most `EVENT_BUDGET` of them.
 
         Leave the rest for a later turn, or until a paused connection resumes.
         """
@@ -460,7 +460,7 @@ class ProtocolConnection(Connection):
     # From the writer.
 
     def on_written(self, *, is_moving_again: bool) -> None:
-        """Handle what may follow from a write; see `WriterOwner`."""
+        """Handle a write to a slow peer, or during the close handshake; see `WriterOwner`."""
         if self._share is not None and self._share.holding.held_bytes:
             self._share.note()
         if is_moving_again:
@@ -564,7 +564,11 @@ class ProtocolConnection(Connection):
 
     @abc.abstractmethod
     def _receive(self) -> bytes | None:
-        """Return received bytes, `None` when there are none now, `b""` at the end of the stream. Raise OSError."""
+        """Return received bytes: None if there are none now, `b""` at the end of the stream.
+
+        Raises:
+            OSError: the stream is broken.
+        """
 
     @abc.abstractmethod
     def transmit(self, data: bytes | memoryview, /) -> int:

@@ -301,9 +301,10 @@ class Shelf:
         self.limit = end - min(max(self.newest_bytes, LEAST_ROOM_BYTES), size // 2)
 
     def _drop(self, place: int) -> _Block | None:
-        """Drop the first blocks, as long as `KEPT_BYTES` before `place` remain and the next block begins with a frame.
+        """Drop the first blocks that are not needed any more. Return a dropped block that can be used again, or None.
 
-        `place` is a position in the stream from the client. Return a dropped block that can be used again, or None.
+        The blocks that stay hold at least `KEPT_BYTES` before `place`, a position in the stream from the client. They
+        begin with a frame.
         """
         blocks, found = self._blocks, None
         while len(blocks) > 1 and blocks[1].is_aligned and place - blocks[1].place >= KEPT_BYTES:
@@ -324,7 +325,7 @@ class Shelf:
         self._arena.release(block.at, block.size)
 
     def _compact(self) -> None:
-        """Copy all blocks into a single one, because no more entries are free.
+        """Copy all blocks into a single one, because the table of the blocks is full.
 
         This happens if a message is so long that its end has not been read: until then no record shortens the journal.
         """

@@ -229,7 +229,10 @@ class SessionFactory:
     def _upstreams_of(
         self, front: Front, request: Request, route: Route | None, options: SessionOptions, *, is_doubled: bool
     ) -> _Upstreams:
-        """Return the upstreams of a session. With `is_doubled`, Deepgram comes after the listed upstreams."""
+        """Return the upstreams of a session.
+
+        With `is_doubled` two backends may serve the session, and Deepgram comes after the listed upstreams.
+        """
         restarts, count = self._config.restarts, self._upstreams
         if front.dial_target is not None and not is_doubled:
             # A relay's upstream is not in the list, and has no alternative.

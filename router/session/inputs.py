@@ -141,6 +141,8 @@ class CommitSent(msgspec.Struct, frozen=True):
     """The client sent the commit, and requests the response itself."""
     event_id: str
     """The `event_id` of the commit. An error that refuses the commit carries this id (upstream 8.1)."""
+    is_reopened: bool = False
+    """The commit seemed to be answered, but a later event showed that the answer was for the detector's commit."""
 
 
 class CommitRefused(msgspec.Struct, frozen=True):
@@ -178,6 +180,9 @@ class SpeechAnswered(msgspec.Struct, frozen=True):
 
 class AnswerRequested(msgspec.Struct, frozen=True):
     """The session requests the answer to the user's speech itself, because the upstream will not begin it."""
+
+    commit_id: str | None = None
+    """The commit by hand that ended the speech. If it is None, the signal is about all speech without an answer."""
 
 
 class NoiseFound(msgspec.Struct, frozen=True):

@@ -192,7 +192,7 @@ LAYOUTS: Final = (
         " received_s resent searched_chars sent_chars sent_text transcript",
     ),
     _of(pending.PendingResponses, "_requests _rules in_flight"),
-    _of(pending.SentRequest, "event_id is_interrupted is_proven is_replaced request"),
+    _of(pending.SentRequest, "commit_ids crossed event_id is_interrupted is_proven is_replaced request"),
     _of(early.EarlyInputs, "inputs dropped_bytes _messages _bytes _audio_bytes", derived="_max_messages _max_bytes"),
     _of(transcripts.InterimTranscripts, "_words _complete"),
     _of(transcripts.Transcripts, "_awaited _early held"),
@@ -214,11 +214,11 @@ LAYOUTS: Final = (
     _of(plan.SessionPlan, "source agent detection transcribes client_formats changes"),
     _of(
         user_turn.UserTurns,
-        "by_hand by_hand_id current filled_s has_stopped_before is_ended_by_hand last_audio_s owed"
+        "by_hand by_hand_id crossed current filled_s has_stopped_before is_ended_by_hand last_audio_s owed"
         " paused_s subject unanswered",
         times="last_audio_s paused_s",
     ),
-    _of(user_turn.UserTurn, "asked_s is_detected is_replayed item_id phase", times="asked_s"),
+    _of(user_turn.UserTurn, "asked_s commit_id is_detected is_replayed item_id phase", times="asked_s"),
     _of(
         limited.Limited,
         "_has_user _heard_s _idle_s active_s began_s has_asked is_over reached spending warned_of",

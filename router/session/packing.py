@@ -91,11 +91,11 @@ class Layouts:
         return self._kinds[number]
 
     def enum(self, number: int, value: Any) -> enum.Enum:
-        """Return the member of an enumeration that has this number among the layouts."""
+        """Return the member of the enumeration number `number` that has the value `value`."""
         return self._enums[number](value)
 
     def decode(self, number: int, data: bytes) -> Any:
-        """Decode a message of the type that has this number among the layouts."""
+        """Decode a message of the message type number `number`."""
         decoder = self._decoders.get(number)
         if decoder is None:
             decoder = self._decoders[number] = msgspec.msgpack.Decoder(self._structs[number])
@@ -179,8 +179,7 @@ _COMPOSITE: Final[dict[type, Callable[[Packer, Any], Plain]]] = {
 class Unpacker:
     """One walk over plain data, from the data to objects.
 
-    `shift_s` is added to each stored time, because the clock of this process may differ from the clock of the other
-    one.
+    `shift_s` is added to each stored time, because the process that packed the data may have had another clock.
     """
 
     def __init__(self, layouts: Layouts, shift_s: float = 0.0) -> None:
@@ -251,7 +250,7 @@ class Unpacker:
         return ((self.unpack(key), self.unpack(value)) for key, value in zip(elements, elements, strict=True))
 
     def items(self, packed: list[Any], begin: int = 1) -> list[Any]:
-        """Return the elements of a packed container."""
+        """Return the elements of a packed container, from the index `begin` on."""
         return [self.unpack(it) if type(it) is list else it for it in packed[begin:]]
 
     def struct(self, packed: list[Any]) -> Any:

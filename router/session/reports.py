@@ -100,7 +100,7 @@ class TurnEnded(msgspec.Struct, frozen=True):
 class TurnLatency(msgspec.Struct, frozen=True, kw_only=True):
     """The latencies of a turn with output, from the end of the user's turn.
 
-    A latency is None if the turn has no such output.
+    A latency is None if the turn has no output of its kind, text or audio.
     """
 
     first_audio_s: float | None
@@ -118,7 +118,7 @@ class FunctionAnswered(msgspec.Struct, frozen=True):
 
 
 class UpstreamTookOver(msgspec.Struct, frozen=True, kw_only=True):
-    """An upstream that serves the session from now on: the first one, and each one after a loss or a rollover."""
+    """An upstream that serves the session from now on: the first one, or a successor after a loss or a rollover."""
 
     generation: int
     position: int

@@ -325,7 +325,14 @@ FINDINGS = (
             ("openai", "session.update", "numeric ids"),
             READY + "frame speech-1 native-input~audio~buffer.clear fire-microphone native-input~audio~buffer.commit "
             "take-1-message refuse-1 speech-1 force", _in_table(openai.InputAudioBufferCleared, _forgets_commits)),
-    Finding("E22", "a standby upstream that refused a call gets the call again without its output",
+    Finding("E22", "a commit by hand that crossed the detector's is forgotten when the upstream answers by itself",
+            ("openai", "session.update", "only done"),
+            READY + "frame speech-1 force stop-1 commit-1 frame own-1-done+only speech-1 run_well",
+            _set(handlers_of_turn, "judge_crossed", lambda *_args: None)),
+    Finding("E23", "a client's commit that crossed the detector's is forgotten when the upstream answers by itself",
+            AS_IS, READY + "frame speech-1 stop-1 native-input~audio~buffer.commit commit-1 frame own-1-message "
+            "speech-1 run_well", _set(handlers_of_turn, "reopen_crossed", lambda *_args: None)),
+    Finding("E24", "a standby upstream that refused a call gets the call again without its output",
             ("openai", "settings", "no echo"),
             READY + "say take-1-message take-1-call step-1-False step-1-False "
             "step-1-False native-response.create fire-rollover answer-call~101 fire-first~event dialled-2 created-2 "

@@ -51,7 +51,7 @@ class Awaited(enum.Enum):
 
 
 class Conversation:
-    """The conversation of one session. Its methods follow the messages of both sides."""
+    """The conversation of one session. Its methods follow the messages of the client and of the upstream."""
 
     def __init__(self, max_texts: int) -> None:
         self.memory = Memory()

@@ -76,7 +76,7 @@ def forward_delete(context: Context, event: inputs.PassthroughItemDelete) -> Non
 def _may_answer(context: Context, item: dict[str, Any], call_id: str) -> bool:
     """Whether the session may forward the item.
 
-    It forwards no output for a call that the router runs, and no late output for a cancelled call.
+    The session forwards no output for a call that the router runs, and no late output for a cancelled call.
     """
     calls = context.state.calls
     call = calls.outstanding.get(call_id)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from router.openai import events as openai
 from router.session.deadlines import Wait
-from router.session.handlers import verbatim
+from router.session.handlers import user_turn, verbatim
 from router.session.handlers.refusals import is_fatal_error
 from router.session.handlers.response_end import end_of_response
 from router.session.handlers.response_origin import echoes
@@ -38,9 +38,9 @@ def is_due(context: Context) -> bool:
 
 
 def create_next(context: Context) -> ResponseState | None:
-    """Create the response that was requested first.
+    """Create the response that was requested first. Return NONE if no response was created.
 
-    An agent without a voice writes a verbatim text, and needs no response for it. Then try the next request.
+    A verbatim text of an agent without a voice needs no response: send it in writing, and try the next request.
     """
     while is_due(context):
         if _create(context, context.state.pending.take_next()):
@@ -49,7 +49,7 @@ def create_next(context: Context) -> ResponseState | None:
 
 
 def _create(context: Context, request: ResponseRequest) -> bool:
-    """Create a response. Return False if the request needs none."""
+    """Create a response. Return False if the request needs no response."""
     state, turn = context.state, context.state.turn
     # A response outside the conversation belongs to no turn of the agent.
     turn.is_open |= not request.is_outside
@@ -62,7 +62,7 @@ def _create(context: Context, request: ResponseRequest) -> bool:
     if request.verbatim is not None:
         request = verbatim.begin(context, request, request.verbatim)
     # A refused request causes an error with this id, and no other event (upstream 5.1).
-    sent = SentRequest(request, request.event_id or state.new_id())
+    sent = SentRequest(request, request.event_id or state.new_id(), state.user_turns.commit_ids)
     state.pending.in_flight = turn.current = sent
     context.wait(Wait.FIRST_EVENT)
     if request.client_event is not None:
@@ -133,9 +133,10 @@ def _await_other_response(context: Context) -> ResponseState:
 
 
 def refused_in_flight(context: Context, event: openai.Error) -> None:
-    """Take the refusal of a request while another response is active. Repeat the request afterwards, or give it up.
+    """Handle the refusal of a request while another response is active. Repeat the request afterwards, or drop it.
 
-    Without metadata the session may have taken the active response for the requested one. The refusal corrects that.
+    Without metadata the session may have taken the active response for the requested one. The refusal shows that it was
+    not.
     """
     turn, pending, error = context.state.turn, context.state.pending, event.error
     if is_fatal_error(error):
@@ -145,6 +146,7 @@ def refused_in_flight(context: Context, event: openai.Error) -> None:
         if error.event_id != current.event_id:
             return
         pending.in_flight, turn.current = current, None
+        user_turn.judge_crossed(context, current)
         if current.request.verbatim is not None:
             # The audio so far is not that of the verbatim text.
             turn.begin_answer()

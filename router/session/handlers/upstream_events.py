@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from router.session import inputs
 from router.session.deadlines import Wait
-from router.session.handlers import function_calls, response_requests, updates
+from router.session.handlers import function_calls, response_requests, updates, user_turn
 from router.session.handlers.agent_output import deliver_text
 from router.session.handlers.items import CUT_EVENT_ID, refuse_item
 from router.session.handlers.refusals import abandon_refusing_upstream
@@ -97,6 +97,7 @@ def upstream_error(context: Context, event: openai.Error) -> None:
     if code == errors.NOTHING_TO_COMMIT or _refuses_commit(context, event.error):
         # No `committed` event answers this commit.
         is_empty = code == errors.NOTHING_TO_COMMIT
+        user_turn.forget_crossed(context, event.error.event_id)
         context.signal(inputs.CommitRefused(is_empty=is_empty, event_id=event.error.event_id))
     # A refused request gets no response, so no later response has to be rejected as its own (docs/decisions/0027).
     if event.error.event_id is not None:

@@ -15,12 +15,15 @@ from router.openai import events as openai
 from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.handlers import barge_in, function_calls
+from router.session.handlers.response_origin import echoes
+from router.session.state.pending import ResponseRequest
 from router.session.state.states import UserTurnState
 from router.translation import text
 
 if TYPE_CHECKING:
     from actors import messages
     from router.session.context import Context
+    from router.session.state.pending import SentRequest
 
 # The speech.
 
@@ -137,12 +140,86 @@ def committed(context: Context, event: openai.InputAudioBufferCommitted) -> User
     if state.microphone is not None:
         state.microphone.is_speech = not detection.is_on
     turn.item_id = event.item_id
-    if detection.owes_answers and (sent is not None or turns.is_ended_by_hand):
-        # Without a commit on its way, the last one was not answered in time.
-        turns.by_hand = turn
-        turns.by_hand_id = sent.event_id if sent is not None else turns.by_hand_id
+    _note_by_hand(context, sent, is_behind=is_behind)
     is_owed = detection.owes_answers and not turns.is_ended_by_hand and not is_behind
     return _await_answer(context) if is_owed else UserTurnState.IDLE
+
+
+def _note_by_hand(context: Context, sent: inputs.CommitSent | None, *, is_behind: bool) -> None:
+    """Record the commit by hand that the upstream's `committed` event seems to answer.
+
+    `sent` is this commit; None if no commit by hand is on its way. `is_behind` means that the turn has left the state
+    COMMITTING in the meantime, because speech began after this commit.
+    """
+    turns, current = context.state.user_turns, context.state.turn.current
+    is_second = turns.by_hand is not None
+    if context.state.plan.detection.owes_answers and (sent is not None or turns.is_ended_by_hand):
+        # Without a commit on its way, the last one was not answered in time.
+        turns.by_hand = turns.subject
+        turns.by_hand_id = sent.event_id if sent is not None else turns.by_hand_id
+    if sent is not None:
+        turns.crossed = sent
+        if is_behind and sent.is_reopened and not sent.is_by_client:
+            # The request for this commit counted as answered with the detector's turn.
+            context.state.pending.add(ResponseRequest())
+        return
+    if is_second:
+        turns.crossed = None
+    crossed = current.crossed if current is not None else None
+    if crossed is None or current is None or crossed.event_id not in current.commit_ids:
+        return
+    if not any(turn.commit_id == crossed.event_id for turn in turns.owed):
+        turns.subject.commit_id = crossed.event_id
+
+
+def reopen_crossed(context: Context) -> None:
+    """Await the answer to a commit by hand again, if a response that has begun can only be the upstream's own.
+
+    The upstream begins responses by itself only for turns of its detector. If no other turn waits for an answer, the
+    detector ended the turn that the commit seemed to end.
+    """
+    pending, turn, turns = context.state.pending, context.state.turn, context.state.user_turns
+    crossed, turns.crossed = turns.crossed, None
+    is_only = turns.by_hand is not None and not turns.owed and not pending.answers_speech
+    # Without metadata it may be the late response to an earlier request.
+    is_own = echoes(context) or (pending.in_flight is None and turn.doubtful_id is None and not turn.overtaken_ids)
+    if crossed is not None and is_only and is_own:
+        turns.reopen_commit(crossed)
+
+
+def suspect_crossed(context: Context, sent: SentRequest) -> None:
+    """Record a commit by hand that may be unanswered: it is, if the response that has begun is the upstream's own."""
+    turns = context.state.user_turns
+    crossed, turns.crossed = turns.crossed, None
+    if turns.by_hand is not None and not turns.owed and not sent.is_proven:
+        sent.crossed = crossed
+
+
+def judge_crossed(context: Context, sent: SentRequest) -> None:
+    """Judge a commit by hand again after the upstream refused a request.
+
+    The refusal shows that the response in progress is the upstream's own. An upstream answers events in order. If the
+    commit came before the request, the upstream has answered the commit, with the first commit of speech since the
+    response began. The request is repeated, and covers that speech.
+    """
+    crossed, sent.crossed = sent.crossed, None
+    if crossed is None:
+        return
+    if crossed.event_id in sent.commit_ids:
+        context.signal(inputs.AnswerRequested(crossed.event_id))
+    else:
+        context.state.user_turns.reopen_commit(crossed)
+
+
+def forget_crossed(context: Context, event_id: str | None) -> None:
+    """Forget that a commit by hand may be unanswered, because the upstream has refused it."""
+    current = context.state.turn.current
+    crossed = current.crossed if current is not None else None
+    if current is None or crossed is None or event_id not in (None, crossed.event_id):
+        return
+    current.crossed = None
+    for turn in context.state.user_turns.owed:
+        turn.commit_id = None
 
 
 def _withdraw_empty_commits(context: Context, item_id: str) -> None:
@@ -174,14 +251,17 @@ def _take_audio(context: Context, item_id: str | None) -> None:
 
 
 def commit_withdrawn(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
-    """Withdraw a commit that the upstream refused. Await the answer to earlier speech that the commit seemed to end."""
+    """Withdraw a commit that the upstream refused.
+
+    If the commit seemed to end earlier speech, the detector has ended that speech: await the answer to it.
+    """
     had_crossed = _had_crossed(context, signal)
     _withdraw(context, signal)
     return _owe_answer(context) if had_crossed else None
 
 
 def _withdraw(context: Context, signal: inputs.CommitRefused) -> bool:
-    """Withdraw the refused commit. Return whether it is the one that seemed to end the last turn."""
+    """Withdraw the refused commit. Return whether it is the commit that seemed to end the last turn."""
     turns, microphone = context.state.user_turns, context.state.microphone
     is_last = turns.withdraw_commit(signal.event_id)
     if microphone is not None and not turns.commits:
@@ -197,7 +277,10 @@ def _had_crossed(context: Context, signal: inputs.CommitRefused) -> bool:
 
 
 def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
-    """Withdraw a commit by hand. Return to the speech that it was to end, if the upstream still detects speech."""
+    """Withdraw a refused commit by hand.
+
+    If the upstream still detects the speech that the commit was to end, return to that speech.
+    """
     turns = context.state.user_turns
     if _had_crossed(context, signal):
         # A later commit by hand is on its way. The refused one had crossed the detector's.
@@ -240,7 +323,8 @@ def commit_timed_out(context: Context, _signal: inputs.CommitTimedOut) -> None:
     """
     turns = context.state.user_turns
     if turns.commits:
-        turns.by_hand_id = turns.commits[-1].event_id
+        turns.crossed = turns.commits[-1]
+        turns.by_hand_id = turns.crossed.event_id
     turns.give_up_commits()
     if context.state.microphone is not None:
         context.state.microphone.withdraw_commit()

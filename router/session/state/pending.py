@@ -14,6 +14,8 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from router.session import inputs
+
 
 class VerbatimText(msgspec.Struct, frozen=True, kw_only=True):
     """A text that the agent speaks word for word."""
@@ -77,7 +79,7 @@ class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether the request's own gate is open. Requests before it may still hold it back."""
+        """Whether the request's own gate is open. An earlier request in the list may still hold the request back."""
         return self.item_id is None and not self.is_paused
 
     @property
@@ -109,9 +111,9 @@ class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
 class SentRequest:
     """A request whose response.create is sent."""
 
-    __slots__ = ("event_id", "is_interrupted", "is_proven", "is_replaced", "request")
+    __slots__ = ("commit_ids", "crossed", "event_id", "is_interrupted", "is_proven", "is_replaced", "request")
 
-    def __init__(self, request: ResponseRequest, event_id: str) -> None:
+    def __init__(self, request: ResponseRequest, event_id: str, commit_ids: tuple[str, ...] = ()) -> None:
         self.request = request
         self.event_id = event_id
         """The `event_id` of the response.create. An error that the request causes carries it (upstream 8.1)."""
@@ -121,6 +123,10 @@ class SentRequest:
         """The request was interrupted before its response began: the session cancels the response when it begins."""
         self.is_replaced = False
         """The client interrupted the request with a text that the agent speaks instead."""
+        self.commit_ids = commit_ids
+        """The last commits by hand before the request."""
+        self.crossed: inputs.CommitSent | None = None
+        """A commit by hand that the upstream still has to answer, if the request's response is the upstream's own."""
 
     @property
     def is_over(self) -> bool:
@@ -191,7 +197,7 @@ class PendingResponses:
     # Additions.
 
     def add(self, request: ResponseRequest) -> None:
-        """Add a request after the others. An urgent request follows the other urgent ones."""
+        """Add a request after the others. An urgent request follows the other urgent requests."""
         if request.is_urgent:
             self.put_first(request)
         else:
@@ -199,7 +205,7 @@ class PendingResponses:
             self._merge()
 
     def put_first(self, request: ResponseRequest) -> None:
-        """Add a request before all others except the urgent ones."""
+        """Add a request before all others except the urgent requests."""
         at = sum(other.is_urgent for other in self._requests)
         self._requests = (*self._requests[:at], request, *self._requests[at:])
         self._merge()
@@ -232,7 +238,7 @@ class PendingResponses:
         return False
 
     def presume_item(self, item_id: str) -> None:
-        """Note that the upstream may lack an item to which the requested answers respond."""
+        """Note that the requests for answers respond to an item that the upstream may lack."""
         self._change(lambda it: it.is_answer, lambda it: _replace(it, presumed_item=item_id))
 
     def end_pauses(self) -> None:
@@ -240,7 +246,7 @@ class PendingResponses:
         self._change(lambda it: it.is_paused, lambda it: _replace(it, is_paused=False))
 
     def open_items(self) -> None:
-        """Open the gates of the requests that wait for items, because the upstream acknowledges none in time."""
+        """Open the gates of the requests that wait for items, because the upstream acknowledges no item in time."""
         self._change(
             lambda it: it.item_id is not None,
             lambda it: _replace(it, item_id=None, item_bytes=0, presumed_item=it.item_id),
@@ -310,7 +316,8 @@ class PendingResponses:
     def begin_again(self, request: ResponseRequest) -> None:
         """Apply the rule BEGUN_AGAIN: an answer that starts again covers the questions after it, too.
 
-        If a general answer is in flight already, it covers all of them, and the rule MERGED ends `request`.
+        If a general answer is in flight already, that answer covers all these questions, and the rule MERGED ends
+        `request`.
         """
         sent = self.in_flight
         if request.is_general and sent is not None and sent.request.is_general and not sent.is_interrupted:

@@ -32,7 +32,7 @@ FILL_AFTER_S: Final = 0.3
 class UserTurn:
     """One turn of the user's."""
 
-    __slots__ = ("asked_s", "is_detected", "is_replayed", "item_id", "phase")
+    __slots__ = ("asked_s", "commit_id", "is_detected", "is_replayed", "item_id", "phase")
 
     def __init__(self) -> None:
         self.phase = UserTurnState.IDLE
@@ -44,14 +44,20 @@ class UserTurn:
         """The upstream has detected the speech."""
         self.is_replayed = False
         """Another upstream receives the speech again. The client knows its start."""
+        self.commit_id: str | None = None
+        """The commit by hand that has ended the turn, if the response in progress is the upstream's own.
+
+        Otherwise the detector has ended it.
+        """
 
 
 class UserTurns:
-    """The turns of one session. At most one is spoken at a time."""
+    """The turns of one session. At most one turn is spoken at a time."""
 
     __slots__ = (
         "by_hand",
         "by_hand_id",
+        "crossed",
         "current",
         "filled_s",
         "has_stopped_before",
@@ -78,6 +84,11 @@ class UserTurns:
         """The turn that the last commit by hand seemed to end. The upstream's detector may have ended it."""
         self.by_hand_id: str | None = None
         """The `event_id` of the last commit by hand."""
+        self.crossed: inputs.CommitSent | None = None
+        """The last commit by hand, if the answer to it may have been for the detector's commit.
+
+        Then the upstream still has to answer this commit.
+        """
         self.is_ended_by_hand = False
         """The session or the client committed, and the upstream has detected no speech since."""
         self.last_audio_s: float | None = None
@@ -114,8 +125,14 @@ class UserTurns:
 
     @property
     def asked_s(self) -> float | None:
-        """The end of the newest turn that is owed an answer."""
+        """The time at which the newest turn that is owed an answer ended; None if no turn is owed an answer."""
         return self.owed[-1].asked_s if self.owed else None
+
+    @property
+    def commit_ids(self) -> tuple[str, ...]:
+        """The ids of the last answered commit by hand, and of the unanswered commits by hand."""
+        sent = tuple(it.event_id for it in self.commits)
+        return sent if self.by_hand_id is None else (self.by_hand_id, *sent)
 
     @property
     def fill_after_s(self) -> float:
@@ -123,7 +140,9 @@ class UserTurns:
         return FILL_AFTER_S if self.has_stopped_before else STOPPED_S
 
     def about(self, signal: object) -> Sequence[UserTurn]:
-        """Return the owed turns that a signal is about: for `NoiseFound` the turn that was a noise, or else all."""
+        """Return the owed turns that a signal is about: all of them, or one that was a noise or ended by hand."""
+        if isinstance(signal, inputs.AnswerRequested) and signal.commit_id is not None:
+            return [turn for turn in self.owed if turn.commit_id == signal.commit_id]
         if not isinstance(signal, inputs.NoiseFound):
             return self.owed
         # aimock commits without an id, and some services transcribe without one (upstream 12.6).
@@ -157,7 +176,8 @@ class UserTurns:
     def take_clear(self) -> bool:
         """Remove the oldest clear that is on its way, and all commits before it. Return False if there is no clear.
 
-        The upstream has answered the commits before the clear, or lost them. Those after it are still to be answered.
+        The upstream has answered the commits before the clear, or lost them. The commits after the clear are still to
+        be answered.
         """
         at = next((at for at, it in enumerate(self.unanswered) if isinstance(it, inputs.ClearSent)), None)
         if at is None:
@@ -169,8 +189,10 @@ class UserTurns:
         """Remove a commit that the upstream refused. If the error names no event, remove the oldest commit.
 
         The upstream has lost the commits and clears before a refused commit, and will not answer them. Return whether
-        the refused commit is the one that seemed to end the turn `by_hand`.
+        the refused commit is the commit that seemed to end the turn `by_hand`.
         """
+        if event_id is None or (self.crossed is not None and self.crossed.event_id == event_id):
+            self.crossed = None
         if event_id is None:
             return self.take_commit() is None
         refused = next((it for it in self.commits if it.event_id == event_id), None)
@@ -182,6 +204,11 @@ class UserTurns:
         """Await no answer to the commits that are on their way."""
         self.unanswered = tuple(it for it in self.unanswered if isinstance(it, inputs.ClearSent))
 
+    def reopen_commit(self, sent: inputs.CommitSent) -> None:
+        """Await the answer to a commit by hand again, because the answer so far was for the detector's commit."""
+        reopened = inputs.CommitSent(sent.is_by_client, sent.event_id, is_reopened=True)
+        self.unanswered = (reopened, *self.unanswered)[:MAX_UNANSWERED]
+
     def forget_noise(self, item_id: str | None) -> None:
         """Forget the turn that a commit by hand seemed to end: it was a noise, which the upstream does not answer."""
         if self.by_hand is not None and item_id in (self.by_hand.item_id, None):
@@ -190,7 +217,7 @@ class UserTurns:
     def forget_commits(self) -> None:
         """Forget what a lost upstream did not answer, except the commit that the next upstream gets."""
         self.unanswered = self.commits[-1:] if self.is_committing else ()
-        self.by_hand = self.by_hand_id = None
+        self.by_hand = self.by_hand_id = self.crossed = None
 
     def pause(self, now_s: float) -> None:
         """Stop measuring the time since the last microphone frame, because the router does not read the client."""
