@@ -248,7 +248,7 @@ class ObservedMachine:
         return self._machine.held_bytes()
 
     def describe(self) -> messages.Facts:
-        """Return the facts of the machine."""
+        """Return a few facts about the session; see `Machine.describe`."""
         return self._machine.describe()
 
 

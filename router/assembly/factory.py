@@ -382,7 +382,7 @@ def _logged(observer: SessionObserver, call: None) -> None: ...
 
 
 def _logged(observer: SessionObserver, call: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
-    """Wrap `call`, so that its log lines on any thread have the fields of the session. Return None for None."""
+    """Wrap `call`, so that its log lines on any thread have the fields of the session. Without a `call` return None."""
     return _Logged(observer, call) if call is not None else None
 
 

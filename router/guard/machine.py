@@ -41,7 +41,7 @@ class _Window(msgspec.Struct):
 
 
 class _Held(NamedTuple):
-    """A frame for the client that waits."""
+    """A frame that waits for a verdict before the client gets it."""
 
     awaited: int
     """The number of the window whose verdict the frame awaits."""

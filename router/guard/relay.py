@@ -66,7 +66,7 @@ class _Window(NamedTuple):
 
 
 class _Frame(msgspec.Struct):
-    """A frame for the client that waits."""
+    """A frame that waits for a verdict before the client gets it."""
 
     awaited: int
     """The number of the window whose verdict the frame awaits."""

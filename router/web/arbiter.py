@@ -399,7 +399,8 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
     def handle_hup(self) -> None:
         """Reload after SIGHUP.
 
-        With TLS only renew the certificate, which ends no call, unless an operator asked for a reload.
+        In a server with TLS only renew the certificate, because that ends no call. If an operator asked for a reload,
+        reload there, too.
         """
         board = self.app.reload_board
         if self.is_replaced:

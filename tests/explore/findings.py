@@ -332,6 +332,11 @@ FINDINGS = (
     Finding("E23", "a client's commit that crossed the detector's is forgotten when the upstream answers by itself",
             AS_IS, READY + "frame speech-1 stop-1 native-input~audio~buffer.commit commit-1 frame own-1-message "
             "speech-1 run_well", _set(handlers_of_turn, "reopen_crossed", lambda *_args: None)),
+    Finding("E24", "a standby upstream that refused a call gets the call again without its output",
+            ("openai", "settings", "no echo"),
+            READY + "say take-1-message take-1-call step-1-False step-1-False "
+            "step-1-False native-response.create fire-rollover answer-call~101 fire-first~event dialled-2 created-2 "
+            "take-2-message take-2-message refuse-2 lost-1", _set(ledger.Ledger, "output_of", lambda *_args: None)),
 )  # fmt: skip
 
 

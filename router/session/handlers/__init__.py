@@ -15,8 +15,8 @@ The topics, in the order of a call:
 `response_requests`   creates the requested responses, one at a time, and takes the refusal of a request
 `response_origin`     finds the request that a response belongs to
 `response_begin`      begins responses, both requested ones and those of the upstream
-`response_end`        ends responses, and with them the agent's turn
-`agent_output`        turns the text and audio of a response into messages for the client
+`response_end`        decides which event ends a response, and what its status causes: a Warning, another request
+`agent_output`        turns text and audio of a response into messages; ends the agent's turn (`AgentAudioDone`)
 `delivery`            holds the agent's text back until the user's transcript, and its audio until it is due
 `verbatim`            has the agent speak a given text word for word, such as a greeting
 `injection`           decides whether an InjectAgentMessage may be spoken now

@@ -107,7 +107,8 @@ def judge_seeded_error(context: Context, event: openai.Error) -> StandbyState | 
     """Close a standby upstream that refuses an update.
 
     If it refuses an item, the session gives it that item again at the takeover. A second refusal drops the request that
-    waits for the item.
+    waits for the item. With a call it gets the call's output again, because an upstream refuses an output without its
+    call.
     """
     # With an update pending, any error is taken for its refusal: the session must not switch to an old configuration.
     if context.state.standby is not None and context.state.standby.pending_updates > 0:
@@ -115,7 +116,8 @@ def judge_seeded_error(context: Context, event: openai.Error) -> StandbyState | 
         return StandbyState.NONE
     standby, item_id = context.state.standby, event.error.event_id
     if standby is not None and item_id is not None and standby.items.reject(item_id):
-        standby.refused = newest(standby.refused, item_id, MAX_ITEMS)
+        for lacking in filter(None, (item_id, context.state.ledger.output_of(item_id))):
+            standby.refused = newest(standby.refused, lacking, MAX_ITEMS)
     context.state.ignored += 1
     return None
 

@@ -183,6 +183,14 @@ class Ledger:
             for half in filter(None, (entry, entry.other_half)):
                 self._remove(half)
 
+    def output_of(self, item_id: str) -> str | None:
+        """Return the id of the output of a call, or None if the item is no call or has no output yet."""
+        ids = (item_id,)
+        call = next((it for it in self._entries.values() if _is_call(it.item) and _has_id(it.item, ids)), None)
+        output = call.other_half if call is not None else None
+        output_id = _field(output.item, "id") if output is not None else None
+        return output_id if isinstance(output_id, str) else None
+
     def correct(self, item_id: str | None, content: str) -> Change | None:
         """Shorten the assistant's item to the words that the caller heard, or delete it if the caller heard none.
 
