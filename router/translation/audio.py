@@ -237,7 +237,10 @@ class Microphone:
 
     @contextlib.contextmanager
     def shortened(self) -> Iterator[None]:
-        """Hide all kept audio except the newest during the block, unless the user speaks: a brief snapshot is small."""
+        """Hide all kept audio except the newest during the block, unless the user speaks.
+
+        So a snapshot that is taken in the block is small.
+        """
         whole = self._kept, self._start, self._is_filling
         if not self.is_speech:
             self._kept, self._start, self._is_filling = self._newest(self._kept_in.size_bytes(BRIEF_MS)), 0, False

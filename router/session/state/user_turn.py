@@ -167,7 +167,7 @@ class UserTurns:
     def take_commit(self) -> inputs.CommitSent | None:
         """Remove and return the oldest commit that is on its way.
 
-        The clears before it stay, because the commit that the upstream reports may be its detector's.
+        The clears before this commit stay, because the upstream may have reported a commit of its detector instead.
         """
         oldest = next(iter(self.commits), None)
         self.unanswered = without(self.unanswered, oldest)
