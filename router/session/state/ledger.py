@@ -117,9 +117,9 @@ class Ledger:
     # Changes.
 
     def add(self, item: Item, *, event_id: str | None = None) -> None:
-        """Add an item that the session created: a text of either side, a call, an output, or a client's own item.
+        """Add an item: a text of the user or the agent, a function call, the output of a call, or a client's own item.
 
-        A client's own item may have its own `event_id`.
+        `event_id` is the id of the `conversation.item.create` that brought a client's own item.
         """
         self._add(item, event_id)
         self._trim()
