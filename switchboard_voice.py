@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def hiding(name: str) -> Path | None:
-    """Return the file that `import router`, or `import actors`, finds in place of our package; None if it finds ours."""
+    """Return the file that an import of `name` finds in place of our package; None if it finds our package."""
     loaded = sys.modules.get(name)
     spec = getattr(loaded, "__spec__", None) if loaded is not None else importlib.machinery.PathFinder.find_spec(name)
     origin = getattr(spec, "origin", None) or getattr(loaded, "__file__", None)

@@ -66,7 +66,7 @@ class Future(pykka.ThreadingFuture[T]):
         """Wait for the value; see `pykka.Future.get`.
 
         Raises:
-            WouldDeadlock: on a dispatcher's thread, unless the value is there already.
+            WouldDeadlock: the calling thread is a dispatcher's, and the value is not there yet.
         """
         if on_dispatcher_thread() and not self._is_answered:
             raise WouldDeadlock
@@ -157,11 +157,11 @@ class Stopped:
             self._waited_for.set()
 
     def clear(self) -> NoReturn:
-        """Refuse: a stopped actor does not start again."""
+        """Raise an error, because a stopped actor does not start again."""
         raise RuntimeError("a stopped actor does not start again")
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait at most `timeout` seconds until the actor has stopped. Return whether it has."""
+        """Wait at most `timeout` seconds until the actor has stopped. Return whether the actor has stopped."""
         with _first_waiter:
             if self._waited_for is None:
                 self._waited_for = threading.Event()
@@ -305,7 +305,7 @@ class Actor(pykka.Actor):
 
     @property
     def log_fields(self) -> Mapping[str, Any]:
-        """The fields of log lines about the actor; empty if it belongs to no session."""
+        """The fields of log lines about the actor; empty if the actor belongs to no session."""
         return {}
 
     @property
@@ -397,7 +397,7 @@ class Actor(pykka.Actor):
 
     @guarded
     def run_guarded(self, callback: Callable[[], object]) -> None:
-        """Call `callback` as if it were a guarded method."""
+        """Call `callback` by the rules of `guarded`: not on a stopped actor, and an exception fails the actor."""
         callback()
 
     def on_left_over(self, message: Any) -> None:
@@ -464,8 +464,7 @@ def _refuse_the_rest(ref: pykka.ActorRef[Any]) -> list[Any]:
 def _unregister_the_parents() -> None:
     """Unregister the parent's actors, in the child process of a fork, where no thread runs them.
 
-    The locks of pykka's registry and of this module are replaced: a thread of the parent may have held them, and does
-    not exist in the child.
+    Also replace the locks of pykka's registry and of this module, because a thread of the parent may have held them.
     """
     global _first_waiter  # noqa: PLW0603
     _first_waiter = threading.Lock()

@@ -36,7 +36,7 @@ ARENAS_VARIABLE: Final = "MALLOC_ARENA_MAX"
 """The variable by which an operator sets the number of arenas (mallopt(3))."""
 
 _ARENA_MAX: Final = -8
-"""The number of that option in glibc's `malloc.h`."""
+"""The number of the option `M_ARENA_MAX` in glibc's `malloc.h`."""
 
 WORTH_BYTES: Final = 32 * 1024 * 1024
 """The freed memory that makes a trim worth its time."""
@@ -49,7 +49,7 @@ CALM_SHARE: Final = 0.0005
 """The largest part of the time that such trims take. One takes 1 ms in a heap of 16 MB, and more in a large one."""
 
 CALM_BYTES: Final = 1024 * 1024
-"""The free memory that is kept for the next burst. It makes no trim worth its time."""
+"""The free memory that is kept for the next burst, because trimming so little is not worth the time."""
 
 
 class Allocator:
@@ -106,7 +106,7 @@ class Allocator:
 
 
 def share_one_arena() -> None:
-    """Let all threads of this process allocate from one heap. Call it before other threads start.
+    """Let all threads of this process allocate from one heap. Call this before other threads start.
 
     By default glibc gives an arena to each thread, up to eight for each core. An arena's free memory is of no use to
     the other threads. Nearly all allocations hold the interpreter's lock, so threads hardly wait for a single arena.

@@ -309,7 +309,7 @@ class Dispatcher:
         self._has_unread = True
 
     def watch(self, descriptor: int, events: int, on_ready: Callable[[int], None]) -> None:
-        """Call `on_ready(mask)` whenever one of `events` (READABLE, WRITABLE) holds.
+        """Call `on_ready(mask)` whenever the descriptor is ready for one of `events` (READABLE, WRITABLE).
 
         When a descriptor is broken, epoll's mask has further bits; other pollers report either event, or both.
         """
@@ -343,7 +343,7 @@ class Dispatcher:
     def _run_turn(self) -> None:
         """Handle events and calls, run the actors that have messages now, write what the actors sent, and fire timers.
 
-        Timers come last. Only a timer that was due before the loop looked for events is called. So a message that was
+        Timers come last, and only the timers that were due before the loop looked for events. So a message that was
         there before a deadline is handled before the deadline is judged, however late the turn is.
         """
         self.turns += 1
@@ -436,9 +436,9 @@ class Dispatcher:
         self.slices_s += now_s - began_all_s
 
     def _run_heavy(self, now_s: float) -> float:
-        """Run heavy sessions for `SHARE_S` in all. A session with nothing left to run is not heavy any more.
+        """Run heavy sessions for at most `SHARE_S` seconds together. Return the time at the end.
 
-        Return the time at the end.
+        A session with nothing left to run is not heavy any more.
         """
         ready, heavy, until_s = self._ready, self.heavy, now_s + SHARE_S
         for session_id in list(heavy):

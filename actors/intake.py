@@ -25,7 +25,7 @@ MAX_BYTES: Final = 1024 * 1024
 
 
 class Intake:
-    """One leg's way to its translator.
+    """The path by which one leg passes messages to its translator.
 
     The leg and the translator share a dispatcher, on whose thread this object is used.
     """

@@ -46,7 +46,7 @@ class StartSession(Message, frozen=True):
 
     @property
     def session_id(self) -> str:
-        """The session's id, as in the other messages."""
+        """The session's id, which the other messages have as a field."""
         return self.spec.session_id
 
 
@@ -229,7 +229,7 @@ class Drain(Message, frozen=True):
 
 
 class ListSessions(Message, frozen=True):
-    """A question: the answer is a list of `SessionInfo`."""
+    """A question about all sessions. The answer is a list of `SessionInfo`."""
 
 
 class EndOne(Message, frozen=True):
@@ -287,7 +287,7 @@ class Departure(Message, frozen=True):
 
     session_id: str
     value: bytes
-    """The value of the session (`Carried.snapshot`)."""
+    """The snapshot of the session (`Carried.snapshot`)."""
     stream: Detached
 
 
@@ -365,7 +365,10 @@ class DepartNow(Message, frozen=True):
 
 
 class CannotDepart(Message, frozen=True):
-    """The session stays in this process: it has no snapshot, or its client's stream is tied to the process."""
+    """The session stays in this process.
+
+    Either no snapshot of the session can be written, or its client's stream is tied to this process.
+    """
 
     session_id: str
 

@@ -17,11 +17,11 @@ class Marks(Protocol):
     """
 
     record_due: int
-    """A number that changes when the whole value has to be stored."""
+    """A number that changes when a whole snapshot has to be stored."""
     words_due: int
-    """A number that changes when it is enough to store the words of `take_words` in addition to the value."""
+    """A number that changes when it is enough to store the words of `take_words` behind the last snapshot."""
     words_bytes: int
-    """The room for such words behind each value."""
+    """The room for such words behind each snapshot."""
 
     def note_stored(self) -> None:
         """Note that a whole snapshot is stored now."""
@@ -42,9 +42,9 @@ class Carried(Protocol):
 
     @property
     def snapshot_due(self) -> int:
-        """A number.
+        """A number that changes whenever a new snapshot has to be stored.
 
-        A change of it means: store a snapshot before the effects of the last input become visible outside.
+        It has to be stored before the effects of the last input become visible outside.
         """
 
     @property
@@ -65,7 +65,7 @@ class Carried(Protocol):
     def snapshot(self, *, is_brief: bool = False) -> bytes:
         """Return a snapshot of the session, taken between two inputs.
 
-        With `is_brief` it lacks audio that matters little.
+        With `is_brief` the snapshot lacks all but the newest microphone audio, if the user does not speak.
 
         Raises:
             ValueError: the session cannot be written as bytes, and stays in this process.

@@ -60,7 +60,10 @@ class Notifications:
     def add(
         self, log_fields: Mapping[str, Any], deliver: Callable[[Any], None], notification: Any, timeout_s: float
     ) -> None:
-        """Call `deliver(notification)` on the pool, after the earlier notifications of the session in `log_fields`."""
+        """Call `deliver(notification)` on the pool, after the earlier notifications of the session in `log_fields`.
+
+        If the call takes longer than `timeout_s`, the next notification does not wait for its end.
+        """
         session_id = log_fields["session"]
         waiting = self._waiting.setdefault(session_id, deque())
         if len(waiting) > MAX_WAITING:

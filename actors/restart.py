@@ -176,6 +176,9 @@ def decide(
 
 
 def positions_from(start: int, history: History, upstreams: int, is_paused: Callable[[int], bool]) -> list[int]:
-    """Return the positions that are not paused and have not refused for good, from `start` around the list."""
+    """Return the positions that are not paused and have not refused for good.
+
+    The positions begin at `start` and go once around the configured list.
+    """
     around = ((start + step) % upstreams for step in range(upstreams))
     return [it for it in around if it not in history.refused and not is_paused(it)]

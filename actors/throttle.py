@@ -63,7 +63,7 @@ class Throttle:
         self._messages_left, self._bytes_left = self._messages.untimed, self._bytes.untimed
 
     def count(self, size_bytes: int) -> bool:
-        """Count a message. Return whether the caller has to call `wait_s` now; for most messages it need not."""
+        """Count a message. Return whether the caller has to call `wait_s` now. Most calls return False."""
         self._messages_left -= 1
         self._bytes_left -= size_bytes
         return self._messages_left < 0 or self._bytes_left < 0

@@ -43,7 +43,8 @@ class Timers:
     def fire(self, on_failure: Callable[[object, Exception], None], now_s: float) -> None:
         """Call the timers that are due at `now_s`.
 
-        A timer that raises goes to `on_failure`, and the others are still called.
+        If a timer raises an exception, `on_failure` gets the timer and the exception, and the other timers are still
+        called.
         """
         heap = self.heap
         while heap and heap[0][0] <= now_s:

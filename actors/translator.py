@@ -74,8 +74,8 @@ DEPARTED: Final = _Departed()
 class TranslatorActor(Actor):
     """The middle of a session, between the two legs.
 
-    The translator counts and drops the inputs of an upstream that the machine closed, or that it knows to be lost. So a
-    dead upstream cannot disturb a session that continues with another upstream.
+    The machine may have closed an upstream, or know that it is lost. The translator counts and drops further inputs of
+    such an upstream. So a dead upstream cannot disturb a session that continues with another upstream.
     """
 
     role = lifecycle.Role.TRANSLATOR

@@ -56,7 +56,7 @@ def judge(session: SessionRecord, generation: int, loss: restart.Loss) -> tuple[
 
 
 def has_to_leave(session: SessionRecord, position: int) -> bool:
-    """Whether a live session uses the upstream at a position that was paused, and can go to another upstream."""
+    """Whether a live session uses the paused upstream at a position, and can go to another upstream."""
     spec = session.spec
     is_there = session.is_live and session.history.position == position
     if not is_there or session.is_draining or not spec.is_paused(position):  # a draining session ends where it is

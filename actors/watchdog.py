@@ -36,9 +36,9 @@ Looks are counted, and not seconds, because a suspended machine suspends the wat
 class Watchdog:
     """A thread that watches dispatchers, and wakes none of them.
 
-    The watchdog looks at every dispatcher each `LOOK_S` seconds. It abandons a dispatcher that died, or that stayed in
-    the same turn for five looks. It then logs the stack of the dispatcher's thread, and aborts every connection on it
-    (`Dispatcher.abort_from_outside`). When an abandoned dispatcher runs again, it is healthy, but its sessions are
+    The watchdog looks at every dispatcher once in `LOOK_S` seconds. It abandons a dispatcher that died, or that stayed
+    in the same turn for five looks. It then logs the stack of the dispatcher's thread, and aborts every connection on
+    it (`Dispatcher.abort_from_outside`). When an abandoned dispatcher runs again, it is healthy, but its sessions are
     over.
 
     If all five looks found code of the same session, that session alone is aborted, and the dispatcher gets five more

@@ -55,7 +55,7 @@ def exceeded_bound(text: str) -> str | None:
 
 
 def is_too_deep(value: Any) -> bool:
-    """Whether a parsed text has more than `MAX_DEPTH` levels. In a long text `exceeded_bound` does not count them."""
+    """Whether a parsed text has more than `MAX_DEPTH` levels. `exceeded_bound` does not count those of a long text."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         level = [

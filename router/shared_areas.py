@@ -56,7 +56,7 @@ class LastingAreas(Areas):
 
     @property
     def handed(self) -> dict[str, Handed]:
-        """The areas for the next process, by name."""
+        """The areas for the process that takes over from this one, by name."""
         return dict(self._handed)
 
     def memory(self, name: str, size: int) -> mmap.mmap:

@@ -41,7 +41,7 @@ class ArenaFullError(MemoryError):
 
 
 class Area(NamedTuple):
-    """The memory of one thread, for its last write."""
+    """The part of an arena in which one thread stores its last write."""
 
     word: int
     """The index of the first of three words: the place in the stream, the length, the session's number."""
@@ -105,7 +105,7 @@ class Arena:
             return at, taken
 
     def release(self, at: int, size: int) -> None:
-        """Take back a block. `size` is the size that `allocate` returned."""
+        """Take back a block. `at` and `size` are the values that `allocate` returned."""
         if size >= GIVEN_BACK_BYTES:
             begin = -(-at // mmap.PAGESIZE) * mmap.PAGESIZE
             end = (at + size) // mmap.PAGESIZE * mmap.PAGESIZE

@@ -2,8 +2,8 @@
 
 The server speaks WebSocket, so this connection has messages and no frames. A message waits in a queue of `passage`
 between the two threads. `crossing` wakes the other thread once for all messages of a turn, and neither thread waits for
-the other. Both queues have bounds: a client that does not read overflows like any other, and a session that does not
-read stops `receive`.
+the other. Both queues have bounds. A client that does not read overflows, as on any connection. If the session does not
+read, the router does not call `receive`.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ class AsgiConnection(AcceptedConnection):
         return listener.log_fields if listener is not None else {}
 
     def wait_until_given_back(self) -> None:
-        """Return at once: no thread of the server is held."""
+        """Return at once, because no thread of the server is held; see `AcceptedConnection`."""
 
     # From the writer.
 
@@ -198,7 +198,7 @@ class AsgiConnection(AcceptedConnection):
 
     @property
     def held_bytes(self) -> int:
-        """The bytes that wait for the client, and those from the client that wait for the session; see `Sharer`."""
+        """The bytes that wait for the client, and the bytes of the client that wait for the session; see `Sharer`."""
         return self._passage.waiting_bytes + self._passage.unread_bytes
 
     @property

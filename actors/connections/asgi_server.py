@@ -52,7 +52,7 @@ class Carried(Side, Protocol):
 
 
 class ServerEnd:
-    """The server's end of one connection."""
+    """The server's end of one passage: it calls `receive` and `send` of the ASGI server."""
 
     def __init__(self, connection: Carried, crossing: Crossing, passage: Passage, receive: Receive, send: Send) -> None:
         self._connection = connection

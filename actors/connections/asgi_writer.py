@@ -31,7 +31,7 @@ class AsgiWriterOwner(Protocol):
         """The fields of log lines about the connection."""
 
     def on_backlog(self) -> None:
-        """Handle that more messages wait, or that the server took some."""
+        """Handle that more messages wait, or that the server took some of the waiting messages."""
 
     def on_write_overflowed(self) -> None:
         """Handle the first overflow; see `AsgiWriter.take_dropped`."""
@@ -74,7 +74,7 @@ class AsgiWriter:
         self.overflows = 0
 
     def open(self, dispatcher: Dispatcher) -> None:
-        """Watch the messages that wait from now on, and count them."""
+        """Begin to watch and count the messages that wait."""
         self._dispatcher = dispatcher
         self._traffic = dispatcher.client_traffic
         self._stall = dispatcher.timer(self._on_stall_deadline)
@@ -92,7 +92,7 @@ class AsgiWriter:
         return self.overflows > 0 and self._dropped_bytes is None
 
     def send(self, messages: Sequence[str | bytes]) -> None:
-        """Queue the messages of one call."""
+        """Queue the messages of one call of `send_text` or `send_binary`."""
         size = sum(map(size_bytes, messages))
         if self._dropped_bytes is not None:  # the owner does not know of the overflow yet
             self._dropped_bytes += size

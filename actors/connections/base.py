@@ -171,7 +171,10 @@ class Connection(abc.ABC):
 
     @abc.abstractmethod
     def send_binary(self, data: bytes) -> None:
-        """Send one binary message. If it is longer than a frame may be, send several messages, cut at even offsets."""
+        """Send one binary message. If it is longer than a frame may be, send several messages.
+
+        The message is cut at even offsets, so that no 16-bit sample is split.
+        """
 
     @abc.abstractmethod
     def probe(self) -> None:
@@ -184,8 +187,8 @@ class Connection(abc.ABC):
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "", linger_s: float = 0.0) -> None:
         """Begin the close handshake after the messages that wait to be written.
 
-        `on_closed` follows within `close_timeout_s`. If writing the backlog takes longer, up to `linger_s` more are
-        allowed. A text that still arrives goes to `on_late_text`, and other messages are ignored.
+        `on_closed` follows within `close_timeout_s`, or up to `linger_s` seconds later if the backlog takes longer. A
+        text that still arrives goes to `on_late_text`, and other messages are ignored.
         """
 
     @abc.abstractmethod

@@ -47,7 +47,7 @@ class HungUp(Exception):  # noqa: N818 - the regular end of a call, too
 
 
 class BlockingConnection:
-    """One connection. One thread may receive while others send."""
+    """A WebSocket connection without a dispatcher. One thread may receive while other threads send."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

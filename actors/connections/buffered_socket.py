@@ -31,7 +31,10 @@ class BufferedSocket:
 
     @property
     def rest(self) -> bytes:
-        """The received bytes that `recv` has not returned: the first frames may follow the handshake directly."""
+        """The received bytes that `recv` has not returned.
+
+        The first frames may be among them, because they may follow the handshake directly.
+        """
         return self._buffer[self._position :]
 
     def __getattr__(self, name: str) -> Any:

@@ -81,7 +81,7 @@ class ClientConnection(StreamConnection, AcceptedConnection):
         return self.is_detachable and self._rests() is not None
 
     def detach(self) -> Detached | None:
-        """Give the stream away; see `Connection.detach`."""
+        """Hand the stream over to another process; see `Connection.detach`."""
         rests = self._rests() if self.is_detachable else None
         if rests is None:
             return None
@@ -116,8 +116,6 @@ class ClientConnection(StreamConnection, AcceptedConnection):
         """Send the answer to the handshake, and a first message after it, in one write.
 
         Call this before any other send. If the socket does not take all bytes at once, the rest leaves after `open`.
-
-        If the socket does not take all bytes at once, the rest leaves after `open`.
         """
         if first_text is not None:
             first = frames.text_frames(first_text, mask=False, max_frame_bytes=self._limits.max_frame_bytes)
@@ -232,13 +230,13 @@ class _Handshake(simple_websocket.Server):  # type: ignore[misc]
         self.sock = self.environ = None  # both hold this object, which would wait for the garbage collector
 
     def send(self, data: bytes) -> int:
-        """Collect the answer, in place of the socket."""
+        """Collect the answer instead of writing it to the socket."""
         self.response += data
         return len(data)
 
 
 class _NoThread:
-    """A thread that does nothing, in place of simple-websocket's reader: a dispatcher reads."""
+    """A thread that does nothing, in place of simple-websocket's reader, because a dispatcher reads."""
 
     name = "none"
 

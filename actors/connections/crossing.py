@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class Side(Protocol):
-    """A connection, as a `Crossing` uses it: one method for the dispatcher's thread, one for the event loop's."""
+    """A connection, as a `Crossing` uses it.
+
+    The dispatcher's thread calls `deliver`, and the event loop's thread calls `look`.
+    """
 
     @property
     def dispatcher(self) -> Dispatcher | None:
@@ -53,7 +56,10 @@ class Crossing:
             self._lose_all()
 
     def wake_dispatcher(self, connection: Side) -> None:
-        """Make the connection's dispatcher call `deliver` after this turn of the loop, on whose thread this runs."""
+        """Make the connection's dispatcher call `deliver` after this turn of the loop.
+
+        Call this method on the loop's thread.
+        """
         if not self._for_dispatchers:
             self.loop.call_soon(self._pass_on)
         self._for_dispatchers.append(connection)

@@ -65,8 +65,7 @@ def served_socket(environ: Mapping[str, Any]) -> socket.socket | TlsSocket:
 
     Raises:
         HandshakeRefused: 501, if the server gives no socket, or one that the router cannot use. The description
-            names a
-            server to use instead.
+            names a server to use instead.
     """
     sock = _find(environ)
     if isinstance(sock, TlsSocket):
@@ -92,8 +91,8 @@ def take_over(environ: Mapping[str, Any]) -> socket.socket:
     """Take the request's socket over from the WSGI server. Return a duplicate, which belongs to the router.
 
     A dead socket, whose other end is closed, takes the place of the server's descriptor. So the server may still
-    answer, shut down and close there. Bytes that the server has read already are lost. The router reads those that are
-    still in the kernel.
+    answer, shut down and close its descriptor. Bytes that the server has read already are lost. The router reads the
+    bytes that are still in the kernel.
 
     Raises:
         HandshakeRefused: the server gives no socket, or one with its own TLS (501); no descriptor is left (503).

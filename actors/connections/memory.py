@@ -20,7 +20,7 @@ RECEIVE_TIMEOUT_S: Final = 5.0
 
 
 class Peer(Protocol):
-    """The other end of a memory connection. The connection calls it on the thread of the connection's dispatcher."""
+    """The other end of a memory connection. Its methods are called on the thread of the connection's dispatcher."""
 
     def take(self, data: bytes) -> int:
         """Take written bytes. Return how many were taken; 0 while the peer does not read."""
@@ -30,7 +30,7 @@ class Peer(Protocol):
 
 
 class MemoryConnection(ProtocolConnection):
-    """An actor's end. It is made by `memory_pair` and `memory_link`."""
+    """An actor's end. `memory_pair` and `memory_link` make it."""
 
     memory_peer: Peer
 

@@ -67,14 +67,14 @@ class Outbox:
         return b"".join((self._head, self._pong, *self._units))
 
     def drop_backlog(self) -> int:
-        """Drop the units after the head. Return the number of bytes."""
+        """Drop the units after the head. Return the number of dropped bytes."""
         dropped_bytes, self.backlog_bytes = self.backlog_bytes, 0
         self.waiting_bytes -= dropped_bytes
         self._units.clear()
         return dropped_bytes
 
     def clear(self) -> int:
-        """Drop everything, the head too. Return the number of bytes."""
+        """Drop everything, the head too. Return the number of dropped bytes."""
         dropped_bytes = self.waiting_bytes
         self.drop_backlog()
         self._head = self._pong = b""

@@ -191,7 +191,7 @@ class Passage:
 
     @property
     def unread_bytes(self) -> int:
-        """The bytes of memory that count for the events that wait for the dispatcher."""
+        """The bytes of the events that wait for the dispatcher, as the bound on memory counts them."""
         return self._arrived_bytes - self._unpacked_bytes
 
     @property
@@ -205,7 +205,7 @@ class Passage:
         return self.unread_bytes <= INCOMING_BYTES // 2
 
     def excess(self, message: str | bytes) -> str:
-        """Return a text about the bound that a message exceeds, as `frames` has it, or an empty text."""
+        """Return a text that names the bound which a message exceeds, or an empty text."""
         size, limits = size_bytes(message), self._limits
         if isinstance(message, str) and limits.max_text_bytes < min(size, limits.max_message_bytes):
             return f"text message over {limits.max_text_bytes} bytes"

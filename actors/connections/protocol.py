@@ -283,7 +283,7 @@ class ProtocolConnection(Connection):
         return len(data)
 
     def _deliver(self) -> None:
-        """Handle the read events in order, at most `EVENT_BUDGET` of them.
+        """Handle the events that were read, in order, at most `EVENT_BUDGET` of them.
 
         Leave the rest for a later turn, or until a paused connection resumes.
         """
@@ -431,7 +431,7 @@ class ProtocolConnection(Connection):
 
     @property
     def held_bytes(self) -> int:
-        """The bytes of the peer's unfinished message, and those that the peer has not read; see `Sharer`."""
+        """The bytes of the peer's unfinished message, and the bytes that the peer has not read; see `Sharer`."""
         return self._parser.held_bytes + self._writer.waiting_bytes
 
     @property
@@ -460,7 +460,7 @@ class ProtocolConnection(Connection):
     # From the writer.
 
     def on_written(self, *, is_moving_again: bool) -> None:
-        """Handle what may follow from a write; see `WriterOwner`."""
+        """Handle a write to a slow peer, or during the close handshake; see `WriterOwner`."""
         if self._share is not None and self._share.holding.held_bytes:
             self._share.note()
         if is_moving_again:
@@ -488,7 +488,7 @@ class ProtocolConnection(Connection):
     def on_write_failed(self) -> None:
         """Read on to the end, because the peer's close frame may be on its way.
 
-        Its close code decides about a restart.
+        The code of that frame decides whether a restart follows.
         """
         if self._dispatcher is not None:
             self._dispatcher.call_soon(self._read_to_the_end)
@@ -522,7 +522,7 @@ class ProtocolConnection(Connection):
         self._listener = None  # it holds this connection: the two would wait for the garbage collector
 
     def _let_go(self) -> None:
-        """Release the timers, and the connection's share of the memory."""
+        """Discard the timers, and record in the process's `Footprint` that this connection holds no memory any more."""
         for timer in (self._idle, self._close_deadline):
             if timer is not None:
                 timer.discard()
@@ -564,7 +564,11 @@ class ProtocolConnection(Connection):
 
     @abc.abstractmethod
     def _receive(self) -> bytes | None:
-        """Return received bytes, `None` when there are none now, `b""` at the end of the stream. Raise OSError."""
+        """Return received bytes: None if there are none now, `b""` at the end of the stream.
+
+        Raises:
+            OSError: the stream is broken.
+        """
 
     @abc.abstractmethod
     def transmit(self, data: bytes | memoryview, /) -> int:

@@ -92,7 +92,7 @@ class DialError(Exception):
 
 
 class UpstreamConnection(StreamConnection):
-    """The connection to an upstream. It is made by `dial`."""
+    """The connection to an upstream. `dial` makes it."""
 
     __slots__ = ("_early",)
 
@@ -160,7 +160,7 @@ class _Attempt:
         self._is_abandoned = False
 
     def run(self) -> None:
-        """Dial, and wait for at most `timeout_s`."""
+        """Dial, and wait at most `target.timeout_s` for the end of the dial."""
         thread = threading.Thread(target=self._dial, name="dial", daemon=True)
         thread.start()
         thread.join(self.target.timeout_s)

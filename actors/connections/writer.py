@@ -38,7 +38,11 @@ class WriterOwner(Protocol):
         """The fields of log lines about the connection."""
 
     def transmit(self, data: bytes | memoryview, /) -> int:
-        """Write some of `data`. Return how many bytes the stream took, 0 when it is full; raise OSError."""
+        """Write some of `data`. Return how many bytes the stream took: 0 while it is full.
+
+        Raises:
+            OSError: the stream is broken.
+        """
 
     def on_written(self, *, is_moving_again: bool) -> None:
         """Handle a write to a slow peer, or during the close handshake.
@@ -216,7 +220,7 @@ class Writer:
         self.outbox.advance(taken_bytes)
 
     def drop_backlog(self) -> None:
-        """Drop all units that wait, except the one that is being written."""
+        """Drop the backlog. The unit that is being written, and a pong that waits, stay."""
         self.outbox.drop_backlog()
 
     def take_dropped(self) -> int:
@@ -225,7 +229,7 @@ class Writer:
         return dropped_bytes
 
     def _bound(self) -> None:
-        """Bound the bytes that wait.
+        """Flush the bytes that wait, or drop the backlog if it exceeds `write_buffer_bytes`.
 
         If the stream takes bytes, flush: now if more than `INLINE_FLUSH_BYTES` or `write_buffer_bytes` wait, and
         otherwise later in the turn. If the backlog still exceeds `write_buffer_bytes`, drop it, unless the connection

@@ -90,7 +90,7 @@ class Counts:
     def write_cell(self, slot: int, cell: int, keys: tuple[bytes, bytes, bytes]) -> None:
         """Write the three keys of a session into its cell: one into each column of the slot.
 
-        The keys are those of its address and its principal, and the mark whether it still has no Settings.
+        The keys are those of the session's address and principal, and the mark of a session without Settings.
         """
         for column, key in enumerate(keys):
             start = _start(slot, column) + cell * KEY_BYTES

@@ -16,7 +16,7 @@ WAITING: Final = "awaiting Settings"
 
 
 class UntilSettings:
-    """A wrapper of a machine. It reports once that the session has its Settings.
+    """A wrapper of a machine, which reports once that the session has its Settings.
 
     From then on the wrapper costs nothing.
 

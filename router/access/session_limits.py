@@ -101,7 +101,7 @@ class SharedLimits:
             self.lock = SharedLock("limits-lock", areas)
 
     def forget(self, slot: int) -> None:
-        """Remove the sessions of a worker that has ended from the counts."""
+        """Remove from the counts the sessions of a worker that has ended."""
         # Do not take the lock, because the arbiter must not wait for it. The owner of the slot is gone.
         if self._is_counting:
             self.counts.clear(slot)

@@ -45,7 +45,10 @@ class Pool(Protocol):
 
 
 class Operator:
-    """The operator of one router. Its methods wait for the supervisor, so a dispatcher's thread must not call them."""
+    """The effects of an operator's verbs on one router.
+
+    The methods wait for the supervisor, so a dispatcher's thread must not call them.
+    """
 
     def __init__(
         self,

@@ -103,7 +103,7 @@ def _end_named(router: Router, verb: Mapping[str, Any]) -> bool | None:
 
 
 def row(info: SessionInfo) -> dict[str, Any]:
-    """Return a session as a row of the list."""
+    """Return a session as a row of the list of sessions."""
     return {
         "id": info.session_id,
         "state": info.state,

@@ -229,7 +229,10 @@ class SessionFactory:
     def _upstreams_of(
         self, front: Front, request: Request, route: Route | None, options: SessionOptions, *, is_doubled: bool
     ) -> _Upstreams:
-        """Return the upstreams of a session. With `is_doubled`, Deepgram comes after the listed upstreams."""
+        """Return the upstreams of a session.
+
+        With `is_doubled` two backends may serve the session, and Deepgram comes after the listed upstreams.
+        """
         restarts, count = self._config.restarts, self._upstreams
         if front.dial_target is not None and not is_doubled:
             # A relay's upstream is not in the list, and has no alternative.
@@ -379,7 +382,7 @@ def _logged(observer: SessionObserver, call: None) -> None: ...
 
 
 def _logged(observer: SessionObserver, call: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
-    """Wrap `call`, so that its log lines on any thread have the fields of the session. Return None for None."""
+    """Wrap `call`, so that its log lines on any thread have the fields of the session. Without a `call` return None."""
     return _Logged(observer, call) if call is not None else None
 
 

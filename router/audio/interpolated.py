@@ -35,7 +35,7 @@ def _filter(rate_in: int, rate_out: int) -> tuple[NDArray[np.float64], NDArray[n
 
 
 class InterpolatedStream:
-    """One stream between two rates. It keeps the last samples, fewer than one output sample is computed from."""
+    """One stream between two rates. It keeps the last input samples, from which further output is computed."""
 
     __slots__ = ("_differences", "_offset", "_rows", "_step_in", "_step_out", "_tail", "_taps")
 

@@ -203,7 +203,7 @@ class Stream:
 
     @property
     def memory(self) -> list[Any]:
-        """The kept input samples, and the number of output samples that their first row has already given."""
+        """The kept input samples, and the number of output samples of the current row that were already returned."""
         return [self._tail, self._emitted]
 
     @memory.setter

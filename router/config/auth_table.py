@@ -183,7 +183,7 @@ def check_policies(table: Auth, policies: Collection[str], sourced: Mapping[str,
 
 
 def describe(table: Auth, sourced: Mapping[str, SourcedValue]) -> Iterator[str]:
-    """Yield the table as lines of a file, each with its source. No line contains a credential."""
+    """Yield the table `[auth]` as lines of a file, each with its source. No line contains a credential."""
     yield from ("", f"[{FIELD}]", line("kinds", table.kinds or ("none",), sourced.get("auth.kinds")))
     for key, value in (("callable", table.function), ("secret", table.secret)):
         yield line(key, value, sourced.get(f"{FIELD}.{key}"))

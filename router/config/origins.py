@@ -89,7 +89,7 @@ def is_allowed(url: str, allowed: tuple[str, ...]) -> bool:
 
 
 def origins(written: Any) -> tuple[str, ...]:
-    """Take several origins: `api.example`, `*.example:8443`, `http://10.0.0.5:8080`; the default scheme is https."""
+    """Parse several origins: `api.example`, `*.example:8443`, `http://10.0.0.5:8080`; the default scheme is https."""
     return tuple(dict.fromkeys(_origin(part) for part in _parts(written, "origins")))
 
 
@@ -109,7 +109,7 @@ def _origin(written: Any) -> str:
 
 
 def networks(written: Any) -> tuple[str, ...]:
-    """Take several networks: `10.0.0.0/8`, `127.0.0.1`, `fd00::/8`."""
+    """Parse several networks: `10.0.0.0/8`, `127.0.0.1`, `fd00::/8`."""
     return tuple(dict.fromkeys(_network(part) for part in _parts(written, "networks")))
 
 

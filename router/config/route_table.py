@@ -174,7 +174,7 @@ def _source(name: str, sourced: Mapping[str, SourcedValue]) -> str:
 
 
 def describe(routes: tuple[Route, ...], sourced: Mapping[str, SourcedValue]) -> Iterator[str]:
-    """Yield the list as lines of a file, each with its source."""
+    """Yield the list of routes as lines of a file, each with its source."""
     for index, made in enumerate(routes):
         name = f"{FIELD}[{index}]"
         yield from ("", _TABLE)

@@ -150,7 +150,7 @@ def _lacks_key(upstream: Upstream) -> bool:
 
 
 def describe(upstreams: tuple[Upstream, ...], sourced: Mapping[str, SourcedValue]) -> list[str]:
-    """Return the list as lines of a file, each with its source. No line contains a key."""
+    """Return the list of upstreams as lines of a file, each with its source. No line contains a key."""
     lines = []
     for name, upstream in _named(upstreams):
         lines += ["", _TABLE, *_lines_of(name, upstream, sourced)]

@@ -60,7 +60,7 @@ class InjectUserMessage(msgspec.Struct, frozen=True):
 
 
 class InjectAgentMessage(msgspec.Struct, frozen=True):
-    """A text for the agent to say. The React component names the text `content`; a dynamic message has no text."""
+    """A text for the agent to say. The React component names the text `content`. With `is_dynamic` there is no text."""
 
     message: str | None = None
     content: str | None = None

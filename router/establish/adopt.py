@@ -49,7 +49,7 @@ def adopt(
         parts: the parts of this process.
         data: the session as the other process stored it (`SessionSpec.carried`).
         connection: the connection to the client. It is aborted if the session cannot be continued.
-        adopted: the session's first input.
+        adopted: the first input of the session in this process.
         journal: the client's messages that the other process read after the snapshot.
         ahead: the next upstream, which was dialled in advance (`dial_ahead`). The session owns it, unless this call
             raises.
@@ -124,7 +124,7 @@ def give_up(parts: Parts, data: bytes, connection: Connection) -> None:
 
 
 def count_unkept(parts: Parts) -> None:
-    """Count a session that continues here, but that no other process could continue."""
+    """Count a session that continues in this process, but that no other process could continue."""
     parts.metrics.add(RECOVERIES, UNKEPT)
 
 
@@ -134,7 +134,7 @@ def count_lost(parts: Parts) -> None:
 
 
 def limits_of_value(parts: Parts, data: bytes) -> ConnectionLimits:
-    """Return the limits of a client's connection, whose session another process carried and stored as `data`.
+    """Return the connection limits of a client whose session another process stored as `data`.
 
     Raises:
         SnapshotError: `data` is damaged, or of another version.

@@ -54,7 +54,7 @@ class Remembering(Protocol):
     """The machine of a front that has a memory of its own, and whose sessions can still move to another process."""
 
     def memory(self, *, is_brief: bool = False) -> bytes:
-        """Return the memory, between two inputs. The machine of another process gets it as `Call.memory`.
+        """Return the memory. Call this between two inputs. The machine of another process gets it as `Call.memory`.
 
         With `is_brief` the memory lacks older audio of a silent user.
         """

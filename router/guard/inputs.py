@@ -53,7 +53,7 @@ class GuardedInputs(abc.ABC):
         return list(self._handle(message, now_s))
 
     def held_bytes(self) -> int:
-        """Return the bytes that the machine holds, plus those of the messages that wait here."""
+        """Return the bytes that the machine holds, plus those of the messages that wait for a verdict."""
         waiting = sum(len(it.text) for it in self._inputs if isinstance(it, messages.ClientTextReceived))
         return self._machine.held_bytes() + waiting
 
@@ -91,7 +91,10 @@ class GuardedInputs(abc.ABC):
 
     @abc.abstractmethod
     def _act(self, verdict: Verdict, now_s: float, *, is_cancelled: bool = False) -> Iterator[messages.Command]:
-        """Perform the effects of a verdict beyond the text itself, such as words that the agent says."""
+        """Perform the effects of a verdict beyond the text itself, such as words that the agent says.
+
+        `is_cancelled` says that the answer in progress was already cancelled, if the verdict requires that.
+        """
 
     @abc.abstractmethod
     def _tell(self, description: str, message: messages.Input | None = None) -> Iterator[messages.Command]:

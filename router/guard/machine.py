@@ -41,7 +41,7 @@ class _Window(msgspec.Struct):
 
 
 class _Held(NamedTuple):
-    """A frame for the client that waits."""
+    """A frame that waits for a verdict before the client gets it."""
 
     awaited: int
     """The number of the window whose verdict the frame awaits."""
@@ -78,7 +78,7 @@ class GuardedMachine(GuardedInputs):
         """The number of frames that were withheld."""
 
     def held_bytes(self) -> int:
-        """Return the bytes that the session holds, plus those of the frames and messages that wait here."""
+        """Return the bytes that the session holds, plus those of the frames and messages that wait for a verdict."""
         return super().held_bytes() + sum(len(it.command.frame) for it in self._held)
 
     @property

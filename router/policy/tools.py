@@ -74,7 +74,7 @@ def _addresses(tool: Mapping[str, Any]) -> list[Any]:
 
 
 def _judged(given: Any, rule: Rule | None, mcp: Rule | None, *, is_deepgram: bool) -> Iterator[Any]:
-    """Yield the tools that the upstream gets.
+    """Yield the tools that the upstream gets. `rule` is the rule about functions, and `mcp` that about MCP servers.
 
     If the policy forces the functions, or the MCP servers, the forced ones take the place of the client's.
     """

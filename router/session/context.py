@@ -240,11 +240,14 @@ class Context:
     # Time and work.
 
     def wait(self, wait: Wait) -> None:
-        """Start the deadline of a wait. A deadline of this wait that runs already starts again."""
+        """Start the deadline of a wait. If the deadline of this wait runs already, it starts again."""
         self.wait_for(wait, length_s(wait, self.options.deadlines))
 
     def wait_for(self, wait: Wait, delay_s: float) -> None:
-        """Start the timer of a wait with a length of `delay_s`. A timer of this wait that runs already starts again."""
+        """Start the timer of a wait with a length of `delay_s`.
+
+        If the timer of this wait runs already, it starts again.
+        """
         name: str = wait._value_  # `value` is a property, and costs ten times as much
         self.timers[name] = self.now_s + delay_s
         self._commands.append(messages.StartTimer(name, delay_s))
@@ -309,7 +312,10 @@ class Context:
     # Notifications and log lines.
 
     def read_usage(self, event: object, generation: int) -> reports.Usage | None:
-        """Return the usage that an upstream event reports, once for each response and transcript."""
+        """Return the usage that an upstream event reports; None without usage, or if it was counted before.
+
+        Each response and each transcript counts once.
+        """
         return self.meter.read(event, generation, self.state.model) if self.meter is not None else None
 
     def report_usage(self, event: object, generation: int) -> None:
@@ -372,7 +378,7 @@ class Context:
         self._commands.append(messages.Log(level, self.options.redact(line)))
 
     def count_excess(self, line: str) -> None:
-        """Count a message, or a part of one, that exceeds a bound, and write a log line about it."""
+        """Count a message, or a part of a message, that exceeds a bound, and write a log line about the excess."""
         self.state.over_bounds += 1
         self.log(logging.WARNING, line)
 

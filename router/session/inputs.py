@@ -154,6 +154,10 @@ class CommitRefused(msgspec.Struct, frozen=True):
     """The commit's `event_id`. Some errors name no event (upstream 8.1)."""
 
 
+class ClearSent(msgspec.Struct, frozen=True):
+    """An `input_audio_buffer.clear` of the client's own went upstream."""
+
+
 class CommitTimedOut(msgspec.Struct, frozen=True):
     """The commit that ends the user's speech did not come in time."""
 

@@ -214,8 +214,8 @@ LAYOUTS: Final = (
     _of(plan.SessionPlan, "source agent detection transcribes client_formats changes"),
     _of(
         user_turn.UserTurns,
-        "by_hand by_hand_id commits crossed current filled_s has_stopped_before is_ended_by_hand last_audio_s owed"
-        " paused_s subject",
+        "by_hand by_hand_id crossed current filled_s has_stopped_before is_ended_by_hand last_audio_s owed"
+        " paused_s subject unanswered",
         times="last_audio_s paused_s",
     ),
     _of(user_turn.UserTurn, "asked_s commit_id is_detected is_replayed item_id phase", times="asked_s"),
@@ -240,7 +240,7 @@ LAYOUTS: Final = (
     _of(Speaker, "_converter _response_id"),
     _of(
         Microphone,
-        "_clearing_bytes _clears _committing_bytes _converter _is_filling _keeps_source _kept _kept_in _max_bytes"
+        "_clearing_bytes _committing_bytes _converter _is_filling _keeps_source _kept _kept_in _max_bytes"
         " _max_s _preroll_bytes _preroll_s _longest_bytes _sample_bytes _start _uncommitted_bytes"
         " forgotten_bytes is_speech",
     ),
@@ -273,6 +273,7 @@ STRUCTS: Final = (
     *get_args(inputs.Passthrough),
     inputs.MicrophoneAudio,
     inputs.EchoedUserMessage,
+    inputs.ClearSent,
     inputs.CommitSent,
     openai.ErrorDetail,
     openai.RateLimit,

@@ -91,11 +91,11 @@ class Layouts:
         return self._kinds[number]
 
     def enum(self, number: int, value: Any) -> enum.Enum:
-        """Return the member of an enumeration that has this number among the layouts."""
+        """Return the member of the enumeration number `number` that has the value `value`."""
         return self._enums[number](value)
 
     def decode(self, number: int, data: bytes) -> Any:
-        """Decode a message of the type that has this number among the layouts."""
+        """Decode a message of the message type number `number`."""
         decoder = self._decoders.get(number)
         if decoder is None:
             decoder = self._decoders[number] = msgspec.msgpack.Decoder(self._structs[number])
@@ -179,8 +179,7 @@ _COMPOSITE: Final[dict[type, Callable[[Packer, Any], Plain]]] = {
 class Unpacker:
     """One walk over plain data, from the data to objects.
 
-    `shift_s` is added to each stored time, because the clock of this process may differ from the clock of the other
-    one.
+    `shift_s` is added to each stored time, because the process that packed the data may have had another clock.
     """
 
     def __init__(self, layouts: Layouts, shift_s: float = 0.0) -> None:
@@ -201,9 +200,9 @@ class Unpacker:
         return _UNPACK[tag](self, packed)
 
     def shift(self, moment: Any) -> Any:
-        """Convert a moment from the clock of the process that packed it to this process's clock.
+        """Convert a stored time from the clock of the process that packed it to this process's clock.
 
-        Convert the values of a container of moments, too.
+        If `moment` is a container of times, convert each of them.
         """
         shift_s = self._shift_s
         if not shift_s or moment is None:
@@ -251,7 +250,7 @@ class Unpacker:
         return ((self.unpack(key), self.unpack(value)) for key, value in zip(elements, elements, strict=True))
 
     def items(self, packed: list[Any], begin: int = 1) -> list[Any]:
-        """Return the elements of a packed container."""
+        """Return the unpacked elements of a packed container. Its elements begin at the index `begin`."""
         return [self.unpack(it) if type(it) is list else it for it in packed[begin:]]
 
     def struct(self, packed: list[Any]) -> Any:

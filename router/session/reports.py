@@ -100,7 +100,7 @@ class TurnEnded(msgspec.Struct, frozen=True):
 class TurnLatency(msgspec.Struct, frozen=True, kw_only=True):
     """The latencies of a turn with output, from the end of the user's turn.
 
-    A latency is None if the turn has no such output.
+    A latency is None if the turn has no output of its kind, text or audio.
     """
 
     first_audio_s: float | None
@@ -118,7 +118,7 @@ class FunctionAnswered(msgspec.Struct, frozen=True):
 
 
 class UpstreamTookOver(msgspec.Struct, frozen=True, kw_only=True):
-    """An upstream that serves the session from now on: the first one, and each one after a loss or a rollover."""
+    """An upstream that serves the session from now on: the first one, or a successor after a loss or a rollover."""
 
     generation: int
     position: int
@@ -152,7 +152,7 @@ class RateLimitsLeft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def limits_left(position: int, event: openai.RateLimitsUpdated) -> RateLimitsLeft:
-    """Return the report of an upstream's rate limits. `position` is that of the upstream in the configured list."""
+    """Return the report of an upstream's rate limits. `position` is the upstream's position in the configured list."""
     limits = tuple(
         RateLimitLeft(name=limit.name[:40], limit=limit.limit, left=limit.remaining, reset_s=limit.reset_seconds)
         for limit in (event.rate_limits or [])[:MAX_LIMITS]
@@ -202,7 +202,7 @@ def usage_of(event: openai.ResponseDone | openai.InputAudioTranscriptionComplete
 
 
 class TurnLog:
-    """A collector of turns from the messages to the client."""
+    """The messages to the client since the last turn, which become the next turn."""
 
     __slots__ = ("_functions", "_said")
 

@@ -1,8 +1,8 @@
-"""A session as a value: `snapshot` writes its whole memory, and `restore` makes a session from that value.
+"""A session as bytes: `snapshot` writes its whole memory, and `restore` makes a session from these bytes.
 
 A snapshot is taken between two inputs. It has an envelope, which is read without the session, and a body, which only a
-program with the same `layouts` reads. With other layouts the session drains, as without snapshots. A checksum protects
-the snapshot.
+program with the same `layouts` reads. A program with other layouts cannot adopt the session, which then drains in its
+own process. A checksum protects the snapshot.
 
 A snapshot holds the client's texts and Settings, which may contain credentials. It belongs into memory that only the
 owner of the process reads.
@@ -126,7 +126,8 @@ def open_envelope(data: bytes) -> Envelope:
 def count_adoption(data: bytes, by: int = 1) -> bytes:
     """Return a snapshot whose count of adoptions is higher by `by`.
 
-    The adopting process stores it before it restores the session, because the session may kill that process.
+    The adopting process stores the new snapshot before it restores the session, because the session may kill that
+    process.
     """
     envelope = open_envelope(data)
     return _ENCODER.encode(msgspec.structs.replace(envelope, adoptions=envelope.adoptions + by))
@@ -143,9 +144,10 @@ def restore(
 ) -> Session:
     """Return the session of a snapshot, under the present options.
 
-    `own` is the profile of a front that is not in `PROFILES`. `clock` names the monotonic clock of this process;
-    `now_s` and `unix_s` are the present time on it and in Unix seconds. They matter if `clock` differs from the
-    snapshot's. Do not call this on a dispatcher's thread, because it may load numpy if the session resamples audio.
+    `own` is the profile of a front that is not in `PROFILES`. `clock` names the monotonic clock of this process.
+    `now_s` is the present time on that clock, and `unix_s` the present Unix time. The two times matter if `clock`
+    differs from the snapshot's. Do not call this on a dispatcher's thread, because it may load numpy if the session
+    resamples audio.
 
     Raises:
         SnapshotError: the data is no snapshot, is damaged, or is of another version.

@@ -71,13 +71,13 @@ ENDED: Final = Lifecycle.ENDED
 
 
 def deadline(context: Context, fired: messages.TimerFired) -> None:
-    """Look the deadline up in DEADLINES."""
+    """Call the handler that DEADLINES names for the deadline."""
     context.timers.pop(fired.name, None)
     DEADLINES[Wait(fired.name)](context, fired)
 
 
 def work_done(context: Context, done: messages.WorkDone) -> None:
-    """Look the finished work up in WORK."""
+    """Call the handler that WORK names for the finished work."""
     kind, name = split_key(done.key)
     WORK[kind](context, name, done)
 

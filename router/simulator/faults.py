@@ -170,7 +170,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class FaultPlan:
-    """The faults that are still to happen. All methods are for any thread."""
+    """The faults that are still to happen. All methods may be called from any thread."""
 
     def __init__(self, faults: tuple[Fault, ...] = ()) -> None:
         self._lock = threading.Lock()

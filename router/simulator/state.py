@@ -54,7 +54,7 @@ class Ids:
 class Script:
     """The transcripts and answers that a test scripts, in order.
 
-    All sessions of a simulator share it, and all methods are for any thread.
+    All sessions of a simulator share it, and all methods may be called from any thread.
     """
 
     def __init__(self) -> None:

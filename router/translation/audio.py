@@ -51,7 +51,6 @@ class Microphone:
 
     __slots__ = (
         "_clearing_bytes",
-        "_clears",
         "_committing_bytes",
         "_converter",
         "_is_filling",
@@ -88,10 +87,8 @@ class Microphone:
         """The number of bytes that were appended since the last commit, in the upstream's format."""
         self._committing_bytes: int | None = None
         """The number of uncommitted bytes when the commit in progress was sent. None if no commit is in progress."""
-        self._clears = 0
-        """The number of clears that the upstream has not acknowledged."""
         self._clearing_bytes = 0
-        """The number of uncommitted bytes before the last of these clears."""
+        """The number of uncommitted bytes before the last clear that the upstream has not acknowledged."""
         self.is_speech = False
         """Whether the user speaks, or may be speaking. Then more than the pre-roll is kept."""
         self.forgotten_bytes = 0
@@ -181,19 +178,22 @@ class Microphone:
 
     def note_clear(self) -> None:
         """Record that a clear was sent. Audio that is appended after it stays."""
-        self._clears += 1
         self._clearing_bytes = self._uncommitted_bytes
 
-    def clear(self) -> bool:
-        """Forget the audio before the clear that the upstream acknowledges. Return False if no clear is on its way."""
-        if not self._clears:
-            return False
-        self._clears -= 1
-        # The upstream has answered all commits before the clear.
-        behind_bytes = (self._committing_bytes or 0) - self._clearing_bytes
-        self._committing_bytes = behind_bytes if behind_bytes > 0 else None
+    def withdraw_clear(self) -> None:
+        """Record that the upstream has lost the clear, so the audio before it stays uncommitted."""
+        self._clearing_bytes = 0
+
+    def clear(self, *, is_committing: bool) -> None:
+        """Forget the audio before the clear that the upstream acknowledges.
+
+        `is_committing` tells whether a commit is on its way that was sent after the clear.
+        """
+        committing_bytes = self._committing_bytes if is_committing else None
+        if committing_bytes is not None:
+            committing_bytes = max(0, committing_bytes - self._clearing_bytes)
+        self._committing_bytes = committing_bytes
         self._take(self._clearing_bytes)
-        return True
 
     def _take(self, size_bytes: int) -> Recording:
         """Forget the first `size_bytes` of the uncommitted audio, and return the part of them that was kept."""
@@ -222,7 +222,7 @@ class Microphone:
         """Return appends of all uncommitted audio, for another upstream."""
         self._flush()  # the kept audio also has the samples in the filter, and they would be appended twice
         self._uncommitted_bytes, self._committing_bytes = 0, None
-        self._clearing_bytes = self._clears = 0
+        self._clearing_bytes = 0
         return self._appends(converted(self._recording(), self.target))
 
     @property
@@ -237,7 +237,10 @@ class Microphone:
 
     @contextlib.contextmanager
     def shortened(self) -> Iterator[None]:
-        """Hide all kept audio except the newest during the block, unless the user speaks: a brief snapshot is small."""
+        """Hide all kept audio except the newest during the block, unless the user speaks.
+
+        So a snapshot that is taken in the block is small.
+        """
         whole = self._kept, self._start, self._is_filling
         if not self.is_speech:
             self._kept, self._start, self._is_filling = self._newest(self._kept_in.size_bytes(BRIEF_MS)), 0, False

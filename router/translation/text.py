@@ -43,7 +43,7 @@ MAX_WORD_CHARS: Final = 1000
 def message_item(item_id: str, role: Literal["user", "assistant"], content: str) -> openai.MessageItem:
     """Make a message item with a text of the user or the assistant.
 
-    The role decides the type of its part (upstream 3.2).
+    The role decides the type of the item's content part (upstream 3.2).
     """
     part = openai.InputText(text=content) if role == "user" else openai.OutputText(text=content)
     return openai.MessageItem(id=item_id, role=role, content=[part])

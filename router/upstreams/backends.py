@@ -57,7 +57,7 @@ class Backends:
         """The positions that failed since an upstream last served the session. They are dialled last."""
 
     def choose(self, positions: Sequence[int], leaving: int | None) -> int:
-        """Return the position to dial; see `SessionSpec.choose`. The session's own backend comes before the other."""
+        """Return the position to dial; see `SessionSpec.choose`. The preferred backend comes before the fallback."""
         listed = [it for it in positions if it != self._position]
         if self._is_standby and not self._is_relayed and listed:
             return self._listed.choose(listed, leaving)

@@ -23,7 +23,9 @@ PAGES: Final = "main"
 
 
 def take(environ: MutableMapping[str, str] = os.environ) -> dict[str, socket.socket]:
-    """Take the sockets over from systemd, and return them by their use: `PAGES` or `ADMIN`. The dict may be empty.
+    """Take the listening sockets over from systemd, and return them by their use: `PAGES` or `ADMIN`.
+
+    The result is empty if systemd passed no socket.
 
     Remove systemd's environment variables, because a child process would not have these sockets.
 

@@ -144,7 +144,7 @@ def _end_server(arbiter: int) -> None:
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
-    """The gunicorn application. The arbiter or a template makes it; each worker calls `load`."""
+    """The gunicorn application of the server. The arbiter or a template makes it, and each worker calls `load`."""
 
     def __init__(
         self,
@@ -199,7 +199,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def load_config(self) -> None:
-        """Apply the settings that differ from gunicorn's defaults, if the installed version knows them."""
+        """Apply the settings that differ from gunicorn's defaults, if the installed gunicorn knows them."""
         for name, value in self._settings().items():
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
@@ -217,8 +217,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "keepalive": KEEP_ALIVE_S,
             "graceful_timeout": 0,  # the arbiter would wait for old workers at a reload, and handle no signal meanwhile
             "limit_request_line": 8190,  # the query may carry a long token
-            # A trusted proxy gives its client's address by the PROXY protocol, which is read here, or by headers, which
-            # `router.access.proxies` reads.
+            # A trusted proxy gives its client's address by the PROXY protocol, which gunicorn reads, or by headers,
+            # which `router.access.proxies` reads.
             "proxy_protocol": "auto" if proxies else "off",
             "proxy_allow_ips": proxies,
             "forwarded_allow_ips": proxies,
@@ -350,7 +350,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
     # Another main process: in the arbiter.
 
     def await_replacement(self) -> None:
-        """Listen for a main process of this user that replaces this one."""
+        """Listen for a main process of this user that replaces the present main process."""
         if not isinstance(self._areas, LastingAreas):
             return
         try:
@@ -446,15 +446,15 @@ class _Server(BaseApplication):  # type: ignore[misc]
             self._admin_server.server_close()
 
     def find_heir(self) -> bool:
-        """Find another main process whose workers can continue the sessions here. Return whether there is one."""
+        """Whether another main process has workers that can continue this worker's sessions."""
         return self._worker_router is not None and self._worker_router.find_heir()
 
     def tidy(self) -> None:
-        """Remove the files that the dead main process would have removed."""
+        """Remove the files that this worker's main process would have removed if it had not been killed."""
         orphans.tidy(self.peers.folder)
 
     def close_router(self, drain_s: float, *, is_replaced: bool = False) -> None:
-        """End the sessions of this worker, whose turns in progress may continue for `drain_s`."""
+        """End the sessions of this worker; see `WorkerRouter.close`."""
         if self._worker_router is not None:
             self._worker_router.close(drain_s, self.reload_board.least_age, is_replaced=is_replaced)
 

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 class Router(app.Router, Protocol):
-    """The part of a router that the server needs."""
+    """The part of a router that the server of the command needs."""
 
     ask_workers: Callable[[dict[str, Any]], list[Any]]
     """A function that returns the answers of all workers to an operator's verb."""
@@ -48,7 +48,7 @@ class Router(app.Router, Protocol):
 
     @property
     def value_layout(self) -> str:
-        """The layout of session values that this version reads."""
+        """The name of the form in which this version reads the sessions of other processes."""
 
     def adopt(
         self,
@@ -62,10 +62,10 @@ class Router(app.Router, Protocol):
         """Continue a session that another process carried, and return its id."""
 
     def dial_ahead(self, facts: bytes, route: str) -> Any:
-        """Dial the next upstream of a session that another process announces."""
+        """Dial the next upstream of a session that another process announces. `route` is the model to dial."""
 
     def count_adoption(self, data: bytes, *, is_suspect: bool) -> bytes:
-        """Return the value of a session that a dead worker carried, with this adoption counted in it.
+        """Return the stored session of a dead worker with one more adoption counted in it.
 
         `is_suspect` says that the worker died while the session handled an input.
         """
@@ -77,19 +77,19 @@ class Router(app.Router, Protocol):
         """Count a session that no process continues."""
 
     def count_unkept(self) -> None:
-        """Count a session that continues here, but that no other process could continue."""
+        """Count a session that continues in this process, but that no other process could continue."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
-        """Return the limits of the client's connection, for the value of a session that another process carried."""
+        """Return the connection limits of a client whose session another process stored as `data`."""
 
     def let_depart(self, by: Exit) -> None:
         """Let the next drain move the sessions to other workers through `by`."""
 
     def count_in(self, shared: SharedLimits, slot: int) -> None:
-        """Count sessions together with the other workers. The counts of this worker are in the slot."""
+        """Count sessions together with the other workers, in `shared`. This worker writes its counts into `slot`."""
 
     def keep_in(self, shared: SharedSnapshots) -> None:
-        """Keep the snapshots of calls whose client was lost in memory that all workers share."""
+        """Keep the snapshots of lost calls in memory that all workers share."""
 
     def share(self, switches: Switches, unpriced: Once) -> None:
         """Use the operator's switches, and the set of models whose missing price was logged. All workers share both."""
@@ -121,6 +121,9 @@ class WorkerRouter:
     def join(self, arbiter: int, *, is_recovering: bool) -> None:
         """Open the channels to the keeper and to the other workers.
 
+        `is_recovering` says that other workers continue the sessions of a worker that dies. Without it there is no
+        channel to the keeper.
+
         Raises:
             OSError: no space or descriptor is left.
         """
@@ -133,7 +136,10 @@ class WorkerRouter:
             self._arrivals = Arrivals(self._peers.folder, self._age, self._router, self._config.limits.dial_threads)
 
     def find_heir(self) -> bool:
-        """Find another main process whose workers can continue the sessions here. Return whether there is one."""
+        """Whether another main process has workers that can continue this worker's sessions.
+
+        If so, `close` moves the sessions to those workers.
+        """
         folder = orphans.find(replacement.path_of(self._config.host, self._port), self._peers.folder)
         if folder is None or not self._config.keeper:
             return False
@@ -167,7 +173,10 @@ class WorkerRouter:
             logger.info("worker %d: %d sessions moved, %d were lost", os.getpid(), departures.moved, departures.lost)
 
     def _departures(self, folder: Path, least_age: int) -> Departures | None:
-        """Let the sessions move to newer workers. Return the `Departures`; None if no descriptor is free."""
+        """Let the next drain move the sessions to newer workers.
+
+        Return the `Departures`; None if no descriptor is free.
+        """
         try:
             departures = Departures(folder, least_age, self._router)
         except OSError as error:

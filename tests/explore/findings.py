@@ -130,13 +130,25 @@ def _deliver_again(context: Any, part: Any, content: str) -> None:
 _DELIVER = agent_output.deliver_text
 
 
-def _clear_all(self: Microphone) -> bool:
+def _clear_all(self: Microphone, **_facts: Any) -> None:
     self._take(self._uncommitted_bytes)
-    return True
 
 
-def _clear_all_at_request(self: Microphone) -> bool:
-    return bool(self._clears) and _clear_all(self)
+@contextlib.contextmanager
+def _clears_again() -> Iterator[None]:
+    with (
+        mock.patch.object(Microphone, "clear", _clear_all),
+        mock.patch.object(user_turn.UserTurns, "take_clear", return_value=True),
+    ):
+        yield
+
+
+def _forgets_commits(handler: Any) -> Any:
+    def cleared(context: Any, event: Any) -> Any:
+        handler(context, event)
+        context.state.user_turns.give_up_commits()
+
+    return cleared
 
 
 @contextlib.contextmanager
@@ -176,7 +188,7 @@ _BEGIN = response_begin._begin_of_upstream
 
 
 def _withdraw_one(self: user_turn.UserTurns, event_id: str | None) -> bool:
-    self.commits = tuple(it for it in self.commits if it.event_id != event_id)
+    self.unanswered = tuple(it for it in self.commits if it.event_id != event_id)
     return event_id == self.by_hand_id
 
 
@@ -295,11 +307,10 @@ FINDINGS = (
             "commit-1 take-1-message fire-first~event run_well",
             _set(handlers_of_turn, "_withdraw_empty_commits", lambda *_args: None)),
     Finding("E17", "a repeated acknowledgement of a clear discards later audio", ("openai", "session.update", "none"),
-            READY + "native-input~audio~buffer.clear take-1-message frame repeat-1 speech-1 force",
-            _set(Microphone, "clear", _clear_all)),
+            READY + "native-input~audio~buffer.clear take-1-message frame repeat-1 speech-1 force", _clears_again),
     Finding("E18", "the acknowledgement of a clear discards audio behind the clear", OPENAI,
             READY + "native-input~audio~buffer.clear frame take-1-message speech-1 force",
-            _set(Microphone, "clear", _clear_all_at_request)),
+            _set(Microphone, "clear", _clear_all)),
     Finding("E19", "the response to a doubtful request answers the output of a function behind it",
             ("openai", "settings", "no created"),
             "dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 no_words-1-user~101- inject-queue "
@@ -310,6 +321,10 @@ FINDINGS = (
     Finding("E20", "a refusal on standby that comes twice refuses the item that the upstream gets again", OPENAI,
             "dialled-1 created-1 take-1-message say take-1-message take-1-message fire-rollover dialled-2 created-2 "
             "take-2-message refuse-2 fire-next~event lost-1 repeat-2 run_well", _set(items, "AGAIN", "")),
+    Finding("E21", "the acknowledgement of a clear forgets a commit behind the clear",
+            ("openai", "session.update", "numeric ids"),
+            READY + "frame speech-1 native-input~audio~buffer.clear fire-microphone native-input~audio~buffer.commit "
+            "take-1-message refuse-1 speech-1 force", _in_table(openai.InputAudioBufferCleared, _forgets_commits)),
     Finding("E22", "a commit by hand that crossed the detector's is forgotten when the upstream answers by itself",
             ("openai", "session.update", "only done"),
             READY + "frame speech-1 force stop-1 commit-1 frame own-1-done+only speech-1 run_well",
@@ -317,10 +332,18 @@ FINDINGS = (
     Finding("E23", "a client's commit that crossed the detector's is forgotten when the upstream answers by itself",
             AS_IS, READY + "frame speech-1 stop-1 native-input~audio~buffer.commit commit-1 frame own-1-message "
             "speech-1 run_well", _set(handlers_of_turn, "reopen_crossed", lambda *_args: None)),
-    Finding("E24", "the late end of a response that its text ended ends the next request",
+    Finding("E24", "a standby upstream that refused a call gets the call again without its output",
+            ("openai", "settings", "no echo"),
+            READY + "say take-1-message take-1-call step-1-False step-1-False "
+            "step-1-False native-response.create fire-rollover answer-call~101 fire-first~event dialled-2 created-2 "
+            "take-2-message take-2-message refuse-2 lost-1", _set(ledger.Ledger, "output_of", lambda *_args: None)),
+    Finding("E25", "the late end of a response that its text ended ends the next request",
             ("openai", "settings", "no created"),
             READY + "say take-1-message take-1-text+only step-1-False say take-1-message end-1 run_silent",
             _set(turn.Turn, "takes_late_end", lambda *_args: False)),
+    Finding("E26", "a spoken answer acknowledges an item that the upstream lost", ("openai", "settings", "no created"),
+            READY + "inject-interrupt refuse-1 drop-1 say take-1-message take-1-item+only step-1-False end-1",
+            _set(upstream, "_SPOKEN", frozenset({"input_audio"}))),
 )  # fmt: skip
 
 

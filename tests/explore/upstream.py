@@ -441,6 +441,9 @@ class Upstream:
             self.has_stopped = True
             return [{"type": "input_audio_buffer.speech_stopped", "item_id": self.speech}]
         item, self.speech, self.has_stopped = self.speech, "", False
+        # It commits all audio that it heard, also the audio behind a clear that it has not taken.
+        for waiting in self.queue:
+            waiting.pop("is_before_audio", None)
         unseen = self.active if self.active is not None and self.active.is_unseen else None
         if unseen is not None:
             unseen.answers |= {item}

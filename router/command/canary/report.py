@@ -44,11 +44,11 @@ class Report:
         self._outcomes: list[Outcome] = []
 
     def open(self) -> None:
-        """Print the head line. With JSON print nothing."""
+        """Print the head line, unless the report is JSON."""
         self._line(f"switchboard {VERSION} canary: {self._upstream}")
 
     def add(self, outcome: Outcome, purpose: str) -> None:
-        """Keep the outcome of a step, and print its lines. With JSON print nothing."""
+        """Keep the outcome of a step, and print its lines, unless the report is JSON."""
         self._outcomes.append(outcome)
         mark = "ok    " if outcome.is_ok else "FAILED"
         self._line(f"  {mark}  {outcome.step:<9}{outcome.seconds:6.2f} s  {purpose}")

@@ -64,7 +64,7 @@ HTTP_SCHEMES: Final = {"http": "ws", "https": "wss"}
 
 
 class Interrupted:
-    """The event that ends a conversation with exit status 0: Ctrl-C, or the end of the wait `TIMES_S`."""
+    """The event that ends a conversation with exit status 0: Ctrl-C, or the end of the last wait (`TIMES_S`)."""
 
 
 class TimedOut:

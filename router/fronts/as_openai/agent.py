@@ -99,7 +99,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_of_speech(self) -> bool:
-        """Whether the request is about speech alone, without a question or outputs."""
+        """Whether the request is about speech alone, without a question or outputs of functions."""
         return self.question is None and not self.outputs
 
 
@@ -249,7 +249,10 @@ class Agent:
         self.commands.append(engine.Log(level, self.parts.options.redact(text)))
 
     def abandon(self, kind: LossKind, cause: str, *, is_fatal: bool = False) -> None:
-        """Abandon the upstream. The engine answers with `UpstreamLost`."""
+        """Abandon the upstream. The engine answers with `UpstreamLost`.
+
+        `is_fatal` says that a new dial of the same upstream would fail alike.
+        """
         self.log(logging.WARNING, f"Deepgram is abandoned: {cause}")
         self.stage = Stage.CLOSED
         loss = Loss(kind=kind, cause=cause[:MAX_CAUSE_CHARS], is_fatal=is_fatal)

@@ -135,7 +135,7 @@ class History:
         return is_found
 
     def begin(self) -> list[Fields]:
-        """Return the conversation for the Settings, and forget the items."""
+        """Return the waiting items as the conversation in Deepgram's Settings. From now on no item waits."""
         outputs = {it.call_id: it.text for it in self._entries if it.role is Role.OUTPUT}
         messages = [written for entry in self._entries if (written := _written(entry, outputs)) is not None]
         self._entries, self._is_begun = [], True

@@ -1,4 +1,4 @@
-"""The machine of a call in OpenAI's events that two backends may serve: the relay, and a translator at Deepgram. Pure.
+"""The machine of a call in OpenAI's events that two backends may serve: the relay, and a translation at Deepgram. Pure.
 
 The engine chooses the upstream. The machine learns the backend when an upstream is opened. The relay never does.
 """
@@ -105,7 +105,7 @@ class TwoBackendRelay:
                 is_busy = bool(upstream.events)
 
     def _give(self, message: engine.Input, now_s: float, commands: list[engine.Command]) -> None:
-        """Give the relay an input. Pass its commands for Deepgram to the `DeepgramUpstream`, and add the others."""
+        """Give the relay an input. Pass its commands for Deepgram on to Deepgram, and add the others to `commands`."""
         for command in self._relay.handle(message, now_s):
             match command:
                 case engine.SendToUpstream(frame, generation) if generation in self._upstreams:

@@ -38,7 +38,7 @@ COMMIT_S: Final = 3.0
 
 
 class DeepgramUpstream:
-    """One upstream that is Deepgram's, with the translation of both wires."""
+    """One upstream that is Deepgram's, with the translation between Deepgram's messages and OpenAI's events."""
 
     def __init__(self, opened: engine.UpstreamOpened, parts: Parts, now_s: float) -> None:
         self._agent = Agent(opened, parts, now_s)
@@ -152,7 +152,7 @@ class DeepgramUpstream:
             self._take(fields)
 
     def tick(self, now_s: float) -> None:
-        """Abandon an upstream that has kept the call waiting for too long, and keep its connection open."""
+        """Keep the connection open. Abandon the upstream if it has kept the call waiting for too long."""
         agent = self._agent
         agent.now_s = now_s
         match agent.stage:

@@ -79,7 +79,7 @@ class Closing:
     def drain(self, drain: engine.DrainBegan, now_s: float) -> Commands:
         """Warn the client, and limit the session's remaining time. A second drain may shorten that time.
 
-        A drain that keeps idle sessions does not end an idle one. A second drain does.
+        A first drain may leave idle sessions open. A second drain ends them.
         """
         self._stays_idle = drain.keeps_idle
         if self._drain_until_s == math.inf:

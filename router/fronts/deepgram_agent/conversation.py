@@ -35,9 +35,9 @@ ACTIVE: Final = frozenset(
 
 
 class Awaited(enum.Enum):
-    """The message that an upstream owes next.
+    """The message that the conversation needs next.
 
-    The value of a member names the deadline of that message, and the cause of the loss when the deadline passes.
+    A member's value names the deadline of the message, and the cause of the loss when the deadline expires.
     """
 
     ANSWER = "first_event"
@@ -51,7 +51,7 @@ class Awaited(enum.Enum):
 
 
 class Conversation:
-    """The conversation of one session. Its methods follow the messages of both sides."""
+    """The conversation of one session. Its methods follow the messages of the client and of the upstream."""
 
     def __init__(self, max_texts: int) -> None:
         self.memory = Memory()

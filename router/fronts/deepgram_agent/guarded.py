@@ -76,7 +76,10 @@ class DeepgramDialect:
         return codec.encode(deepgram.Warning(description=description, code=BLOCKED))
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:
-        """Return an operator's command as if the guard had ended the session. Return any other command unchanged."""
+        """Return an operator's command that ends the session in the form of an end by the guard.
+
+        Return any other command unchanged.
+        """
         code = ENDED_BY_OPERATOR.error.code
         match command:
             case engine.SendToClient(str(frame)) if code in frame:

@@ -40,7 +40,7 @@ class PolicedMachine:
         return self._machine.held_bytes()
 
     def describe(self) -> engine.Facts:
-        """Return the facts of the machine."""
+        """Return a few facts about the session; see `Machine.describe`."""
         return self._machine.describe()
 
     def _denial(self, denied: Denied) -> list[engine.Command]:

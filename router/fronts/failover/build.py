@@ -37,7 +37,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def has_guard(front: Front) -> bool:
     """Whether a call of this front that two backends may serve can have a guard.
 
-    Only a front whose client has the same wire at both backends can have one.
+    Only a front whose client has the same wire at both backends can have a guard.
     """
     return front is REALTIME
 

@@ -61,7 +61,7 @@ class Side(Protocol):
         """Return this side's last commands and the call for the other side, or None if the call cannot continue."""
 
     def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
-        """Continue a call of the other side at an upstream that was opened."""
+        """Continue a call, which the other side has served so far, at the upstream that was opened."""
 
     @property
     def machine(self) -> Machine:
@@ -73,7 +73,7 @@ class Side(Protocol):
 
 
 class RelaySide:
-    """The side of Deepgram: the relay, with the policy around it."""
+    """The machine of Deepgram's backend: the relay, with the policy around it."""
 
     held_bytes = 0
 
@@ -87,20 +87,20 @@ class RelaySide:
         yield from self.machine.handle(message, now_s)
 
     def leave(self, _now_s: float) -> tuple[list[engine.Command], CallSoFar] | None:
-        """Return the call for the session. The relay has noted the loss of its upstream already."""
+        """Return no commands, and the call for the session. The relay has recorded the loss of its upstream already."""
         return [], self._relay.call
 
     def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
-        """Continue a call of the session at Deepgram."""
+        """Continue a call, which the session has served so far, at Deepgram."""
         yield from self._relay.take_over(call, opened.generation, self._parts.as_sent)
         yield from self.machine.handle(opened, call.now_s)
 
 
 class SessionSide:
-    """The side of OpenAI's upstreams: the session, with the machines around it.
+    """The machine of OpenAI's backend: the session, with further machines around it.
 
-    The side follows the messages between client and session with the memory of a relay, so that a relay can continue
-    the call.
+    A `SessionSide` follows the messages between client and session with the memory of a relay, so that a relay can
+    continue the call.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -218,7 +218,7 @@ class SessionSide:
     # From one side to the other.
 
     def leave(self, now_s: float) -> tuple[list[engine.Command], CallSoFar] | None:
-        """Return the call for a relay, with the messages that the client knows."""
+        """Return the session's last commands and the call for a relay, or None for a client of OpenAI's events."""
         conversation, state = self._conversation, self._session.state
         if self._is_passthrough:
             return None
@@ -238,7 +238,7 @@ class SessionSide:
         return [engine.SendToClient(frame) for frame in frames], call
 
     def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
-        """Continue a call of a relay at an upstream of the session's."""
+        """Continue a call, which a relay has served so far, at one of OpenAI's upstreams."""
         self._conversation, self._waiting, self._is_applied = call.conversation, call.waiting, call.is_applied
         waiting = self._waiting.take()
         if not call.is_welcomed:

@@ -90,7 +90,10 @@ class RealtimeDialect:
         return _error(BLOCKED, description, event_id, self._count)
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:
-        """Return an operator's command as if the guard had ended the session. Return any other command unchanged."""
+        """Return an operator's command that ends the session in the form of an end by the guard.
+
+        Return any other command unchanged.
+        """
         match command:
             case engine.SendToClient(str(frame)) if _ENDED_BY_OPERATOR in frame:
                 return (engine.SendToClient(_error(ENDED, "the guard ended the session", None)),)

@@ -128,7 +128,7 @@ class RealtimeRelay:
         return self.context.can_move
 
     def memory(self, *, is_brief: bool = False) -> bytes:
-        """Return the memory, between two inputs; see `Remembering`."""
+        """Return the memory. Call this between two inputs; see `Remembering.memory`."""
         return value.written(self.context, is_brief=is_brief)
 
     # Facts.
@@ -273,7 +273,7 @@ def _ack_left_s(context: Context, sent: requests.Sent) -> float:
 
 
 def _do_without_ack(context: Context, sent: requests.Sent) -> bool:
-    """Take an unacknowledged event as done, if some servers send no acknowledgement for its type.
+    """Count an unacknowledged event as done, if some servers send no acknowledgement for its type.
 
     Return False if the missing acknowledgement means that the upstream is silent.
     """

@@ -64,7 +64,7 @@ class Names:
         self._to_upstream.clear()
 
     def is_known(self, name: str) -> bool:
-        """Whether this upstream gave the id to a response or a call."""
+        """Whether the upstream in use gave the id to a response or a call."""
         return name in self._current
 
     def is_taken(self, name: str) -> bool:
@@ -72,7 +72,7 @@ class Names:
         return name in self._known
 
     def note(self, name: str) -> None:
-        """Record the id of a response or a call of this upstream."""
+        """Record the id of a response or a call of the upstream in use."""
         self._current.add(name)
 
     def match(self, upstream_id: str, client_id: str) -> None:

@@ -261,7 +261,10 @@ class Context:
         self.commands.append(engine.SendToUpstream(frame, self.state.generation))
 
     def send_tracked(self, event: Event, request: Request | None = None) -> None:
-        """Send the upstream an event that it acknowledges. Give the event an `event_id` if it has none."""
+        """Send the upstream an event that it acknowledges. Give the event an `event_id` if it has none.
+
+        `request` is the request for a response that the event makes, if it makes one.
+        """
         given = event.string("event_id")
         event_id = given if given is not None else self.state.names.new("event")
         if given is None:

@@ -123,12 +123,12 @@ class Unanswered:
 
     @property
     def has_request(self) -> bool:
-        """Whether any of the events requests a response."""
+        """Whether any unacknowledged event requests a response."""
         return any(it.request is not None for it in self._sent)
 
     @property
     def has_request_of_the_conversation(self) -> bool:
-        """Whether any of the events requests a response inside the conversation."""
+        """Whether any unacknowledged event requests a response inside the conversation."""
         return any(it.request is not None and not it.request.is_outside for it in self._sent)
 
     def _take(self, sent: Sent | None) -> Sent | None:

@@ -214,7 +214,7 @@ class Response:
     # Its end.
 
     def close(self, status: str, details: Fields | None) -> Iterator[Event]:
-        """Yield the events that end all open items and the response, in the service's order."""
+        """Yield the events that end all open items and the response, in the order of OpenAI's own service."""
         for output in self.outputs.values():
             if not output.is_done:
                 yield from self._close_item(output)

@@ -80,7 +80,7 @@ class KeyFunction:
             self._waiting.remove(identity)
 
     def press(self, keys: str) -> list[tuple[str, str]]:
-        """Record a number. Return the id of each call that waits for it, with the call's output."""
+        """Record the keys of a whole number. Return the id of each call that waits for keys, with the call's output."""
         if not self._waiting:
             self._keys = keys
         return self._answer(keys)

@@ -124,7 +124,7 @@ class TelephoneCall:
         return {**self._machine.describe(), "stream_sid": self._stream_sid, "call_sid": self._call_sid}
 
     def _start_timers(self) -> Iterator[engine.Command]:
-        """Start the timers that ran in the other process, from their beginning."""
+        """Start again the timers that ran in the process from which the call came."""
         if self._keypad.keys:
             yield engine.StartTimer(KEYPAD_TIMER, PAUSE_S)
         if self._key_function is not None and self._key_function.is_waiting:

@@ -101,7 +101,7 @@ def acquit(context: Context, _fired: messages.TimerFired) -> None:
 
 
 def _append_words(context: Context, words: str) -> None:
-    """Append to the answer in progress the words that came after the snapshot: the caller may have heard them."""
+    """Append the words that came after the snapshot to the answer in progress: the caller may have heard them."""
     turn = context.state.turn
     if words and turn.response is not ResponseState.NONE:
         turn.answer.newest.transcript += words

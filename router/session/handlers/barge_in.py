@@ -106,7 +106,7 @@ def _cut_item(context: Context, item: Unheard) -> None:
 def _cut_silent_answer(context: Context, cut_ids: set[str | None]) -> None:
     """Add the sent text of an interrupted answer to the ledger, and send no more of the answer.
 
-    This is for answers without unheard audio.
+    This is for the items without unheard audio. `cut_ids` has the ids of the other items, which were cut already.
     """
     turn = context.state.turn
     if not turn.is_interrupted:

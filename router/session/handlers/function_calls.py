@@ -98,7 +98,7 @@ def _client_answers(context: Context) -> bool:
 
 
 def forget_approvals(context: Context) -> None:
-    """Cancel the approvals that a lost upstream awaited. The next upstream asks for its own."""
+    """Cancel the approvals that a lost upstream awaited. The next upstream asks for its own approvals."""
     calls = context.state.calls
     forgotten = [calls.outstanding[call_id] for call_id in calls.approvals]
     for call in forgotten:
@@ -269,7 +269,7 @@ def cancel_calls(context: Context) -> None:
 
 
 def admit(context: Context, agent: blocks.Agent) -> blocks.Agent:
-    """Return `agent` without the functions that its client may not declare. `agent` has one think block."""
+    """Return `agent` without the functions that the client may not declare. `agent` has one think block."""
     think = _admitted(context, agent).think
     return agent if think is agent.think else msgspec.structs.replace(agent, think=think)
 

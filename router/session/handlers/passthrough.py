@@ -21,8 +21,10 @@ def forward_event(context: Context, event: inputs.PassthroughEvent) -> None:
     kind, microphone = orjson.loads(event.text).get("type"), context.state.microphone
     # The session does not request again a response that the client itself cancelled (docs/decisions/0027).
     context.state.turn.is_cancelled_by_client |= kind == "response.cancel"
-    if kind == "input_audio_buffer.clear" and microphone is not None:
-        microphone.note_clear()
+    if kind == "input_audio_buffer.clear":
+        context.state.user_turns.note_sent(inputs.ClearSent())
+        if microphone is not None:
+            microphone.note_clear()
     context.forward(event.text)
 
 
@@ -74,7 +76,7 @@ def forward_delete(context: Context, event: inputs.PassthroughItemDelete) -> Non
 def _may_answer(context: Context, item: dict[str, Any], call_id: str) -> bool:
     """Whether the session may forward the item.
 
-    It forwards no output for a call that the router runs, and no late output for a cancelled call.
+    The session forwards no output for a call that the router runs, and no late output for a cancelled call.
     """
     calls = context.state.calls
     call = calls.outstanding.get(call_id)

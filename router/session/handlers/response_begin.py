@@ -1,7 +1,7 @@
 """Begin responses: the requested ones, and those that an upstream begins by itself.
 
-Some upstreams announce no response. Their first output begins it. A response may also begin while another is active, or
-after its request was given up.
+Some upstreams announce no response: a response then begins with its first output. A response may also begin while
+another response is active, or after its request was given up.
 """
 
 from __future__ import annotations
@@ -86,9 +86,9 @@ def _reject(context: Context, response: openai.Response) -> None:
 
 
 def _begin_rejected(context: Context, response: openai.Response) -> None:
-    """Cancel a response of the conversation that begins too late, and await its end.
+    """Cancel a response of the conversation that begins too late, and await the end of this response.
 
-    The upstream refuses any other response before this end.
+    Before this end the upstream would refuse any other response.
     """
     turn = context.state.turn
     cancels_next, turn.current = turn.cancels_next, None
@@ -156,7 +156,7 @@ def _begin_of_upstream(context: Context, response: openai.Response) -> None:
 
 
 def _bound_unasked(context: Context) -> None:
-    """Count an unasked response. Abandon an upstream that begins `MAX_UNASKED` of them within `UNASKED_S`."""
+    """Count an unasked response. Abandon an upstream that begins `MAX_UNASKED` such responses within `UNASKED_S`."""
     turn = context.state.turn
     turn.note_unasked(context.now_s)
     if len(turn.unasked) == MAX_UNASKED and context.now_s - turn.unasked[0] < UNASKED_S:
@@ -197,10 +197,10 @@ def _open(context: Context, response: openai.Response) -> None:
 
 
 def begin_unknown(context: Context, event: Output) -> ResponseState | None:
-    """Take output of an unknown response for its begin, or reject it if it belongs to a verbatim text that was ended.
+    """Take the output of an unknown response as its beginning.
 
-    No response was awaited. But the session may have taken an earlier response for the requested one, because without
-    metadata only the order of responses tells them apart.
+    No response was awaited. But without metadata only the order of responses tells them apart, so the session may have
+    taken an earlier response for the requested one. A response to a verbatim text that a rule has ended is rejected.
     """
     turn = context.state.turn
     if event.response_id is None or not turn.is_unknown(event.response_id):
@@ -210,7 +210,7 @@ def begin_unknown(context: Context, event: Output) -> ResponseState | None:
 
 
 def begin_unannounced(context: Context, event: Output) -> ResponseState | None:
-    """Take the first output for the begin of the requested response, because some servers send no response.created."""
+    """Take the first output as the beginning of the requested response. Some servers send no response.created."""
     turn = context.state.turn
     if rejects_overtaken(context, event.response_id) or turn.is_other_response(event.response_id):
         return turn.response
@@ -242,10 +242,11 @@ def _answer_speech_unannounced(context: Context) -> None:
 
 
 def another_begins(context: Context, event: openai.ResponseCreated) -> None:
-    """Begin a response while another is active: the end of the other was lost, or one runs outside the conversation.
+    """Begin a response while another response is active.
 
-    Only one response may speak. The answer to the user takes precedence over a verbatim text. A verbatim text waits for
-    the end of the upstream's own response.
+    Either the end of the other response was lost, or one of the two runs outside the conversation. Only one response
+    may speak. The answer to the user takes precedence over a verbatim text. A verbatim text waits for the end of the
+    upstream's own response.
     """
     turn, response = context.state.turn, event.response
     if turn.is_announced and response.id is not None and response.id == turn.response_id:

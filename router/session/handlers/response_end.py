@@ -1,7 +1,7 @@
 """End responses, and with them the agent's turn.
 
-An upstream that announced a response ends it with response.done. Without an announcement the whole text, an item or the
-outputs of the calls end it. Events about other responses than the one in progress may arrive.
+A response that the upstream announced ends with response.done. A response without an announcement ends with its whole
+text, with an item, or with the outputs of its calls. Events about other responses than the one in progress may arrive.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def finish_response(context: Context, event: openai.ResponseDone) -> ResponseSta
 
 
 def _fail(context: Context, error: openai.ErrorDetail) -> ResponseState | None:
-    """Judge a failed response, and await the request that is in flight beside it."""
+    """Judge a failed response. If a request is in flight beside that response, await the request."""
     chosen = response_failed(context, error)
     return _return_to_request(context) if chosen is None else chosen
 
@@ -157,7 +157,7 @@ def _error_of(response: openai.Response) -> openai.ErrorDetail:
 
 
 def finish_unannounced(context: Context, event: TextDone) -> ResponseState | None:
-    """Take the whole text for the end of a response that the upstream did not announce with response.created."""
+    """Take the whole text as the end of a response that the upstream did not announce with response.created."""
     turn = context.state.turn
     if rejects_overtaken(context, event.response_id):
         return turn.response
@@ -171,7 +171,7 @@ def finish_unannounced(context: Context, event: TextDone) -> ResponseState | Non
 
 
 def finish_by_item(context: Context, event: openai.ConversationItemDone) -> ResponseState | None:
-    """Take an item with the whole text for the end of a response that the upstream did not announce."""
+    """Take an item with the whole text as the end of a response that the upstream did not announce."""
     turn = context.state.turn
     if turn.is_announced or not _brought_text(context, event):
         return turn.response
@@ -192,10 +192,11 @@ def _brought_text(context: Context, event: openai.ConversationItemDone) -> bool:
 
 
 def calls_are_answered(context: Context) -> bool:
-    """Whether every call of a response without response.created has its output.
+    """Whether a response without response.created ends now, because each of its calls has an output.
 
-    No response.done ends such a response. It ends here, because only now no further call of it can follow
-    (docs/decisions/0050). If the user interrupted it, the session has answered its calls, and drops further ones.
+    No response.done ends such a response. Until the last output is there, another call of the response could follow
+    (docs/decisions/0050). If the user interrupted the response, the session has answered its calls, and drops further
+    ones.
     """
     state, turn = context.state, context.state.turn
     is_unannounced = turn.response is ResponseState.ACTIVE and not turn.is_announced
@@ -207,7 +208,10 @@ def calls_are_answered(context: Context) -> bool:
 
 
 def finish_by_calls(context: Context) -> None:
-    """End a response after the outputs of its calls. Unless speech cut the turn, it continues with their answer."""
+    """End a response without response.created after the outputs of its calls.
+
+    The agent's turn continues with the answer to these outputs, unless the user's speech cut the turn off.
+    """
     turn = context.state.turn
     if turn.is_cut:
         turn.mute(turn.output_id)
@@ -220,15 +224,15 @@ def note_late_end(context: Context, event: openai.ResponseDone) -> None:
 
 
 def finish_unasked_by_item(context: Context, event: openai.ConversationItemDone) -> None:
-    """End the agent's turn at an item that was not requested, and whose response was never announced."""
+    """End the agent's turn at an item of a response that was neither requested nor announced."""
     if context.state.turn.has_output and _brought_text(context, event):
         _end_unasked(context, None)
 
 
 def finish_unasked(context: Context, event: TextDone) -> None:
-    """End the agent's turn at a whole text that was not requested, and whose response was never announced.
+    """End the agent's turn at the whole text of a response that was neither requested nor announced.
 
-    A late text of an ended response changes nothing: the turn of that response has ended.
+    A late text of an ended response changes nothing, because the turn of that response has ended.
     """
     turn = context.state.turn
     if turn.is_other_response(event.response_id) or not (turn.has_output and turn.answer.newest.is_closed):
@@ -274,6 +278,9 @@ def end_of_response(context: Context, *, is_announced: bool = True) -> None:
 
 
 def await_answer_to_speech(context: Context) -> None:
-    """Await the answer to speech during the response, if the upstream owes one: it answers speech by itself."""
+    """Start the deadline of the upstream's answer, if the user spoke during the response.
+
+    The upstream answers that speech by itself.
+    """
     if context.state.user_turns.owed:
         context.wait(Wait.FIRST_EVENT)

@@ -43,7 +43,7 @@ def find_origin(context: Context, response: openai.Response) -> Origin:
 def _answers_doubtful_request(context: Context, response: openai.Response) -> bool:
     """Whether a response belongs to the doubtful request, and not to the verbatim text in flight.
 
-    `Turn.doubtful_id` has that request.
+    `Turn.doubtful_id` names the doubtful request. If the response belongs to that request, forget the request.
     """
     sent, turn = context.state.pending.in_flight, context.state.turn
     is_text_next = sent is not None and sent.request.verbatim is not None
@@ -54,9 +54,9 @@ def _answers_doubtful_request(context: Context, response: openai.Response) -> bo
 
 
 def _takes_doubtful_request(context: Context) -> bool:
-    """Whether a response belongs to the doubtful request. If so, forget that request.
+    """Whether a response belongs to the doubtful request. If it does, forget that request.
 
-    Then the response to the request in flight is still to begin, and the deadline of that request goes on.
+    The request in flight then still waits for its own response, under the same deadline.
     """
     sent, turn = context.state.pending.in_flight, context.state.turn
     if turn.doubtful_id is None or sent is None or sent.is_interrupted or not sent.request.is_general:
@@ -66,10 +66,11 @@ def _takes_doubtful_request(context: Context) -> bool:
 
 
 def take_unannounced(context: Context) -> None:
-    """Leave the request in flight if a response that was not announced belongs to the doubtful request.
+    """Count a response without response.created as the response to the doubtful request, if there is such a request.
 
-    The upstream announced one of two responses, the answer to speech and that to the doubtful request. So it announces
-    only one kind, and this response is of the other kind (docs/decisions/0027).
+    The request in flight then still waits for its own response. Two responses were possible: to the user's speech, and
+    to the doubtful request. The upstream announced one of them, so it does not announce responses of the other kind. An
+    unannounced response is therefore of the other kind (docs/decisions/0027).
     """
     turn = context.state.turn
     if turn.current is context.state.pending.in_flight and _takes_doubtful_request(context):
@@ -77,7 +78,7 @@ def take_unannounced(context: Context) -> None:
 
 
 def rejects_overtaken(context: Context, response_id: str | None) -> bool:
-    """Cancel the response to a request that was given up, if this event is its begin. Return whether it is."""
+    """Whether an event belongs to the response of a request that a rule has ended. If it does, cancel that response."""
     turn = context.state.turn
     if not turn.is_overtaken(response_id):
         return False

@@ -38,9 +38,9 @@ def is_due(context: Context) -> bool:
 
 
 def create_next(context: Context) -> ResponseState | None:
-    """Create the response that was requested first.
+    """Create the response that was requested first. Return NONE if no response was created.
 
-    An agent without a voice writes a verbatim text, and needs no response for it. Then try the next request.
+    A verbatim text of an agent without a voice needs no response: send it in writing, and try the next request.
     """
     while is_due(context):
         if _create(context, context.state.pending.take_next()):
@@ -49,7 +49,7 @@ def create_next(context: Context) -> ResponseState | None:
 
 
 def _create(context: Context, request: ResponseRequest) -> bool:
-    """Create a response. Return False if the request needs none."""
+    """Create a response. Return False if the request needs no response."""
     state, turn = context.state, context.state.turn
     # A response outside the conversation belongs to no turn of the agent.
     turn.is_open |= not request.is_outside
@@ -133,9 +133,11 @@ def _await_other_response(context: Context) -> ResponseState:
 
 
 def refused_in_flight(context: Context, event: openai.Error) -> None:
-    """Take the refusal of a request while another response is active. Repeat the request afterwards, or give it up.
+    """Handle the upstream's refusal of a `response.create` while another response may be active.
 
-    Without metadata the session may have taken the active response for the requested one. The refusal corrects that.
+    If another response is active, request this one again after its end. After any other refusal, drop the request. If
+    the upstream returns no metadata, the session may have taken the active response for the requested one. The refusal
+    corrects that.
     """
     turn, pending, error = context.state.turn, context.state.pending, event.error
     if is_fatal_error(error):

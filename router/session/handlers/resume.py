@@ -148,7 +148,7 @@ def _cut_answer(
 
 
 def _delivered_words(answer: ItemDelivery) -> str:
-    """Return the words that reached the caller: the heard words of a spoken answer, or else the sent ones."""
+    """Return the words that reached the caller: the heard words of a spoken answer, or else the sent words."""
     if not answer.is_spoken:
         return answer.transcript[: answer.sent_chars].strip()
     return speech.heard(answer.transcript, answer.received_s) if answer.received_s else ""

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 
 def welcome(session_id: str) -> str:
-    """Return the first frame to every client. It leaves with the answer to the handshake, before `ClientOpened`."""
+    """Return the first frame to every client.
+
+    The frame leaves with the answer to the handshake, before `ClientOpened`.
+    """
     return deepgram_codec.encode(deepgram.Welcome(request_id=session_id))
 
 
@@ -57,7 +60,7 @@ def begin_at(context: Context, generation: int, limited: Limited) -> None:
 
 
 def dial(context: Context, model: str) -> None:
-    """Dial an upstream for this model, unless an upstream is dialled for it already.
+    """Dial an upstream for this model, unless an upstream is dialled for this model already.
 
     Close an upstream that was dialled for another model.
     """

@@ -34,7 +34,7 @@ def request_standby(context: Context, _due: messages.TimerFired | messages.MoveR
 
 
 def dial_standby(context: Context, _requested: inputs.StandbyRequested) -> None:
-    """Dial the next upstream while the one in use serves the session."""
+    """Dial the next upstream while the upstream in use serves the session."""
     state, deadlines = context.state, context.options.deadlines
     # `standby_opened` starts the wait for session.created anew, so that a slow dial does not shorten it.
     context.wait_for(Wait.STANDBY, deadlines.dial_s + deadlines.session_created_s)
@@ -51,7 +51,7 @@ def standby_opened(context: Context, opened: messages.UpstreamOpened) -> None:
 
 
 def configure_standby(context: Context, event: openai.SessionCreated) -> None:
-    """Configure the standby upstream like the one in use."""
+    """Configure the standby upstream like the upstream in use."""
     standby = context.state.standby
     if standby is not None:
         standby_created(context, event)
@@ -107,7 +107,8 @@ def judge_seeded_error(context: Context, event: openai.Error) -> StandbyState | 
     """Close a standby upstream that refuses an update.
 
     If it refuses an item, the session gives it that item again at the takeover. A second refusal drops the request that
-    waits for the item.
+    waits for the item. With a call it gets the call's output again, because an upstream refuses an output without its
+    call.
     """
     # With an update pending, any error is taken for its refusal: the session must not switch to an old configuration.
     if context.state.standby is not None and context.state.standby.pending_updates > 0:
@@ -115,7 +116,8 @@ def judge_seeded_error(context: Context, event: openai.Error) -> StandbyState | 
         return StandbyState.NONE
     standby, item_id = context.state.standby, event.error.event_id
     if standby is not None and item_id is not None and standby.items.reject(item_id):
-        standby.refused = newest(standby.refused, item_id, MAX_ITEMS)
+        for lacking in filter(None, (item_id, context.state.ledger.output_of(item_id))):
+            standby.refused = newest(standby.refused, lacking, MAX_ITEMS)
     context.state.ignored += 1
     return None
 
@@ -185,7 +187,7 @@ def can_switch_over(context: Context) -> bool:
 
 
 def switch_over(context: Context) -> None:
-    """Put the standby upstream in the place of the one in use."""
+    """Put the standby upstream in the place of the upstream in use."""
     state = context.state
     if state.standby is None:
         return
@@ -205,7 +207,7 @@ def switch_over(context: Context) -> None:
 
 
 def promote(context: Context, _promoted: inputs.StandbyPromoted) -> None:
-    """Put the standby upstream in the place of the one that was lost, and resume the interrupted work there."""
+    """Put the standby upstream in the place of the lost upstream, and resume the interrupted work there."""
     state = context.state
     if state.standby is None:
         return

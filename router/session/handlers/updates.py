@@ -294,8 +294,8 @@ def take_refusal(context: Context, error: openai.ErrorDetail) -> bool:
 def _change_voice(context: Context, message: UpdateMessage | inputs.PassthroughSessionUpdate) -> bool:
     """Request another upstream for the new voice, since a session that has spoken keeps its voice.
 
-    The other upstream takes over between turns, with the conversation as text, and the client gets its acknowledgement
-    then. Return False if the message is no `UpdateSpeak`.
+    The other upstream takes over between turns, with the conversation as text. The client then gets the
+    acknowledgement. Return False if the message is no `UpdateSpeak`.
     """
     if not isinstance(message, deepgram.UpdateSpeak):
         return False
@@ -328,8 +328,8 @@ def takeover_timed_out(context: Context, _fired: messages.TimerFired) -> None:
 def update_timed_out(context: Context, fired: messages.TimerFired) -> None:
     """Abandon an upstream that did not acknowledge an update. Drop an update that two upstreams did not acknowledge.
 
-    The first silence counts as a loss of the upstream. The second one is the fault of the update, and ends no session
-    (docs/decisions/0006).
+    The first silence counts as a loss of the upstream. The second silence is the fault of the update, and ends no
+    session (docs/decisions/0006).
     """
     current = _take_current(context)
     if current is None:

@@ -1,7 +1,7 @@
 """Follow the user's turn, from its detected start to the response that answers it: the handlers of USER_TURN.
 
 With turn detection the upstream reports `speech_started`, `speech_stopped` and `committed`, and begins the response by
-itself (upstream 4.2). A commit by hand is one of the session's or of the client's own. It starts no response (upstream
+itself (upstream 4.2). A commit by hand, which the session or the client sends itself, starts no response (upstream
 4.1).
 """
 
@@ -70,17 +70,24 @@ def end_speech(context: Context, _signal: object = None) -> None:
 
 
 def buffer_cleared(context: Context, _event: openai.InputAudioBufferCleared) -> UserTurnState | None:
-    """Discard the audio before the client's clear, as the upstream did.
+    """Discard the audio before the client's clear, as the upstream did. A commit after the clear is still awaited.
 
     An upstream may send the event twice, or without a clear of the client. Then the turn stays in its state: the
     upstream's detector may still commit the speech, or else the turn's deadline expires.
     """
     turns, microphone = context.state.user_turns, context.state.microphone
-    if microphone is None or not microphone.clear():
-        return turns.subject.phase
-    turns.commits = ()
+    turn = turns.subject
+    if not turns.take_clear():
+        return turn.phase
+    if microphone is not None:
+        microphone.clear(is_committing=bool(turns.commits))
     end_speech(context)
-    return None
+    if turn.phase is not UserTurnState.COMMITTING or not turns.commits:
+        return None
+    # The upstream no longer detects the cleared speech, so the refusal of the commit does not return to it.
+    turn.is_detected = turn.is_replayed = False
+    turn.item_id = None
+    return UserTurnState.COMMITTING
 
 
 def speech_replayed(context: Context, _signal: inputs.SpeechReplayed) -> None:
@@ -98,7 +105,7 @@ def speech_replayed(context: Context, _signal: inputs.SpeechReplayed) -> None:
 def commit_sent(context: Context, sent: inputs.CommitSent) -> None:
     """Await the upstream's answer to a commit by hand."""
     turns = context.state.user_turns
-    turns.note_commit(sent)
+    turns.note_sent(sent)
     turns.is_ended_by_hand = context.state.plan.detection.is_on
     if turns.subject.asked_s is None:
         turns.subject.asked_s = context.now_s
@@ -139,7 +146,11 @@ def committed(context: Context, event: openai.InputAudioBufferCommitted) -> User
 
 
 def _note_by_hand(context: Context, sent: inputs.CommitSent | None, *, is_behind: bool) -> None:
-    """Record the commit by hand to which a commit of speech is the answer, or may be."""
+    """Record the commit by hand that the upstream's `committed` event seems to answer.
+
+    `sent` is this commit; None if no commit by hand is on its way. `is_behind` means that the turn has left the state
+    COMMITTING in the meantime, because speech began after this commit.
+    """
     turns, current = context.state.user_turns, context.state.turn.current
     is_second = turns.by_hand is not None
     if context.state.plan.detection.owes_answers and (sent is not None or turns.is_ended_by_hand):
@@ -162,7 +173,7 @@ def _note_by_hand(context: Context, sent: inputs.CommitSent | None, *, is_behind
 
 
 def reopen_crossed(context: Context) -> None:
-    """Expect the answer to a commit by hand again, if a response that has begun can only be the upstream's own.
+    """Await the answer to a commit by hand again, if a response that has begun can only be the upstream's own.
 
     The upstream begins responses by itself only for turns of its detector. If no other turn waits for an answer, the
     detector ended the turn that the commit seemed to end.
@@ -177,7 +188,10 @@ def reopen_crossed(context: Context) -> None:
 
 
 def suspect_crossed(context: Context, sent: SentRequest) -> None:
-    """Record a commit by hand that is still unanswered if the response that has begun is the upstream's own."""
+    """Record a commit by hand that may still be unanswered.
+
+    The commit is unanswered if the response that has begun is the upstream's own.
+    """
     turns = context.state.user_turns
     crossed, turns.crossed = turns.crossed, None
     if turns.by_hand is not None and not turns.owed and not sent.is_proven:
@@ -185,10 +199,11 @@ def suspect_crossed(context: Context, sent: SentRequest) -> None:
 
 
 def judge_crossed(context: Context, sent: SentRequest) -> None:
-    """Judge a commit by hand again. The upstream refused a request, so the response in progress is its own.
+    """Judge a commit by hand again after the upstream refused a request.
 
-    An upstream answers events in order. If the commit came before the request, the upstream has answered it, with the
-    first commit of speech since the response began. The request is repeated, and covers that speech.
+    The refusal shows that the response in progress is the upstream's own. An upstream answers events in order. If the
+    commit came before the request, the upstream has answered the commit, with the first commit of speech since the
+    response began. The request is repeated, and covers that speech.
     """
     crossed, sent.crossed = sent.crossed, None
     if crossed is None:
@@ -200,7 +215,7 @@ def judge_crossed(context: Context, sent: SentRequest) -> None:
 
 
 def forget_crossed(context: Context, event_id: str | None) -> None:
-    """Forget that a commit by hand may be unanswered: the upstream has refused it."""
+    """Forget that a commit by hand may be unanswered, because the upstream has refused it."""
     current = context.state.turn.current
     crossed = current.crossed if current is not None else None
     if current is None or crossed is None or event_id not in (None, crossed.event_id):
@@ -219,7 +234,7 @@ def _withdraw_empty_commits(context: Context, item_id: str) -> None:
     is_behind = turns.subject.item_id == item_id and turns.subject.phase is not UserTurnState.COMMITTING
     if is_behind and microphone is not None and microphone.is_committing_nothing:
         microphone.withdraw_commit()
-        turns.commits = ()
+        turns.give_up_commits()
 
 
 def _await_answer(context: Context) -> UserTurnState:
@@ -239,12 +254,24 @@ def _take_audio(context: Context, item_id: str | None) -> None:
 
 
 def commit_withdrawn(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
-    """Withdraw a commit that the upstream refused. Await the answer to earlier speech that the commit seemed to end."""
+    """Withdraw a commit that the upstream refused.
+
+    If the commit seemed to end earlier speech, the detector has ended that speech: await the answer to it.
+    """
     had_crossed = _had_crossed(context, signal)
-    context.state.user_turns.withdraw_commit(signal.event_id)
-    if context.state.microphone is not None:
-        context.state.microphone.withdraw_commit()
+    _withdraw(context, signal)
     return _owe_answer(context) if had_crossed else None
+
+
+def _withdraw(context: Context, signal: inputs.CommitRefused) -> bool:
+    """Withdraw the refused commit. Return whether it is the commit that seemed to end the last turn."""
+    turns, microphone = context.state.user_turns, context.state.microphone
+    is_last = turns.withdraw_commit(signal.event_id)
+    if microphone is not None and not turns.commits:
+        microphone.withdraw_commit()
+    if microphone is not None and not turns.is_clearing:
+        microphone.withdraw_clear()
+    return is_last
 
 
 def _had_crossed(context: Context, signal: inputs.CommitRefused) -> bool:
@@ -253,7 +280,10 @@ def _had_crossed(context: Context, signal: inputs.CommitRefused) -> bool:
 
 
 def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
-    """Withdraw a commit by hand. Return to the speech that it was to end, if the upstream still detects speech."""
+    """Withdraw a refused commit by hand.
+
+    If the upstream still detects the speech that the commit was to end, return to that speech.
+    """
     turns = context.state.user_turns
     if _had_crossed(context, signal):
         # A later commit by hand is on its way. The refused one had crossed the detector's.
@@ -272,9 +302,7 @@ def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnSta
 def commit_refused(context: Context, signal: inputs.CommitRefused) -> UserTurnState:
     """Judge again a turn that a commit by hand seemed to end: the refusal shows that the detector ended it."""
     turns = context.state.user_turns
-    if context.state.microphone is not None:
-        context.state.microphone.withdraw_commit()
-    if not turns.withdraw_commit(signal.event_id):
+    if not _withdraw(context, signal):
         return UserTurnState.IDLE
     # The next commit is the detector's, unless another one by hand is on its way.
     turns.is_ended_by_hand &= bool(turns.commits)
@@ -300,7 +328,7 @@ def commit_timed_out(context: Context, _signal: inputs.CommitTimedOut) -> None:
     if turns.commits:
         turns.crossed = turns.commits[-1]
         turns.by_hand_id = turns.crossed.event_id
-    turns.commits = ()
+    turns.give_up_commits()
     if context.state.microphone is not None:
         context.state.microphone.withdraw_commit()
     end_speech(context)

@@ -56,7 +56,7 @@ def parameters(
 
 
 def has_voice(context: Context) -> bool:
-    """Whether the agent speaks at all, by the Settings or by the client's own updates."""
+    """Whether the agent speaks at all, as the Settings or the client's own updates say."""
     plan = context.state.plan
     modalities = session_config.first_think(plan.agent).outputModalities
     # The client sent its own session.update after the Settings, so it counts.
@@ -128,8 +128,8 @@ def _add_to_conversation(context: Context, item_id: str, content: str, *, is_los
 def replace_by_heard(context: Context, item_id: str, words: str, *, is_whole: bool) -> None:
     """Replace an interrupted verbatim text in the conversation by the words that the caller heard.
 
-    `is_whole` is true if the conversation holds the whole text. A text item cannot be truncated (upstream 7.2), so the
-    session deletes it, and creates another with the heard words.
+    `is_whole` is true if the conversation holds the whole text. A text item cannot be truncated (upstream 7.2). So the
+    session deletes the item, and creates another item with the heard words.
     """
     # The upstream's conversation and the ledger lack an item that the upstream refused.
     if is_whole and correct_item(context, item_id, ""):

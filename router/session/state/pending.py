@@ -79,7 +79,7 @@ class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether the request's own gate is open. Requests before it may still hold it back."""
+        """Whether the request's own gate is open. An earlier request in the list may still hold the request back."""
         return self.item_id is None and not self.is_paused
 
     @property
@@ -179,7 +179,7 @@ class PendingResponses:
 
     @property
     def continues_turn(self) -> bool:
-        """Whether a request continues the agent's turn."""
+        """Whether any pending request continues the agent's turn, such as the request after a function call."""
         return any(request.continues_turn for request in self._requests)
 
     @property
@@ -197,7 +197,7 @@ class PendingResponses:
     # Additions.
 
     def add(self, request: ResponseRequest) -> None:
-        """Add a request after the others. An urgent request follows the other urgent ones."""
+        """Add a request after the others. An urgent request follows the other urgent requests."""
         if request.is_urgent:
             self.put_first(request)
         else:
@@ -205,7 +205,7 @@ class PendingResponses:
             self._merge()
 
     def put_first(self, request: ResponseRequest) -> None:
-        """Add a request before all others except the urgent ones."""
+        """Add a request before all others except the urgent requests."""
         at = sum(other.is_urgent for other in self._requests)
         self._requests = (*self._requests[:at], request, *self._requests[at:])
         self._merge()
@@ -238,7 +238,7 @@ class PendingResponses:
         return False
 
     def presume_item(self, item_id: str) -> None:
-        """Note that the upstream may lack an item to which the requested answers respond."""
+        """Note that the requests for answers respond to an item that the upstream may lack."""
         self._change(lambda it: it.is_answer, lambda it: _replace(it, presumed_item=item_id))
 
     def end_pauses(self) -> None:
@@ -246,7 +246,7 @@ class PendingResponses:
         self._change(lambda it: it.is_paused, lambda it: _replace(it, is_paused=False))
 
     def open_items(self) -> None:
-        """Open the gates of the requests that wait for items, because the upstream acknowledges none in time."""
+        """Open the gates of the requests that wait for items, because the upstream acknowledges no item in time."""
         self._change(
             lambda it: it.item_id is not None,
             lambda it: _replace(it, item_id=None, item_bytes=0, presumed_item=it.item_id),
@@ -316,7 +316,8 @@ class PendingResponses:
     def begin_again(self, request: ResponseRequest) -> None:
         """Apply the rule BEGUN_AGAIN: an answer that starts again covers the questions after it, too.
 
-        If a general answer is in flight already, it covers all of them, and the rule MERGED ends `request`.
+        If a general answer is in flight already, that answer covers all these questions, and the rule MERGED ends
+        `request`.
         """
         sent = self.in_flight
         if request.is_general and sent is not None and sent.request.is_general and not sent.is_interrupted:

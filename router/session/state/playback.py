@@ -123,11 +123,11 @@ class Playback:
         return len(self._waiting) == 1
 
     def is_audible(self, now_s: float) -> bool:
-        """Whether the caller hears the agent, or is going to."""
+        """Whether the caller hears the agent, or will hear the agent."""
         return self.is_waiting or self._ends_s > now_s
 
     def due_in_s(self, now_s: float) -> float:
-        """Return the time until waiting audio may be sent.
+        """Return the seconds until waiting audio may be sent.
 
         The client first plays a tenth of `max_ahead_s`, so that one timer releases many pieces.
         """
@@ -150,7 +150,7 @@ class Playback:
     def correct(self, left_s: float, now_s: float) -> None:
         """Correct the estimate: the caller has not heard the last `left_s` of the sent audio.
 
-        A telephone reports this duration. Until the next report the estimate continues from it.
+        A telephone reports this duration. The estimate continues from this report until the next one.
         """
         self._ends_s = now_s + left_s
 

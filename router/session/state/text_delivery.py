@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ItemDelivery:
-    """The delivered part of one text of an item, and of its audio."""
+    """The account of one text of an item, and of its audio: the part that the client has."""
 
     __slots__ = (
         "_differs",
@@ -70,7 +70,8 @@ class ItemDelivery:
     def repeated_chars(self) -> int:
         """The number of characters at the beginning of the text that repeat `resent`, apart from white space.
 
-        The number is 0 if the text and `resent` differ.
+        The number is 0 if the text and `resent` differ. `resent` is the text that the client has from the continued
+        answer.
         """
         text, resent = self.transcript, self.resent
         while not self._differs and self._repeated < len(text) and self._resent_chars < len(resent):
@@ -142,7 +143,10 @@ class TextDelivery:
         return self.given or (self.parts[-1] if self.parts else self._first(None, None))
 
     def give(self, item_id: str, content: str) -> None:
-        """Let all audio belong to a verbatim text, which the client has already."""
+        """Begin the account of a verbatim text. The client has `content` already.
+
+        All audio that follows belongs to the text.
+        """
         given = ItemDelivery(item_id)
         given.transcript = given.sent_text = content
         given.sent_chars = len(content)

@@ -134,7 +134,10 @@ class Turn:
         return self.current.request.verbatim if self.current is not None else None
 
     def is_suppressed(self, response_id: str | None) -> bool:
-        """Whether a response's text is not sent: the user interrupted it, or the client has it as a verbatim text."""
+        """Whether a response's text is not sent.
+
+        Either the user interrupted the response, or the client already has the text as a verbatim text.
+        """
         if response_id in self.outside:
             return False
         # A verbatim text is spoken. A response that runs beside it is the upstream's own, with words of its own.
@@ -145,7 +148,7 @@ class Turn:
     def is_muted(self, response_id: str | None) -> bool:
         """Whether a response's audio is not played, because the user interrupted.
 
-        An event without an id counts as one of the response in progress.
+        An event without an id counts as an event of the response in progress.
         """
         is_cut = self.is_cut and response_id in (self.response_id, self.output_id, None)
         return is_cut or response_id in self.interrupted or self.is_overtaken(response_id)
@@ -167,7 +170,10 @@ class Turn:
         return not any(response_id in known for known in (self.ended, self.outputs, self.outside, self.interrupted))
 
     def is_repeated(self, item_id: str | None, response_id: str | None) -> bool:
-        """Whether late text repeats an item of an earlier response. An item of the active response may have its id."""
+        """Whether late text repeats an item of an earlier response.
+
+        An item of the active response may have the same id.
+        """
         is_late = self.response is ResponseState.NONE or self.is_other_response(response_id)
         if not is_late or item_id is None:
             return False
@@ -175,7 +181,7 @@ class Turn:
         return item_id in self.closed or (part is not None and part.is_closed)
 
     def mute(self, response_id: str | None) -> None:
-        """Drop the late text and audio of a response."""
+        """Drop the text and audio that still arrive for a response."""
         if response_id is not None:
             self.interrupted = newest(self.interrupted, response_id, MAX_INTERRUPTED)
 
@@ -191,7 +197,11 @@ class Turn:
         self.cancelled = without(self.cancelled, response_id)
 
     def begin_answer(self, resent: str = "", before: str = "") -> None:
-        """Begin the account of another answer, and remember the closed items of the previous one."""
+        """Begin the account of another answer, and remember the closed items of the previous answer.
+
+        If the new answer continues an earlier one, `before` has the delivered words of that answer. `resent` is the
+        text after these words that the client has already.
+        """
         for part in self.answer.parts:
             if part.is_closed and part is not self.answer.given:
                 self.close_item(part.item_id)
@@ -235,7 +245,7 @@ class Turn:
         self.is_end_open = False
 
     def take_overtaken(self) -> bool:
-        """Remove the oldest request for a verbatim text that a rule ended. Return whether there was one."""
+        """Remove the oldest request for a verbatim text that a rule ended. Return whether there was such a request."""
         had_one, self.overtaken_ids = bool(self.overtaken_ids), self.overtaken_ids[1:]
         return had_one
 

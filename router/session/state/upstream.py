@@ -66,7 +66,8 @@ class Items:
         """Record that the conversation holds an item. Return the id under which the session created the item, or None.
 
         Some upstreams choose another id, or leave the id out. Then the item acknowledges the oldest item of the same
-        type and role that waits. If the upstream leaves the type or role out, too, any type or role fits.
+        type and role that waits. If the upstream leaves the type or role out, too, any type or role fits. `is_done` is
+        true for conversation.item.done.
         """
         item_id = item.id or ""
         if item_id in self._ours and item_id not in self._unacknowledged:
@@ -113,7 +114,7 @@ class Items:
         return next(iter(self._unacknowledged), None)
 
     def reject(self, item_id: str) -> bool:
-        """Forget an item that the upstream refused. Return whether it was on its way."""
+        """Forget an item that the upstream refused. Return whether the item was on its way."""
         return self._unacknowledged.pop(item_id, None) is not None
 
     def is_ours(self, item_id: str | None) -> bool:

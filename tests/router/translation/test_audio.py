@@ -184,8 +184,7 @@ def test_a_clear_forgets_only_the_audio_before_it():
     mic.append(b"\x01\x01" * 320)
     mic.note_clear()
     mic.append(b"\x02\x02" * 320)
-    assert mic.clear()
-    assert not mic.clear()
+    mic.clear(is_committing=False)
     assert audio_of(mic.resend()) == b"\x02\x02" * 320
 
 
@@ -196,7 +195,7 @@ def test_a_commit_behind_a_clear_takes_the_audio_between_the_two():
     mic.append(b"\x02\x02" * 320)
     mic.note_commit()
     mic.append(b"\x03\x03" * 320)
-    assert mic.clear()
+    mic.clear(is_committing=True)
     assert mic.commit().data == b"\x02\x02" * 320
     assert mic.commit().data == b"\x03\x03" * 320
 
@@ -207,8 +206,27 @@ def test_a_clear_forgets_nothing_where_a_commit_took_the_audio_before_it():
     mic.note_clear()
     mic.commit()
     mic.append(b"\x02\x02" * 320)
-    assert mic.clear()
+    mic.clear(is_committing=False)
     assert mic.commit().data == b"\x02\x02" * 320
+
+
+def test_a_commit_of_nothing_behind_a_clear_takes_no_audio_that_comes_later():
+    mic = microphone(target=LINEAR16_16K)
+    mic.append(b"\x01\x01" * 320)
+    mic.note_clear()
+    mic.note_commit()
+    mic.append(b"\x02\x02" * 320)
+    mic.clear(is_committing=True)
+    assert mic.is_committing_nothing
+
+
+def test_audio_before_a_clear_that_the_upstream_lost_is_uncommitted_again():
+    mic = microphone(target=LINEAR16_16K)
+    mic.append(b"\x01\x01" * 320)
+    mic.note_clear()
+    assert not mic.has_uncommitted
+    mic.withdraw_clear()
+    assert mic.has_uncommitted
 
 
 def test_a_commit_behind_a_clear_has_100_ms_of_its_own():
@@ -219,7 +237,7 @@ def test_a_commit_behind_a_clear_has_100_ms_of_its_own():
     mic.append(b"\x02\x02" * 320)
     assert mic.has_uncommitted
     assert audio_of(mic.finish()) == LINEAR16_16K.silence(80)
-    assert mic.clear()
+    mic.clear(is_committing=True)
     assert mic.commit().duration_ms == 100
 
 
@@ -228,7 +246,8 @@ def test_the_next_upstream_has_no_clear_to_acknowledge():
     mic.append(b"\x01\x01" * 320)
     mic.note_clear()
     assert audio_of(mic.resend()) == b"\x01\x01" * 320
-    assert not mic.clear()
+    mic.clear(is_committing=False)
+    assert mic.commit().data == b"\x01\x01" * 320
 
 
 STEPS = st.one_of(

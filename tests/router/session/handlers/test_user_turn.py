@@ -108,6 +108,30 @@ def test_audio_before_a_clear_on_its_way_is_not_committed():
     assert len(commit_ids(book)) == 1
 
 
+def test_a_commit_behind_a_clear_is_awaited_until_the_upstream_refuses_it():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(CLEAR, LOUD, COMMIT).upstream(CLEARED)
+    assert phase_of(book) is UserTurnState.COMMITTING
+    (first,) = commit_ids(book)
+    book.upstream(error("invalid_value", event_id=first))
+    assert phase_of(book) is UserTurnState.IDLE
+    book.upstream(started("item_2")).client(FORCE)
+    assert len(commit_ids(book)) == 2
+
+
+def test_a_commit_behind_a_clear_goes_to_the_next_upstream_with_the_audio_between_the_two():
+    book = TimedPlaybook().ready().client(QUIET).upstream(started()).client(CLEAR, LOUD, COMMIT).upstream(CLEARED)
+    (first,) = commit_ids(book)
+    begin = book.restarted_after()
+    assert book.appended(since=begin) == LOUD
+    assert commit_ids(book) == [first, first]
+
+
+def test_a_refused_commit_behind_a_clear_that_was_lost_gives_the_audio_before_the_clear_back():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(CLEAR, COMMIT)
+    book.upstream(error("invalid_value", event_id=commit_ids(book)[0])).client(FORCE)
+    assert len(commit_ids(book)) == 2
+
+
 # Commits by hand.
 
 
