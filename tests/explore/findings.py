@@ -344,6 +344,11 @@ FINDINGS = (
     Finding("E26", "a spoken answer acknowledges an item that the upstream lost", ("openai", "settings", "no created"),
             READY + "inject-interrupt refuse-1 drop-1 say take-1-message take-1-item+only step-1-False end-1",
             _set(upstream, "_SPOKEN", frozenset({"input_audio"}))),
+    Finding("E27", "an unannounced response answers speech that was committed behind its request",
+            ("openai", "settings", "no created"),
+            READY + "say take-1-message frame speech-1 take-1-message stop-1 commit-1 step-1-False step-1-False "
+            "step-1-False step-1-False run_silent",
+            _set(response_begin, "_answer_earlier_speech", response_begin._answer_speech)),
 )  # fmt: skip
 
 
