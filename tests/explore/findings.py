@@ -337,6 +337,13 @@ FINDINGS = (
             READY + "say take-1-message take-1-call step-1-False step-1-False "
             "step-1-False native-response.create fire-rollover answer-call~101 fire-first~event dialled-2 created-2 "
             "take-2-message take-2-message refuse-2 lost-1", _set(ledger.Ledger, "output_of", lambda *_args: None)),
+    Finding("E25", "the late end of a response that its text ended ends the next request",
+            ("openai", "settings", "no created"),
+            READY + "say take-1-message take-1-text+only step-1-False say take-1-message end-1 run_silent",
+            _set(turn.Turn, "takes_late_end", lambda *_args: False)),
+    Finding("E26", "a spoken answer acknowledges an item that the upstream lost", ("openai", "settings", "no created"),
+            READY + "inject-interrupt refuse-1 drop-1 say take-1-message take-1-item+only step-1-False end-1",
+            _set(upstream, "_SPOKEN", frozenset({"input_audio"}))),
 )  # fmt: skip
 
 

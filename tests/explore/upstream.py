@@ -45,6 +45,8 @@ LAST = {**dict.fromkeys(WHOLE, "item done"), "call first": "call"}
 """The last event of a response without `response.created`, by its kind, if the whole text is not the last event."""
 UNANNOUNCED = ("message", "call", "words first", "audio first", "call first", "text only", *WHOLE)
 """The kinds of requested responses that a server without `response.created` begins."""
+BUSY = "busy"
+"""In place of a kind: the upstream refuses the request, because it has not sent the last response.done."""
 OWN_UNANNOUNCED = ("message", "words first", "audio first", "call first", "text only", "item only")
 """The kinds of answers to speech that such a server may begin while no request is on its way."""
 
@@ -132,6 +134,10 @@ class Upstream:
         self.active: Response | None = None
         self.outside: Response | None = None
         """A response outside the conversation. It may run beside the active response."""
+        self.unended: Response | None = None
+        """The last response whose text was its last event. Some servers send its response.done late, others never."""
+        self.is_ending = False
+        """The upstream has refused a request because of that response, so it will send its response.done."""
         self.has_audio = False
         self.speech = ""
         """The id of the item of the detected speech."""
@@ -208,10 +214,13 @@ class Upstream:
                 found.append(("step", self.generation, response is self.outside))
         if self.active is not None and self.active.trails:
             found.append(("trail", self.generation))
-        if self.owes_answer and self.active is None and not (self.is_single and self.outside is not None):
+        is_free = self.active is None and not self.is_ending and not (self.is_single and self.outside is not None)
+        if self.owes_answer and is_free:
             found += [("own", self.generation, kind) for kind in self._own_kinds()]
         if self.detects:
             found += self._hearing()
+        if self.unended is not None:
+            found.append(("end", self.generation))
         return found + [("words", self.generation, item) for item in self.untranscribed]
 
     @property
@@ -233,7 +242,7 @@ class Upstream:
     def _kinds(self, event: dict[str, Any]) -> tuple[str, ...]:
         if event["type"] == "response.create" and not _is_verbatim(event):
             if self.quirk == "no created":
-                return UNANNOUNCED
+                return UNANNOUNCED if self.unended is None else (*UNANNOUNCED, BUSY)
             return (*self._own_kinds(), "both")
         return ("message",)
 
@@ -307,7 +316,8 @@ class Upstream:
 
     def _response_create(self, event: dict[str, Any], kind: str) -> list[dict[str, Any]]:
         is_outside = (event.get("response") or {}).get("conversation") == "none"
-        if self.active is not None and not is_outside:
+        self.is_ending |= kind == BUSY
+        if self.is_ending or (self.active is not None and not is_outside):
             return [self._error("conversation_already_has_active_response", event)]
         return self._begin(kind, (event.get("response") or {}).get("metadata"), is_outside=is_outside)
 
@@ -321,7 +331,7 @@ class Upstream:
     def may_answer_unannounced(self) -> bool:
         """Whether the upstream may begin an unannounced response to speech, because no request is on its way."""
         is_asked = any(event["type"] == "response.create" for event in self.queue)
-        is_idle = self.active is None and self.outside is None and not is_asked
+        is_idle = self.active is None and self.outside is None and not self.is_ending and not is_asked
         return self.quirk == "no created" and self.phase == "created" and self.owes_answer and is_idle
 
     def own(self, kind: str) -> list[dict[str, Any]]:
@@ -370,7 +380,14 @@ class Upstream:
         events = self._events(response, step)
         if response.is_brief and step == LAST.get(response.kind, "text"):
             self._end(response, "completed")
+            self.unended, self.is_ending = response, False
         return events
+
+    def end_late(self) -> list[dict[str, Any]]:
+        """Send the response.done of a response that has ended without it."""
+        assert self.unended is not None
+        ended, self.unended, self.is_ending = self.unended, None, False
+        return [{"type": "response.done", "response": {"id": self.id_of(ended), "status": "completed"}}]
 
     def trail(self) -> list[dict[str, Any]]:
         """Send another event of a cancelled response."""

@@ -214,7 +214,7 @@ def begin_unannounced(context: Context, event: Output) -> ResponseState | None:
     turn = context.state.turn
     if rejects_overtaken(context, event.response_id) or turn.is_other_response(event.response_id):
         return turn.response
-    turn.output_id, turn.is_end_open = event.response_id, False
+    turn.output_id = event.response_id
     take_unannounced(context)
     if turn.current is None:
         user_turn.reopen_crossed(context)

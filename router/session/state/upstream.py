@@ -20,6 +20,9 @@ if TYPE_CHECKING:
         deepgram.UpdatePrompt | deepgram.UpdateThink | deepgram.UpdateSpeak | deepgram.UpdateListen
     )
 
+_SPOKEN: Final = frozenset({"input_audio", "output_audio", "audio"})
+"""The types of content of the user's speech, and of a spoken answer."""
+
 MAX_ITEMS: Final = 1000
 """The most items of one upstream that are remembered by id. A conversation may last for days."""
 
@@ -92,8 +95,8 @@ class Items:
 
     def _oldest_like(self, item: openai.Item) -> str | None:
         # The upstream's own items are no acknowledgements (upstream 3.5): speech from its audio buffer, and an answer
-        # that it is about to generate.
-        if any(part.type == "input_audio" for part in item.content or []):
+        # that it generates. The session creates no assistant message with audio.
+        if any(part.type in _SPOKEN for part in item.content or []):
             return None
         if item.role == "assistant" and (item.status == "in_progress" or not item.content):
             return None
