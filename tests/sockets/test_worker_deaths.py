@@ -78,10 +78,25 @@ async def ask_under_deaths(process, callers):
         is_over.set()
 
 
-@pytest.mark.parametrize("callers_of", [of_deepgram, further(of_openai)])
-def test_no_question_is_lost_and_none_is_answered_twice_when_workers_die(callers_of):
+GUARD = """
+[[guard.rules]]
+expression = "secret"
+on = ["user", "agent"]
+action = "block"
+"""
+
+
+@pytest.mark.parametrize(
+    ("callers_of", "settings"),
+    [(of_deepgram, ""), further(of_openai, ""), further(of_deepgram, GUARD)],
+    ids=["Deepgram's clients", "OpenAI's clients", "a guard"],
+)
+def test_no_question_is_lost_and_none_is_answered_twice_when_workers_die(callers_of, settings, tmp_path):
+    config = tmp_path / "router.toml"
+    config.write_text(settings)
     with Simulator(SimulatorConfig(pace=4)) as simulator, ExitStack() as stack:
-        process = stack.enter_context(router("--upstream", simulator.url, "--workers", "2"))
+        flags = ("--config", str(config), "--upstream", simulator.url, "--workers", "2")
+        process = stack.enter_context(router(*flags))
         process.child.wait_for_lines(r"worker \d+ serves", 2)
         callers = callers_of(process)
         asyncio.run(ask_under_deaths(process, callers))
