@@ -16,7 +16,7 @@ from router.assembly import guard_memory as guards
 from router.assembly.carried import no_memory, restored
 from router.fronts import agents
 from router.fronts.failover import build
-from router.fronts.front import Call, Remembering, Standalone, guarded
+from router.fronts.front import Call, Noting, Remembering, Standalone, guarded
 from router.guard.inputs import GuardedInputs
 from router.guard.machine import GuardedMachine
 from router.logs import trace
@@ -59,6 +59,8 @@ class Assembled(NamedTuple):
     """Whether the memory of the whole machine can be written."""
     guard: GuardedInputs | None
     """The guard, if there is one."""
+    front: Noting | None
+    """The machine of the front, if its frames are not the session's audio."""
 
 
 class _Fronted(NamedTuple):
@@ -69,6 +71,7 @@ class _Fronted(NamedTuple):
     relay: Standalone | None = None
     is_movable: bool = True
     guard: GuardedInputs | None = None
+    front: Noting | None = None
 
 
 class Machines:
@@ -176,6 +179,7 @@ class Machines:
             relay,
             is_movable=own is session or relay is not None,
             guard=guard,
+            front=adapted if isinstance(adapted, Noting) else None,
         )
 
     def _viewed(self, session_id: str, front: Front, session: Session, machine: Machine, request: Request) -> Machine:
