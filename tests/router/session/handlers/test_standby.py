@@ -175,7 +175,7 @@ def test_a_standby_upstream_that_refused_a_call_gets_the_call_and_its_output_aga
 
 
 def test_an_update_of_its_time_on_standby_that_an_upstream_refuses_late_is_no_longer_awaited():
-    book, generation = seeded()
+    book, _ = seeded()
     book.client({"type": "UpdatePrompt", "prompt": "Be kind."}).upstream({"type": "session.updated", "session": {}})
     update = book.events_to_upstream[-1]
     refusal = error("invalid_value", event_id=update["event_id"])
