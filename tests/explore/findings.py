@@ -358,6 +358,10 @@ FINDINGS = (
             ("openai", "settings", "reused ids"),
             READY + "frame speech-1 native-input~audio~buffer.clear native-input~audio~buffer.commit drop-1 "
             "take-1-message", _in_table(inputs.CommitRefused, _keeps_speech)),
+    Finding("E28", "an update of its time on standby that an upstream refuses late is awaited without end", AS_IS,
+            "dialled-1 created-1 take-1-message say take-1-message take-1-message fire-rollover dialled-2 created-2 "
+            "take-2-message update fire-update late-take lost-1 refuse-2 refuse-2 run_well",
+            _set(upstream.UpstreamLink, "refuse_update", lambda *_args: False)),
 )  # fmt: skip
 
 
