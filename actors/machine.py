@@ -16,12 +16,16 @@ class Marks(Protocol):
     A crashed process's sessions continue from the stored memory: the last snapshot, and the words that followed.
     """
 
-    record_due: int
-    """A number that changes when a whole snapshot has to be stored."""
-    words_due: int
-    """A number that changes when it is enough to store the words of `take_words` behind the last snapshot."""
     words_bytes: int
-    """The room for such words behind each snapshot."""
+    """The room for words behind each snapshot."""
+
+    @property
+    def record_due(self) -> int:
+        """A number that changes when a whole snapshot has to be stored."""
+
+    @property
+    def words_due(self) -> int:
+        """A number that changes when it is enough to store the words of `take_words` behind the last snapshot."""
 
     def note_stored(self) -> None:
         """Note that a whole snapshot is stored now."""

@@ -14,6 +14,7 @@ from actors.restart import first_of
 from actors.spec import SessionSpec, no_other_key
 from actors.throttle import Rates
 from router.admin.switches import Switches
+from router.assembly import guard_memory as guards
 from router.assembly.carried import CarriedSession
 from router.assembly.dialling import DialledAhead, Dialling
 from router.assembly.machines import Machines
@@ -106,7 +107,7 @@ class SessionFactory:
         options, policy and prices apply, and the session's metrics, wire view and spans start again.
 
         Raises:
-            SnapshotError: the snapshot in `parcel` is damaged.
+            SnapshotError: a part of `parcel` is damaged or of another version.
         """
         config, front = self._config, FRONTS[request.profile]
         observer = self.observers.new(session_id, request)
@@ -138,9 +139,10 @@ class SessionFactory:
             turn_detection,
             assembled.memory,
             relay=assembled.relay,
-            can_outlive=front.can_outlive and not config.guard.is_on,
+            can_outlive=front.can_outlive and (assembled.guard is None or guards.can_outlive(assembled.guard)),
             can_return=front.can_return and not config.guard.is_on,
-            is_at_rest=assembled.is_at_rest,
+            guard=assembled.guard,
+            front=assembled.front,
         )
         can_move = front.can_move and assembled.is_movable
         return SessionSpec(

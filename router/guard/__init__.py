@@ -7,6 +7,7 @@
 `dialect`    the wire of a relay, as the guard sees it
 `relay`      a machine around a relay; a dialect describes the relay's wire; pure
 `machine`    a machine around the session's machine: it checks texts, and holds back their frames meanwhile; pure
+`marks`      the signs that a guarded session has to be stored; pure
 `checking`   the check of one text by the rules, and then by a URL or a function; on the threads of a pool
 `asking`     the request to the URL, with one deadline for the whole exchange
 

@@ -160,16 +160,30 @@ class Upstream:
     # What it receives.
 
     def receive(self, event: dict[str, Any]) -> None:
-        """Add an event to the queue. Audio is not added: its presence matters, and whether a clear is before it."""
+        """Add an event to the queue. Audio is not added: its presence matters, and the clear before it."""
         if event["type"] == "input_audio_buffer.append":
-            self.has_audio = True
-            for waiting in self.queue:
-                if waiting["type"] == "input_audio_buffer.clear":
-                    waiting["is_before_audio"] = True
-        else:
-            if event["type"] == "input_audio_buffer.commit" and not self.has_audio:
-                event["is_empty"] = True
-            self.queue.append(event)
+            if self._last_clear is None:
+                self.has_audio = True
+            else:
+                self._last_clear["is_before_audio"] = True
+            return
+        if event["type"] == "input_audio_buffer.commit" and not self.keeps_audio:
+            event["is_empty"] = True
+        self.queue.append(event)
+
+    @property
+    def _last_clear(self) -> dict[str, Any] | None:
+        return next((it for it in reversed(self.queue) if it["type"] == "input_audio_buffer.clear"), None)
+
+    @property
+    def keeps_audio(self) -> bool:
+        """Whether uncommitted audio has arrived that no clear in the queue will discard."""
+        return self.has_audio if self._last_clear is None else "is_before_audio" in self._last_clear
+
+    @property
+    def hears_audio(self) -> bool:
+        """Whether uncommitted audio has arrived. The detector may hear it before the upstream takes earlier events."""
+        return self.has_audio or any("is_before_audio" in event for event in self.queue)
 
     # What it may do.
 
@@ -232,7 +246,7 @@ class Upstream:
 
     def _hearing(self) -> list[tuple[Any, ...]]:
         if not self.speech:
-            return [("speech", self.generation)] if self.has_audio else []
+            return [("speech", self.generation)] if self.hears_audio else []
         if self.has_stopped:
             return [("commit", self.generation), ("speech", self.generation)]
         return [("stop", self.generation)]
