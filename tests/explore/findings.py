@@ -366,6 +366,11 @@ FINDINGS = (
             ("openai", "settings", "numeric ids"),
             READY + "native-input~audio~buffer.clear frame refuse-1 native-input~audio~buffer.clear run_well",
             _set(user_turn.UserTurns, "withdraw_clear", lambda *_args: False)),
+    Finding("E30", "an unannounced response answers speech that was committed behind its request",
+            ("openai", "settings", "no created"),
+            READY + "say take-1-message frame speech-1 take-1-message stop-1 commit-1 step-1-False step-1-False "
+            "step-1-False step-1-False run_silent",
+            _set(response_begin, "_answer_earlier_speech", response_begin._answer_speech)),
 )  # fmt: skip
 
 

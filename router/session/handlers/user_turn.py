@@ -154,7 +154,7 @@ def committed(context: Context, event: openai.InputAudioBufferCommitted) -> User
         return turn.phase
     if state.microphone is not None:
         state.microphone.is_speech = not detection.is_on
-    turn.item_id = event.item_id
+    turn.item_id, turn.is_behind_request = event.item_id, state.pending.in_flight is not None
     _note_by_hand(context, sent, is_behind=is_behind)
     is_owed = detection.owes_answers and not turns.is_ended_by_hand and not is_behind
     return _await_answer(context) if is_owed else UserTurnState.IDLE

@@ -32,7 +32,7 @@ FILL_AFTER_S: Final = 0.3
 class UserTurn:
     """One turn of the user's."""
 
-    __slots__ = ("asked_s", "commit_id", "is_detected", "is_replayed", "item_id", "phase")
+    __slots__ = ("asked_s", "commit_id", "is_behind_request", "is_detected", "is_replayed", "item_id", "phase")
 
     def __init__(self) -> None:
         self.phase = UserTurnState.IDLE
@@ -44,6 +44,8 @@ class UserTurn:
         """The upstream has detected the speech."""
         self.is_replayed = False
         """Another upstream receives the speech again. The client knows its start."""
+        self.is_behind_request = False
+        """The turn was committed while a request was in flight. Its response may have begun before the commit."""
         self.commit_id: str | None = None
         """The commit by hand that has ended the turn, if the response in progress is the upstream's own.
 
