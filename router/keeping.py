@@ -84,7 +84,7 @@ class Custody(Protocol):
     """The memory of this process that the keeper can also read."""
 
     def hold(self, session_id: str, connection: KeptConnection, shelf: Shelf) -> None:
-        """Hand a duplicate of a session's socket, and the place of its memory, to the keeper."""
+        """Hand a duplicate of a session's socket, and the place of the session's memory, to the keeper."""
 
     def drop(self, session_id: str) -> None:
         """Let the keeper forget a session."""
@@ -146,7 +146,8 @@ class ShelvedMachine:
 
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
         """Handle an input. If the session needs a record, store it before the effects of the input."""
-        if type(message) is ClientBinaryReceived:
+        kind = type(message)
+        if kind is ClientBinaryReceived:
             # Most inputs are frames of the microphone, which send nothing to the client.
             unhandled = self._unhandled
             if unhandled.newest is message.data:
@@ -156,28 +157,34 @@ class ShelvedMachine:
             commands = self._machine.handle(message, now_s)
             return commands if self._marks.record_due == self._seen else self._note_binary(commands)
         connection, marks = self._connection, self._marks
-        if type(message) is ClientTextReceived:
-            self._unhandled.take_text(message.text)
         shelf = connection.shelf
+        if kind is ClientTextReceived:
+            self._unhandled.take_text(message.text)
         if shelf is None:
             return self._machine.handle(message, now_s)
-        words, step, emitted = shelf.words, shelf.step, connection.emitted
-        words[step] = 1
+        memory, step = shelf.memory, shelf.step
+        memory[step] = 1
         commands = self._machine.handle(message, now_s)
-        words[step] = 0
-        if marks.was_audio and type(message) is ClientTextReceived:
-            self._unhandled.texts -= 1
+        memory[step] = 0
         if type(commands) is not list:
             commands = list(commands)
+        is_due = marks.record_due != self._seen or marks.words_due != self._words or shelf.asks_for_record
+        if kind is ClientTextReceived and marks.was_audio:
+            self._unhandled.texts -= 1
+            if not is_due:
+                # Nearly every text of OpenAI's clients is a frame of the microphone.
+                return commands
+        connection.is_silent = None
         for command in commands:
             if type(command) is SendToClient:
-                emitted.append(command.frame)
+                connection.emitted.append(command.frame)
         # Most of these inputs are audio of the agent.
-        if marks.record_due != self._seen or marks.words_due != self._words or shelf.asks_for_record:
+        if is_due:
             self._note_step(shelf, commands)
         return commands
 
     def _note_binary(self, commands: Iterable[messages.Command]) -> Iterable[messages.Command]:
+        self._connection.is_silent = None
         shelf = self._connection.shelf
         if shelf is not None:
             commands = list(commands)

@@ -98,7 +98,7 @@ class Unhandled:
             self.others += events
 
     def take_binary(self, size: int) -> None:
-        """Remove binary messages of a size, which were joined or cut."""
+        """Remove the binary messages, or parts of them, whose bytes the session has handled: `size` bytes in all."""
         waiting = self._line_up()
         while size > 0 and waiting and not isinstance(waiting[0], str):
             first = waiting.pop(0)
@@ -108,7 +108,7 @@ class Unhandled:
                 size -= len(first)
 
     def take_text(self, text: str) -> None:
-        """Remove a text message. Nearly always it is that of the newest read."""
+        """Remove a text message that the session has handled. Nearly always it is the message of the newest read."""
         self.texts += 1
         if self.newest is text:
             self.newest = None
@@ -137,6 +137,7 @@ class KeptConnection(ClientConnection):
         "before",
         "due",
         "emitted",
+        "is_silent",
         "may_drop",
         "on_unkept",
         "shelf",
@@ -155,6 +156,8 @@ class KeptConnection(ClientConnection):
         """The function that stores a record before the next bytes are written. Its argument is these bytes."""
         self.may_drop: Callable[[], bool] = bool
         """Whether the session needs only the newest audio."""
+        self.is_silent: bool | None = None
+        """The answer of `may_drop`; None if it has to be called again, because an input may have changed its answer."""
         self.on_unkept: Callable[[], object] = bool
         """The function that is called when no memory is left, so that the session no longer outlives this process."""
         self.before = b""
@@ -172,7 +175,7 @@ class KeptConnection(ClientConnection):
         return connection
 
     def keep(self, arena: Arena) -> Shelf:
-        """Note all bytes from now on, and return the memory for them. Call this before `open`.
+        """Note all bytes from now on in a shelf, and return the shelf. Call this before `open`.
 
         Raises:
             OSError: the kernel does not count.
@@ -240,14 +243,33 @@ class KeptConnection(ClientConnection):
     def _read_once(self) -> int:
         """Read once and deliver, as the base class does, and note what was read.
 
-        All of this is in one function, because a call costs more than a note.
+        All of this is in one function, because another function call would cost more than the noting.
         """
         shelf = self.shelf
-        if shelf is None or (shelf.fill > shelf.limit and not self._make_room(shelf)):
+        if shelf is None:
             return _read_once(self)
-        fill = shelf.fill
+        parser, unhandled, is_silent = self._parser, self.unhandled, self.is_silent
+        if is_silent is None:
+            is_silent = self.is_silent = self.may_drop()
+        block = shelf.only
+        if (
+            block is not None
+            and is_silent
+            and unhandled.newest is None
+            and not (unhandled.texts or unhandled.others or parser.is_cut)
+        ):
+            # Nearly every read is of this kind. One word drops what was read before, which is handled.
+            fill = block.at
+            shelf.words[block.word] = block.place = block.place + shelf.fill - fill
+            shelf.fill = fill
+            room = block.room
+        elif shelf.fill <= shelf.limit or self._make_room(shelf, may_drop=is_silent):
+            fill = shelf.fill
+            room = shelf.view[fill : shelf.end]
+        else:
+            return _read_once(self)
         try:
-            count = self._sock.recv_into(shelf.view[fill : shelf.end])
+            count = self._sock.recv_into(room)
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -262,20 +284,19 @@ class KeptConnection(ClientConnection):
         if self._is_pinged:
             self._show_life()
         self._events = events = self._feed(shelf.memory[fill:end])
-        unhandled = self.unhandled
         if len(events) == 1 and unhandled.newest is None and not unhandled.others:
             unhandled.newest = events[0]
         else:
             unhandled.note_read(events)
-        if self._parser.held_bytes >= STEP_BYTES or (self._share is not None and self._share.holding.held_bytes):
+        if parser.held_bytes >= STEP_BYTES or (self._share is not None and self._share.holding.held_bytes):
             self._note_share()
         self._deliver()
         return count
 
-    def _make_room(self, shelf: Shelf) -> bool:
+    def _make_room(self, shelf: Shelf, *, may_drop: bool) -> bool:
         # A message that waits for the session may be a text, and must not be dropped.
         unhandled = self.unhandled
-        may_drop = unhandled.newest is None and not (unhandled.others or unhandled.texts) and self.may_drop()
+        may_drop = may_drop and unhandled.newest is None and not (unhandled.others or unhandled.texts)
         if may_drop and self._parser.is_between_messages and shelf.begin_anew():
             return True
         try:
@@ -286,13 +307,13 @@ class KeptConnection(ClientConnection):
         return True
 
     def stop_keeping(self, error: MemoryError) -> None:
-        """Release the memory, because no more of it is left. The session continues, and ends with its process."""
+        """Release the shelf, because the arena has no more room. The session continues, but ends with its process."""
         logger.warning("%s: the session does not outlive this process any more: %s", self, error, extra=self.log_fields)
         self._leave_shelf()
         self.on_unkept()
 
     def detach(self) -> Detached | None:
-        """Give the stream away; see `Connection.detach`."""
+        """Hand the stream over to another process; see `Connection.detach`."""
         detached = super().detach()
         if detached is not None:
             self._leave_shelf()
@@ -315,14 +336,15 @@ class KeptConnection(ClientConnection):
 
     @property
     def journal_from(self) -> int | None:
-        """The place in the stream after the last whole frame; None within a message of several frames."""
+        """The position in the stream after the last whole frame; None within a message of several frames."""
         unfinished = self._parser.unfinished_frame
         return None if unfinished is None or self.shelf is None else self.shelf.read - len(unfinished)
 
     def unwritten(self, current: bytes | memoryview) -> bytes | None:
         """Return all bytes for the client that are not written; None if some are lost.
 
-        `current` are the bytes that are about to be written. If nothing else waits, they do not count as waiting.
+        `current` are the bytes that are about to be written. If the writer has unsent bytes, they contain `current`.
+        Otherwise `current` is added to the result.
         """
         unsent = self._writer.unsent
         if unsent is None:

@@ -78,7 +78,7 @@ _PACK_WRITE: Final = struct.Struct("@QQQ").pack_into
 
 
 class ShelfError(ValueError):
-    """The memory does not show what the dead process did. The session ends with a typed error."""
+    """The error of a memory that does not show what its dead process did. The session ends with a typed error."""
 
 
 class GoneError(ShelfError):
@@ -101,8 +101,10 @@ class Rest(NamedTuple):
     """Whether the process died while this session handled an input."""
 
 
-class _Block:
-    __slots__ = ("at", "is_aligned", "place", "size", "word")
+class Block:
+    """A block of the journal."""
+
+    __slots__ = ("at", "is_aligned", "place", "room", "size", "word")
 
     def __init__(self, at: int, size: int, place: int, *, is_aligned: bool) -> None:
         self.at = at
@@ -112,6 +114,8 @@ class _Block:
         """Whether the block begins with a frame."""
         self.word = 0
         """The word of the memory that has `place`."""
+        self.room: memoryview | None = None
+        """The whole memory of the block, if it is the one that `Shelf.only` names."""
 
 
 class Shelf:
@@ -137,6 +141,7 @@ class Shelf:
         "limit",
         "memory",
         "newest_bytes",
+        "only",
         "rest",
         "serial",
         "step",
@@ -150,7 +155,7 @@ class Shelf:
         self.view = arena.view
         """The memory, in which `fill` and `end` are the room for the next read."""
         self.memory = arena.memory
-        """The same: its slices cost less than those of a view."""
+        """The same memory as `view`: a slice of it costs less than a slice of a view."""
         self.fill = self.end = 0
         self.limit = -1
         """If `fill` exceeds `limit`, the room is too small for another read of `newest_bytes`."""
@@ -165,8 +170,8 @@ class Shelf:
             words[head + number] = 0
         self.serial = words[head + _SERIAL] = arena.new_serial()
         words[head + _WRITTEN], words[head + _READ] = written, read
-        self.step = head + _STEP
-        """The word that is 1 while the session handles an input.
+        self.step = 8 * (head + _STEP)
+        """The place of a byte that is 1 while the session handles an input.
 
         If the process dies in that time, the session may be the cause.
         """
@@ -180,7 +185,13 @@ class Shelf:
         self._notes_at = self._notes_end = 0
         self.rest: tuple[int, int] | None = None
         """The block with the rest of a write that the socket took in part."""
-        self._blocks: list[_Block] = []
+        self._blocks: list[Block] = []
+        self.only: Block | None = None
+        """The only block, if it has the size for the audio of a silent user.
+
+        A read may begin it anew: it writes the new `Block.place`, and reads into `Block.room`. So nearly each read of a
+        silent user's audio costs one word.
+        """
         self._first = 0
         self._read_before = 0
 
@@ -188,6 +199,7 @@ class Shelf:
         """Release the memory."""
         arena = self._arena
         arena.words[self._word + _SERIAL] = 0
+        self.only = None
         for at, size in (self._record, *((it.at, it.size) for it in self._blocks), self.rest or (0, 0)):
             if size:
                 arena.release(at, size)
@@ -231,14 +243,15 @@ class Shelf:
             is_flood = self.fill == self.end and blocks[-1].size > FIRST_JOURNAL_BYTES
             least = LONG_JOURNAL_BYTES if is_flood or not may_drop else JOURNAL_BYTES
         at, size = self._arena.allocate(max(least, 2 * len(begin)))
-        self._begin(_Block(at, size, place - len(begin), is_aligned=is_aligned), begin)
+        self._begin(Block(at, size, place - len(begin), is_aligned=is_aligned), begin)
         self.asks_for_record = place - blocks[0].place > MOST_JOURNAL_BYTES
 
     def begin_anew(self) -> bool:
         """Make room for the next read by dropping the content of the last block. Return whether that was possible.
 
-        The caller has checked that the user is silent, and that the last read ended with a frame. Nearly every room is
-        made here. One word drops the content, and the next read overwrites it.
+        The caller has checked that the user is silent, and that the last read ended with a frame. Nearly always this
+        method makes the room. It changes a single word: after that the content does not count, and the next read
+        overwrites it.
         """
         blocks = self._blocks
         if not blocks:
@@ -259,8 +272,8 @@ class Shelf:
         self.limit = self.end - max(self.newest_bytes, LEAST_ROOM_BYTES)
         return True
 
-    def _keep_last(self, block: _Block) -> None:
-        """Drop all blocks except the last one, which has another place now."""
+    def _keep_last(self, block: Block) -> None:
+        """Drop all blocks except the last one, and store its new position in the stream."""
         others = self._blocks[:-1]
         # One entry is free. The word written after it makes the block the only one, at its new place: the block may
         # begin within a frame as long as it is at its old place.
@@ -268,20 +281,21 @@ class Shelf:
         self._write_entry(block, number)
         self.words[self._word + _JOURNAL] = number << _COUNT_BITS | 1
         self._first, self._blocks[:] = number, [block]
+        self._choose_only()
         for other in others:
             self._arena.release(other.at, other.size)
 
-    def _write_entry(self, block: _Block, number: int) -> None:
+    def _write_entry(self, block: Block, number: int) -> None:
         entry = self._word + _BLOCKS + number % MAX_BLOCKS * 2
         block.word = entry + 1
         self.words[entry], self.words[entry + 1] = block.at, block.place
 
     def note_read(self, data: bytes) -> None:
-        """Note bytes that another process has read, before any other."""
+        """Note bytes that the session's former process has read. Call this before any other method."""
         at, size = self._arena.allocate(max(FIRST_JOURNAL_BYTES, 2 * len(data)))
-        self._begin(_Block(at, size, 0, is_aligned=True), data)
+        self._begin(Block(at, size, 0, is_aligned=True), data)
 
-    def _begin(self, block: _Block, data: bytes) -> None:
+    def _begin(self, block: Block, data: bytes) -> None:
         """Begin a block with bytes that were read."""
         fill = block.at
         if data:
@@ -289,7 +303,7 @@ class Shelf:
             self.view[block.at : fill] = data
         self._append(block, fill)
 
-    def _append(self, block: _Block, fill: int) -> None:
+    def _append(self, block: Block, fill: int) -> None:
         at, size = block.at, block.size
         words, head, count = self.words, self._word, len(self._blocks)
         self._write_entry(block, self._first + count)
@@ -298,11 +312,23 @@ class Shelf:
         self.fill = fill
         self.end = end = at + size
         self.limit = end - min(max(self.newest_bytes, LEAST_ROOM_BYTES), size // 2)
+        self._choose_only()
 
-    def _drop(self, place: int) -> _Block | None:
-        """Drop the first blocks, as long as enough is left and the next one begins with a frame.
+    def _choose_only(self) -> None:
+        """Choose `only` after a change of the blocks."""
+        before, self.only = self.only, None
+        if len(self._blocks) == 1 and self._blocks[0].size == JOURNAL_BYTES:
+            self.only = block = self._blocks[0]
+            if block.room is None:
+                block.room = self.view[block.at : block.at + block.size]
+        if before is not None and before is not self.only:
+            before.room = None
 
-        Return a block that can be used again.
+    def _drop(self, place: int) -> Block | None:
+        """Drop the first blocks that are not needed any more. Return a dropped block that can be used again, or None.
+
+        The blocks that stay hold at least `KEPT_BYTES` before `place`, a position in the stream from the client. They
+        begin with a frame.
         """
         blocks, found = self._blocks, None
         while len(blocks) > 1 and blocks[1].is_aligned and place - blocks[1].place >= KEPT_BYTES:
@@ -312,10 +338,11 @@ class Shelf:
                 self._remove_first()
         return found
 
-    def _take_first(self) -> _Block:
+    def _take_first(self) -> Block:
         block = self._blocks.pop(0)
         self._first = (self._first + 1) % MAX_BLOCKS
         self.words[self._word + _JOURNAL] = self._first << _COUNT_BITS | len(self._blocks)
+        self._choose_only()
         return block
 
     def _remove_first(self) -> None:
@@ -323,7 +350,7 @@ class Shelf:
         self._arena.release(block.at, block.size)
 
     def _compact(self) -> None:
-        """Copy all blocks into a single one, because no more entries are free.
+        """Copy all blocks into a single one, because the table of the blocks is full.
 
         This happens if a message is so long that its end has not been read: until then no record shortens the journal.
         """
@@ -336,7 +363,7 @@ class Shelf:
         self._blocks.clear()
         # One entry is free. The word written after it makes the new block the only one.
         self._first = (self._first + len(blocks)) % MAX_BLOCKS
-        self._append(_Block(at, size, place, is_aligned=blocks[0].is_aligned), at + read - place)
+        self._append(Block(at, size, place, is_aligned=blocks[0].is_aligned), at + read - place)
         for block in blocks:
             self._arena.release(block.at, block.size)
 
@@ -393,9 +420,9 @@ class Shelf:
     # Records.
 
     def store(self, record: bytes, journal_from: int, notes_bytes: int = NOTES_BYTES) -> bool:
-        """Store a record with room for notes behind it. Return whether the record has room.
+        """Store a record with room for notes behind it. Return False if the record is too long.
 
-        The bytes read from `journal_from` on belong to its journal.
+        The journal of the record begins at the position `journal_from` of the stream from the client.
         """
         if len(record) > MAX_RECORD_BYTES:
             return False
@@ -432,7 +459,7 @@ class Shelf:
                 self.limit = -1
 
     def note_words(self, text: bytes) -> bool:
-        """Note words in addition to the record. Return whether there was room."""
+        """Add words of the agent's answer to the notes behind the record. Return whether there was room."""
         at, end = self._notes_at, self._notes_at + len(text)
         if not self._valid or end > self._notes_end:
             return False
@@ -448,10 +475,10 @@ def rest_of(arena: Arena, at: int, serial: int, written: int, read: int) -> tupl
 
     Args:
         arena: the memory of that process.
-        at: the place of the session's head.
-        serial: the number of the session, because the place may be that of another one by now.
-        written: the place in the stream to the client now, as the kernel counts it.
-        read: the place in the stream from the client.
+        at: the offset of the session's shelf in the arena.
+        serial: the number of the session, because the shelf of another session may be at this offset by now.
+        written: the position in the stream to the client now, as the kernel counts it.
+        read: the position in the stream from the client, as the kernel counts it.
 
     Raises:
         GoneError: the session had ended.

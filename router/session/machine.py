@@ -372,7 +372,7 @@ class Session:
             context.wait_for(Wait.NEXT_EVENT, context.options.deadlines.next_event_s)
 
     def enter_restored(self) -> None:
-        """Use the state that a snapshot or a new context brought."""
+        """Continue with the present state of the context, which a snapshot or a new context has brought."""
         self.state = self.context.state
         self._rows = transitions.LIFECYCLE[self.state.lifecycle]
 

@@ -274,9 +274,9 @@ def test_words_follow_their_record_as_long_as_there_is_room(arena, shelf):
 
 def test_a_process_that_died_within_a_step_is_known(arena, shelf):
     shelf.store(b"record", 0)
-    shelf.words[shelf.step] = 1
+    shelf.memory[shelf.step] = 1
     assert rest(arena, shelf, 0, 0).died_in_step
-    shelf.words[shelf.step] = 0
+    shelf.memory[shelf.step] = 0
     assert not rest(arena, shelf, 0, 0).died_in_step
 
 
