@@ -27,7 +27,7 @@ from router.translation.voices import Voices  # noqa: TC001 - msgspec resolves t
 
 if TYPE_CHECKING:
     from actors.machine import Marks
-    from router.fronts.front import Standalone
+    from router.fronts.front import Noting, Standalone
     from router.guard.inputs import GuardedInputs
     from router.session.machine import Session
     from router.session.options import SessionOptions
@@ -152,6 +152,7 @@ class CarriedSession:
         can_outlive: bool = True,
         can_return: bool = True,
         guard: GuardedInputs | None = None,
+        front: Noting | None = None,
     ) -> None:
         self._session = session
         self._request = request
@@ -161,7 +162,9 @@ class CarriedSession:
         """The relay that takes the place of the session, which then has only counts. None without a relay."""
         self._guard = guard
         marks: Marks = session if relay is None else relay.marks
-        self._marks = marks if guard is None else GuardedMarks(guard, marks)
+        if guard is not None:
+            marks = GuardedMarks(guard, marks)
+        self._marks = marks if front is None else front.marks_around(marks)
         self.can_outlive = can_outlive
         """Whether the session may outlive its process. Otherwise it can only move."""
         self.can_return = can_return

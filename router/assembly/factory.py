@@ -107,7 +107,7 @@ class SessionFactory:
         options, policy and prices apply, and the session's metrics, wire view and spans start again.
 
         Raises:
-            SnapshotError: the snapshot in `parcel` is damaged.
+            SnapshotError: a part of `parcel` is damaged or of another version.
         """
         config, front = self._config, FRONTS[request.profile]
         observer = self.observers.new(session_id, request)
@@ -142,6 +142,7 @@ class SessionFactory:
             can_outlive=front.can_outlive and (assembled.guard is None or guards.can_outlive(assembled.guard)),
             can_return=front.can_return and not config.guard.is_on,
             guard=assembled.guard,
+            front=assembled.front,
         )
         can_move = front.can_move and assembled.is_movable
         return SessionSpec(

@@ -16,7 +16,7 @@ from router.assembly import guard_memory as guards
 from router.assembly.carried import no_memory, restored
 from router.fronts import agents
 from router.fronts.failover import build
-from router.fronts.front import Call, Remembering, Standalone, guarded
+from router.fronts.front import Call, Noting, Remembering, Standalone, guarded
 from router.guard.inputs import GuardedInputs
 from router.guard.machine import GuardedMachine
 from router.logs import trace
@@ -59,6 +59,8 @@ class Assembled(NamedTuple):
     """Whether the memory of the whole machine can be written."""
     guard: GuardedInputs | None
     """The guard, if there is one."""
+    front: Noting | None
+    """The machine of the front, if its frames are not the session's audio."""
 
 
 class _Fronted(NamedTuple):
@@ -69,6 +71,7 @@ class _Fronted(NamedTuple):
     relay: Standalone | None = None
     is_movable: bool = True
     guard: GuardedInputs | None = None
+    front: Noting | None = None
 
 
 class Machines:
@@ -98,12 +101,13 @@ class Machines:
     ) -> Assembled:
         """Return the machine of a session, with the front, the log of messages and the recorder around it.
 
-        The dispatcher calls `on_settings` once, when the session has its Settings. `parcel` holds a session that
+        `on_settings` is called once: here if the session of `parcel` has its Settings already, else by the dispatcher
+        when they arrive. `parcel` holds a session that
         another process carried. That session is not recorded here, because a recording must contain the beginning of
         its session. With `failover` either of two backends may serve the call.
 
         Raises:
-            SnapshotError: the snapshot in `parcel` is damaged.
+            SnapshotError: a part of `parcel` is damaged or of another version.
         """
         if self.recorder is not None:
             options = self.recorder.watched(options)
@@ -175,6 +179,7 @@ class Machines:
             relay,
             is_movable=own is session or relay is not None,
             guard=guard,
+            front=adapted if isinstance(adapted, Noting) else None,
         )
 
     def _viewed(self, session_id: str, front: Front, session: Session, machine: Machine, request: Request) -> Machine:

@@ -16,5 +16,6 @@ it speaks with its upstream itself. docs/adding-a-front.md shows how to add a fr
 `listen`    Deepgram's transcription, relayed or by a session
 `realtime`  the OpenAI Realtime API, relayed
 `twilio`    the telephone: Twilio Media Streams
+`wire_bytes`  the length of a frame on the wire to the client
 `table`     the fronts by name, and their routes
 """

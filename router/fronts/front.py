@@ -61,6 +61,18 @@ class Remembering(Protocol):
 
 
 @runtime_checkable
+class Noting(Remembering, Protocol):
+    """The machine of a front whose frames for the client are not the session's audio.
+
+    The machine notes how much of the session's audio each of its frames has, because another process gets the number
+    of sent bytes (`ClientAdopted.sent_bytes`).
+    """
+
+    def marks_around(self, marks: Marks) -> Marks:
+        """Return the signs that the session has to be stored: `marks`, which are the session's, and such notes."""
+
+
+@runtime_checkable
 class Standalone(Remembering, Protocol):
     """The machine of a relay that can move to another process.
 
@@ -114,8 +126,8 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     can_outlive: bool = False
     """Whether another process can also continue a session whose process died.
 
-    This needs binary frames that are the session's audio, because their bytes count as heard. A `Standalone` machine
-    notes by itself which events the client has.
+    This needs binary frames that are the session's audio, because their bytes count as heard, or a machine that is
+    `Noting`. A `Standalone` machine notes by itself which events the client has.
     """
     can_return: bool = False
     """Whether a client that lost its connection can come back to its session."""

@@ -157,6 +157,9 @@ class CommitRefused(msgspec.Struct, frozen=True):
 class ClearSent(msgspec.Struct, frozen=True):
     """An `input_audio_buffer.clear` of the client's own went upstream."""
 
+    place: int
+    """The number of bytes of the microphone that the upstream got before the clear (`Microphone.note_clear`)."""
+
 
 class CommitTimedOut(msgspec.Struct, frozen=True):
     """The commit that ends the user's speech did not come in time."""

@@ -164,7 +164,7 @@ LAYOUTS: Final = (
         upstream.UpstreamLink,
         "generation items is_updating position opened_at expires_at formats has_confirmed_formats created_s rate_limits"
         " rates_warned is_created is_unannounced seeded_to last_item_id pending_updates refused repeated"
-        " is_rollover_due has_warned",
+        " is_rollover_due has_warned standby_updates",
         times="created_s rates_warned",
     ),
     _of(upstream.Items, "_unacknowledged _ours adds_unnamed", pack=_pack_items, fill=_fill_items),
@@ -241,7 +241,7 @@ LAYOUTS: Final = (
     _of(
         Microphone,
         "_clearing_bytes _committing_bytes _converter _is_filling _keeps_source _kept _kept_in _max_bytes"
-        " _max_s _preroll_bytes _preroll_s _longest_bytes _sample_bytes _start _uncommitted_bytes"
+        " _max_s _preroll_bytes _preroll_s _longest_bytes _sample_bytes _start _taken_bytes _uncommitted_bytes"
         " forgotten_bytes is_speech",
     ),
     _of(

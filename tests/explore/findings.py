@@ -130,7 +130,7 @@ def _deliver_again(context: Any, part: Any, content: str) -> None:
 _DELIVER = agent_output.deliver_text
 
 
-def _clear_all(self: Microphone, **_facts: Any) -> None:
+def _clear_all(self: Microphone, _place: int, **_facts: Any) -> None:
     self._take(self._uncommitted_bytes)
 
 
@@ -138,9 +138,19 @@ def _clear_all(self: Microphone, **_facts: Any) -> None:
 def _clears_again() -> Iterator[None]:
     with (
         mock.patch.object(Microphone, "clear", _clear_all),
-        mock.patch.object(user_turn.UserTurns, "take_clear", return_value=True),
+        mock.patch.object(user_turn.UserTurns, "take_clear", return_value=inputs.ClearSent(0)),
     ):
         yield
+
+
+def _keeps_speech(handler: Any) -> Any:
+    def refused(context: Any, signal: Any) -> Any:
+        was_speech = context.state.microphone.is_speech
+        phase = handler(context, signal)
+        context.state.microphone.is_speech = was_speech
+        return phase
+
+    return refused
 
 
 def _forgets_commits(handler: Any) -> Any:
@@ -344,6 +354,14 @@ FINDINGS = (
     Finding("E26", "a spoken answer acknowledges an item that the upstream lost", ("openai", "settings", "no created"),
             READY + "inject-interrupt refuse-1 drop-1 say take-1-message take-1-item+only step-1-False end-1",
             _set(upstream, "_SPOKEN", frozenset({"input_audio"}))),
+    Finding("E27", "a commit that is refused because its clear was lost leaves the speech open",
+            ("openai", "settings", "reused ids"),
+            READY + "frame speech-1 native-input~audio~buffer.clear native-input~audio~buffer.commit drop-1 "
+            "take-1-message", _in_table(inputs.CommitRefused, _keeps_speech)),
+    Finding("E28", "an update of its time on standby that an upstream refuses late is awaited without end", AS_IS,
+            "dialled-1 created-1 take-1-message say take-1-message take-1-message fire-rollover dialled-2 created-2 "
+            "take-2-message update fire-update late-take lost-1 refuse-2 refuse-2 run_well",
+            _set(upstream.UpstreamLink, "refuse_update", lambda *_args: False)),
 )  # fmt: skip
 
 

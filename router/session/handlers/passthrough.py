@@ -22,9 +22,8 @@ def forward_event(context: Context, event: inputs.PassthroughEvent) -> None:
     # The session does not request again a response that the client itself cancelled (docs/decisions/0027).
     context.state.turn.is_cancelled_by_client |= kind == "response.cancel"
     if kind == "input_audio_buffer.clear":
-        context.state.user_turns.note_sent(inputs.ClearSent())
-        if microphone is not None:
-            microphone.note_clear()
+        place = microphone.note_clear() if microphone is not None else 0
+        context.state.user_turns.note_sent(inputs.ClearSent(place))
     context.forward(event.text)
 
 

@@ -77,10 +77,11 @@ def buffer_cleared(context: Context, _event: openai.InputAudioBufferCleared) -> 
     """
     turns, microphone = context.state.user_turns, context.state.microphone
     turn = turns.subject
-    if not turns.take_clear():
+    clear = turns.take_clear()
+    if clear is None:
         return turn.phase
     if microphone is not None:
-        microphone.clear(is_committing=bool(turns.commits))
+        microphone.clear(clear.place, is_committing=bool(turns.commits))
     end_speech(context)
     if turn.phase is not UserTurnState.COMMITTING or not turns.commits:
         return None
@@ -293,6 +294,8 @@ def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnSta
         return UserTurnState.COMMITTING
     turns.is_ended_by_hand = False
     if signal.is_empty or not turns.subject.is_detected:
+        # Also if the upstream lost the speech's commit, or a clear before this commit.
+        end_speech(context)
         return None
     context.stop_waiting(Wait.COMMIT)
     context.wait_for(Wait.MICROPHONE, turns.fill_after_s)

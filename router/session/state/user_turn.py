@@ -173,17 +173,16 @@ class UserTurns:
         self.unanswered = without(self.unanswered, oldest)
         return oldest
 
-    def take_clear(self) -> bool:
-        """Remove the oldest clear that is on its way, and all commits before it. Return False if there is no clear.
+    def take_clear(self) -> inputs.ClearSent | None:
+        """Remove and return the oldest clear that is on its way, and remove all commits before it.
 
-        The upstream has answered the commits before the clear, or lost them. The commits after the clear are still to
-        be answered.
+        The upstream has answered the commits before the clear, or lost them. Those after it are still to be answered.
         """
-        at = next((at for at, it in enumerate(self.unanswered) if isinstance(it, inputs.ClearSent)), None)
-        if at is None:
-            return False
-        self.unanswered = self.unanswered[at + 1 :]
-        return True
+        for at, sent in enumerate(self.unanswered):
+            if isinstance(sent, inputs.ClearSent):
+                self.unanswered = self.unanswered[at + 1 :]
+                return sent
+        return None
 
     def withdraw_commit(self, event_id: str | None) -> bool:
         """Remove a commit that the upstream refused. If the error names no event, remove the oldest commit.

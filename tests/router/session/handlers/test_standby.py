@@ -174,6 +174,20 @@ def test_a_standby_upstream_that_refused_a_call_gets_the_call_and_its_output_aga
     assert kinds == ["message", "function_call", "function_call_output"]
 
 
+def test_an_update_of_its_time_on_standby_that_an_upstream_refuses_late_is_no_longer_awaited():
+    book, _ = seeded()
+    book.client({"type": "UpdatePrompt", "prompt": "Be kind."}).upstream({"type": "session.updated", "session": {}})
+    update = book.events_to_upstream[-1]
+    refusal = error("invalid_value", event_id=update["event_id"])
+    book.upstream_is_lost(Loss(kind=LossKind.CLOSED, code=1000)).forget()
+    book.upstream(refusal).expect({"type": "Error", "code": "invalid_value", "description": ANY})
+    assert book.session.state.upstream.pending_updates == 0
+    book.upstream(refusal)
+    book.forget().client({"type": "UpdatePrompt", "prompt": "Be brief."})
+    book.upstream({"type": "session.updated", "session": {}})
+    assert {"type": "PromptUpdated"} in book.frames_to_client
+
+
 @pytest.mark.parametrize("has_item", [True, False])
 def test_a_question_awaits_its_item_at_a_standby_upstream_that_takes_over(has_item):
     book, generation = seeded()

@@ -132,6 +132,21 @@ def test_a_refused_commit_behind_a_clear_that_was_lost_gives_the_audio_before_th
     assert len(commit_ids(book)) == 2
 
 
+def test_a_clear_behind_a_commit_leaves_the_commit_its_audio():
+    book = TimedPlaybook().ready().client(CLEAR, LOUD).upstream(started()).client(COMMIT, CLEAR).upstream(CLEARED)
+    assert phase_of(book) is UserTurnState.COMMITTING
+    book.upstream(committed("u1"), CLEARED)
+    (speech_item,) = book.session.state.ledger.items_after()
+    assert speech_item.content[0].audio == LOUD
+
+
+def test_a_commit_that_is_refused_because_its_clear_was_lost_ends_the_speech():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(CLEAR, COMMIT)
+    book.upstream(error("input_audio_buffer_commit_empty", event_id=commit_ids(book)[0]))
+    assert phase_of(book) is UserTurnState.IDLE
+    assert book.session.may_drop_audio()
+
+
 # Commits by hand.
 
 
