@@ -373,8 +373,8 @@ FINDINGS = (
             _set(response_begin, "_answer_earlier_speech", response_begin._answer_speech)),
     Finding("E31", "a standby upstream that refused speech without its transcript does not get its words",
             ("openai", "session.update", "no created"),
-            "dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 fire-rollover dialled-2 fire-unannounced "
-            "take-2-message refuse-2 words-1-user~101 run_silent",
+            "dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 fire-rollover dialled-2 "
+            "fire-unannounced take-2-message refuse-2 words-1-user~101 run_silent",
             _set(ledger, "_has_id", lambda *_args: False)),
 )  # fmt: skip
 
