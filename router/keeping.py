@@ -146,20 +146,24 @@ class ShelvedMachine:
 
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
         """Handle an input. If the session needs a record, store it before the effects of the input."""
-        kind = type(message)
+        kind, connection, marks = type(message), self._connection, self._marks
         if kind is ClientBinaryReceived:
             # Most inputs are frames of the microphone, which send nothing to the client.
             unhandled = self._unhandled
             if unhandled.newest is message.data:
                 unhandled.newest = None
             else:
+                connection.may_overwrite = False
                 unhandled.take_binary(len(message.data))
             commands = self._machine.handle(message, now_s)
-            return commands if self._marks.record_due == self._seen else self._note_binary(commands)
-        connection, marks = self._connection, self._marks
-        shelf = connection.shelf
+            return commands if marks.record_due == self._seen else self._note_binary(commands)
+        shelf, unhandled = connection.shelf, self._unhandled
         if kind is ClientTextReceived:
-            self._unhandled.take_text(message.text)
+            if unhandled.newest is message.text:
+                unhandled.newest = None
+            else:
+                connection.may_overwrite = False
+                unhandled.take_text()
         if shelf is None:
             return self._machine.handle(message, now_s)
         memory, step = shelf.memory, shelf.step
@@ -169,12 +173,13 @@ class ShelvedMachine:
         if type(commands) is not list:
             commands = list(commands)
         is_due = marks.record_due != self._seen or marks.words_due != self._words or shelf.asks_for_record
-        if kind is ClientTextReceived and marks.was_audio:
-            self._unhandled.texts -= 1
-            if not is_due:
+        if kind is ClientTextReceived:
+            if not marks.was_audio:
+                unhandled.texts += 1
+            elif not is_due:
                 # Nearly every text of OpenAI's clients is a frame of the microphone.
                 return commands
-        connection.is_silent = None
+        connection.is_silent, connection.may_overwrite = None, False
         for command in commands:
             if type(command) is SendToClient:
                 connection.emitted.append(command.frame)
@@ -184,11 +189,12 @@ class ShelvedMachine:
         return commands
 
     def _note_binary(self, commands: Iterable[messages.Command]) -> Iterable[messages.Command]:
-        self._connection.is_silent = None
-        shelf = self._connection.shelf
+        connection = self._connection
+        connection.is_silent, connection.may_overwrite = None, False
+        shelf = connection.shelf
         if shelf is not None:
             commands = list(commands)
-            self._connection.emitted += [it.frame for it in commands if type(it) is SendToClient]
+            connection.emitted += [it.frame for it in commands if type(it) is SendToClient]
             self._note_step(shelf, commands)
         return commands
 

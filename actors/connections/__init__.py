@@ -22,6 +22,7 @@
 `blocking`         a blocking client and a blocking server for commands, over websockets; on no dispatcher
 `kept`             the leg to a client whose session outlives its process
 `shelf`            the memory of such a session, which another process reads
+`transfer`         the reads and writes of such a leg, compiled or in Python
 `arena`            the memory of all such sessions of a process, in blocks
 `memory`           the fake connection of this package: two ends joined in memory
 """

@@ -76,7 +76,7 @@ class Connection:
         self.emitted, self.unhandled = [], Unhandled()
         self.journal_from = 0
         self.due = None
-        self.is_silent = None
+        self.is_silent, self.may_overwrite = None, False
 
     def unwritten(self, current):
         return bytes(current) + b"".join(it.encode() for it in self.emitted)

@@ -111,7 +111,8 @@ def test_a_text_among_the_audio_of_a_silent_user_is_kept(kept, dispatcher, arena
     connection.may_drop = (True).__bool__
 
     def handle(text):
-        connection.unhandled.take_text(text)
+        connection.unhandled.take_text()
+        connection.unhandled.texts += 1
         listener.heard.put(text)
 
     listener.on_text = handle
@@ -194,7 +195,7 @@ def test_messages_of_the_same_read_wait_while_the_first_of_them_is_delivered(kep
 
     def on_text(text):
         seen.append(connection.unhandled.messages())
-        connection.unhandled.take_text(text)
+        connection.unhandled.take_text()
         listener.heard.put(text)
 
     listener.on_text = on_text
