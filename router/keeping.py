@@ -146,19 +146,18 @@ class ShelvedMachine:
 
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
         """Handle an input. If the session needs a record, store it before the effects of the input."""
-        kind, connection, marks = type(message), self._connection, self._marks
+        kind, connection, unhandled = type(message), self._connection, self._unhandled
         if kind is ClientBinaryReceived:
             # Most inputs are frames of the microphone, which send nothing to the client.
-            unhandled = self._unhandled
             if unhandled.newest is message.data:
                 unhandled.newest = None
             else:
                 connection.may_overwrite = False
                 unhandled.take_binary(len(message.data))
             commands = self._machine.handle(message, now_s)
-            return commands if marks.record_due == self._seen else self._note_binary(commands)
-        shelf, unhandled = connection.shelf, self._unhandled
-        if kind is ClientTextReceived:
+            return commands if self._marks.record_due == self._seen else self._note_binary(commands)
+        shelf, is_text = connection.shelf, kind is ClientTextReceived
+        if is_text:
             if unhandled.newest is message.text:
                 unhandled.newest = None
             else:
@@ -166,26 +165,31 @@ class ShelvedMachine:
                 unhandled.take_text()
         if shelf is None:
             return self._machine.handle(message, now_s)
-        memory, step = shelf.memory, shelf.step
+        memory, step, marks = shelf.memory, shelf.step, self._marks
         memory[step] = 1
         commands = self._machine.handle(message, now_s)
         memory[step] = 0
         if type(commands) is not list:
             commands = list(commands)
-        is_due = marks.record_due != self._seen or marks.words_due != self._words or shelf.asks_for_record
-        if kind is ClientTextReceived:
+        if is_text:
             if not marks.was_audio:
                 unhandled.texts += 1
-            elif not is_due:
-                # Nearly every text of OpenAI's clients is a frame of the microphone.
+            elif connection.may_overwrite and marks.record_due == self._seen and marks.words_due == self._words:
+                # Nearly every text of OpenAI's clients is a frame of the microphone, which sends the client nothing.
                 return commands
-        connection.is_silent, connection.may_overwrite = None, False
         for command in commands:
             if type(command) is SendToClient:
                 connection.emitted.append(command.frame)
         # Most of these inputs are audio of the agent.
-        if is_due:
-            self._note_step(shelf, commands)
+        if marks.words_due != self._words and marks.record_due == self._seen:
+            # The words are the whole effect of the input, so the user is as silent as before.
+            self._words = marks.words_due
+            if not shelf.note_words(marks.take_words().encode()):
+                self._store()
+            return commands
+        connection.is_silent, connection.may_overwrite = None, False
+        if marks.record_due != self._seen or shelf.asks_for_record:
+            self._note_step(commands)
         return commands
 
     def _note_binary(self, commands: Iterable[messages.Command]) -> Iterable[messages.Command]:
@@ -195,10 +199,11 @@ class ShelvedMachine:
         if shelf is not None:
             commands = list(commands)
             connection.emitted += [it.frame for it in commands if type(it) is SendToClient]
-            self._note_step(shelf, commands)
+            self._note_step(commands)
         return commands
 
-    def _note_step(self, shelf: Shelf, commands: Iterable[messages.Command]) -> None:
+    def _note_step(self, commands: Iterable[messages.Command]) -> None:
+        """Store a record before the bytes of a step are written, or at once if no such bytes are on their way."""
         marks = self._marks
         if marks.record_due != self._seen:
             self._seen = marks.record_due
@@ -207,14 +212,7 @@ class ShelvedMachine:
             starts_function = any(isinstance(it, StartWork) and not it.is_preparation for it in commands)
             if starts_function or SendToClient not in kinds:
                 self._store()
-        elif marks.words_due != self._words:
-            self._note_words(shelf)
         else:
-            self._store()
-
-    def _note_words(self, shelf: Shelf) -> None:
-        self._words = self._marks.words_due
-        if not shelf.note_words(self._marks.take_words().encode()):
             self._store()
 
     def _store(self, current: bytes | memoryview = b"") -> None:

@@ -256,14 +256,14 @@ class KeptConnection(ClientConnection):
 
     def _read_once(self) -> int:
         """Read once and deliver, as the base class does, and note what was read."""
-        shelf, transfer, unhandled = self.shelf, self._transfer, self.unhandled
-        if shelf is None or transfer is None:
+        transfer, unhandled = self._transfer, self.unhandled
+        if transfer is None:
             return _read_once(self)
         try:
             if self.may_overwrite and unhandled.newest is None:
                 data = transfer.receive()
             else:
-                data = self._read_behind(shelf, transfer)
+                data = self._read_behind(transfer)
         except OSError as error:
             logger.debug("%s: read failed: %s", self, error, extra=self.log_fields)
             data = b""
@@ -283,8 +283,11 @@ class KeptConnection(ClientConnection):
         self._deliver()
         return len(data)
 
-    def _read_behind(self, shelf: Shelf, transfer: Transfer) -> bytes | None:
+    def _read_behind(self, transfer: Transfer) -> bytes | None:
         """Read behind the bytes that the journal has to keep, or else decide to overwrite them from now on."""
+        shelf = self.shelf
+        if shelf is None:
+            return self._receive()
         if self.is_silent is None:
             self.is_silent = self.may_drop()
         # A message that waits for the session may be a text, and must not be dropped.

@@ -127,6 +127,7 @@ class Shelf:
         "_is_overwritten",
         "_notes_at",
         "_notes_end",
+        "_notes_word",
         "_read_before",
         "_record",
         "_size",
@@ -184,7 +185,7 @@ class Shelf:
         self._record = (0, 0)
         """The block of the valid record."""
         self._valid = 0
-        self._notes_at = self._notes_end = 0
+        self._notes_at = self._notes_end = self._notes_word = 0
         self.rest: tuple[int, int] | None = None
         """The block with the rest of a write that the socket took in part."""
         self._blocks: list[Block] = []
@@ -449,7 +450,7 @@ class Shelf:
         word = head + _SLOTS + slot * _SLOT_WORDS
         words[word], words[word + 1], words[word + 2], words[word + 3] = at, len(record), journal_from, 0
         words[head + _VALID] = self._valid = slot + 1
-        self._notes_at, self._notes_end = end, at + size
+        self._notes_at, self._notes_end, self._notes_word = end, at + size, word + 3
         before, self._record = self._record, (at, size)
         if before[1]:
             self._arena.release(*before)
@@ -476,13 +477,13 @@ class Shelf:
 
     def note_words(self, text: bytes) -> bool:
         """Note words in addition to the record. Return whether there was room."""
-        at, end = self._notes_at, self._notes_at + len(text)
-        if not self._valid or end > self._notes_end:
+        at = self._notes_at
+        end = at + len(text)
+        if end > self._notes_end:
             return False
-        self.view[at:end] = text
+        self.memory[at:end] = text
         self._notes_at = end
-        word = self._word + _SLOTS + (self._valid - 1) * _SLOT_WORDS
-        self.words[word + 3] += len(text)
+        self.words[self._notes_word] += end - at
         return True
 
 
