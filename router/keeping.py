@@ -146,8 +146,8 @@ class ShelvedMachine:
 
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
         """Handle an input. If the session needs a record, store it before the effects of the input."""
-        kind, connection, unhandled = type(message), self._connection, self._unhandled
-        if kind is ClientBinaryReceived:
+        connection, unhandled = self._connection, self._unhandled
+        if type(message) is ClientBinaryReceived:
             # Most inputs are frames of the microphone, which send nothing to the client.
             if unhandled.newest is message.data:
                 unhandled.newest = None
@@ -155,9 +155,10 @@ class ShelvedMachine:
                 connection.may_overwrite = False
                 unhandled.take_binary(len(message.data))
             commands = self._machine.handle(message, now_s)
-            return commands if self._marks.record_due == self._seen else self._note_binary(commands)
-        shelf, is_text = connection.shelf, kind is ClientTextReceived
-        if is_text:
+            return commands if self._marks.record_due == self._seen else self._note(commands)
+        shelf, marks, is_text = connection.shelf, self._marks, False
+        if type(message) is ClientTextReceived:
+            is_text = True
             if unhandled.newest is message.text:
                 unhandled.newest = None
             else:
@@ -165,18 +166,31 @@ class ShelvedMachine:
                 unhandled.take_text()
         if shelf is None:
             return self._machine.handle(message, now_s)
-        memory, step, marks = shelf.memory, shelf.step, self._marks
+        memory, step = shelf.memory, shelf.step
         memory[step] = 1
         commands = self._machine.handle(message, now_s)
         memory[step] = 0
+        if (
+            is_text
+            and marks.was_audio
+            and connection.may_overwrite
+            and marks.record_due == self._seen
+            and marks.words_due == self._words
+            and type(commands) is list
+        ):
+            # Nearly every text of OpenAI's clients is a frame of the microphone, which sends the client nothing.
+            return commands
+        if is_text and not marks.was_audio:
+            unhandled.texts += 1
+        return self._note(commands)
+
+    def _note(self, commands: Iterable[messages.Command]) -> Iterable[messages.Command]:
+        """Note the frames for the client among the commands of a step, and what the step calls for."""
+        connection, marks, shelf = self._connection, self._marks, self._connection.shelf
+        if shelf is None:
+            return commands
         if type(commands) is not list:
             commands = list(commands)
-        if is_text:
-            if not marks.was_audio:
-                unhandled.texts += 1
-            elif connection.may_overwrite and marks.record_due == self._seen and marks.words_due == self._words:
-                # Nearly every text of OpenAI's clients is a frame of the microphone, which sends the client nothing.
-                return commands
         for command in commands:
             if type(command) is SendToClient:
                 connection.emitted.append(command.frame)
@@ -189,16 +203,6 @@ class ShelvedMachine:
             return commands
         connection.is_silent, connection.may_overwrite = None, False
         if marks.record_due != self._seen or shelf.asks_for_record:
-            self._note_step(commands)
-        return commands
-
-    def _note_binary(self, commands: Iterable[messages.Command]) -> Iterable[messages.Command]:
-        connection = self._connection
-        connection.is_silent, connection.may_overwrite = None, False
-        shelf = connection.shelf
-        if shelf is not None:
-            commands = list(commands)
-            connection.emitted += [it.frame for it in commands if type(it) is SendToClient]
             self._note_step(commands)
         return commands
 
@@ -233,6 +237,7 @@ class ShelvedMachine:
         waiting = self._unhandled.messages()
         pending = [(isinstance(it, str), it.encode() if isinstance(it, str) else it) for it in waiting]
         record = pack(Record(value, shelf.written, unwritten, pending))
+        connection.may_overwrite = False  # the journal begins anew
         try:
             is_stored = shelf.store(record, journal_from, self._marks.words_bytes)
         except MemoryError as error:

@@ -276,7 +276,7 @@ class KeptConnection(ClientConnection):
         if self._is_pinged:
             self._show_life()
         self._events = events = self._feed(data)
-        if self.may_overwrite and len(events) == 1 and not self._parser.is_cut and self._share is None:
+        if self.may_overwrite and len(events) == 1 and not self._parser.is_cut:
             unhandled.newest = events[0]
         else:
             self._note_events(events)

@@ -270,6 +270,68 @@ def test_words_of_an_answer_are_noted_behind_the_record(process):
     assert (recovered(process, 6).words, recovered(process, 6).value) == ("", b"after 4")
 
 
+def test_audio_leaves_the_answer_whether_the_user_is_silent(process):
+    connection, session = process.connection, process.session
+    ask(process, "hello")
+    session.handle = lambda _message, _now_s: []
+    for message, was_audio, is_known in (
+        (messages.ClientBinaryReceived(b"pcm"), False, True),
+        (messages.ClientTextReceived("audio"), True, True),
+        (messages.ClientTextReceived("a question"), False, False),
+        (messages.TimerFired("any"), False, False),
+    ):
+        session.was_audio = was_audio
+        connection.is_silent, connection.may_overwrite = True, True
+        connection.unhandled.newest = getattr(message, "text", None) or getattr(message, "data", None)
+        process.machine.handle(message, 0.0)
+        assert (connection.is_silent, connection.may_overwrite) == ((True, True) if is_known else (None, False))
+    session.was_audio = False
+    connection.is_silent, connection.may_overwrite = True, True
+    process.session.words, session.words_due = "once upon", 1
+    process.machine.handle(messages.TimerFired("any"), 0.0)
+    assert (connection.is_silent, connection.may_overwrite) == (True, True), "words of the agent"
+
+
+def test_audio_that_calls_for_a_record_asks_again_whether_the_user_is_silent(process):
+    connection, session = process.connection, process.session
+    ask(process, "hello")
+    session.handle = lambda _message, _now_s: [messages.SendToClient("the limit is near")]
+    for message in (messages.ClientBinaryReceived(b"pcm"), messages.ClientTextReceived("audio")):
+        session.was_audio, session.record_due = True, session.record_due + 1
+        connection.is_silent, connection.may_overwrite = True, True
+        connection.unhandled.newest = getattr(message, "text", None) or getattr(message, "data", None)
+        process.machine.handle(message, 0.0)
+        assert (connection.is_silent, connection.may_overwrite) == (None, False)
+        assert connection.emitted == ["the limit is near"]
+        connection.write()
+
+
+def test_a_record_ends_the_reads_that_overwrite_each_other(process):
+    connection, session = process.connection, process.session
+    ask(process, "hello")
+    connection.may_overwrite = True
+    session.words, session.words_due = "x" * 10_000, 1  # too long for a note
+    process.machine.handle(messages.TimerFired("any"), 0.0)
+    assert recovered(process, 6).value == b"after 2"
+    assert not connection.may_overwrite
+
+
+def test_messages_that_are_handled_out_of_turn_end_the_reads_that_overwrite_each_other(process):
+    connection, session = process.connection, process.session
+    ask(process, "hello")
+    session.handle, session.was_audio = lambda _message, _now_s: [], True
+    for message, waiting in (
+        (messages.ClientBinaryReceived(b"01234"), [b"0123456789"]),
+        (messages.ClientTextReceived("one"), ["one", "two"]),
+    ):
+        connection.unhandled.note_read(waiting)
+        connection.may_overwrite = True
+        process.machine.handle(message, 0.0)
+        assert not connection.may_overwrite
+        assert len(connection.unhandled.messages()) == 1
+        connection.unhandled.others.clear()
+
+
 def test_a_long_journal_asks_for_a_record_at_the_next_step(process):
     ask(process, "hello")
     process.shelf.asks_for_record = True
