@@ -61,48 +61,48 @@ class Transfer(Protocol):
 class PythonTransfer:
     """The implementation of `Transfer` in Python."""
 
-    __slots__ = ("_arena", "_at", "_descriptor", "_rooms", "_serial", "_word", "count")
+    __slots__ = ("_at", "_descriptor", "_memory", "_place", "_rooms", "_serial", "_view", "_word", "_words", "count")
 
     def __init__(self, arena: Arena, descriptor: int, serial: int) -> None:
-        self._arena = arena
+        self._memory, self._view, self._words = arena.memory, arena.view, arena.words
         self._descriptor = descriptor
         self._serial = serial
-        self._at = self._word = self.count = 0
+        self._at = self._word = self._place = self.count = 0
         self._rooms: tuple[memoryview, ...] = ()
 
     def begin(self, at: int, size: int, word_at: int, count: int, /) -> None:
         """Choose the block that `receive` overwrites; see `Transfer.begin`."""
         if at != self._at or not self._rooms:
-            self._at, self._rooms = at, (self._arena.view[at : at + size],)
+            self._at, self._rooms = at, (self._view[at : at + size],)
         self._word, self.count = word_at // 8, count
+        self._place = self._words[self._word]
 
     def receive(self) -> bytes | None:
         """Drop the bytes of the block, and read into it; see `Transfer.receive`."""
-        arena, at = self._arena, self._at
-        arena.words[self._word] += self.count
+        at = self._at
+        self._words[self._word] = self._place = self._place + self.count
         self.count = 0
         try:
             self.count = count = os.readv(self._descriptor, self._rooms)
         except BlockingIOError:
             return None
-        return arena.memory[at : at + count]
+        return self._memory[at : at + count]
 
     def receive_at(self, at: int, end: int, /) -> bytes | None:
         """Read into a part of the memory; see `Transfer.receive_at`."""
-        arena = self._arena
         try:
-            self.count = count = os.readv(self._descriptor, (arena.view[at:end],))
+            self.count = count = os.readv(self._descriptor, (self._view[at:end],))
         except BlockingIOError:
             return None
-        return arena.memory[at : at + count]
+        return self._memory[at : at + count]
 
     def send(self, data: bytes | memoryview, at: int, written: int, /) -> int:
         """Note a write, and make it; see `Transfer.send`."""
-        arena, head = self._arena, at - AREA_HEAD_BYTES
-        arena.words[head // 8 + 2] = 0
-        arena.memory[at : at + len(data)] = data
+        memory, head = self._memory, at - AREA_HEAD_BYTES
+        self._words[head // 8 + 2] = 0
+        memory[at : at + len(data)] = data
         # The number of the session comes last, and makes the rest valid.
-        _PACK_WRITE(arena.memory, head, written, len(data), self._serial)
+        _PACK_WRITE(memory, head, written, len(data), self._serial)
         try:
             return os.write(self._descriptor, data)
         except BlockingIOError:
