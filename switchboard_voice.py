@@ -29,7 +29,7 @@ REMEDY = (
 
 
 def main() -> int:
-    """Run the command, whichever modules the project around it has; return its exit status."""
+    """Run the command, even if the surrounding project has modules of our names. Return the exit status."""
     for name in NAMES:
         if hiding(name) is not None:
             _load(name)
@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def hiding(name: str) -> Path | None:
-    """Return the file that an import of one of our names finds in place of our package, or None."""
+    """Return the file that an import of `name` finds in place of our package; None if it finds our package."""
     loaded = sys.modules.get(name)
     spec = getattr(loaded, "__spec__", None) if loaded is not None else importlib.machinery.PathFinder.find_spec(name)
     origin = getattr(spec, "origin", None) or getattr(loaded, "__file__", None)
@@ -47,7 +47,10 @@ def hiding(name: str) -> Path | None:
 
 
 def hidden(name: str) -> Path | None:
-    """Return the file of the same name that our package hides, or None. Another copy of ours is no such file."""
+    """Return the application's file of the module `name`, which our package hides, or None.
+
+    A second copy of our package does not count as such a file.
+    """
     for folder in sys.path:
         if Path(folder or ".", Path(__file__).name).is_file():
             continue
@@ -58,7 +61,7 @@ def hidden(name: str) -> Path | None:
 
 
 def check(*names: str) -> None:
-    """Raise `ImportError`, with the remedy, where another file takes the place of one of our packages."""
+    """Raise `ImportError`, with the remedy, if another file takes the place of one of our packages."""
     for name in names:
         other = hiding(name)
         if other is not None:

@@ -66,7 +66,7 @@ class Future(pykka.ThreadingFuture[T]):
         """Wait for the value; see `pykka.Future.get`.
 
         Raises:
-            WouldDeadlock: on a dispatcher's thread, unless the value is there already.
+            WouldDeadlock: the calling thread is a dispatcher's, and the value is not there yet.
         """
         if on_dispatcher_thread() and not self._is_answered:
             raise WouldDeadlock
@@ -76,9 +76,9 @@ class Future(pykka.ThreadingFuture[T]):
 class Inbox:
     """An unbounded queue that schedules its actor when a message comes in.
 
-    It is a list, because no thread ever waits on it. A list costs a fifth of pykka's default `queue.Queue`. While it is
-    empty, as it nearly always is, it takes a tenth of the memory of a `deque`. A slice takes out many messages at once,
-    so a list's slow `pop(0)` does not matter.
+    The queue is a list, because no thread ever waits on it. A list costs a fifth of pykka's default `queue.Queue`. An
+    empty list takes a tenth of the memory of a `deque`, and an inbox is nearly always empty. A slice takes out many
+    messages at once, so a list's slow `pop(0)` does not matter.
     """
 
     __slots__ = ("_dispatcher", "actor", "is_scheduled", "waiting")
@@ -102,7 +102,7 @@ class Inbox:
         dispatcher.schedule(actor)
 
     def put(self, envelope: Any) -> None:
-        """Add an envelope, or a message without one, to the end, and schedule the actor. Any thread may call it."""
+        """Add an envelope, or a bare message, to the end, and schedule the actor. Any thread may call this method."""
         self.waiting.append(envelope)
         # Two threads may both find the flag down. Then the actor gets one slice too many, in which no message waits.
         if self.is_scheduled:
@@ -136,8 +136,8 @@ _first_waiter = threading.Lock()
 class Stopped:
     """pykka's `actor_stopped`: an event that is read for every frame and hardly ever waited for.
 
-    To read it takes one attribute. A lock for waiting takes a kilobyte, so only the first waiter makes it. The class
-    does not derive from `threading.Event`, because then each object would have a dictionary.
+    Reading the event takes one attribute. A lock for waiting takes a kilobyte, so the first thread that waits makes the
+    lock. The class does not derive from `threading.Event`, because then each object would have a dictionary.
     """
 
     __slots__ = ("_waited_for", "is_up")
@@ -151,17 +151,17 @@ class Stopped:
         return self.is_up
 
     def set(self) -> None:
-        """Note that the actor has stopped. Any thread may call it."""
+        """Note that the actor has stopped. Any thread may call this method."""
         self.is_up = True
         if self._waited_for is not None:
             self._waited_for.set()
 
     def clear(self) -> NoReturn:
-        """Refuse: a stopped actor does not start again."""
+        """Raise an error, because a stopped actor does not start again."""
         raise RuntimeError("a stopped actor does not start again")
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait at most `timeout` seconds until the actor has stopped. Return whether it has."""
+        """Wait at most `timeout` seconds until the actor has stopped. Return whether the actor has stopped."""
         with _first_waiter:
             if self._waited_for is None:
                 self._waited_for = threading.Event()
@@ -179,7 +179,7 @@ class Ref(pykka.ActorRef[Any]):
         """Send a message and wait for the reply; see `pykka.ActorRef.ask`.
 
         Raises:
-            WouldDeadlock: with `block` on a dispatcher's thread; the message is not sent then.
+            WouldDeadlock: `block` is true on a dispatcher's thread; the message is not sent then.
         """
         if block and on_dispatcher_thread():
             raise WouldDeadlock
@@ -200,10 +200,11 @@ class Ref(pykka.ActorRef[Any]):
         return True
 
     def hand_over(self, message: Any, dispatcher: Dispatcher) -> bool:
-        """Send a message. An actor that rests handles it before this method returns. Return whether it was sent.
+        """Send a message. If the actor rests, it handles the message before this method returns.
 
-        An actor rests if it handles no message and none waits for it. Any other actor gets the message in its inbox, so
-        that it handles one message at a time, in order. Call this on the thread of `dispatcher`, which is the sender's.
+        Return whether the message was sent: False if the actor has stopped. An actor rests if it handles no message and
+        none waits for it. Any other actor gets the message in its inbox, so that it handles one message at a time, in
+        order. Call this method on the thread of `dispatcher`, the dispatcher of the sender.
         """
         if self.actor_stopped.is_up:
             return False
@@ -239,8 +240,8 @@ def guarded(
 ) -> Callable[[A, Unpack[Arguments]], None]:
     """Make a method of an actor callable by connections and timers, on the dispatcher's thread.
 
-    The method does nothing once the actor has stopped. An exception in it fails the actor, as one in `on_receive`
-    would. The method takes one argument at most.
+    The method does nothing once the actor has stopped. An exception in the method fails the actor, like an exception in
+    `on_receive`. The method takes one argument at most.
     """
     act = cast("Callable[..., object]", method)
 
@@ -270,8 +271,8 @@ def guarded(
 class Actor(pykka.Actor):
     """An actor that lives on a dispatcher.
 
-    All hooks run on the dispatcher's thread, and none of them may block. A method that a connection or a timer calls is
-    `guarded`.
+    pykka's `on_start`, `on_stop`, `on_failure` and `on_receive` run on the dispatcher's thread, and none of them may
+    block. A method that a connection or a timer calls is `guarded`.
     """
 
     receives: ClassVar[Mapping[type, Callable[[Any, Any], Any]]] = {}
@@ -304,7 +305,7 @@ class Actor(pykka.Actor):
 
     @property
     def log_fields(self) -> Mapping[str, Any]:
-        """The fields of log lines about the actor; empty if it belongs to no session."""
+        """The fields of log lines about the actor; empty if the actor belongs to no session."""
         return {}
 
     @property
@@ -331,7 +332,7 @@ class Actor(pykka.Actor):
         self.actor_inbox.bind(self.dispatcher, self)
 
     def run_slice(self, budget: int) -> None:
-        """Handle up to `budget` messages, and begin none after `SLICE_S`. The dispatcher calls this method."""
+        """Handle up to `budget` messages, and begin none after `SLICE_S` seconds. The dispatcher calls this method."""
         inbox = self.actor_inbox
         if not self._started:
             self._started = True
@@ -363,10 +364,11 @@ class Actor(pykka.Actor):
             self.dispatcher.schedule(self)
 
     def handle_at_once(self, handler: Callable[[Any, Any], Any], message: Any) -> None:
-        """Handle a message with its method in `receives`, ahead of any slice. The actor must rest.
+        """Handle a message at once, with `handler`, its method in `receives`. The actor must rest.
 
-        Outside of slices, the call counts as a slice of the session. Only one message of a turn is handled in this way.
-        The others wait in the inbox for slices, which have limits. So a flood is limited, and its time counted.
+        If no slice of the dispatcher runs, the call counts as a slice of the session. An actor handles only one message
+        of a turn in this way. Its other messages wait in the inbox for slices, which have limits. So a flood of
+        messages is limited, and its time is counted.
         """
         dispatcher = self.dispatcher
         began_s = None
@@ -395,7 +397,7 @@ class Actor(pykka.Actor):
 
     @guarded
     def run_guarded(self, callback: Callable[[], object]) -> None:
-        """Call `callback` as if it were a guarded method."""
+        """Call `callback` by the rules of `guarded`: not on a stopped actor, and an exception fails the actor."""
         callback()
 
     def on_left_over(self, message: Any) -> None:
@@ -460,9 +462,9 @@ def _refuse_the_rest(ref: pykka.ActorRef[Any]) -> list[Any]:
 
 
 def _unregister_the_parents() -> None:
-    """Unregister the parent's actors, in the child of a fork, where no thread runs them.
+    """Unregister the parent's actors, in the child process of a fork, where no thread runs them.
 
-    The locks are replaced: a thread of the parent may have held them, and does not exist here.
+    Also replace the locks of pykka's registry and of this module, because a thread of the parent may have held them.
     """
     global _first_waiter  # noqa: PLW0603
     _first_waiter = threading.Lock()

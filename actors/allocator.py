@@ -36,7 +36,7 @@ ARENAS_VARIABLE: Final = "MALLOC_ARENA_MAX"
 """The variable by which an operator sets the number of arenas (mallopt(3))."""
 
 _ARENA_MAX: Final = -8
-"""The number of that option in glibc's `malloc.h`."""
+"""The number of the option `M_ARENA_MAX` in glibc's `malloc.h`."""
 
 WORTH_BYTES: Final = 32 * 1024 * 1024
 """The freed memory that makes a trim worth its time."""
@@ -48,8 +48,11 @@ CALM_S: Final = 3.0
 CALM_SHARE: Final = 0.0005
 """The largest part of the time that such trims take. One takes 1 ms in a heap of 16 MB, and more in a large one."""
 
-CALM_BYTES: Final = 1024 * 1024
-"""The free memory that is kept for the next burst. It makes no trim worth its time."""
+CALM_BYTES: Final = 256 * 1024
+"""The free memory that is kept for the next burst: a few reads of 64 kB. Trimming so little is not worth the time.
+
+At 1 MB it was a fifth of the memory of 100 talking sessions.
+"""
 
 
 class Allocator:
@@ -73,11 +76,14 @@ class Allocator:
         """
 
     def note_end(self) -> None:
-        """Note that a session has ended: a later look may return the memory that it held."""
+        """Note that a session has ended: a later call of `look` may return the session's memory."""
         self._ended_s = time.monotonic()
 
     def look(self) -> None:
-        """Return memory to the system, if much was freed after the end of sessions, or a part of it now and then."""
+        """Return free memory to the system, if sessions have ended and left much of it.
+
+        Also return the free memory that bursts of messages left, but at most once in `CALM_S`.
+        """
         if self._heap is None:
             return
         free_bytes = self._heap.free_bytes()
@@ -103,7 +109,7 @@ class Allocator:
 
 
 def share_one_arena() -> None:
-    """Let all threads of this process allocate from one heap. Call it before other threads start.
+    """Let all threads of this process allocate from one heap. Call this before other threads start.
 
     By default glibc gives an arena to each thread, up to eight for each core. An arena's free memory is of no use to
     the other threads. Nearly all allocations hold the interpreter's lock, so threads hardly wait for a single arena.
@@ -114,7 +120,7 @@ def share_one_arena() -> None:
 
 
 class _MallInfo(ctypes.Structure):
-    """The structure of `mallinfo2`: ten sizes, of which the ninth is the free memory of all arenas."""
+    """The result of the C function `mallinfo2`: ten sizes, of which the ninth is the free memory of all arenas."""
 
     _fields_ = tuple(
         (name, ctypes.c_size_t)
@@ -160,5 +166,5 @@ class Heap:
         self._trim(0)
 
     def share_one_arena(self) -> None:
-        """Give no further thread an arena of its own."""
+        """Let all threads that start later use the existing arenas."""
         self._set_option(_ARENA_MAX, 1)

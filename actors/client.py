@@ -45,10 +45,10 @@ _OPENED: Final = messages.ClientOpened()
 
 
 class ClientActor(Actor):
-    """The client's leg of a session: frames in, frames out.
+    """The client's leg of a session: the actor passes frames on in both directions.
 
-    The actor begins to read when the translator is attached, and stops when its connection has closed. When the actor
-    itself fails, it still sends `crash_frame` to the client before it closes.
+    The actor begins to read when the translator is attached, and stops when its connection has closed. If the actor
+    itself fails, it sends `crash_frame` to the client before it closes the connection.
     """
 
     role = lifecycle.Role.CLIENT
@@ -156,12 +156,15 @@ class ClientActor(Actor):
 
     @guarded
     def on_overflowed(self, dropped_bytes: int) -> None:
-        """Notify the session, which ends with a last message to a client that does not read."""
+        """Notify the session that its client does not read, and that `dropped_bytes` were dropped.
+
+        The session then ends with a last message to the client.
+        """
         self._to_translator(messages.ClientOverflowed(dropped_bytes))
 
     @guarded
     def on_evicted(self) -> None:
-        """Close the connection of the client that holds the most memory.
+        """Close the client's connection, because of all peers this one holds the most memory.
 
         The session gets the same notification as at any other end of its client.
         """
@@ -176,7 +179,7 @@ class ClientActor(Actor):
 
     @guarded
     def on_caught_up(self) -> None:
-        """Notify the session that its client reads."""
+        """Notify the session that its client has read every message before the probe."""
         self._to_translator(messages.ClientCaughtUp())
 
     @guarded

@@ -47,7 +47,7 @@ class Departures:
         self._until_s = math.inf
 
     def let_depart(self, message: lifecycle.LetDepart) -> None:
-        """Let sessions depart in the next drain."""
+        """Let sessions depart in the next drain, by the functions of `message.by`."""
         self._exit = message.by
 
     def drain(self, message: lifecycle.Drain) -> None:
@@ -64,7 +64,7 @@ class Departures:
         self.report()
 
     def admit(self, session: SessionRecord) -> None:
-        """Drain a session that was accepted while the drain began, too."""
+        """Drain a session that was accepted while a drain began. Without a drain, do nothing."""
         if self._drained is None:
             return
         if self._may_depart(session):
@@ -73,7 +73,11 @@ class Departures:
             self.send_drain(session)
 
     def send_drain(self, session: SessionRecord, *, keeps_idle: bool = False) -> None:
-        """Let a session end after its turn in progress, and an idle one at once unless `keeps_idle`."""
+        """Order a session to end after its turn in progress.
+
+        An idle session ends at once. With `keeps_idle` it continues, until this method is called again without the
+        flag.
+        """
         session.is_draining = True
         session.tell(session.translator, messages.DrainBegan(self._left_s(), keeps_idle))
 
@@ -99,7 +103,10 @@ class Departures:
         return [it for it in sessions if not self._may_depart(it)]
 
     def _send_off(self, session: SessionRecord, delay_s: float) -> None:
-        """Let a session depart from `delay_s` on, and at the latest shortly before the end of the drain."""
+        """Order a session to depart between two turns, from `delay_s` on.
+
+        Shortly before the end of the drain, order it to depart without waiting for the end of a turn.
+        """
         assert self._exit is not None  # noqa: S101 - the caller looked
         depart = lifecycle.Depart(self._exit)
         due = msgspec.structs.replace(depart, is_due=True)

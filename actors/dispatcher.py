@@ -83,15 +83,15 @@ class Abortable(Protocol):
     def abort_from_outside(self) -> None:
         """Release the resource from another thread, because the dispatcher does not run.
 
-        The dispatcher may run again: then it must find an object that has ended, and not one that is broken.
+        If the dispatcher runs again later, it must find an object that has ended, and not a broken one.
         """
 
 
 class Dispatcher:
     """A thread that runs actors, watches sockets and keeps time.
 
-    `start`, `stop` and the methods under "From any thread" may be called from any thread, everything else on its own
-    thread only.
+    `start`, `stop` and the methods under "From any thread" may be called from any thread. All other methods may be
+    called on the dispatcher's own thread only.
     """
 
     __slots__ = (
@@ -203,8 +203,9 @@ class Dispatcher:
     def abandon(self) -> None:
         """Release the copies of the parent's descriptors, in the child of a fork, where the thread does not run.
 
-        Otherwise a connection that the parent closes would stay open. Nothing is unregistered from the poller, whose
-        epoll is the parent's, too. The objects that hold those descriptors hold a dead file from now on.
+        Otherwise a connection that the parent closes would stay open. Nothing is unregistered from the poller, because
+        parent and child share its epoll. In the child, the objects that hold those descriptors hold a dead file from
+        now on.
         """
         self._has_ended = True
         nothing = os.open(os.devnull, os.O_RDWR)
@@ -253,15 +254,15 @@ class Dispatcher:
 
     @property
     def lag_s(self) -> float:
-        """The seconds since the dispatcher last had nothing to run; 0 while it waits. Any thread may call it."""
+        """The seconds since the dispatcher last had nothing to run; 0 while it waits. Any thread may read them."""
         if self._sleeping and not self._ready and not self.heavy:
             return 0.0
         return time.monotonic() - self._caught_up_s
 
     def abort_from_outside(self, session_id: str | None = None) -> int:
-        """Abort every registered object, or those of one session.
+        """Abort every registered object, or only the objects of one session. Return their number.
 
-        Return their number. Call it only while the dispatcher's thread has ended or is stuck.
+        Call this only while the dispatcher's thread has ended or is stuck.
         """
         abortables = [it for it in list(self._abortables) if session_id is None or it.session_id == session_id]
         for abortable in abortables:
@@ -296,7 +297,7 @@ class Dispatcher:
         self._flushes.append(flush)
 
     def note_slice_since(self, runnable: Runnable, began_s: float) -> None:
-        """Count a slice that ran at once, outside of the run queue, and note its time."""
+        """Count a slice that ran at once, outside of the run queue, and note its time from `began_s` until now."""
         took_s = time.monotonic() - began_s
         self.slices += 1
         self.slices_s += took_s
@@ -304,11 +305,11 @@ class Dispatcher:
             self._note_slice(runnable, took_s)
 
     def leave_unread(self) -> None:
-        """Note that received bytes are left for the next turn, so that no timer fires before they are handled."""
+        """Note that received bytes are left for the next turn. No timer fires before that turn has handled them."""
         self._has_unread = True
 
     def watch(self, descriptor: int, events: int, on_ready: Callable[[int], None]) -> None:
-        """Call `on_ready(mask)` whenever one of `events` (READABLE, WRITABLE) holds.
+        """Call `on_ready(mask)` whenever the descriptor is ready for one of `events` (READABLE, WRITABLE).
 
         When a descriptor is broken, epoll's mask has further bits; other pollers report either event, or both.
         """
@@ -319,7 +320,7 @@ class Dispatcher:
         self._watchers[descriptor] = on_ready
 
     def unwatch(self, descriptor: int) -> None:
-        """Stop watching. Call it before the descriptor is closed, because another file may get its number at once."""
+        """Stop watching. Call this before the descriptor is closed, because another file may get its number at once."""
         if self._watchers.pop(descriptor, None) is not None:
             self._poller.unregister(descriptor)
 
@@ -340,10 +341,10 @@ class Dispatcher:
             self._run_calls()
 
     def _run_turn(self) -> None:
-        """Handle events and calls, run the actors that they made ready, write what those sent, and fire timers.
+        """Handle events and calls, run the actors that have messages now, write what the actors sent, and fire timers.
 
-        Timers come last, and only those that were due before the loop looked for events. So a message that was there
-        before a deadline is handled before the deadline is judged, however late the turn is.
+        Timers come last, and only the timers that were due before the loop looked for events. So a message that was
+        there before a deadline is handled before the deadline is judged, however late the turn is.
         """
         self.turns += 1
         self._has_unread = False
@@ -435,9 +436,9 @@ class Dispatcher:
         self.slices_s += now_s - began_all_s
 
     def _run_heavy(self, now_s: float) -> float:
-        """Run heavy sessions for `SHARE_S` in all. A session with nothing left to run is not heavy any more.
+        """Run heavy sessions for at most `SHARE_S` seconds together. Return the time at the end.
 
-        Return the time at the end.
+        A session with nothing left to run is not heavy any more.
         """
         ready, heavy, until_s = self._ready, self.heavy, now_s + SHARE_S
         for session_id in list(heavy):

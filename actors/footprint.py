@@ -40,11 +40,11 @@ class Footprint:
         return self._total_bytes
 
     def holding(self, name: object, evict: Callable[[int], None]) -> Holding:
-        """Return a holding that has nothing yet.
+        """Return a new holding, of size 0.
 
-        `evict(held_bytes)` is called when the bound is exceeded and no other holding has more. It is called on the
-        thread of the holding that exceeded the bound. It has to free the memory soon, or to call `stay` with the size
-        that is left.
+        `evict(held_bytes)` is called when all holdings together exceed the bound and no other holding has more. The
+        call comes on the thread of the holding that exceeded the bound. `evict` has to free the memory soon, or to call
+        `stay` with the size that is left.
         """
         return Holding(self, name, evict)
 
@@ -73,7 +73,7 @@ class Footprint:
 
 
 class Holding:
-    """The memory that one peer holds in one place. It is made by `Footprint.holding`."""
+    """The memory that one peer holds in one place. `Footprint.holding` makes it."""
 
     __slots__ = ("_footprint", "evict", "held_bytes", "is_giving_way", "name")
 
@@ -87,14 +87,14 @@ class Holding:
         """Whether `evict` was called, and `stay` was not: the memory is about to be freed."""
 
     def note(self, held_bytes: int) -> None:
-        """Note the present size. A change of less than `STEP_BYTES` is passed over."""
+        """Note the present size. A change of less than `STEP_BYTES` is ignored."""
         if held_bytes < STEP_BYTES:
             held_bytes = 0
         if abs(held_bytes - self.held_bytes) >= STEP_BYTES:
             self._footprint._change(self, held_bytes)  # noqa: SLF001 - one module, two classes
 
     def stay(self, held_bytes: int) -> None:
-        """Note the present size in place of giving way, because most of the memory was freed in the meantime."""
+        """Note the present size, and do not give way, because most of the memory was freed in the meantime."""
         self.is_giving_way = False
         self.note(held_bytes)
 

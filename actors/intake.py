@@ -25,7 +25,10 @@ MAX_BYTES: Final = 1024 * 1024
 
 
 class Intake:
-    """One leg's way to its translator. It is used on the dispatcher's thread, which both actors share."""
+    """The path by which one leg passes messages to its translator.
+
+    The leg and the translator share a dispatcher, on whose thread this object is used.
+    """
 
     __slots__ = ("_dispatcher", "_leg", "_passed_bytes", "_translator", "_unmeasured_bytes", "is_ahead")
 

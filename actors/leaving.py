@@ -21,7 +21,10 @@ So a process with few sessions does not wait for the whole drain.
 
 
 def delays_s(count: int, drain_s: float, jitter: Callable[[], float]) -> list[float]:
-    """Return the delay in seconds of each end: the first is 0, and each other one is anywhere in a slot of its own.
+    """Return the delay in seconds of each session's end.
+
+    The first session ends at once. For the others the beginning of the drain is divided into equal intervals, of at
+    most `SPACING_S`. One session ends at a random time in each interval.
 
     Args:
         count: the number of sessions.

@@ -46,7 +46,7 @@ class StartSession(Message, frozen=True):
 
     @property
     def session_id(self) -> str:
-        """The session's id, as in the other messages."""
+        """The session's id, which the other messages have as a field."""
         return self.spec.session_id
 
 
@@ -108,14 +108,17 @@ class CloseConnection(Message, frozen=True):
 
 
 class GiveWay(Message, frozen=True):
-    """All sessions together hold too much memory, and this session the most.
+    """The order to close the connection of the session's client.
 
-    So the connection of its client has to be closed.
+    All sessions together hold too much memory, and this session holds the most.
     """
 
 
 class MeasureMemory(Message, frozen=True):
-    """A leg has passed many bytes on: the translator has to note how many of them the session machine keeps."""
+    """The order to the translator to note how many bytes the session machine keeps.
+
+    A leg sends it after it has passed many bytes on.
+    """
 
 
 class PauseReading(Message, frozen=True):
@@ -127,7 +130,10 @@ class ResumeReading(Message, frozen=True):
 
 
 class ContinueReading(Message, frozen=True):
-    """The next pieces of a long message are due, or the translator may have caught up. A leg sends this to itself."""
+    """A leg's message to itself, before it passes on the next pieces of a long message.
+
+    A paused leg also sends it, in order to ask whether the translator has caught up.
+    """
 
 
 # A session reports to the supervisor.
@@ -223,7 +229,7 @@ class Drain(Message, frozen=True):
 
 
 class ListSessions(Message, frozen=True):
-    """A question: the answer is a list of `SessionInfo`."""
+    """A question about all sessions. The answer is a list of `SessionInfo`."""
 
 
 class EndOne(Message, frozen=True):
@@ -240,7 +246,7 @@ class DrainOne(Message, frozen=True):
 
 
 class LeaveUpstream(Message, frozen=True):
-    """The order to move every session that uses the upstream at `position`.
+    """The order to move every session that uses the upstream at `position` in the configured list.
 
     The answer is the number of these sessions.
     """
@@ -277,11 +283,11 @@ class SessionInfo(Message, frozen=True):
 
 
 class Departure(Message, frozen=True):
-    """A session on its way to another process: its value, and the stream of its client."""
+    """A session on its way to another process: its snapshot, and the stream of its client."""
 
     session_id: str
     value: bytes
-    """The value of the session (`Carried.snapshot`)."""
+    """The snapshot of the session (`Carried.snapshot`)."""
     stream: Detached
 
 
@@ -298,7 +304,7 @@ class Announcement(Message, frozen=True):
 
 
 class Exit(NamedTuple):
-    """Two functions that move a session to another process. Each is called on the session's dispatcher."""
+    """Two functions that move a session to another process. Each function is called on the session's dispatcher."""
 
     deliver: Callable[[Departure], None]
     """The function that moves a session that is ready to leave this process."""
@@ -310,7 +316,7 @@ class Exit(NamedTuple):
 
 
 class LetDepart(Message, frozen=True):
-    """From now on a drain lets sessions depart."""
+    """The order to let sessions depart in the next drain."""
 
     by: Exit
 
@@ -318,7 +324,7 @@ class LetDepart(Message, frozen=True):
 class Depart(Message, frozen=True):
     """The order to a client actor to move its session to another process.
 
-    The session moves between two turns. If `is_due`, it does not wait for the end of a turn.
+    The session moves between two turns. With `is_due` it does not wait for the end of a turn.
     """
 
     by: Exit
@@ -326,33 +332,43 @@ class Depart(Message, frozen=True):
 
 
 class AskToDepart(Message, frozen=True):
-    """A client actor's question to its translator, after the messages that it has passed on."""
+    """A client actor's question to its translator: may the session depart now?
+
+    The translator reads the question after all messages that the client actor has passed on. `is_due` means that the
+    drain ends soon.
+    """
 
     is_due: bool
     announce: Callable[[Announcement], None] | None = None
 
 
 class AskAgain(Message, frozen=True):
-    """The other process has dialled an upstream for the session.
+    """A notification: the other process has dialled an upstream for the session.
 
     So the client actor may ask its translator again, without waiting for its timer.
     """
 
 
 class DepartLater(Message, frozen=True):
-    """The translator's answer: the session is in a turn, or stays for good."""
+    """The translator's answer: the session does not depart now, because it is in a turn.
+
+    With `is_never` it stays in this process for good.
+    """
 
     is_never: bool = False
 
 
 class DepartNow(Message, frozen=True):
-    """The translator's answer: the value of the session, which handles no input any more."""
+    """The translator's answer: the snapshot of the session, which handles no input any more."""
 
     value: bytes
 
 
 class CannotDepart(Message, frozen=True):
-    """The session stays here: it cannot be written as a value, or its client's stream is tied to this process."""
+    """The session stays in this process.
+
+    Either no snapshot of the session can be written, or its client's stream is tied to this process.
+    """
 
     session_id: str
 
@@ -370,7 +386,10 @@ class SessionStarted(Message, frozen=True):
 
 
 class SessionAdopted(Message, frozen=True):
-    """The begin of a session that another process carried. The application is not notified of it a second time."""
+    """The beginning of a session in this process, after another process carried it.
+
+    The application is not notified a second time that the session began.
+    """
 
     session_id: str
 
@@ -384,7 +403,7 @@ class SessionMoved(Message, frozen=True):
 
 
 class SessionEnded(Message, frozen=True):
-    """A notification for the embedding application, a session's last: nothing is left of it."""
+    """The last notification of a session for the embedding application: all actors of the session have stopped."""
 
     session_id: str
     duration_s: float

@@ -11,56 +11,73 @@ if TYPE_CHECKING:
 
 
 class Marks(Protocol):
-    """The signs that the session's value has to be stored before the effects of the last input are visible."""
+    """The session's requests to store its memory, before the effects of the last input become visible outside.
 
-    record_due: int
-    """A number that changes when the whole value has to be stored."""
-    words_due: int
-    """A number that changes when it is enough to store the words of `take_words` in addition to the value."""
+    A crashed process's sessions continue from the stored memory: the last snapshot, and the words that followed.
+    """
+
     words_bytes: int
-    """The room for such words behind each value."""
+    """The room for words behind each snapshot."""
+    is_exact: bool
+    """Whether a step that changes `words_due` alone has no other effect, and audio sends the client nothing.
+
+    Audio of the microphone that changes one of the two numbers may do so.
+    """
+
+    @property
+    def record_due(self) -> int:
+        """A number that changes when a whole snapshot has to be stored."""
+
+    @property
+    def words_due(self) -> int:
+        """A number that changes when it is enough to store the words of `take_words` behind the last snapshot."""
 
     def note_stored(self) -> None:
-        """Note that the whole value is stored now."""
+        """Note that a whole snapshot is stored now."""
 
     def take_words(self) -> str:
-        """Return the words of the agent's answer since the last ones that were stored."""
+        """Return the words of the agent's answer that no snapshot and no earlier call of this method has stored."""
 
     @property
     def was_audio(self) -> bool:
-        """Whether the newest text of the client was only audio, which may be dropped as binary audio may."""
+        """Whether the client's newest text message was only audio, which may be dropped as binary audio may."""
 
     def may_drop_audio(self) -> bool:
         """Whether only the newest audio of the microphone matters, because the user does not speak."""
 
 
 class Carried(Protocol):
-    """A session as a value, which another process can continue. Its methods run on the session's dispatcher."""
+    """A session that another process can continue. The methods run on the session's dispatcher."""
 
     @property
     def snapshot_due(self) -> int:
-        """A number that changes when a snapshot has to be stored before the effects of the last input are visible."""
+        """A number that changes whenever a new snapshot has to be stored.
+
+        It has to be stored before the effects of the last input become visible outside.
+        """
 
     @property
     def can_move(self) -> bool:
-        """Whether a move at this moment cuts nothing off."""
+        """Whether a move at this moment interrupts nothing, because the session is between two turns."""
 
     @property
     def marks(self) -> Marks:
-        """The signs that the value of the session has to be stored."""
+        """The session's requests to store its memory."""
 
     def announcement(self) -> bytes:
         """Return the facts with which another process dials the next upstream of the session in advance.
 
         Raises:
-            ValueError: they cannot be written.
+            ValueError: the facts cannot be written as bytes.
         """
 
     def snapshot(self, *, is_brief: bool = False) -> bytes:
-        """Return the session as a value, between two inputs. With `is_brief` it lacks audio that matters little.
+        """Return a snapshot of the session, taken between two inputs.
+
+        With `is_brief` the snapshot lacks all but the newest microphone audio, if the user does not speak.
 
         Raises:
-            ValueError: the session cannot be written, and stays.
+            ValueError: the session cannot be written as bytes, and stays in this process.
         """
 
 

@@ -37,7 +37,7 @@ class ClientAdopted(Message, frozen=True):
     is_planned: bool = False
     """The other process gave the session away, and did not die."""
     sent_bytes: int = 0
-    """The bytes that the client was sent after the snapshot. They are audio, because a text causes a snapshot."""
+    """The bytes that were sent to the client after the snapshot. They are audio, because a text causes a snapshot."""
     words: str = ""
     """The words of the agent's answer that the snapshot lacks."""
 
@@ -103,7 +103,10 @@ class UpstreamBinaryReceived(Message, frozen=True):
 
 
 class UpstreamLost(Message, frozen=True):
-    """The upstream of this generation was closed, abandoned or could not be dialled. `verdict` is the policy's."""
+    """The upstream of this generation was closed, abandoned or could not be dialled.
+
+    `verdict` is the decision of the restart policy.
+    """
 
     generation: int
     loss: Loss
@@ -155,7 +158,10 @@ class WorkFailure(Message, frozen=True):
 
 
 class WorkDone(Message, frozen=True):
-    """The work with this key has ended. Each `StartWork` that was not cancelled has one such input."""
+    """The work with this key has ended.
+
+    Exactly one `WorkDone` follows each `StartWork` whose work was not cancelled.
+    """
 
     key: str
     result: Any = None
@@ -193,7 +199,10 @@ class SendToClient(Message, frozen=True):
 
 
 class ProbeClient(Message, frozen=True):
-    """A question whether the client reads. `ClientCaughtUp` is the answer; a client that does not read gives none."""
+    """A question whether the client reads.
+
+    `ClientCaughtUp` is the answer. A client that does not read gives no answer.
+    """
 
 
 class SendToUpstream(Message, frozen=True):
@@ -209,7 +218,7 @@ class OpenUpstream(Message, frozen=True):
     """An upstream to dial. `SessionSpec.dial_target` alone knows the meaning of `route`.
 
     The machine counts the generations: each is one more than the last. A standby is dialled while another upstream is
-    in use, so the restart policy does not judge its loss.
+    in use. The restart policy does not judge the loss of a standby, because the session still has an upstream.
     """
 
     generation: int
@@ -236,7 +245,7 @@ class ResetRestartBudget(Message, frozen=True):
 
 
 class StartTimer(Message, frozen=True):
-    """A timer to set: `TimerFired(name)` follows after `delay_s`. It replaces an earlier timer of that name."""
+    """A timer to set: `TimerFired(name)` follows after `delay_s`. An earlier timer of the same name is replaced."""
 
     name: str
     delay_s: float
@@ -272,13 +281,13 @@ class CancelWork(Message, frozen=True):
 
 
 class Notify(Message, frozen=True):
-    """A notification for the embedding application, if it has a hook for them (`SessionSpec.deliver`)."""
+    """A notification for the embedding application, if it has a hook for notifications (`SessionSpec.deliver`)."""
 
     notification: Any
 
 
 class EndSession(Message, frozen=True):
-    """The end of the session: the client is closed with this code and reason, the upstream with 1000.
+    """The end of the session. The client's connection is closed with this code and reason, the upstream's with 1000.
 
     The close frames follow the messages that were sent before.
     """
@@ -292,7 +301,7 @@ class EndSession(Message, frozen=True):
 
 
 class LateReport(Message, frozen=True):
-    """The meaning of a message that arrived too late for the machine."""
+    """The usage in an upstream's message that came too late for the machine: a notification to deliver, or None."""
 
     notification: Any = None
     is_last: bool = False

@@ -41,8 +41,8 @@ class _Pending(msgspec.Struct, frozen=True):
 class Notifications:
     """A queue of notifications for each session, delivered in order and one at a time.
 
-    It runs on the thread of the actor that owns it. When a delivery takes too long, the next one begins, so two
-    deliveries may run at the same time. A failure is logged with the session's id, and affects no other session.
+    Its methods are called on the thread of the actor that owns it. If a delivery takes too long, the next one begins,
+    so two deliveries may run at the same time. A failure is logged with the session's id, and affects no other session.
     """
 
     def __init__(self, actor: Actor, pool: Pool, on_idle: Callable[[], None]) -> None:
@@ -60,7 +60,10 @@ class Notifications:
     def add(
         self, log_fields: Mapping[str, Any], deliver: Callable[[Any], None], notification: Any, timeout_s: float
     ) -> None:
-        """Call `deliver(notification)` on the pool, after the earlier notifications of the session in `log_fields`."""
+        """Call `deliver(notification)` on the pool, after the earlier notifications of the session in `log_fields`.
+
+        If the call takes longer than `timeout_s`, the next notification does not wait for its end.
+        """
         session_id = log_fields["session"]
         waiting = self._waiting.setdefault(session_id, deque())
         if len(waiting) > MAX_WAITING:

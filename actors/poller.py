@@ -24,7 +24,7 @@ Mask = int
 
 
 class PollerError(RuntimeError):
-    """The environment names a poller that does not exist. The text names the ones that do."""
+    """The environment names a poller that does not exist. The text names the existing pollers."""
 
 
 class Poller(Protocol):
@@ -40,7 +40,7 @@ class Poller(Protocol):
         """Stop watching a descriptor."""
 
     def poll(self, timeout_s: float | None = None, /) -> list[tuple[int, Mask]]:
-        """Wait at most `timeout_s` for events; without a time-out, until there are any.
+        """Wait at most `timeout_s` for events. Without a time-out, wait until there is an event.
 
         Return each ready descriptor with its mask.
         """
@@ -68,7 +68,7 @@ class SelectorPoller:
         self._selector.unregister(descriptor)
 
     def poll(self, timeout_s: float | None = None, /) -> list[tuple[int, Mask]]:
-        """Wait at most `timeout_s` for events; without a time-out, until there are any.
+        """Wait at most `timeout_s` for events. Without a time-out, wait until there is an event.
 
         Return each ready descriptor with its mask.
         """
@@ -86,9 +86,10 @@ class Waker(Protocol):
     descriptor: int
 
     def wake(self) -> None:
-        """Make the descriptor readable. Any thread may call it.
+        """Make the descriptor readable. Any thread may call this method.
 
-        It raises OSError or ValueError once the descriptor is closed.
+        Raises:
+            OSError, ValueError: the descriptor is closed.
         """
 
     def clear(self) -> None:
@@ -151,7 +152,8 @@ class PipeWaker:
 def is_portable() -> bool:
     """Whether pollers and wakers are the portable ones: the system lacks Linux's, or the environment forces them.
 
-    Raises: PollerError: the environment names a poller that does not exist.
+    Raises:
+        PollerError: the environment names a poller that does not exist.
     """
     forced = os.environ.get(VARIABLE, "")
     if forced not in ("", "select", "epoll"):

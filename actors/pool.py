@@ -57,11 +57,11 @@ class Job:
 class Pool:
     """A few daemon threads, started when they are needed. All methods may be called from any thread.
 
-    Threads that a burst of work has started end after `IDLE_S` without work. One remains.
+    Threads that a burst of work has started end after `IDLE_S` seconds without work, except for one thread.
 
-    It is not a ThreadPoolExecutor: the interpreter waits for an executor's threads at exit, so work that hangs would
-    keep the process from ending. An executor's queue has no bound either. Work that hangs in a `Pool` keeps its thread,
-    because no code can end a thread.
+    The class is not a ThreadPoolExecutor: the interpreter waits for an executor's threads at exit, so work that hangs
+    would keep the process from ending. An executor's queue has no bound either. Work that hangs in a `Pool` keeps its
+    thread, because no code can end a thread.
     """
 
     def __init__(self, name: str, threads: int, *, max_waiting: int | None = None, idle_s: float = IDLE_S) -> None:
@@ -85,9 +85,10 @@ class Pool:
     def submit(self, work: Callable[[], T], done: Callable[[T | BaseException], None]) -> Job:
         """Run `work` on a thread of the pool, and call `done` there with its result, or with the exception it raised.
 
-        `done` is called exactly once, also after `close`, unless the job is withdrawn. Work that is not begun ends in
-        `PoolFull` at once, on the calling thread, or in `PoolClosed`, on the thread of `close` or `submit`. The object
-        that submitted the work may be gone by then: `done` has to close any resource that `work` opened.
+        `done` is called exactly once, also after `close`, unless the job is withdrawn. If the pool is full, `done` gets
+        `PoolFull` at once, on the calling thread. If the pool is closed before the work is begun, `done` gets
+        `PoolClosed` on the thread of `close` or `submit`. The object that submitted the work may be gone by then:
+        `done` has to close any resource that `work` opened.
         """
         job = Job(self, work, done)
         with self._changed:
@@ -123,7 +124,7 @@ class Pool:
         return None if self._ensure_thread() else PoolFull(self.name)
 
     def _ensure_thread(self) -> bool:
-        """Start a thread if one more job needs it. Return whether the pool has any thread."""
+        """Start a thread if the jobs need one more. Return False if the pool has no thread, and none can be started."""
         if len(self._threads) >= min(self._unfinished + 1, self._max_threads):
             return True
         thread = threading.Thread(target=self._run, name=f"{self.name}-{len(self._threads)}", daemon=True)

@@ -1,9 +1,9 @@
 """The private names of pykka that `actor` uses, looked for when `actor` is imported.
 
 pykka runs an actor on a thread of its own and has no public way to run it elsewhere. So `actor` overrides the methods
-that pykka means for new types of actors, and calls the ones that keep its rules. pykka does not promise that its next
-version keeps them. So setup.cfg bounds the version, and this table lists the names. Only this module imports private
-names of pykka.
+that pykka means for new types of actors, and calls private methods that keep pykka's rules. pykka does not promise to
+keep these methods in its next version. So setup.cfg bounds the version, and this table lists the names. Only this
+module imports private names of pykka.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ class UnsupportedPykkaError(ImportError):
 
 
 def check() -> None:
-    """Look for every name of the table.
+    """Look for every name of `PRIVATE_NAMES`.
 
     Raises:
-        UnsupportedPykkaError: for the first that is missing.
+        UnsupportedPykkaError: a name is missing; the text has the first missing name.
     """
     for name in PRIVATE_NAMES:
         if not _exists(name):
@@ -68,7 +68,7 @@ def _exists(name: str) -> bool:
 
 
 def _find(name: str) -> Any:
-    """Return a module, or a class of the package `pykka`."""
+    """Import and return the module called `name`, or the class of that name in its module."""
     package, _, last = name.rpartition(".")
     return getattr(importlib.import_module(package), last) if last[:1].isupper() else importlib.import_module(name)
 

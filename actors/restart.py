@@ -128,7 +128,7 @@ def _never(_position: int) -> bool:
 
 
 def first_of(positions: Sequence[int], _leaving: int | None) -> int:
-    """Return the first of the positions that may be dialled, because they are in the order of preference."""
+    """Return the first of the positions that may be dialled. The positions are in the order of preference."""
     return positions[0]
 
 
@@ -149,8 +149,8 @@ def decide(
     Args:
         loss: the loss.
         history: the restarts of the session so far.
-        restarts: the budget.
-        upstreams: the number of upstreams in the list.
+        restarts: the restart budget.
+        upstreams: the number of upstreams in the configured list.
         is_draining: whether the session ends soon.
         jitter: a random number from -1 to 1.
         is_paused: whether an operator has paused the upstream at a position.
@@ -176,6 +176,9 @@ def decide(
 
 
 def positions_from(start: int, history: History, upstreams: int, is_paused: Callable[[int], bool]) -> list[int]:
-    """Return the positions from `start` on, around the list, that are not paused and have not refused for good."""
+    """Return the positions that are not paused and have not refused for good.
+
+    The positions begin at `start` and go once around the configured list.
+    """
     around = ((start + step) % upstreams for step in range(upstreams))
     return [it for it in around if it not in history.refused and not is_paused(it)]

@@ -55,7 +55,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str
     machine: Machine
     carried: Carried | None = None
-    """The session as a value; None if no other process can continue it."""
+    """The session as another process can continue it; None if none can."""
     dial_target: Callable[[str, int], DialTarget]
     """The function that makes the target of `OpenUpstream.route` at a position. It runs on the supervisor's thread."""
     dialler: Callable[[DialTarget], Connection]
@@ -102,7 +102,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     It runs on the supervisor's thread, and must not block.
     """
     observe: Callable[[Any], None] = _observe_nothing
-    """The observer of the session: it gets the notifications, and the messages of `lifecycle` about its begin and end.
+    """The observer of the session: it gets the notifications, and the messages about the session's start and end.
 
     It runs on the supervisor's thread, in order, and must not block. An exception is logged.
     """

@@ -48,8 +48,8 @@ NEVER_CLOSED: Final = (CloseCode.ABNORMAL_CLOSURE, "")
 class Supervisor(Actor):
     """The actor that starts sessions, connects their actors, and ends them.
 
-    It receives `StartSession` and `Drain`, and answers `ListSessions`. If the supervisor fails at a message of a
-    session, the failure is logged and ends that session, never the supervisor.
+    It receives `StartSession` and `Drain`, and answers `ListSessions`. If the supervisor fails while it handles a
+    message of a session, the failure is logged and ends that session, never the supervisor.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Supervisor(Actor):
             self._forget_if_over(session)
 
     def on_left_over(self, message: Any) -> None:
-        """Abort a connection that was accepted as the supervisor stopped."""
+        """Abort a connection that was accepted while the supervisor stopped."""
         if isinstance(message, lifecycle.StartSession):
             message.connection.abort()
 

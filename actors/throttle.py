@@ -43,9 +43,9 @@ class _Bucket:
         """The tokens that may be taken before `settle` is due."""
 
     def settle(self, left: float, passed_s: float) -> float:
-        """Subtract the tokens that were used since the last call, and add those for the time that has passed.
+        """Subtract the tokens that were used since the last call, and add the tokens for the seconds that have passed.
 
-        `left` is what remains of `untimed`. Return the seconds for which the client should not be read.
+        `left` is the unused rest of `untimed`. Return the seconds for which the client should not be read.
         """
         self._tokens = min(self._room, self._tokens - (self.untimed - left) + passed_s * self._per_s)
         self.untimed = max(0.0, min(self._tokens, self._room * UNTIMED))
@@ -63,7 +63,7 @@ class Throttle:
         self._messages_left, self._bytes_left = self._messages.untimed, self._bytes.untimed
 
     def count(self, size_bytes: int) -> bool:
-        """Count a message, and return whether `wait_s` is due. Nothing more happens to most messages."""
+        """Count a message. Return whether the caller has to call `wait_s` now. Most calls return False."""
         self._messages_left -= 1
         self._bytes_left -= size_bytes
         return self._messages_left < 0 or self._bytes_left < 0

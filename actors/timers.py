@@ -43,7 +43,8 @@ class Timers:
     def fire(self, on_failure: Callable[[object, Exception], None], now_s: float) -> None:
         """Call the timers that are due at `now_s`.
 
-        A timer that raises goes to `on_failure`, and the others are still called.
+        If a timer raises an exception, `on_failure` gets the timer and the exception, and the other timers are still
+        called.
         """
         heap = self.heap
         while heap and heap[0][0] <= now_s:
@@ -66,7 +67,7 @@ class Timers:
 
 
 class Timer:
-    """A callback that is due at a time. It is made by `Dispatcher.timer`, and used on the dispatcher's thread only."""
+    """A callback that is due at a time. `Dispatcher.timer` makes it, and only the dispatcher's thread uses it."""
 
     __slots__ = ("_callback", "_due_s", "_queued_s", "_timers")
 
@@ -80,7 +81,7 @@ class Timer:
     def restart(self, delay_s: float) -> None:
         """Set the timer to be due `delay_s` from now, in place of any earlier time.
 
-        To postpone costs nothing: the heap entry stays, and is queued again when it comes up early. So a timer may be
+        Postponing costs nothing: the heap entry stays, and is queued again when its time comes. So a timer may be
         restarted for every audio frame.
         """
         self.restart_at(time.monotonic() + delay_s)
@@ -99,7 +100,7 @@ class Timer:
         self._due_s = None
 
     def discard(self) -> None:
-        """Cancel the timer for good, and release the callback. Its owner may be gone long before the entry comes up."""
+        """Cancel the timer for good, and release the callback, because the heap may keep the entry for long."""
         self._due_s = None
         self._callback = _nothing
         self._timers._note_dead()  # noqa: SLF001 - one module, two classes
@@ -110,7 +111,7 @@ class Timer:
         return self._due_s is not None
 
     def _is_at(self, queued_s: float) -> bool:
-        """Whether the entry of `queued_s` is the one that brings the timer up."""
+        """Whether the heap entry with the time `queued_s` is still the one that brings the timer up."""
         return self._callback is not _nothing and queued_s == self._queued_s
 
     def _come_up(self, queued_s: float, now_s: float) -> None:
@@ -145,7 +146,7 @@ class NamedTimers:
         self._timer = timer(self._come_up)
 
     def restart(self, name: str, delay_s: float) -> None:
-        """Set a timer to be due `delay_s` from now, in place of any earlier time. To postpone costs nothing."""
+        """Set a timer to be due `delay_s` from now, in place of any earlier time. Postponing costs nothing."""
         self._due_s[name] = due_s = time.monotonic() + delay_s
         if due_s < self._next_s:
             self._next_s = due_s

@@ -6,7 +6,10 @@ from typing import Final
 
 
 class Traffic:
-    """The messages and bytes of one kind of connection. It is written on the dispatcher's thread, read on any."""
+    """The messages and bytes of one kind of connection.
+
+    The dispatcher's thread changes them, and any thread may read them.
+    """
 
     __slots__ = ("dropped_bytes", "received_bytes", "received_messages", "sent_bytes", "sent_messages")
 

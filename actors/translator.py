@@ -48,7 +48,10 @@ class _Ahead:
         """Whether the other process has dialled. Another thread sets the flag."""
 
     def is_awaited(self, now_s: float, *, is_due: bool) -> bool:
-        """Whether the session waits for this dial."""
+        """Whether the session still waits for this dial.
+
+        With `is_due` it waits for a shorter time, because the drain ends soon.
+        """
         return not self.is_ready and now_s - self.begun_s < (DUE_AHEAD_S if is_due else AHEAD_S)
 
 
@@ -71,8 +74,8 @@ DEPARTED: Final = _Departed()
 class TranslatorActor(Actor):
     """The middle of a session, between the two legs.
 
-    Inputs of an upstream that the machine closed, or that it knows to be lost, are counted and dropped here. So a dead
-    upstream cannot disturb a session that continues with another upstream.
+    The machine may have closed an upstream, or know that it is lost. The translator counts and drops further inputs of
+    such an upstream. So a dead upstream cannot disturb a session that continues with another upstream.
     """
 
     role = lifecycle.Role.TRANSLATOR
@@ -150,7 +153,10 @@ class TranslatorActor(Actor):
             self.on_left_over(message)
 
     def on_left_over(self, message: Any) -> None:
-        """Report the usage in a message that the machine will not handle: its tokens are charged."""
+        """Report the usage in a message that the machine will not handle.
+
+        The vendor charges its tokens all the same.
+        """
         if isinstance(message, messages.UpstreamTextReceived):
             report = self._read_late(message)
             if report is not None and report.notification is not None:
@@ -229,7 +235,10 @@ class TranslatorActor(Actor):
         client.offer(lifecycle.DepartLater(is_never=True))
 
     def _waits_for_dial(self, message: lifecycle.AskToDepart, carried: Carried, client: Ref) -> bool:
-        """Let the other process dial in advance. Return whether the session waits for this dial."""
+        """Make the process that will continue the session dial an upstream in advance.
+
+        Return whether the session has to wait for this dial.
+        """
         now_s = time.monotonic()
         if self._ahead is not None and now_s - self._ahead.begun_s < FRESH_S:
             return self._ahead.is_awaited(now_s, is_due=message.is_due)

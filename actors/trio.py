@@ -70,7 +70,10 @@ def start_client(session: SessionRecord, supervisor: Ref, connection: Connection
 
 
 def start_upstream(session: SessionRecord, supervisor: Ref, generation: int, connector: Connector) -> Ref:
-    """Start the actor of one generation of the upstream, and connect the translator with it. It dials nothing yet."""
+    """Start the actor of one generation of the upstream, and connect the translator with it.
+
+    The new actor dials nothing before it gets `Dial`.
+    """
     assert session.translator is not None and session.client is not None  # noqa: S101, PT018 - it asked for it
     ref = UpstreamActor.start(
         session.dispatcher,

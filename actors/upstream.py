@@ -45,7 +45,7 @@ class UpstreamActor(Actor):
     """The upstream's leg of a session.
 
     The actor dials when it gets `Dial`, and stops when its connection has closed. Every message from the actor carries
-    its generation, so that no message of a dead upstream is taken for one of the next upstream.
+    its generation, so that the session can tell it from a message of the next upstream.
     """
 
     role = lifecycle.Role.UPSTREAM
@@ -104,7 +104,7 @@ class UpstreamActor(Actor):
         self._supervisor.offer(lifecycle.ActorFailed(self.session_id, self.role, self._generation))
 
     def on_left_over(self, message: Any) -> None:
-        """Abort a connection that was dialled for an actor which has stopped meanwhile."""
+        """Abort a connection that was dialled for an actor that has stopped meanwhile."""
         if isinstance(message, lifecycle.DialSucceeded):
             message.connection.abort()
 
@@ -139,20 +139,23 @@ class UpstreamActor(Actor):
 
     @guarded
     def on_binary(self, data: bytes) -> None:
-        """Pass a binary message on: the session knows that there should be none."""
+        """Pass a binary message on. The session handles it as an error, because an upstream sends only texts."""
         if self._connection is not None:
             message = messages.UpstreamBinaryReceived(self._generation, data)
             self._intake.pass_on(message, len(data), self._connection)
 
     @guarded
     def on_overflowed(self, dropped_bytes: int) -> None:
-        """End the leg: an upstream that missed a part of the conversation cannot continue it."""
+        """End the leg, because an upstream that missed a part of the conversation cannot continue the conversation."""
         reason = f"{dropped_bytes} bytes unread"
         self._end(ConnectionClosed(ending=Ending.OVERFLOWED, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))
 
     @guarded
     def on_evicted(self) -> None:
-        """End the leg of an upstream that holds the most memory: a part of a message is lost, so it cannot continue."""
+        """End the leg of the upstream that holds the most memory.
+
+        The leg cannot continue, because a part of a message is lost.
+        """
         reason = "the process holds too much for it"
         self._end(ConnectionClosed(ending=Ending.OVERFLOWED, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))
 
@@ -273,7 +276,10 @@ class UpstreamActor(Actor):
 
 
 def _dial_in_time(dialler: Callable[[DialTarget], Connection], target: DialTarget, asked_s: float) -> Connection:
-    """Dial within `timeout_s` of the request: the wait for a thread counts, so no queue lengthens a caller's wait."""
+    """Dial within `target.timeout_s` of `asked_s`, the time of the request.
+
+    So the wait for a thread counts, too.
+    """
     left_s = asked_s + target.timeout_s - time.monotonic()
     if left_s <= 0:
         raise DialError(DialFailure.BUSY, detail=f"no turn within {target.timeout_s:g} s", url=target.url)

@@ -29,7 +29,10 @@ def choose_position(session: SessionRecord) -> int | None:
 
 
 def judge(session: SessionRecord, generation: int, loss: restart.Loss) -> tuple[restart.Loss, restart.Verdict]:
-    """Return the loss, which is fatal if `SessionSpec.is_fatal` finds its reason fatal, and the verdict over it."""
+    """Return the loss of a generation, and the verdict over it.
+
+    The returned loss is fatal if `loss` is, or if `SessionSpec.is_fatal` finds its reason fatal.
+    """
     spec, is_in_use = session.spec, generation not in session.standbys
     if not loss.is_fatal and spec.is_fatal(loss.reason):
         loss = msgspec.structs.replace(loss, is_fatal=True)
@@ -53,7 +56,7 @@ def judge(session: SessionRecord, generation: int, loss: restart.Loss) -> tuple[
 
 
 def has_to_leave(session: SessionRecord, position: int) -> bool:
-    """Whether a live session uses the upstream at a position that was paused, and can go to another upstream."""
+    """Whether a live session uses the paused upstream at a position, and can go to another upstream."""
     spec = session.spec
     is_there = session.is_live and session.history.position == position
     if not is_there or session.is_draining or not spec.is_paused(position):  # a draining session ends where it is

@@ -36,13 +36,14 @@ Looks are counted, and not seconds, because a suspended machine suspends the wat
 class Watchdog:
     """A thread that watches dispatchers, and wakes none of them.
 
-    It abandons a dispatcher that died, or that stayed in the same turn for five looks. It then logs the stack of the
-    dispatcher's thread, and aborts every connection on it (`Dispatcher.abort_from_outside`). When an abandoned
-    dispatcher runs again, it is healthy, but its sessions are over.
+    The watchdog looks at every dispatcher once in `LOOK_S` seconds. It abandons a dispatcher that died, or that stayed
+    in the same turn for five looks. It then logs the stack of the dispatcher's thread, and aborts every connection on
+    it (`Dispatcher.abort_from_outside`). When an abandoned dispatcher runs again, it is healthy, but its sessions are
+    over.
 
     If all five looks found code of the same session, that session alone is aborted, and the dispatcher gets five more
-    looks. In every other case all sessions end, because nothing shows a culprit. The looks found code of several
-    sessions or of none (a connection's, a callback's), or the thread is dead.
+    looks. In every other case all sessions of the dispatcher end, because no single session is to blame. Either the
+    looks found code of several sessions, or of no session (a connection's, a callback's), or the thread is dead.
     """
 
     def __init__(
@@ -61,12 +62,18 @@ class Watchdog:
         return self
 
     def stop(self) -> None:
-        """End the thread, and wait for it. Call it before the dispatchers are stopped, because each would look dead."""
+        """End the thread, and wait for it.
+
+        Call this before the dispatchers are stopped, because they would look dead.
+        """
         self._stopped.set()
         self._thread.join()
 
     def problems(self) -> list[str]:
-        """Return a few words for each dispatcher that does not run, or an empty list. Any thread may call it."""
+        """Return a few words for each dispatcher that does not run, or an empty list.
+
+        Any thread may call this method.
+        """
         return [f"{it.dispatcher.name} {it.problem}" for it in self._watched if it.problem]
 
     def _run(self) -> None:
@@ -148,11 +155,11 @@ _one_at_a_time = threading.Lock()
 
 
 def frames() -> dict[int, FrameType]:
-    """Return the frame of each thread, by its id. Any thread may call it.
+    """Return the frame of each thread, by its id. Any thread may call this function.
 
-    Python 3.11 builds that dictionary under a lock which the start of a thread takes, too, while it holds the
-    interpreter's lock. If a garbage collection began in the middle and ran Python code, the two threads would wait for
-    each other for good. So no collection may begin here.
+    Python 3.11 builds this dictionary under a lock that a starting thread takes, too, while it holds the interpreter's
+    lock. If a garbage collection began in the middle and ran Python code, the two threads would wait for each other for
+    good. So this function holds off garbage collections.
     """
     with _one_at_a_time:
         collects = gc.isenabled()

@@ -46,8 +46,8 @@ class _Running(msgspec.Struct, eq=False):
 class Work:
     """The work that one actor has under way. Only the actor's dispatcher uses this object.
 
-    The end of each piece is delivered exactly once, and in time: work that hangs ends as timed out. A result that comes
-    after a time-out, a `cancel` or a `discard` is dropped and counted.
+    The actor gets the end of each piece of work exactly once, and in time: work that hangs ends as timed out. A result
+    that comes after a time-out, a `cancel` or a `discard` is dropped and counted.
     """
 
     __slots__ = ("_actor", "_deliver", "_dispatcher", "_perform", "_running", "dropped")

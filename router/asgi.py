@@ -178,7 +178,10 @@ def _call(app: WSGIApp, environ: dict[str, Any]) -> _Answer:
 
 
 async def _refuse(scope: Scope, send: Send, answer: _Answer) -> None:
-    """Answer a WebSocket request in plain HTTP. If the server lacks that extension, close; then the client gets 403."""
+    """Answer a WebSocket request in plain HTTP, which is an extension of ASGI.
+
+    If the server lacks this extension, close the connection. The server then answers with 403.
+    """
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1000})
         return
@@ -188,7 +191,7 @@ async def _refuse(scope: Scope, send: Send, answer: _Answer) -> None:
 
 
 class _ClientGone(Exception):  # noqa: N818 - no error of ours
-    """The end of a request whose client left before it was complete."""
+    """The end of a request whose client left before the request was complete."""
 
 
 async def _body(receive: Receive) -> bytes | None:

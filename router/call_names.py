@@ -10,7 +10,7 @@ MAX_NAMES: Final = 100_000
 
 
 class CallNames:
-    """The ids of sessions by name. Methods may be called from any thread."""
+    """The ids of sessions by the names on their clients' wires. Methods may be called from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

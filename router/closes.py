@@ -153,9 +153,9 @@ def of_error(code: str) -> Close:
 
 
 def for_openai(code: int) -> int:
-    """Return the close code for a client of OpenAI Realtime.
+    """Return the close code for a client of OpenAI Realtime, in place of the code for a client of Deepgram's protocol.
 
-    1011 would mean a fault of the router. Here the upstream is at fault, and another attempt may succeed.
+    A close with 1011 becomes 1013, because the upstream is at fault, and another attempt may succeed.
     """
     return CloseCode.TRY_AGAIN_LATER if code == CloseCode.INTERNAL_ERROR else code
 

@@ -152,7 +152,7 @@ class Router:
         self._parts.session_factory.observers.unpriced.attach(unpriced)
 
     def count_in(self, shared: SharedLimits, slot: int) -> None:
-        """Count sessions together with the other workers. The counts of this worker are in the slot.
+        """Count sessions together with the other workers, in `shared`. This worker writes its counts into `slot`.
 
         Call this before `start`.
         """
@@ -295,7 +295,7 @@ class Router:
         """Authenticate a request that begins no session. Return None if no authentication is configured.
 
         Raises:
-            HandshakeRefused: 401 for an absent or wrong credential; 403 for a foreign page; 500 or 503 if
+            HandshakeRefused: 401 for an absent or wrong credential; 403 for a page of another site; 500 or 503 if
                 `authenticate` gave no verdict.
         """
         parts = self._parts
@@ -378,7 +378,7 @@ class Router:
         """Return the live sessions. The call blocks, so it must not run on a dispatcher's thread.
 
         Raises:
-            pykka.Timeout: the supervisor did not answer in time; `is_alive` shows whether it is able to.
+            pykka.Timeout: the supervisor did not answer in time; `is_alive` shows whether the dispatchers run.
         """
         sessions: list[lifecycle.SessionInfo] = self._parts.runtime.ask(
             lifecycle.ListSessions(), default=[], timeout_s=timeout_s
@@ -460,7 +460,7 @@ class Router:
         adopt.give_up(self._parts, data, connection)
 
     def count_unkept(self) -> None:
-        """Count a session that continues here, but that no other process could continue."""
+        """Count a session that continues in this process, but that no other process could continue."""
         adopt.count_unkept(self._parts)
 
     def count_lost(self) -> None:
@@ -469,27 +469,27 @@ class Router:
 
     @property
     def value_layout(self) -> str:
-        """The layout of session values that this version reads (`adopt`)."""
+        """The name of the form in which this version reads the sessions of other processes (`adopt`)."""
         return VALUE_LAYOUT
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
-        """Return the limits of the client's connection, for the value of a session that another process carried.
+        """Return the connection limits of a client whose session another process stored as `data`.
 
         Raises:
-            SnapshotError: the value is damaged, or of another version.
+            SnapshotError: `data` is damaged, or of another version.
         """
         return adopt.limits_of_value(self._parts, data)
 
     def count_adoption(self, data: bytes, *, is_suspect: bool = False) -> bytes:
-        """Return the value of a session with one more adoption counted; see `router.assembly.carried`.
+        """Return a stored session with one more adoption counted; see `router.assembly.carried`.
 
         Raises:
-            SnapshotError: the value is damaged, or of another version.
+            SnapshotError: `data` is damaged, or of another version.
         """
         return count_adoption(data, is_suspect=is_suspect)
 
     def let_depart(self, by: lifecycle.Exit) -> None:
-        """Let the next drain move the sessions to another process. Otherwise the drain would end them."""
+        """Let the next drain move each session to another process by the functions of `by`, and not end it."""
         adopt.let_depart(self._parts, by)
 
     def actors_of(self, session_id: str, timeout_s: float = 1.0) -> dict[str, Ref]:

@@ -55,7 +55,7 @@ def exceeded_bound(text: str) -> str | None:
 
 
 def is_too_deep(value: Any) -> bool:
-    """Whether a parsed text has more than `MAX_DEPTH` levels. In a long text `exceeded_bound` does not count them."""
+    """Whether a parsed text has more than `MAX_DEPTH` levels. `exceeded_bound` does not count those of a long text."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         level = [
@@ -70,7 +70,7 @@ def is_too_deep(value: Any) -> bool:
 
 
 def _depth(outside: str) -> int:
-    """Return the deepest level of a text without strings."""
+    """Return the deepest level of nesting in a JSON text whose strings were removed."""
     # A step is 2 for an opening bracket and 0 for a closing one; the number of steps is subtracted from their sum.
     steps = outside.encode(errors="replace").translate(_STEPS, _NO_BRACKETS)
     return max(map(sub, accumulate(steps), count(1)), default=0)

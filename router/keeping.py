@@ -84,7 +84,7 @@ class Custody(Protocol):
     """The memory of this process that the keeper can also read."""
 
     def hold(self, session_id: str, connection: KeptConnection, shelf: Shelf) -> None:
-        """Hand a duplicate of a session's socket, and the place of its memory, to the keeper."""
+        """Hand a duplicate of a session's socket, and the place of the session's memory, to the keeper."""
 
     def drop(self, session_id: str) -> None:
         """Let the keeper forget a session."""
@@ -155,7 +155,8 @@ class ShelvedMachine:
                 connection.may_overwrite = False
                 unhandled.take_binary(len(message.data))
             commands = self._machine.handle(message, now_s)
-            return commands if self._marks.record_due == self._seen else self._note(commands)
+            marks = self._marks
+            return commands if marks.record_due == self._seen else self._note(commands, marks.words_due)
         shelf, marks, is_text = connection.shelf, self._marks, False
         if type(message) is ClientTextReceived:
             is_text = True
@@ -166,26 +167,30 @@ class ShelvedMachine:
                 unhandled.take_text()
         if shelf is None:
             return self._machine.handle(message, now_s)
-        memory, step = shelf.memory, shelf.step
+        memory, step, words = shelf.memory, shelf.step, marks.words_due
         memory[step] = 1
         commands = self._machine.handle(message, now_s)
         memory[step] = 0
         if (
             is_text
             and marks.was_audio
-            and connection.may_overwrite
+            and marks.is_exact
+            and not shelf.asks_for_record
             and marks.record_due == self._seen
-            and marks.words_due == self._words
+            and marks.words_due == words
             and type(commands) is list
         ):
             # Nearly every text of OpenAI's clients is a frame of the microphone, which sends the client nothing.
             return commands
         if is_text and not marks.was_audio:
             unhandled.texts += 1
-        return self._note(commands)
+        return self._note(commands, words)
 
-    def _note(self, commands: Iterable[messages.Command]) -> Iterable[messages.Command]:
-        """Note the frames for the client among the commands of a step, and what the step calls for."""
+    def _note(self, commands: Iterable[messages.Command], words: int) -> Iterable[messages.Command]:
+        """Note the frames for the client among the commands of a step, and store what the step calls for.
+
+        `words` is the value of `Marks.words_due` before the step.
+        """
         connection, marks, shelf = self._connection, self._marks, self._connection.shelf
         if shelf is None:
             return commands
@@ -194,29 +199,28 @@ class ShelvedMachine:
         for command in commands:
             if type(command) is SendToClient:
                 connection.emitted.append(command.frame)
+        is_due = marks.record_due != self._seen
+        if is_due or marks.words_due == words or not marks.is_exact:
+            # Otherwise the words are the whole effect of the step, so the user is as silent as before.
+            connection.is_silent, connection.may_overwrite = None, False
         # Most of these inputs are audio of the agent.
-        if marks.words_due != self._words and marks.record_due == self._seen:
-            # The words are the whole effect of the input, so the user is as silent as before.
+        if is_due:
+            self._call_for_record(commands)
+        elif marks.words_due != self._words:
             self._words = marks.words_due
             if not shelf.note_words(marks.take_words().encode()):
                 self._store()
-            return commands
-        connection.is_silent, connection.may_overwrite = None, False
-        if marks.record_due != self._seen or shelf.asks_for_record:
-            self._note_step(commands)
+        elif shelf.asks_for_record:
+            self._store()
         return commands
 
-    def _note_step(self, commands: Iterable[messages.Command]) -> None:
+    def _call_for_record(self, commands: Iterable[messages.Command]) -> None:
         """Store a record before the bytes of a step are written, or at once if no such bytes are on their way."""
-        marks = self._marks
-        if marks.record_due != self._seen:
-            self._seen = marks.record_due
-            self._connection.due = self._store
-            kinds = [type(it) for it in commands]
-            starts_function = any(isinstance(it, StartWork) and not it.is_preparation for it in commands)
-            if starts_function or SendToClient not in kinds:
-                self._store()
-        else:
+        self._seen = self._marks.record_due
+        self._connection.due = self._store
+        kinds = [type(it) for it in commands]
+        starts_function = any(isinstance(it, StartWork) and not it.is_preparation for it in commands)
+        if starts_function or SendToClient not in kinds:
             self._store()
 
     def _store(self, current: bytes | memoryview = b"") -> None:

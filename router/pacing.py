@@ -27,7 +27,7 @@ Then the call starts in any case, because a late call is better than a refused o
 class CallPacer:
     """The queue of new calls.
 
-    The start of a call costs as much CPU time as one second of talk. So present callers would hear it if many calls
+    The start of a call costs as much CPU time as one second of talk. So present callers would hear delays if many calls
     started at once.
 
     In a measurement, 500 clients called within 2 s while 100 others talked. Pacing lowered the p99 latency of the

@@ -45,7 +45,10 @@ STOP_S: Final = 2.0
 
 
 class Runtime:
-    """The running parts. They start once and cannot restart after a stop. Methods may be called from any thread."""
+    """The parts of a router that run: dispatchers, pools, supervisor and simulator. They cannot restart after a stop.
+
+    Methods may be called from any thread.
+    """
 
     def __init__(self, config: RouterConfig) -> None:
         self._config = config
@@ -75,7 +78,9 @@ class Runtime:
     # Start, drain, stop.
 
     def start(self, *, dials: bool = True) -> bool:
-        """Start the parts that do not run yet. Return False if all of them ran. Without `dials` start no simulator.
+        """Start the parts that do not run yet. Return False if the supervisor ran already.
+
+        If `dials` is False, do not start the embedded simulator, because the caller's sessions dial no upstream.
 
         Raises:
             StartError: the runtime was drained or stopped, no thread can be started, or the configured poller is
@@ -120,9 +125,9 @@ class Runtime:
 
     @contextlib.contextmanager
     def entry(self) -> Iterator[Ref | None]:
-        """Yield the supervisor for a new call, or None while closing.
+        """Yield the supervisor for a new call, or None if the runtime refuses new calls.
 
-        A drain waits until every such block has ended.
+        A drain waits until every block that got the supervisor has ended.
         """
         with self._lock:
             supervisor = None if self._is_closing else self.supervisor
@@ -135,7 +140,7 @@ class Runtime:
                 self._has_entered.notify_all()
 
     def stop(self) -> None:
-        """End every thread, and cut the connections that they still have."""
+        """End every thread, and cut the connections that are still open."""
         with self._stopping:
             # Stop the watchdog first, because it would take the dispatchers that stop below for dead ones.
             if self._watchdog is not None:

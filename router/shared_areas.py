@@ -27,7 +27,7 @@ Handed = tuple[int, int]
 
 
 class Areas:
-    """Areas for one process and the processes that are forked from it."""
+    """The areas of shared memory, and files for locks, of one process and the processes that are forked from it."""
 
     lasts = False
     """Whether a process that runs other code may inherit the areas."""
@@ -43,7 +43,7 @@ class Areas:
 
 
 class LastingAreas(Areas):
-    """Areas that a reload hands on to a process with other code. They need a system on which `CAN_LAST` is true.
+    """Areas that a reload also hands on to a process with other code. They need a system on which `CAN_LAST` is true.
 
     Args:
         handed: the areas that this process inherited, by name.
@@ -56,7 +56,7 @@ class LastingAreas(Areas):
 
     @property
     def handed(self) -> dict[str, Handed]:
-        """The areas for the next process, by name."""
+        """The areas for the process that takes over from this one, by name."""
         return dict(self._handed)
 
     def memory(self, name: str, size: int) -> mmap.mmap:

@@ -248,7 +248,7 @@ class ObservedMachine:
         return self._machine.held_bytes()
 
     def describe(self) -> messages.Facts:
-        """Return the facts of the machine."""
+        """Return a few facts about the session; see `Machine.describe`."""
         return self._machine.describe()
 
 
@@ -305,7 +305,7 @@ class Record:
         return self._count - len(self._rows) + 1
 
     def step(self, message: messages.Input, commands: list[messages.Command]) -> Step:
-        """Return an input and its commands as rows. A timer or work without an effect on the wire has none."""
+        """Return an input and its commands as rows. A timer or work without an effect on the wire has no row."""
         effects = [row for command in commands for row in _rows_of(command)]
         causes = _rows_of(message) or ([_cause(message)] if effects else [])
         if isinstance(message, messages.ClientOpened):

@@ -41,7 +41,7 @@ class ArenaFullError(MemoryError):
 
 
 class Area(NamedTuple):
-    """The memory of one thread, for its last write."""
+    """The part of an arena in which one thread stores its last write."""
 
     word: int
     """The index of the first of three words: the place in the stream, the length, the session's number."""
@@ -49,7 +49,11 @@ class Area(NamedTuple):
 
 
 class Arena:
-    """The blocks of this process, or those of a dead one, by their descriptor. Methods may be called on any thread."""
+    """The blocks of one process for its sessions. Methods may be called on any thread.
+
+    Without `descriptor` the arena is new, and belongs to this process. Otherwise it is the arena of a dead process,
+    whose memory has that descriptor.
+    """
 
     def __init__(self, descriptor: int | None = None) -> None:
         self.descriptor = os.memfd_create("switchboard-sessions") if descriptor is None else descriptor
@@ -82,7 +86,7 @@ class Arena:
             return self._serial
 
     def allocate(self, size: int) -> tuple[int, int]:
-        """Return the place of a block of at least `size` bytes, and its size.
+        """Return the offset of a free block of at least `size` bytes, and the size of the block.
 
         Raises:
             ArenaFullError: no block is left.
@@ -101,7 +105,7 @@ class Arena:
             return at, taken
 
     def release(self, at: int, size: int) -> None:
-        """Take back a block. `size` is the size that `allocate` returned."""
+        """Take back a block. `at` and `size` are the values that `allocate` returned."""
         if size >= GIVEN_BACK_BYTES:
             begin = -(-at // mmap.PAGESIZE) * mmap.PAGESIZE
             end = (at + size) // mmap.PAGESIZE * mmap.PAGESIZE
@@ -112,10 +116,10 @@ class Arena:
             self._free[size].append(at)
 
     def area(self) -> Area:
-        """Return the area of this thread.
+        """Return the area of the calling thread.
 
         Raises:
-            ArenaFullError: too many threads have one.
+            ArenaFullError: too many threads have an area.
         """
         ident = threading.get_ident()
         found = self._areas.get(ident)

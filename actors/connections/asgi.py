@@ -2,8 +2,8 @@
 
 The server speaks WebSocket, so this connection has messages and no frames. A message waits in a queue of `passage`
 between the two threads. `crossing` wakes the other thread once for all messages of a turn, and neither thread waits for
-the other. Both queues have bounds: a client that does not read overflows like any other, and a session that does not
-read stops `receive`.
+the other. Both queues have bounds. A client that does not read overflows, as on any connection. If the session does not
+read, the router does not call `receive`.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ EVENT_BUDGET: Final = 256
 
 
 class AsgiConnection(AcceptedConnection):
-    """The connection to a client of an ASGI server. It is made by `AsgiHandshake.accept`.
+    """The connection to a client of an ASGI server. `AsgiHandshake.accept` makes it.
 
-    The server sends pings, answers those of the client, and does the close handshake. So `probe` is answered when the
-    server has taken the messages before the probe. The client has read these, except for the content of the server's
-    buffer.
+    The server sends pings, answers the client's pings, and does the close handshake. So the answer to a `probe` comes
+    when the server has taken the messages before the probe. The client has then read these messages, except for those
+    in the server's buffer.
 
     A method whose docstring names no thread runs on the dispatcher's thread.
     """
@@ -130,13 +130,13 @@ class AsgiConnection(AcceptedConnection):
         self._end(self._closing or reset())
 
     def abort_from_outside(self, last_text: str | None = None) -> None:
-        """Send a last text and close, from the loop; see `Connection.abort_from_outside`."""
+        """Send a last text and close, from the server's event loop; see `Connection.abort_from_outside`."""
         if not self._is_ended:
             text = last_text if self._closing is None else None
             self._writer.put_last(Close(CloseCode.INTERNAL_ERROR, "internal error"), text)
 
     def pause(self) -> None:
-        """Stop delivering messages to the listener. Up to `INCOMING_BYTES` are received meanwhile."""
+        """Stop delivering messages to the listener. Meanwhile the connection receives up to `INCOMING_BYTES`."""
         if self._closing is None:
             self._is_paused = True
 
@@ -159,17 +159,17 @@ class AsgiConnection(AcceptedConnection):
 
     @property
     def log_fields(self) -> Mapping[str, Any]:
-        """The fields of log lines about the connection: its listener's, or none. Any thread may call it."""
+        """The fields of log lines, from the listener; empty without a listener. Any thread may read them."""
         listener = self._listener
         return listener.log_fields if listener is not None else {}
 
     def wait_until_given_back(self) -> None:
-        """Return at once: no thread of the server is held."""
+        """Return at once, because no thread of the server is held; see `AcceptedConnection`."""
 
     # From the writer.
 
     def wake_loop(self) -> None:
-        """Make the loop look at the passage; see `AsgiWriterOwner`. Any thread may call it."""
+        """Make the server's event loop look at the passage; see `AsgiWriterOwner`. Any thread may call this method."""
         self._crossing.wake_loop(self)
 
     def on_backlog(self) -> None:
@@ -183,7 +183,7 @@ class AsgiConnection(AcceptedConnection):
             self.dispatcher.call_soon(self._notify_overflow)
 
     def on_write_stalled(self) -> None:
-        """End the connection: a client that takes nothing is gone, or might as well be."""
+        """End the connection, because a client that takes no message for `write_stall_s` counts as gone."""
         ending = Ending.OVERFLOWED if self._writer.overflows else Ending.TIMED_OUT
         reason = f"took no byte within {self._limits.write_stall_s:g} s"
         self._end(self._closing or ConnectionClosed(ending=ending, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))
@@ -198,7 +198,7 @@ class AsgiConnection(AcceptedConnection):
 
     @property
     def held_bytes(self) -> int:
-        """The bytes that wait for the client, and those from the client that wait for the session; see `Sharer`."""
+        """The bytes that wait for the client, and the bytes of the client that wait for the session; see `Sharer`."""
         return self._passage.waiting_bytes + self._passage.unread_bytes
 
     @property
@@ -217,7 +217,10 @@ class AsgiConnection(AcceptedConnection):
     # Incoming messages.
 
     def note_arrival(self) -> bool:
-        """Note that an event waits; see `Carried`. It runs on the loop."""
+        """Note that an event waits for the dispatcher, on the loop's thread; see `Carried`.
+
+        Return True if the caller must wake the dispatcher.
+        """
         # Set the flag only if it is down. `deliver` may take it down meanwhile, but then takes this event, too.
         if self._is_delivery_due:
             return False
@@ -330,7 +333,7 @@ class AsgiConnection(AcceptedConnection):
             self.abort()
 
     def lose(self) -> None:
-        """Note that the server has ended the connection. Any thread may call it."""
+        """Note that the server has ended the connection. Any thread may call this method."""
         self._passage.arrive(reset())
         if self.dispatcher is not None:
             self.dispatcher.call_soon(self.deliver)
@@ -352,7 +355,7 @@ class AsgiConnection(AcceptedConnection):
 
     @property
     def cut_code(self) -> int | None:
-        """The close code if the connection has ended without the rest of its messages, or else None; see `Carried`."""
+        """The close code if the connection has ended and dropped its unsent messages, or else None; see `Carried`."""
         if not self._is_cut:
             return None
         return CloseCode.INTERNAL_ERROR if self._closing is None else self._closing.code

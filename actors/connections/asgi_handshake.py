@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class AsgiHandshake:
     """The handshake with one client of an ASGI server.
 
-    The environ that `router.asgi` makes for the router has this object under the key `handover.HANDSHAKE`. The router
-    calls `accept` on a thread of a pool. The server's event loop calls all other methods.
+    `router.asgi` makes an environ for each request. The key `handover.HANDSHAKE` of the environ has this object. The
+    router calls `accept` on a thread of a pool. The server's event loop calls all other methods.
     """
 
     def __init__(self, crossing: Crossing, *, offered: Iterable[str], peer: str) -> None:
@@ -33,7 +33,7 @@ class AsgiHandshake:
     ) -> AsgiConnection:
         """Accept the request; see `actors.connections.client.accept`.
 
-        The server accepts the WebSocket later, in `carry`.
+        The ASGI server accepts the WebSocket later, when `router.asgi` awaits `AsgiConnection.carry`.
         """
         selected = next((name for name in self._offered if name in subprotocols), None)
         self.connection = AsgiConnection(
@@ -48,7 +48,7 @@ class AsgiHandshake:
         return self.connection
 
     def abandon(self) -> None:
-        """Note that the client is gone before the router has decided."""
+        """Note that the client is gone. The router may not have accepted the request yet."""
         self._is_abandoned = True
         if self.connection is not None:
             self.connection.lose()

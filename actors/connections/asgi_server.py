@@ -42,7 +42,7 @@ class Carried(Side, Protocol):
 
     @property
     def cut_code(self) -> int | None:
-        """The close code if the connection has ended without the rest of its messages, or else None."""
+        """The close code if the connection has ended and dropped its unsent messages, or else None."""
 
     def note_arrival(self) -> bool:
         """Record that an ASGI event waits for the dispatcher.
@@ -52,7 +52,7 @@ class Carried(Side, Protocol):
 
 
 class ServerEnd:
-    """The server's end of one connection."""
+    """The server's end of one passage: it calls `receive` and `send` of the ASGI server."""
 
     def __init__(self, connection: Carried, crossing: Crossing, passage: Passage, receive: Receive, send: Send) -> None:
         self._connection = connection
@@ -69,7 +69,7 @@ class ServerEnd:
 
     @property
     def waits_for_room(self) -> bool:
-        """Whether `receive` is not called because the dispatcher has to read first. Any thread may call it."""
+        """Whether `receive` is not called because the dispatcher has to read first. Any thread may read this."""
         return self._room is not None
 
     async def carry(self) -> None:
@@ -94,9 +94,9 @@ class ServerEnd:
             await self._close_in_time()
 
     def look(self) -> None:
-        """Wake each task whose wait is over, and end `carry` if the connection was cut.
+        """Wake each task whose wait is over, and end `carry` if the connection has a `cut_code`.
 
-        The sender waits for new messages, and the receiver for room.
+        The sender waits for new messages, and the receiver for room in the passage.
         """
         if self._output is not None and self._passage.has_outgoing:
             _wake(self._output)
@@ -164,7 +164,7 @@ class ServerEnd:
     async def _close_in_time(self) -> None:
         """Send the close frame through the server, within `CUT_CLOSE_S`.
 
-        A server that has closed already refuses it.
+        If the server has closed the connection already, it refuses the frame, and the refusal is ignored.
         """
         code = self._connection.cut_code
         closing = close_event(CloseCode.INTERNAL_ERROR if code is None else code)
@@ -181,7 +181,10 @@ def reset() -> ConnectionClosed:
 
 
 def close_event(code: int, reason: str = "") -> dict[str, Any]:
-    """Return the event that closes a WebSocket: with a code and a reason that a close frame may have."""
+    """Return the ASGI event that closes a WebSocket.
+
+    A code that may not stand in a close frame becomes 1000, and a long reason is cut.
+    """
     wire_code = int(code) if is_wire_code(code) else int(CloseCode.NORMAL_CLOSURE)
     return {"type": "websocket.close", "code": wire_code, "reason": frames.shorten(reason).decode()}
 

@@ -31,7 +31,7 @@ class AsgiWriterOwner(Protocol):
         """The fields of log lines about the connection."""
 
     def on_backlog(self) -> None:
-        """Handle that more messages wait, or that the server took some."""
+        """Handle that more messages wait, or that the server took some of the waiting messages."""
 
     def on_write_overflowed(self) -> None:
         """Handle the first overflow; see `AsgiWriter.take_dropped`."""
@@ -40,7 +40,7 @@ class AsgiWriterOwner(Protocol):
         """Handle that the server took no message within `write_stall_s`."""
 
     def wake_loop(self) -> None:
-        """Make the loop look at the passage."""
+        """Make the server's event loop look at the passage."""
 
 
 class AsgiWriter:
@@ -74,7 +74,7 @@ class AsgiWriter:
         self.overflows = 0
 
     def open(self, dispatcher: Dispatcher) -> None:
-        """Watch the messages that wait from now on, and count them."""
+        """Begin to watch and count the messages that wait."""
         self._dispatcher = dispatcher
         self._traffic = dispatcher.client_traffic
         self._stall = dispatcher.timer(self._on_stall_deadline)
@@ -88,11 +88,11 @@ class AsgiWriter:
 
     @property
     def takes_last_text_alone(self) -> bool:
-        """Whether the owner knows of an overflow: then a last text is still sent, but no binary message."""
+        """Whether the owner was notified of an overflow. Then a last text is still taken, but no binary message."""
         return self.overflows > 0 and self._dropped_bytes is None
 
     def send(self, messages: Sequence[str | bytes]) -> None:
-        """Queue the messages of one call."""
+        """Queue the messages of one call of `send_text` or `send_binary`."""
         size = sum(map(size_bytes, messages))
         if self._dropped_bytes is not None:  # the owner does not know of the overflow yet
             self._dropped_bytes += size
@@ -106,12 +106,15 @@ class AsgiWriter:
         self._flush_later()
 
     def put(self, item: Item) -> None:
-        """Queue a probe or a close frame after the messages, without a bound."""
+        """Queue a probe or a close frame after the messages. The bound for messages does not apply."""
         self._passage.put(item)
         self._flush_later()
 
     def put_last(self, closing: Close, last_text: str | None = None) -> None:
-        """Queue a last text and the close frame after the messages, without the dispatcher. Any thread may call it."""
+        """Queue a last text and the close frame after the messages, without the dispatcher.
+
+        Any thread may call this method.
+        """
         if last_text is not None:
             self._passage.put(last_text)
         self._passage.put(closing)
@@ -120,7 +123,7 @@ class AsgiWriter:
             self._owner.wake_loop()
 
     def take_dropped(self) -> int:
-        """Return how many bytes were dropped since the overflow, and take messages again."""
+        """Return how many bytes were dropped since the overflow. From now on the writer takes messages again."""
         dropped_bytes, self._dropped_bytes = self._dropped_bytes or 0, None
         return dropped_bytes
 

@@ -49,8 +49,8 @@ class ConnectionClosed(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a connection, reported exactly once.
 
     `code` and `reason` are those of the peer's close frame. If the router began the close, or the peer broke the
-    protocol, they are those of the router's close frame. Code 1005 means a close frame without a code, 1006 no close
-    frame at all (RFC 6455, 7.1.5).
+    protocol, they are those of the router's close frame. Code 1005 means that the close frame had no code, and 1006
+    that there was no close frame (RFC 6455, 7.1.5).
     """
 
     ending: Ending
@@ -116,10 +116,10 @@ class ConnectionListener(Protocol):
         """The fields of log lines about the connection."""
 
     def on_text(self, text: str) -> None:
-        """Handle a text message: whole, valid UTF-8."""
+        """Handle a complete text message, which is valid UTF-8."""
 
     def on_binary(self, data: bytes) -> None:
-        """Handle a binary message: whole."""
+        """Handle a complete binary message."""
 
     def on_late_text(self, text: str) -> None:
         """Handle a text message that arrived after `close`, ahead of the peer's close frame."""
@@ -127,12 +127,13 @@ class ConnectionListener(Protocol):
     def on_overflowed(self, dropped_bytes: int) -> None:
         """Handle an overflow: the write buffer exceeded its bound, and the backlog was dropped at a frame border.
 
-        The dropped frames are gone. The listener sends a last text and calls `close`: the buffer takes these. Binary
-        messages are dropped from now on, and so are texts before the last one if the buffer overflows again.
+        The dropped frames are gone. The listener sends a last text and calls `close`: the buffer takes the text and the
+        close frame. From now on binary messages are dropped. If the buffer overflows again, the texts before the last
+        one are dropped, too.
         """
 
     def on_evicted(self) -> None:
-        """Handle that all peers together hold too much memory, and this peer the most; see `actors.footprint`.
+        """Handle that all peers together hold too much memory, and that this peer holds the most (`actors.footprint`).
 
         The peer's backlog and its unfinished message were dropped, and no message from it follows. The listener sends a
         last text and calls `close`.
@@ -145,7 +146,10 @@ class ConnectionListener(Protocol):
         """Handle that the peer has read every message that was sent before a `probe`."""
 
     def on_closed(self, closed: ConnectionClosed) -> None:
-        """Handle the end of the connection. It is called exactly once, and last."""
+        """Handle the end of the connection.
+
+        The connection calls this method exactly once, and no other method after it.
+        """
 
 
 class Connection(abc.ABC):
@@ -159,7 +163,7 @@ class Connection(abc.ABC):
 
     @abc.abstractmethod
     def open(self, dispatcher: Dispatcher, listener: ConnectionListener) -> None:
-        """Begin to read: from here on `listener` is called."""
+        """Begin to read. The connection calls `listener` from now on."""
 
     @abc.abstractmethod
     def send_text(self, text: str | bytes) -> None:
@@ -167,7 +171,10 @@ class Connection(abc.ABC):
 
     @abc.abstractmethod
     def send_binary(self, data: bytes) -> None:
-        """Send one binary message. If it is longer than a frame may be, send several messages, cut at even offsets."""
+        """Send one binary message. If it is longer than a frame may be, send several messages.
+
+        The message is cut at even offsets, so that no 16-bit sample is split.
+        """
 
     @abc.abstractmethod
     def probe(self) -> None:
@@ -180,23 +187,23 @@ class Connection(abc.ABC):
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "", linger_s: float = 0.0) -> None:
         """Begin the close handshake after the messages that wait to be written.
 
-        `on_closed` follows within `close_timeout_s`. A backlog that needs more time gets `linger_s` in addition. A text
-        that still arrives goes to `on_late_text`, and other messages are ignored.
+        `on_closed` follows within `close_timeout_s`, or up to `linger_s` seconds later if the backlog takes longer. A
+        text that still arrives goes to `on_late_text`, and other messages are ignored.
         """
 
     @abc.abstractmethod
     def abort(self) -> None:
         """End without a handshake, and drop unsent bytes.
 
-        `on_closed` reports RESET and 1006, or the close that was under way.
+        `on_closed` reports RESET and 1006, or the close whose handshake had begun already.
         """
 
     @abc.abstractmethod
     def abort_from_outside(self, last_text: str | None = None) -> None:
         """Send a last text with close code 1011, and hang up, because the dispatcher does not run.
 
-        Any thread may call this. Nothing is sent to a peer that has received a part of a message. If the dispatcher
-        runs again, it finds a stream that has ended.
+        Any thread may call this method. If the peer has received only a part of a message, nothing is sent, because the
+        text would corrupt that message. If the dispatcher runs again, it finds a stream that has ended.
         """
 
     @abc.abstractmethod
@@ -218,7 +225,10 @@ class Connection(abc.ABC):
         return False
 
     def detach(self) -> Detached | None:
-        """Give the stream away without a close frame, and call the listener no more. Return None if it must stay."""
+        """Hand the stream over without a close frame, and call the listener no more.
+
+        Return None if `can_detach` is false.
+        """
         return None
 
     @property
@@ -249,5 +259,5 @@ class AcceptedConnection(Connection):
     def wait_until_given_back(self) -> None:
         """Wait until the server may have its socket back; return at once if no thread of the server is held.
 
-        Any thread may call this.
+        Any thread may call this method.
         """

@@ -24,7 +24,7 @@ _REASONS: Final = {401: "it wants another token", 403: "it refuses this client",
 class CallError(Exception):
     """A call that could not begin.
 
-    The text is a sentence without its subject, which is the address that the command puts before it.
+    The text is a sentence without its subject. The command prints the address of the server as the subject.
     """
 
     def __init__(self, sentence: str, status: int | None = None) -> None:
@@ -47,7 +47,7 @@ class HungUp(Exception):  # noqa: N818 - the regular end of a call, too
 
 
 class BlockingConnection:
-    """One connection. One thread may receive while others send."""
+    """A WebSocket connection without a dispatcher. One thread may receive while other threads send."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -62,8 +62,11 @@ class BlockingConnection:
     def receive(self, timeout_s: float | None) -> str | bytes:
         """Return the next message.
 
+        Args:
+            timeout_s: the longest wait in seconds; None for no limit.
+
         Raises:
-            TimeoutError: none came in time.
+            TimeoutError: no message came in time.
             HungUp: the connection has ended.
         """
         try:

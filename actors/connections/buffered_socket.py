@@ -13,8 +13,8 @@ RECEIVE_BYTES: Final = 4096
 class BufferedSocket:
     """A socket that receives in large pieces and hands out small ones.
 
-    Without it each byte is a system call, a thousand for the answer of a real server. After each call the thread waits
-    for the interpreter's lock, which a busy dispatcher holds.
+    Without this buffer each byte is a system call: the answer of a real server takes a thousand calls. After each call
+    the thread waits for the interpreter's lock, which a busy dispatcher holds.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -31,7 +31,10 @@ class BufferedSocket:
 
     @property
     def rest(self) -> bytes:
-        """The received bytes that `recv` has not returned: the first frames may follow the handshake directly."""
+        """The received bytes that `recv` has not returned.
+
+        The first frames may be among them, because they may follow the handshake directly.
+        """
         return self._buffer[self._position :]
 
     def __getattr__(self, name: str) -> Any:

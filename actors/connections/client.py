@@ -47,7 +47,7 @@ session on audio that does not compress (docs/decisions/0002-frames-of-our-own.m
 
 
 class ClientConnection(StreamConnection, AcceptedConnection):
-    """The connection to a client. It is made by `accept`."""
+    """The connection to a client. `accept` makes it."""
 
     __slots__ = ("_given_back", "subprotocol")
 
@@ -81,7 +81,7 @@ class ClientConnection(StreamConnection, AcceptedConnection):
         return self.is_detachable and self._rests() is not None
 
     def detach(self) -> Detached | None:
-        """Give the stream away; see `Connection.detach`."""
+        """Hand the stream over to another process; see `Connection.detach`."""
         rests = self._rests() if self.is_detachable else None
         if rests is None:
             return None
@@ -92,7 +92,7 @@ class ClientConnection(StreamConnection, AcceptedConnection):
     def wait_until_given_back(self) -> None:
         """Wait until the server may have its socket back; return at once if the socket was taken over.
 
-        Any thread may call this.
+        Any thread may call this method.
         """
         if self._given_back is not None:
             self._given_back.wait()
@@ -113,9 +113,9 @@ class ClientConnection(StreamConnection, AcceptedConnection):
         self._given_back.set()
 
     def answer(self, response: bytes, first_text: str | None = None) -> None:
-        """Answer the handshake before anything else is sent, with a first message after it, in one write.
+        """Send the answer to the handshake, and a first message after it, in one write.
 
-        Bytes that the socket does not take at once leave after `open`.
+        Call this before any other send. If the socket does not take all bytes at once, the rest leaves after `open`.
         """
         if first_text is not None:
             first = frames.text_frames(first_text, mask=False, max_frame_bytes=self._limits.max_frame_bytes)
@@ -139,12 +139,13 @@ def accept(
 ) -> AcceptedConnection:
     """Accept the WebSocket that a request asks for. This runs on the WSGI server's thread, and does not wait.
 
-    `first_text` leaves with the answer: a client need not wait for a dispatcher's turn. The selected subprotocol is the
-    first in the client's order that is in `subprotocols`; there may be none.
+    `first_text` leaves together with the answer, so that the client does not wait for a dispatcher's turn. The selected
+    subprotocol is the first in the client's order that is in `subprotocols`; there may be none. `kind` is the class of
+    the new connection.
 
-    From here on the socket belongs to the router. The application may return any response, because the server writes it
-    to a dead socket. If the socket is only lent (`handover.is_lent`), the application returns after
-    `wait_until_given_back`. A client that is gone already is reported after `open`, like any end.
+    From here on the socket belongs to the router. The application may return any response, because the server writes
+    the response to a dead socket. If the socket is only lent (`handover.is_lent`), the application returns after
+    `wait_until_given_back`. If the client is gone already, the listener gets `on_closed` after `open`.
 
     Raises:
         HandshakeRefused: nothing was written; the caller has to answer in plain HTTP.
@@ -229,13 +230,13 @@ class _Handshake(simple_websocket.Server):  # type: ignore[misc]
         self.sock = self.environ = None  # both hold this object, which would wait for the garbage collector
 
     def send(self, data: bytes) -> int:
-        """Collect the answer, in place of the socket."""
+        """Collect the answer instead of writing it to the socket."""
         self.response += data
         return len(data)
 
 
 class _NoThread:
-    """A thread that does nothing, in place of simple-websocket's reader: a dispatcher reads."""
+    """A thread that does nothing, in place of simple-websocket's reader, because a dispatcher reads."""
 
     name = "none"
 

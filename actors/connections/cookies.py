@@ -41,7 +41,7 @@ _handshake.CookieJar = _Jar(_handshake.CookieJar)  # type: ignore[assignment]
 
 @contextlib.contextmanager
 def no_cookies() -> Iterator[None]:
-    """Suppress cookies on this thread: none is kept, none sent."""
+    """Suppress cookies on this thread: no cookie is kept, and none is sent."""
     _here.has_no_cookies = True
     try:
         yield

@@ -15,20 +15,23 @@ if TYPE_CHECKING:
 
 
 class Side(Protocol):
-    """A connection, as a `Crossing` uses it: one method for the dispatcher's thread, one for the event loop's."""
+    """A connection, as a `Crossing` uses it.
+
+    The dispatcher's thread calls `deliver`, and the event loop's thread calls `look`.
+    """
 
     @property
     def dispatcher(self) -> Dispatcher | None:
         """The dispatcher of the connection; None before it is open."""
 
     def deliver(self) -> None:
-        """Handle what came from the loop. It runs on the dispatcher's thread."""
+        """Handle the events from the loop, on the dispatcher's thread."""
 
     def look(self) -> None:
-        """Handle what came from the dispatcher. It runs on the loop's thread."""
+        """Handle the messages from the dispatcher, on the loop's thread."""
 
     def lose(self) -> None:
-        """Note that the loop is closed. Any thread may call it."""
+        """Note that the loop is closed. Any thread may call this method."""
 
 
 class Crossing:
@@ -41,7 +44,7 @@ class Crossing:
         self._for_dispatchers: list[Side] = []
 
     def wake_loop(self, connection: Side) -> None:
-        """Make the loop call a connection's `look`. Any thread may call it."""
+        """Make the loop call a connection's `look`. Any thread may call this method."""
         self._for_loop.append(connection)
         # A loop may be closed between a wake-up and the `look` that it requested.
         if self._is_loop_woken and not self.loop.is_closed():
@@ -53,7 +56,10 @@ class Crossing:
             self._lose_all()
 
     def wake_dispatcher(self, connection: Side) -> None:
-        """Make the connection's dispatcher call `deliver` after this turn of the loop. Call it on the loop's thread."""
+        """Make the connection's dispatcher call `deliver` after this turn of the loop.
+
+        Call this method on the loop's thread.
+        """
         if not self._for_dispatchers:
             self.loop.call_soon(self._pass_on)
         self._for_dispatchers.append(connection)

@@ -88,8 +88,8 @@ class FrameParser:
     """A parser of the peer's bytes, which may be cut anywhere, into events.
 
     With `is_server` the peer is a client, whose frames are masked. Otherwise the peer is a server, whose frames are not
-    masked. A text message may have a lower bound than a binary one, because a text is parsed, which costs more than to
-    pass it on.
+    masked. Text messages may have a lower bound than binary ones (`max_text_bytes`), because parsing a text costs more
+    than passing bytes on.
     """
 
     __slots__ = (
@@ -127,13 +127,13 @@ class FrameParser:
     def unfinished_frame(self) -> bytes | None:
         """The bytes of the frame that is not whole yet; None within a message of several frames, and after the end.
 
-        Then these bytes alone do not say how another parser has to continue.
+        In these two cases the bytes of the frame do not suffice for another parser to continue.
         """
         return None if self._is_done or self._message_opcode else bytes(self._partial)
 
     @property
     def is_between_messages(self) -> bool:
-        """Whether the bytes so far end with a message."""
+        """Whether no message is unfinished after the bytes so far."""
         return not (self.is_cut or self._is_done)
 
     def abandon(self) -> None:
@@ -218,7 +218,10 @@ class FrameParser:
         return position
 
     def _check(self, first: int, second: int, length: int) -> None:
-        """Judge a frame by its header. Raise `_ViolationError` for a breach of the protocol."""
+        """Check a frame by its header: its first two bytes and its length.
+
+        Raise `_ViolationError` for a breach of the protocol.
+        """
         opcode = _OPCODES.get(first)
         if opcode is None:
             raise _ViolationError(CloseCode.PROTOCOL_ERROR, _header_problem(first))
@@ -316,7 +319,10 @@ def _parse_close(payload: bytes) -> Close:
 
 
 def messages_end(data: bytes) -> int:
-    """Return the end of the last whole message, or control frame between messages, in a row of frames."""
+    """Return the offset after the last whole message, or after the last whole control frame between messages.
+
+    `data` begins with a frame.
+    """
     end = position = 0
     is_open = False
     while (behind := _frame_end(data, position)) is not None:
@@ -441,7 +447,7 @@ os.register_at_fork(after_in_child=_keys.clear)  # parent and child must not use
 
 
 def _new_key() -> bytes:
-    """Return four unpredictable bytes (RFC 6455, 5.3), and keep a batch: a system call per frame would cost more."""
+    """Return four unpredictable bytes (RFC 6455, 5.3), and prepare more: a system call per frame would cost more."""
     fresh = os.urandom(4 * _KEY_BATCH)
     _keys.extend(fresh[at : at + 4] for at in range(4, len(fresh), 4))
     return fresh[:4]

@@ -43,16 +43,16 @@ class HandshakeRefused(Exception):  # noqa: N818 - named for what happened
 
 
 class TlsSocket:
-    """A TLS socket of a server that lets a session take it, with the state of its TLS.
+    """A TLS socket of a server. A session can take it over together with the state of its TLS.
 
-    The server uses it like any socket. After `take` the server has a dead socket in its place.
+    The server uses this object like any socket. After `take` it uses a dead socket instead.
     """
 
     def __init__(self, sock: ssl.SSLSocket) -> None:
         self._sock: socket.socket = sock
 
     def take(self) -> socket.socket:
-        """Return the socket itself, and leave a dead one to the server."""
+        """Return the TLS socket, and leave a dead socket to the server."""
         taken, self._sock = self._sock, socket.socket(fileno=os.dup(_stand_in()))
         return taken
 
@@ -64,8 +64,8 @@ def served_socket(environ: Mapping[str, Any]) -> socket.socket | TlsSocket:
     """Return the request's socket, which is still the server's.
 
     Raises:
-        HandshakeRefused: 501, if the server gives no socket, or none that could be used; the description names a
-            server to use.
+        HandshakeRefused: 501, if the server gives no socket, or one that the router cannot use. The description
+            names a server to use instead.
     """
     sock = _find(environ)
     if isinstance(sock, TlsSocket):
@@ -78,12 +78,12 @@ def served_socket(environ: Mapping[str, Any]) -> socket.socket | TlsSocket:
 
 
 def has_own_handshake(environ: Mapping[str, Any]) -> bool:
-    """Whether the server speaks WebSocket itself: no socket is taken, and none is lent."""
+    """Whether the server speaks WebSocket itself, so that no socket is taken over or lent."""
     return HANDSHAKE in environ
 
 
 def is_lent(sock: socket.socket | TlsSocket) -> bool:
-    """Whether a socket cannot be taken over: with TLS, half of a connection's state is in the server's own object."""
+    """Whether a socket can only be lent: with TLS, half of a connection's state is in the server's own object."""
     return isinstance(sock, ssl.SSLSocket)
 
 
@@ -91,8 +91,8 @@ def take_over(environ: Mapping[str, Any]) -> socket.socket:
     """Take the request's socket over from the WSGI server. Return a duplicate, which belongs to the router.
 
     A dead socket, whose other end is closed, takes the place of the server's descriptor. So the server may still
-    answer, shut down and close there. Bytes that the server has read already are lost. The router reads those that are
-    still in the kernel.
+    answer, shut down and close its descriptor. Bytes that the server has read already are lost. The router reads the
+    bytes that are still in the kernel.
 
     Raises:
         HandshakeRefused: the server gives no socket, or one with its own TLS (501); no descriptor is left (503).
@@ -104,7 +104,7 @@ def take_over(environ: Mapping[str, Any]) -> socket.socket:
 
 
 def take(served: socket.socket | TlsSocket) -> socket.socket:
-    """Take over a socket that is not only lent; see `take_over`."""
+    """Take over a socket for which `is_lent` is false; see `take_over`."""
     if isinstance(served, TlsSocket):
         return served.take()
     # Make few system calls: after each of them this thread may have to wait for the interpreter's lock.

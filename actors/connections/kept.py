@@ -101,7 +101,7 @@ class Unhandled:
             self.others += events
 
     def take_binary(self, size: int) -> None:
-        """Remove binary messages of a size, which were joined or cut."""
+        """Remove the binary messages, or parts of them, whose bytes the session has handled: `size` bytes in all."""
         waiting = self._line_up()
         while size > 0 and waiting and not isinstance(waiting[0], str):
             first = waiting.pop(0)
@@ -111,7 +111,7 @@ class Unhandled:
                 size -= len(first)
 
     def take_text(self) -> None:
-        """Remove a text message, which came before any other text message."""
+        """Remove a text message that the session has handled. It came before any other text message."""
         waiting = self._line_up()
         while waiting and not isinstance(waiting[0], bytes):
             if isinstance(waiting.pop(0), str):
@@ -182,7 +182,7 @@ class KeptConnection(ClientConnection):
         return connection
 
     def keep(self, arena: Arena) -> Shelf:
-        """Note all bytes from now on, and return the memory for them. Call this before `open`.
+        """Note all bytes from now on in a shelf, and return the shelf. Call this before `open`.
 
         Raises:
             OSError: the kernel does not count.
@@ -322,13 +322,13 @@ class KeptConnection(ClientConnection):
         return True
 
     def stop_keeping(self, error: MemoryError) -> None:
-        """Release the memory, because no more of it is left. The session continues, and ends with its process."""
+        """Release the shelf, because the arena has no more room. The session continues, but ends with its process."""
         logger.warning("%s: the session does not outlive this process any more: %s", self, error, extra=self.log_fields)
         self._leave_shelf()
         self.on_unkept()
 
     def detach(self) -> Detached | None:
-        """Give the stream away; see `Connection.detach`."""
+        """Hand the stream over to another process; see `Connection.detach`."""
         detached = super().detach()
         if detached is not None:
             self._leave_shelf()
@@ -351,14 +351,15 @@ class KeptConnection(ClientConnection):
 
     @property
     def journal_from(self) -> int | None:
-        """The place in the stream after the last whole frame; None within a message of several frames."""
+        """The position in the stream after the last whole frame; None within a message of several frames."""
         unfinished = self._parser.unfinished_frame
         return None if unfinished is None or self.shelf is None else self.shelf.read - len(unfinished)
 
     def unwritten(self, current: bytes | memoryview) -> bytes | None:
         """Return all bytes for the client that are not written; None if some are lost.
 
-        `current` are the bytes that are about to be written. If nothing else waits, they do not count as waiting.
+        `current` are the bytes that are about to be written. If the writer has unsent bytes, they contain `current`.
+        Otherwise `current` is added to the result.
         """
         unsent = self._writer.unsent
         if unsent is None:

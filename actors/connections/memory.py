@@ -20,7 +20,7 @@ RECEIVE_TIMEOUT_S: Final = 5.0
 
 
 class Peer(Protocol):
-    """The other end of a memory connection. The connection calls it on the thread of the connection's dispatcher."""
+    """The other end of a memory connection. Its methods are called on the thread of the connection's dispatcher."""
 
     def take(self, data: bytes) -> int:
         """Take written bytes. Return how many were taken; 0 while the peer does not read."""
@@ -30,7 +30,7 @@ class Peer(Protocol):
 
 
 class MemoryConnection(ProtocolConnection):
-    """An actor's end. It is made by `memory_pair` and `memory_link`."""
+    """An actor's end. `memory_pair` and `memory_link` make it."""
 
     memory_peer: Peer
 
@@ -40,13 +40,13 @@ class MemoryConnection(ProtocolConnection):
         self._is_reading = False
 
     def arrive(self, data: bytes | OSError) -> None:
-        """Take bytes that the peer wrote; `b""` is the end of its stream. Any thread may call it."""
+        """Take bytes that the peer wrote; `b""` is the end of its stream. Any thread may call this method."""
         self._incoming.append(data)
         if self._dispatcher is not None:
             self._dispatcher.call_soon(self._on_readable)
 
     def make_room(self) -> None:
-        """Write again, because the peer reads. Any thread may call it."""
+        """Write again, because the peer reads. Any thread may call this method."""
         if self._dispatcher is not None:
             self._dispatcher.call_soon(self._on_writable)
 

@@ -35,7 +35,7 @@ class Outbox:
         self.waiting_bytes += len(unit)
 
     def put_pong(self, pong: bytes) -> None:
-        """Add a pong, which leaves before the backlog, in place of an earlier one (RFC 6455, 5.5.3)."""
+        """Add a pong ahead of the backlog. It replaces an earlier pong that still waits (RFC 6455, 5.5.3)."""
         self.waiting_bytes += len(pong) - len(self._pong)
         self._pong = pong
 
@@ -67,14 +67,14 @@ class Outbox:
         return b"".join((self._head, self._pong, *self._units))
 
     def drop_backlog(self) -> int:
-        """Drop the units after the head. Return the number of bytes."""
+        """Drop the units after the head. Return the number of dropped bytes."""
         dropped_bytes, self.backlog_bytes = self.backlog_bytes, 0
         self.waiting_bytes -= dropped_bytes
         self._units.clear()
         return dropped_bytes
 
     def clear(self) -> int:
-        """Drop everything, the head too. Return the number of bytes."""
+        """Drop everything, the head too. Return the number of dropped bytes."""
         dropped_bytes = self.waiting_bytes
         self.drop_backlog()
         self._head = self._pong = b""

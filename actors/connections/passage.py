@@ -41,11 +41,11 @@ Event = str | bytes | CaughtUp | Drained | CloseSent | ConnectionClosed
 
 
 class Probe:
-    """A probe, among the outgoing messages."""
+    """A probe in the queue of outgoing messages; see `Connection.probe`."""
 
 
 class Close(msgspec.Struct, frozen=True):
-    """A close frame, among the outgoing messages."""
+    """A close frame in the queue of outgoing messages."""
 
     code: int
     reason: str
@@ -75,7 +75,8 @@ def _price_bytes(event: Event) -> int:
 class Passage:
     """The queues of one connection. The dispatcher calls `put`, `drop_backlog` and `take`; the loop calls the rest.
 
-    A watchdog puts the last entries of a stalled dispatcher. A thread that finds the loop closed adds the last event.
+    If a dispatcher is stalled, the watchdog puts the last entries. If the loop is closed, the thread that finds this
+    out calls `arrive` with the last event.
     """
 
     __slots__ = (
@@ -190,7 +191,7 @@ class Passage:
 
     @property
     def unread_bytes(self) -> int:
-        """The price of the events that wait for the dispatcher."""
+        """The bytes of the events that wait for the dispatcher, as the bound on memory counts them."""
         return self._arrived_bytes - self._unpacked_bytes
 
     @property
@@ -204,7 +205,7 @@ class Passage:
         return self.unread_bytes <= INCOMING_BYTES // 2
 
     def excess(self, message: str | bytes) -> str:
-        """Return the bound that a message exceeds, in the words of `frames`; an empty text if it exceeds none."""
+        """Return a text that names the bound which a message exceeds, or an empty text."""
         size, limits = size_bytes(message), self._limits
         if isinstance(message, str) and limits.max_text_bytes < min(size, limits.max_message_bytes):
             return f"text message over {limits.max_text_bytes} bytes"

@@ -60,12 +60,12 @@ A peer returns the payload once it has read up to the ping (RFC 6455, 5.5.3).
 class ProtocolConnection(Connection):
     """A WebSocket connection over some byte stream.
 
-    After `close` was called, a text that arrives goes to `on_late_text`, and other messages are ignored. After a whole
-    close handshake the stream is closed at once, on either side. Before `open` the connection belongs to its maker, who
-    may `close` or `abort` it on any thread.
+    After `close` was called, a text that arrives goes to `on_late_text`, and other messages are ignored. Once both
+    close frames have crossed, the stream is closed at once, on the side of a client or a server. Before `open` the
+    connection belongs to its maker, who may `close` or `abort` it on any thread.
 
-    Bytes of a peer that broke the protocol are read and dropped until it hangs up or `close_timeout_s` passes. To close
-    a socket with unread input resets it, and the peer would not receive the router's close frame.
+    If the peer broke the protocol, its bytes are read and dropped until it hangs up or `close_timeout_s` passes.
+    Closing a socket with unread input would reset the stream, and the peer would not receive the router's close frame.
     """
 
     __slots__ = (
@@ -131,7 +131,7 @@ class ProtocolConnection(Connection):
 
     @property
     def log_fields(self) -> Mapping[str, Any]:
-        """The fields of log lines about the connection: its listener's, or none."""
+        """The fields of log lines, from the listener; empty without a listener."""
         return self._listener.log_fields if self._listener is not None else {}
 
     # The seam.
@@ -222,7 +222,7 @@ class ProtocolConnection(Connection):
     # Reading.
 
     def _read(self) -> None:
-        """Read until the stream is empty, or the budget of one wake-up is used."""
+        """Read until the stream is empty, or `READ_BUDGET_BYTES` were read in this turn."""
         dispatcher = self._dispatcher
         if dispatcher is not None and (self._reads_slowly or dispatcher.slow_reads_s > SLOW_READS_S):
             self._read_slowly(dispatcher)
@@ -261,7 +261,7 @@ class ProtocolConnection(Connection):
     def _read_once(self) -> int:
         """Read once and deliver.
 
-        Return how many bytes were read. It is 0 if there are none now, or at the end of the stream.
+        Return how many bytes were read: 0 if there are none now, or at the end of the stream.
         """
         try:
             data = self._receive()
@@ -283,7 +283,7 @@ class ProtocolConnection(Connection):
         return len(data)
 
     def _deliver(self) -> None:
-        """Handle the read events in order, at most `EVENT_BUDGET` of them.
+        """Handle the events that were read, in order, at most `EVENT_BUDGET` of them.
 
         Leave the rest for a later turn, or until a paused connection resumes.
         """
@@ -309,7 +309,7 @@ class ProtocolConnection(Connection):
     def _read_to_the_end(self) -> None:
         """Read the bytes that the peer sent before it went away, perhaps with a close frame, and end the connection.
 
-        Each turn reads one piece of them, because a peer that was not read may have sent megabytes.
+        Each turn reads only a part of these bytes, because a peer that was not read may have sent megabytes.
         """
         if self._is_ended:
             return
@@ -431,7 +431,7 @@ class ProtocolConnection(Connection):
 
     @property
     def held_bytes(self) -> int:
-        """The bytes of the peer's unfinished message, and those that the peer has not read; see `Sharer`."""
+        """The bytes of the peer's unfinished message, and the bytes that the peer has not read; see `Sharer`."""
         return self._parser.held_bytes + self._writer.waiting_bytes
 
     @property
@@ -460,7 +460,7 @@ class ProtocolConnection(Connection):
     # From the writer.
 
     def on_written(self, *, is_moving_again: bool) -> None:
-        """Handle what may follow from a write; see `WriterOwner`."""
+        """Handle a write to a slow peer, or during the close handshake; see `WriterOwner`."""
         if self._share is not None and self._share.holding.held_bytes:
             self._share.note()
         if is_moving_again:
@@ -480,13 +480,16 @@ class ProtocolConnection(Connection):
             self._dispatcher.call_soon(self._notify_overflow)
 
     def on_write_stalled(self) -> None:
-        """End the connection: a peer that takes no byte is gone, or might as well be."""
+        """End the connection, because a peer that takes no byte for `write_stall_s` counts as gone."""
         reason = f"took no byte within {self._limits.write_stall_s:g} s"
         ending = Ending.OVERFLOWED if self._writer.overflows else Ending.TIMED_OUT
         self._end(self._closing or ConnectionClosed(ending=ending, code=CloseCode.ABNORMAL_CLOSURE, reason=reason))
 
     def on_write_failed(self) -> None:
-        """Read on to the end: the peer's close frame may be on its way, and its code decides about a restart."""
+        """Read on to the end, because the peer's close frame may be on its way.
+
+        The code of that frame decides whether a restart follows.
+        """
         if self._dispatcher is not None:
             self._dispatcher.call_soon(self._read_to_the_end)
 
@@ -500,7 +503,7 @@ class ProtocolConnection(Connection):
         return None if unread is None or unsent is None else (unread, unsent)
 
     def _part(self) -> None:
-        """End here without a message to the peer or to the listener."""
+        """End this connection without a message to the peer or the listener. Another process continues the stream."""
         self._is_ended = True
         self._let_go()
         self._writer.close()
@@ -519,7 +522,7 @@ class ProtocolConnection(Connection):
         self._listener = None  # it holds this connection: the two would wait for the garbage collector
 
     def _let_go(self) -> None:
-        """Release the timers, and the record of the memory."""
+        """Discard the timers, and record in the process's `Footprint` that this connection holds no memory any more."""
         for timer in (self._idle, self._close_deadline):
             if timer is not None:
                 timer.discard()
@@ -561,7 +564,11 @@ class ProtocolConnection(Connection):
 
     @abc.abstractmethod
     def _receive(self) -> bytes | None:
-        """Return received bytes, `None` when there are none now, `b""` at the end of the stream. Raise OSError."""
+        """Return received bytes: None if there are none now, `b""` at the end of the stream.
+
+        Raises:
+            OSError: the stream is broken.
+        """
 
     @abc.abstractmethod
     def transmit(self, data: bytes | memoryview, /) -> int:
@@ -573,7 +580,7 @@ class ProtocolConnection(Connection):
 
     @abc.abstractmethod
     def _hang_up(self) -> None:
-        """Shut the stream after the bytes that are written, without the dispatcher. Any thread may call it."""
+        """Shut the stream after the bytes that are written, without the dispatcher. Any thread may call this method."""
 
     @abc.abstractmethod
     def _shut_writing(self) -> None:

@@ -30,7 +30,7 @@ class Sharer(Protocol):
 
 
 class Share:
-    """The record in a `Footprint` of the memory that one connection holds."""
+    """The memory that one connection holds, as a `Footprint` records it."""
 
     __slots__ = ("_dispatcher", "_owner", "holding")
 

@@ -79,7 +79,7 @@ _PACK_WRITE: Final = struct.Struct("@QQQ").pack_into
 
 
 class ShelfError(ValueError):
-    """The memory does not show what the dead process did. The session ends with a typed error."""
+    """The error of a memory that does not show what its dead process did. The session ends with a typed error."""
 
 
 class GoneError(ShelfError):
@@ -156,7 +156,7 @@ class Shelf:
         self.view = arena.view
         """The memory, in which `fill` and `end` are the room for the next read."""
         self.memory = arena.memory
-        """The same: its slices cost less than those of a view."""
+        """The same memory as `view`: a slice of it costs less than a slice of a view."""
         self.fill = self.end = 0
         self.limit = -1
         """If `fill` exceeds `limit`, the room is too small for another read of `newest_bytes`."""
@@ -222,15 +222,21 @@ class Shelf:
         The caller has checked that the user is silent, and that the last read ended with a frame. Nearly every read is
         of this kind. One word drops what was read before, and the read overwrites it.
         """
-        if self._is_overwritten:
-            return True
         blocks, transfer = self._blocks, self.transfer
-        if transfer is None or len(blocks) != 1 or blocks[0].size != JOURNAL_BYTES:
+        if self._is_overwritten and blocks[0].size == JOURNAL_BYTES:
+            return True
+        self.settle()
+        if transfer is None or len(blocks) != 1 or not self._has_right_size(blocks[0]):
             return False
         block = blocks[0]
         transfer.begin(block.at, block.size, 8 * block.word, self.fill - block.at)
         self._is_overwritten = True
         return True
+
+    def _has_right_size(self, block: Block) -> bool:
+        # A block from speech or from a flood, which is longer than needed, is replaced.
+        size = block.size
+        return size == JOURNAL_BYTES or (size == LONG_JOURNAL_BYTES and self.newest_bytes > JOURNAL_BYTES // 2)
 
     def settle(self) -> None:
         """Note the reads of `Transfer.receive`. The next reads follow them."""
@@ -284,11 +290,7 @@ class Shelf:
         """
         self.settle()
         blocks = self._blocks
-        if not blocks:
-            return False
-        size = blocks[-1].size
-        # The block is replaced if it is longer than needed: it is left from speech, or from a flood.
-        if size != JOURNAL_BYTES and (size != LONG_JOURNAL_BYTES or self.newest_bytes <= JOURNAL_BYTES // 2):
+        if not blocks or not self._has_right_size(blocks[-1]):
             return False
         block = blocks[-1]
         at = block.at
@@ -303,7 +305,7 @@ class Shelf:
         return True
 
     def _keep_last(self, block: Block) -> None:
-        """Drop all blocks except the last one, which has another place now."""
+        """Drop all blocks except the last one, and store its new position in the stream."""
         others = self._blocks[:-1]
         # One entry is free. The word written after it makes the block the only one, at its new place: the block may
         # begin within a frame as long as it is at its old place.
@@ -320,7 +322,7 @@ class Shelf:
         self.words[entry], self.words[entry + 1] = block.at, block.place
 
     def note_read(self, data: bytes) -> None:
-        """Note bytes that another process has read, before any other."""
+        """Note bytes that the session's former process has read. Call this before any other method."""
         at, size = self._arena.allocate(max(FIRST_JOURNAL_BYTES, 2 * len(data)))
         self._begin(Block(at, size, 0, is_aligned=True), data)
 
@@ -343,9 +345,10 @@ class Shelf:
         self.limit = end - min(max(self.newest_bytes, LEAST_ROOM_BYTES), size // 2)
 
     def _drop(self, place: int) -> Block | None:
-        """Drop the first blocks, as long as enough is left and the next one begins with a frame.
+        """Drop the first blocks that are not needed any more. Return a dropped block that can be used again, or None.
 
-        Return a block that can be used again.
+        The blocks that stay hold at least `KEPT_BYTES` before `place`, a position in the stream from the client. They
+        begin with a frame.
         """
         blocks, found = self._blocks, None
         while len(blocks) > 1 and blocks[1].is_aligned and place - blocks[1].place >= KEPT_BYTES:
@@ -366,7 +369,7 @@ class Shelf:
         self._arena.release(block.at, block.size)
 
     def _compact(self) -> None:
-        """Copy all blocks into a single one, because no more entries are free.
+        """Copy all blocks into a single one, because the table of the blocks is full.
 
         This happens if a message is so long that its end has not been read: until then no record shortens the journal.
         """
@@ -436,9 +439,9 @@ class Shelf:
     # Records.
 
     def store(self, record: bytes, journal_from: int, notes_bytes: int = NOTES_BYTES) -> bool:
-        """Store a record with room for notes behind it. Return whether the record has room.
+        """Store a record with room for notes behind it. Return False if the record is too long.
 
-        The bytes read from `journal_from` on belong to its journal.
+        The journal of the record begins at the position `journal_from` of the stream from the client.
         """
         if len(record) > MAX_RECORD_BYTES:
             return False
@@ -476,7 +479,7 @@ class Shelf:
                 self.limit = -1
 
     def note_words(self, text: bytes) -> bool:
-        """Note words in addition to the record. Return whether there was room."""
+        """Add words of the agent's answer to the notes behind the record. Return whether there was room."""
         at = self._notes_at
         end = at + len(text)
         if end > self._notes_end:
@@ -492,10 +495,10 @@ def rest_of(arena: Arena, at: int, serial: int, written: int, read: int) -> tupl
 
     Args:
         arena: the memory of that process.
-        at: the place of the session's head.
-        serial: the number of the session, because the place may be that of another one by now.
-        written: the place in the stream to the client now, as the kernel counts it.
-        read: the place in the stream from the client.
+        at: the offset of the session's shelf in the arena.
+        serial: the number of the session, because the shelf of another session may be at this offset by now.
+        written: the position in the stream to the client now, as the kernel counts it.
+        read: the position in the stream from the client, as the kernel counts it.
 
     Raises:
         GoneError: the session had ended.

@@ -84,7 +84,7 @@ class StreamConnection(ProtocolConnection):
         self._watch_again()
 
     def _read_pending(self) -> None:
-        """Read later the bytes that TLS has decrypted already: epoll does not see them."""
+        """Schedule a read of the bytes that TLS has decrypted already, because epoll does not see them."""
         if self._is_ended or self._is_paused or self._tls is None or self._dispatcher is None:
             return
         if self._tls.pending():

@@ -92,7 +92,7 @@ class DialError(Exception):
 
 
 class UpstreamConnection(StreamConnection):
-    """The connection to an upstream. It is made by `dial`."""
+    """The connection to an upstream. `dial` makes it."""
 
     __slots__ = ("_early",)
 
@@ -146,9 +146,9 @@ def dial(target: DialTarget) -> UpstreamConnection:
 class _Attempt:
     """One dial on a thread of its own, so that `dial` can abandon it.
 
-    websocket-client has time-outs per operation only. A name server or several dead addresses can exceed each of them,
-    and a server that sends its answer byte by byte exceeds them all. An abandoned thread ends with the operation that
-    it hangs in, and closes its socket.
+    websocket-client has a time-out for each operation, but none for the whole dial. A slow name server or several dead
+    addresses can take longer than a time-out. A server that sends its answer byte by byte never runs into a time-out.
+    An abandoned thread ends with the operation that it hangs in, and closes its socket.
     """
 
     def __init__(self, target: DialTarget) -> None:
@@ -160,7 +160,7 @@ class _Attempt:
         self._is_abandoned = False
 
     def run(self) -> None:
-        """Dial, and wait for at most `timeout_s`."""
+        """Dial, and wait at most `target.timeout_s` for the end of the dial."""
         thread = threading.Thread(target=self._dial, name="dial", daemon=True)
         thread.start()
         thread.join(self.target.timeout_s)

@@ -38,7 +38,11 @@ class WriterOwner(Protocol):
         """The fields of log lines about the connection."""
 
     def transmit(self, data: bytes | memoryview, /) -> int:
-        """Write some of `data`. Return how many bytes the stream took, 0 when it is full; raise OSError."""
+        """Write some of `data`. Return how many bytes the stream took: 0 while it is full.
+
+        Raises:
+            OSError: the stream is broken.
+        """
 
     def on_written(self, *, is_moving_again: bool) -> None:
         """Handle a write to a slow peer, or during the close handshake.
@@ -155,7 +159,7 @@ class Writer:
 
     @property
     def takes_last_text_alone(self) -> bool:
-        """Whether the owner knows of an overflow: then a last text is still sent, but no binary message."""
+        """Whether the owner was notified of an overflow. Then a last text is still taken, but no binary message."""
         return self.overflows > 0 and self._dropped_bytes is None
 
     # Queueing.
@@ -216,16 +220,16 @@ class Writer:
         self.outbox.advance(taken_bytes)
 
     def drop_backlog(self) -> None:
-        """Drop all units that wait, except the one that is being written."""
+        """Drop the backlog. The unit that is being written, and a pong that waits, stay."""
         self.outbox.drop_backlog()
 
     def take_dropped(self) -> int:
-        """Return how many bytes were dropped since the overflow, and take frames again."""
+        """Return how many bytes were dropped since the overflow. From now on the writer takes frames again."""
         dropped_bytes, self._dropped_bytes = self._dropped_bytes or 0, None
         return dropped_bytes
 
     def _bound(self) -> None:
-        """Bound the bytes that wait.
+        """Flush the bytes that wait, or drop the backlog if it exceeds `write_buffer_bytes`.
 
         If the stream takes bytes, flush: now if more than `INLINE_FLUSH_BYTES` or `write_buffer_bytes` wait, and
         otherwise later in the turn. If the backlog still exceeds `write_buffer_bytes`, drop it, unless the connection

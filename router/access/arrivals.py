@@ -38,13 +38,16 @@ _BYTES: Final = CELLS * _CELL.size + _BUCKET_S.size
 
 
 def reserve(areas: Areas) -> None:
-    """Make the memory in advance if a later reload may need it."""
+    """Make the memory of the arrivals at the start of a server whose memory outlives a reload.
+
+    The configuration of a later reload may contain a limit that counts arrivals.
+    """
     if areas.lasts:
         areas.memory("arrivals", _BYTES).close()
 
 
 class Look(NamedTuple):
-    """The arrivals of an address within the period before a moment."""
+    """The arrivals of one address, counted at one moment for the period before it."""
 
     key: bytes
     place: int
@@ -55,9 +58,9 @@ class Look(NamedTuple):
 
 
 class Arrivals:
-    """The arrivals in shared memory, made before the first fork. A period allows `count` arrivals of an address.
+    """The arrivals of all addresses, in shared memory that is made before the first fork.
 
-    The caller holds a lock around each call.
+    An address may arrive `count` times in a period. The caller holds a lock around each call.
     """
 
     def __init__(self, count: int, period_s: float, areas: Areas = OWN) -> None:
@@ -99,7 +102,7 @@ class Arrivals:
         _CELL.pack_into(self._memory, look.place, look.key, look.newest, *look.counts)
 
     def _place(self, key: bytes) -> int:
-        """Return the position in the memory of a key's cell, or of the cell that the key may take over."""
+        """Return the position of a key's cell in the memory. A key without a cell gets the cell that it may replace."""
         first = int.from_bytes(key, "little") % (CELLS // WAYS) * WAYS * _CELL.size
         places = range(first, first + WAYS * _CELL.size, _CELL.size)
         memory = self._memory

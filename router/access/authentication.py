@@ -95,9 +95,9 @@ class Authentication:
         return None
 
     def _bound(self, request: Request) -> Request:
-        """Return the request. If its short-lived token has terms, add the principal of that token.
+        """Return the request. If its short-lived token has terms (`Terms`), add the principal of that token.
 
-        The terms apply even though the router demands no credential.
+        So the terms apply even on a router that demands no credential.
         """
         found = grants.principal_of(self._key, request.credential, time.time()) if request.credential else None
         is_bound = found is not None and found.terms != NO_TERMS

@@ -35,7 +35,9 @@ _SALT_BYTES: Final = 16
 
 
 class Counts:
-    """The counts in shared memory, made before the first fork. Pages that no session has used occupy no memory.
+    """The present sessions by address, principal and mark, in shared memory that is made before the first fork.
+
+    Pages of that memory that no session has used occupy nothing.
 
     Args:
         slots: the number of workers that may exist at a time.
@@ -77,7 +79,7 @@ class Counts:
     # For `Seats`.
 
     def head(self, slot: int) -> tuple[int, int]:
-        """Return the number of cells of a slot that were ever in use, and the number that are in use now."""
+        """Return a slot's number of cells that were ever in use, and its number of cells that are in use now."""
         used, present = _HEAD.unpack_from(self._memory, slot * _REGION_BYTES)
         return used, present
 
@@ -86,7 +88,10 @@ class Counts:
         _HEAD.pack_into(self._memory, slot * _REGION_BYTES, used, present)
 
     def write_cell(self, slot: int, cell: int, keys: tuple[bytes, bytes, bytes]) -> None:
-        """Write the three keys of a session (address, principal, mark) into its cell of each column."""
+        """Write the three keys of a session into its cell: one into each column of the slot.
+
+        The keys are those of the session's address and principal, and the mark of a session without Settings.
+        """
         for column, key in enumerate(keys):
             start = _start(slot, column) + cell * KEY_BYTES
             self._memory[start : start + KEY_BYTES] = key
@@ -95,7 +100,8 @@ class Counts:
 class Present:
     """The sessions of all workers at one moment. The numbers are right as long as the caller holds the lock.
 
-    The heads of all slots are read once, because that takes as long as all limits together (docs/decisions/0059).
+    The two numbers at the beginning of each slot (`Counts.head`) are read only once, in the constructor. Reading them
+    takes as long as checking all limits (docs/decisions/0059).
     """
 
     __slots__ = ("_memory", "_regions", "sessions")
@@ -133,7 +139,7 @@ def _start(slot: int, column: int) -> int:
 
 
 class Seats:
-    """The cells of one worker, one for each session. The caller holds a lock around each call."""
+    """The cells of one worker in the counts: one for each session. The caller holds a lock around each call."""
 
     def __init__(self, counts: Counts, slot: int) -> None:
         self._counts = counts

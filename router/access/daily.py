@@ -45,9 +45,9 @@ def left_s(unix_s: float) -> float:
 
 
 class DailySums:
-    """The sums in shared memory, made before the first fork.
+    """The tokens and dollars of each client and day, in shared memory that is made before the first fork.
 
-    Only one process writes a slot, and it serializes its threads with its own lock.
+    Only one process writes a slot. That process serializes its threads with its own lock.
 
     Args:
         slots: the number of workers that may exist at a time.

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class Gate:
-    """The checks of one server. Methods may be called from any thread.
+    """The checks of a request's host name and origin at one server. Methods may be called from any thread.
 
     Args:
         config: the configuration.
@@ -55,10 +55,10 @@ class Gate:
 
 
 def _paths_of_any_host(config: RouterConfig) -> frozenset[str]:
-    """Return the telephone's paths that accept any host name.
+    """Return the paths for Twilio that accept any host name; none if the configuration lists host names.
 
-    A page that rebinds its name to this machine gains nothing on these paths. The set is empty if the configuration
-    lists host names.
+    A page gains nothing on these paths by rebinding its DNS name to this machine. The webhook's answer only repeats the
+    request, and the other paths accept only requests that Twilio has signed.
     """
     if config.allow_hosts:
         return frozenset()

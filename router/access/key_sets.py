@@ -139,7 +139,7 @@ class KeySet:
 
 
 def parse_key_set(text: bytes, *, is_public: bool) -> tuple[Key, ...]:
-    """Return the keys of a set. `is_public` says that the set came over a network. Then secrets in it are ignored.
+    """Return the keys of a set. With `is_public` the set came over a network, so secrets in the set are ignored.
 
     Raises:
         ValueError: the text is no key set, or has no usable key.
@@ -185,7 +185,7 @@ def fetch(ca_file: str | None, place: str) -> bytes:
 
 
 def problem_of(place: str) -> str:
-    """Return the reason why a key set may not come from a place, as the end of a sentence; empty if it may."""
+    """Return the reason why a key set may not come from this file or URL, as the end of a sentence; empty if it may."""
     parts = urlsplit(place)
     if "://" not in place or parts.scheme == "https":
         return ""

@@ -44,9 +44,9 @@ def check(headers: Mapping[str, str]) -> None:
 
 
 def mark(headers: Mapping[str, str]) -> tuple[str, str]:
-    """Return the header for a session's dials.
+    """Return the header for a session's dials: its name and its value.
 
-    It has the ids in the headers of the session's request, and this router's id.
+    The value lists the ids of the routers through which the session's request came, and the id of this router.
     """
     return HEADER, ", ".join((*_routers(headers), OWN_ID))
 

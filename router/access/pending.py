@@ -16,14 +16,14 @@ WAITING: Final = "awaiting Settings"
 
 
 class UntilSettings:
-    """A wrapper of a machine. It reports once that the session has its Settings.
+    """A wrapper of a machine, which reports once that the session has its Settings.
 
     From then on the wrapper costs nothing.
 
     Args:
         machine: the machine, which may be a front around the session.
         facts_of_session: the `describe` of the session itself.
-        on_settings: called on the dispatcher.
+        on_settings: the function that is called once, on the dispatcher, when the session has its Settings.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class UntilSettings:
         self.describe = machine.describe
 
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
-        """Handle an input as the machine does."""
+        """Let the machine handle an input, and call `on_settings` if the session has its Settings now."""
         commands = self._machine.handle(message, now_s)
         if isinstance(message, messages.ClientTextReceived) and self._facts_of_session().get("lifecycle") != WAITING:
             self._on_settings()

@@ -182,7 +182,10 @@ class RedisCounts:
         self._start()
 
     def day_key(self, client: str) -> str:
-        """Return the Redis key of a client's sums since midnight (UTC). `client` is the hash of the client's name."""
+        """Return the Redis key of a client's tokens and dollars since midnight (UTC).
+
+        `client` is the hash of the client's name.
+        """
         return f"{PREFIX}day:{day_of(time.time())}:{client}"
 
     def settle(self, session: str) -> None:

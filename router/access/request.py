@@ -21,7 +21,7 @@ OPENAI_KEY: Final = "openai-insecure-api-key."
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """The terms of a short-lived token. Their `repr` shows no text of a session."""
+    """The terms that a short-lived token sets for its sessions. Their `repr` shows no text of a session."""
 
     single_use_id: str | None = None
     """The id of a token that opens only one session; None for a token that opens any number until it expires."""
@@ -67,12 +67,12 @@ class Query(dict[str, str]):
 
 
 def pairs_of(query: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return all parameters, in their order."""
+    """Return the names and values of all parameters, in the order of the URL."""
     return query.pairs if isinstance(query, Query) else tuple(query.items())
 
 
 def values_of(query: Mapping[str, str], name: str) -> list[str]:
-    """Return each value of a parameter that may be repeated, in their order."""
+    """Return each value of a parameter that may be repeated, in the order of the URL."""
     return [value for key, value in pairs_of(query) if key == name]
 
 

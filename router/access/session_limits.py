@@ -60,7 +60,7 @@ A subscriber has at least such a network, and can choose the other bits.
 
 
 class SharedLimits:
-    """The memory in which the workers of a server count together, made before the first fork.
+    """The memory in which the workers of a server count their sessions together. It is made before the first fork.
 
     Args:
         limits: the configuration.
@@ -101,7 +101,7 @@ class SharedLimits:
             self.lock = SharedLock("limits-lock", areas)
 
     def forget(self, slot: int) -> None:
-        """Remove the sessions of a worker that has ended from the counts."""
+        """Remove from the counts the sessions of a worker that has ended."""
         # Do not take the lock, because the arbiter must not wait for it. The owner of the slot is gone.
         if self._is_counting:
             self.counts.clear(slot)
@@ -110,7 +110,7 @@ class SharedLimits:
 class Ticket(NamedTuple):
     """The place of one admitted session.
 
-    Each function may be called from any thread, and waits for no other process.
+    Its fields are functions. Each may be called from any thread, and waits for no other process.
     """
 
     settle: Callable[[], None]
@@ -279,9 +279,9 @@ class Admission:
             raise _refusal(_SPENT, math.ceil(daily.left_s(now_s)))
 
     def in_use(self) -> tuple[int, int]:
-        """Return the number of sessions of all workers, and of those without Settings.
+        """Return the number of sessions of all workers, and the number of their sessions without Settings.
 
-        Without any limit both are zero.
+        If no limit is configured, both numbers are zero.
         """
         if self._seats is None:
             return 0, 0

@@ -23,7 +23,7 @@ _RANDOM: Final = bytearray(os.urandom(SECRET_BYTES))
 
 
 def share_random_secret(areas: Areas) -> None:
-    """Use the random secret of the server's memory, so that tokens stay valid after a reload.
+    """Use the random secret that the server keeps in shared memory, so that tokens stay valid after a reload.
 
     Call this before a key is made.
 

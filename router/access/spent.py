@@ -33,10 +33,13 @@ class FullError(Exception):
 
 
 class SpentTokens:
-    """The used tokens in shared memory, made before the first fork. Methods may be called from any thread."""
+    """The single-use tokens that were used, in shared memory that is made before the first fork.
+
+    Methods may be called from any thread.
+    """
 
     def __init__(self, areas: Areas = OWN, *, is_shared: bool = True) -> None:
-        """Make the memory. With `is_shared`, make a lock against other processes, which needs an open file."""
+        """Make the memory. With `is_shared`, also make a lock that excludes other processes and keeps a file open."""
         self._memory = areas.memory("spent", _NEXT.size + MAX_TOKENS * _CELL.size)
         # The lock against processes does not exclude threads.
         self._threads = threading.Lock()

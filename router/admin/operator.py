@@ -45,7 +45,10 @@ class Pool(Protocol):
 
 
 class Operator:
-    """The operator of one router. Its methods wait for the supervisor, so a dispatcher's thread must not call them."""
+    """The effects of an operator's verbs on one router.
+
+    The methods wait for the supervisor, so a dispatcher's thread must not call them.
+    """
 
     def __init__(
         self,
@@ -103,7 +106,7 @@ class Operator:
         return self.records
 
     def upstreams(self) -> list[dict[str, Any]]:
-        """Return the rows of the upstreams, with the knowledge of this process."""
+        """Return a row of facts for each upstream, from what this process alone knows."""
         rows = self._upstreams.rows(Counter(self._positions()))
         return [{**row, **health} for row, health in zip(rows, self._pool.rows(), strict=True)]
 

@@ -99,12 +99,12 @@ class Peers:
         self._served.clear()
 
     def forget(self, name: str) -> None:
-        """Remove the socket of a worker that ended, so that no verb is sent to it."""
+        """Remove the socket `name` of a worker that has ended, so that no verb is sent to it."""
         with contextlib.suppress(OSError):  # a read-only disk must not end the server
             (self.folder / name).unlink()
 
     def serve(self, name: str, perform: Callable[[Verb], Any]) -> None:
-        """Start a thread that answers the verbs of the workers with `perform`, until the process ends."""
+        """Start a thread that answers the verbs at the socket `name` with `perform`, until the process ends."""
         path = self.folder / name
         path.unlink(missing_ok=True)  # a worker that died may have left it
         listener = socket.socket(socket.AF_UNIX)

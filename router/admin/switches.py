@@ -28,7 +28,10 @@ _DIGEST: Final = slice(_FIRST + MOST_UPSTREAMS, _FIRST + MOST_UPSTREAMS + 16)
 
 
 class Switches:
-    """The switches of one server, made before the first fork, or those of one embedded router."""
+    """The operator's switches of one server, or of one embedded router.
+
+    A server makes them before the first fork.
+    """
 
     def __init__(self, upstreams: int, areas: Areas = OWN) -> None:
         self._upstreams = upstreams

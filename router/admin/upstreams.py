@@ -140,7 +140,10 @@ def _keys(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _cool_down_s(recent: Sequence[Dialled], now_s: float) -> float:
-    """Return the seconds for which an upstream still counts as failing unless a dial succeeds; 0 if it does not."""
+    """Return the seconds for which an upstream still counts as failing; 0 if it does not count as failing.
+
+    A successful dial ends that time at once.
+    """
     latest = [it for it in recent if it.at_s > now_s - JUDGED_WITHIN_S][-DIALS_JUDGED:]
     if not latest or any(it.result == OK for it in latest):
         return 0.0

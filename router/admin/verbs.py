@@ -41,7 +41,10 @@ class Router(Protocol):
         """End a session with an `Error`. Return whether this process has the session."""
 
     def end_named(self, name: str) -> bool:
-        """End the session with this name on its client's wire. Return whether this process has the session."""
+        """End the session whose client gave it this name, such as Twilio's id of a call.
+
+        Return whether this process has the session.
+        """
 
 
 def perform(router: Router, verb: Mapping[str, Any]) -> Any:
@@ -100,7 +103,7 @@ def _end_named(router: Router, verb: Mapping[str, Any]) -> bool | None:
 
 
 def row(info: SessionInfo) -> dict[str, Any]:
-    """Return a session as a row of the list."""
+    """Return a session as a row of the list of sessions."""
     return {
         "id": info.session_id,
         "state": info.state,

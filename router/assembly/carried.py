@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 
 from router.access.request import Request
+from router.assembly import guard_memory as guards
 from router.fronts.realtime import value as relays
+from router.guard.marks import GuardedMarks
 from router.session import snapshot as snapshots
 from router.session.layouts import VERSION
 from router.session.snapshot import SnapshotError
@@ -24,10 +26,9 @@ from router.session.state.states import Lifecycle
 from router.translation.voices import Voices  # noqa: TC001 - msgspec resolves the annotation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from actors.machine import Marks
-    from router.fronts.front import Standalone
+    from router.fronts.front import Noting, Standalone
+    from router.guard.inputs import GuardedInputs
     from router.session.machine import Session
     from router.session.options import SessionOptions
     from router.session.profile import Profile
@@ -53,6 +54,8 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parc
     """The voices of the session. It keeps them even under a newer configuration. None before its Settings."""
     memory: bytes = b""
     """The memory of the front's machine, if it has one."""
+    guard: bytes = b""
+    """The memory of the guard around the session, if it has one."""
 
     @property
     def session_id(self) -> str:
@@ -65,7 +68,7 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parc
         return snapshots.open_envelope(self.session).adoptions > MAX_ADOPTIONS * INNOCENT
 
 
-VALUE_LAYOUT: Final = f"{VERSION}.{zlib.crc32(f'{snapshots.LAYOUT} {relays.LAYOUT}'.encode()):08x}"
+VALUE_LAYOUT: Final = f"{VERSION}.{zlib.crc32(f'{snapshots.LAYOUT} {relays.LAYOUT} {guards.LAYOUT}'.encode()):08x}"
 """The name of the form in which this program reads and writes sessions."""
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -102,22 +105,19 @@ def open_announcement(facts: bytes) -> Request:
 def count_adoption(data: bytes, *, is_suspect: bool = True) -> bytes:
     """Return a parcel with one more adoption counted.
 
-    The adopting process stores it in place of `data` before it adopts the session, because the session may kill that
-    process. A planned move does not count. `is_suspect` says that the previous process died in a step of the session.
+    The adopting process stores the result in place of `data` before it adopts the session, because the session may kill
+    that process. Do not call this for a planned move. `is_suspect` says that the previous process died while it handled
+    an input of this session. Such a death counts three times as much as another one.
     """
     parcel, by = open_parcel(data), INNOCENT if is_suspect else 1
     return _ENCODER.encode(msgspec.structs.replace(parcel, session=snapshots.count_adoption(parcel.session, by)))
-
-
-def _always() -> bool:
-    return True
 
 
 class Memory(Protocol):
     """A function that returns the memory of a front's machine; see `Remembering.memory`."""
 
     def __call__(self, *, is_brief: bool = False) -> bytes:
-        """Return the memory, between two inputs."""
+        """Return the memory. Call this between two inputs. `is_brief` leaves out older audio of a silent user."""
 
 
 def no_memory(*, is_brief: bool = False) -> bytes:  # noqa: ARG001 - of the protocol
@@ -129,7 +129,8 @@ class CarriedSession:
     """A session in the form that the engine needs to store the session outside of the process, or to move it."""
 
     __slots__ = (
-        "_is_at_rest",
+        "_guard",
+        "_marks",
         "_memory",
         "_relay",
         "_request",
@@ -150,7 +151,8 @@ class CarriedSession:
         relay: Standalone | None = None,
         can_outlive: bool = True,
         can_return: bool = True,
-        is_at_rest: Callable[[], bool] = _always,
+        guard: GuardedInputs | None = None,
+        front: Noting | None = None,
     ) -> None:
         self._session = session
         self._request = request
@@ -158,7 +160,11 @@ class CarriedSession:
         self._memory = memory
         self._relay = relay
         """The relay that takes the place of the session, which then has only counts. None without a relay."""
-        self._is_at_rest = is_at_rest
+        self._guard = guard
+        marks: Marks = session if relay is None else relay.marks
+        if guard is not None:
+            marks = GuardedMarks(guard, marks)
+        self._marks = marks if front is None else front.marks_around(marks)
         self.can_outlive = can_outlive
         """Whether the session may outlive its process. Otherwise it can only move."""
         self.can_return = can_return
@@ -184,12 +190,12 @@ class CarriedSession:
     @property
     def can_move(self) -> bool:
         """Whether the session is between two turns, and no text waits for its guard."""
-        return (self._relay or self._session).can_move and self._is_at_rest()
+        return (self._relay or self._session).can_move and (self._guard is None or self._guard.is_at_rest)
 
     @property
     def marks(self) -> Marks:
-        """The object whose attributes show when the value has to be stored."""
-        return self._session if self._relay is None else self._relay.marks
+        """The object whose attributes show when the session has to be stored again."""
+        return self._marks
 
     def announcement(self) -> bytes:
         """Return the request, with which another process dials the next upstream in advance.
@@ -200,20 +206,20 @@ class CarriedSession:
         return _written(self._request)
 
     def snapshot(self, *, is_brief: bool = False) -> bytes:
-        """Return the session as a value. Call this on the session's dispatcher, between two inputs.
+        """Return the session and its request as bytes, a parcel. Call this on the dispatcher, between two inputs.
 
-        With `is_brief` the value lacks older audio of a silent user.
+        With `is_brief` the parcel lacks older audio of a silent user.
 
         Raises:
             SnapshotError: the session cannot be written, for example because the application's facts about the
-                client are no JSON, or a text waits for the guard. Such a session drains, as if snapshots did not exist.
+                client are no JSON, or a text waits for the guard of a relay. Such a session drains, as if snapshots
+                did not exist.
         """
-        if not self._is_at_rest():
-            raise SnapshotError("a text waits for the guard")
+        guard = b"" if self._guard is None else guards.written(self._guard)
         session = snapshots.snapshot(self._session, clock=clock(), unix_s=time.time(), is_brief=is_brief)
         voices = self._session.context.options.voices if self.has_settings else None
         memory = self._memory(is_brief=is_brief)
-        parcel = Parcel(self._request, self._turn_detection, session, self.repeats_settings, voices, memory)
+        parcel = Parcel(self._request, self._turn_detection, session, self.repeats_settings, voices, memory, guard)
         return _written(parcel)
 
 
@@ -242,7 +248,7 @@ def restored(parcel: Parcel, options: SessionOptions, profile: Profile | None = 
 
 @functools.cache
 def clock() -> str:
-    """Return a name for this machine's monotonic clock, made of the id of its boot and the namespace of its time."""
+    """Return a name for this machine's monotonic clock: the id of the boot, and the time namespace of the process."""
     try:
         start = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{start} {Path('/proc/self/ns/time').readlink()}"

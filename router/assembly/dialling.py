@@ -51,7 +51,7 @@ class DialledAhead:
         self._release = release
 
     def choosing(self, choose: Choose) -> Choose:
-        """Wrap `choose`: until this upstream is used, the result chooses its position."""
+        """Wrap `choose`: until the upstream that was dialled ahead is used, the result chooses its position."""
 
         def run(positions: Sequence[int], leaving: int | None) -> int:
             position = self._target.position
@@ -63,7 +63,7 @@ class DialledAhead:
         return run
 
     def before(self, dial: Callable[[DialTarget], Connection]) -> Callable[[DialTarget], Connection]:
-        """Wrap `dial`: the first call of the result returns this connection, if the target is the same."""
+        """Wrap `dial`: for the target that was dialled ahead, the first call of the result returns that connection."""
 
         def run(target: DialTarget) -> Connection:
             connection = self._take()
@@ -77,7 +77,7 @@ class DialledAhead:
         return run
 
     def close(self) -> None:
-        """Close the connection, unless a session uses it."""
+        """Close the connection that was dialled ahead, unless a session uses it."""
         connection = self._take()
         if connection is not None:
             connection.abort()
@@ -95,7 +95,10 @@ def _place(target: DialTarget) -> tuple[Any, ...]:
 
 
 class _Marked:
-    """A function that makes targets with the marks of a session. A partial would take twice the memory."""
+    """A function that makes a session's dial targets, with the headers that mark the dials as this session's.
+
+    A `functools.partial` would take twice the memory.
+    """
 
     __slots__ = ("_limits", "_make", "_marks")
 

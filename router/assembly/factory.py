@@ -14,6 +14,7 @@ from actors.restart import first_of
 from actors.spec import SessionSpec, no_other_key
 from actors.throttle import Rates
 from router.admin.switches import Switches
+from router.assembly import guard_memory as guards
 from router.assembly.carried import CarriedSession
 from router.assembly.dialling import DialledAhead, Dialling
 from router.assembly.machines import Machines
@@ -102,11 +103,11 @@ class SessionFactory:
         `turn_detection` comes from the URL; None means the configured one. The dispatcher calls `on_settings` once,
         when the session has its Settings. For `spend_today` see `SessionOptions`. `parcel` holds a session that another
         process carried, and `journal` the client's messages after its snapshot. `ahead` is an upstream that was dialled
-        for that session; the spec closes it at the session's end. For such a session the present options, policy and
-        prices apply, and its metrics, wire view and spans start again.
+        for that session; the spec closes it at the session's end. For a session from another process the present
+        options, policy and prices apply, and the session's metrics, wire view and spans start again.
 
         Raises:
-            SnapshotError: the snapshot in `parcel` is damaged.
+            SnapshotError: a part of `parcel` is damaged or of another version.
         """
         config, front = self._config, FRONTS[request.profile]
         observer = self.observers.new(session_id, request)
@@ -138,9 +139,10 @@ class SessionFactory:
             turn_detection,
             assembled.memory,
             relay=assembled.relay,
-            can_outlive=front.can_outlive and not config.guard.is_on,
+            can_outlive=front.can_outlive and (assembled.guard is None or guards.can_outlive(assembled.guard)),
             can_return=front.can_return and not config.guard.is_on,
-            is_at_rest=assembled.is_at_rest,
+            guard=assembled.guard,
+            front=assembled.front,
         )
         can_move = front.can_move and assembled.is_movable
         return SessionSpec(
@@ -194,7 +196,7 @@ class SessionFactory:
         return DialledAhead(target, connection, release)
 
     def forget_peers(self) -> None:
-        """Set the memory of all peers to zero, and forget the names of calls.
+        """Set the count of the memory that all peers hold to zero, and forget the names of calls.
 
         The router calls this at its start, and in the child of a fork, because the child does not have the parent's
         peers.
@@ -208,7 +210,7 @@ class SessionFactory:
         self.client_limits = msgspec.structs.replace(self.limits, max_text_bytes=self._config.limits.max_text_bytes)
 
     def client_limits_of(self, front: Front) -> ConnectionLimits:
-        """Return the limits of client connections, with a larger text message if the front needs it."""
+        """Return the limits of client connections, with a larger bound of text messages if the front needs it."""
         if front.max_text_bytes is None:
             return self.client_limits
         most = max(front.max_text_bytes, self.client_limits.max_text_bytes or 0)
@@ -229,7 +231,10 @@ class SessionFactory:
     def _upstreams_of(
         self, front: Front, request: Request, route: Route | None, options: SessionOptions, *, is_doubled: bool
     ) -> _Upstreams:
-        """Return the upstreams of a session. With `is_doubled`, Deepgram comes after the listed upstreams."""
+        """Return the upstreams of a session.
+
+        With `is_doubled` two backends may serve the session, and Deepgram comes after the listed upstreams.
+        """
         restarts, count = self._config.restarts, self._upstreams
         if front.dial_target is not None and not is_doubled:
             # A relay's upstream is not in the list, and has no alternative.
@@ -314,7 +319,7 @@ class _Upstreams(NamedTuple):
 
 
 class _Both:
-    """Two observers in one. A closure would take twice the memory in every session."""
+    """An observer that passes each event on to two observers. A closure would take twice the memory."""
 
     __slots__ = ("_first", "_second")
 
@@ -379,7 +384,7 @@ def _logged(observer: SessionObserver, call: None) -> None: ...
 
 
 def _logged(observer: SessionObserver, call: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
-    """Wrap `call`, so that its log lines on any thread have the fields of the session. Return None for None."""
+    """Wrap `call`, so that its log lines on any thread have the fields of the session. Without a `call` return None."""
     return _Logged(observer, call) if call is not None else None
 
 

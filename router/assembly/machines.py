@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from router.access.pending import UntilSettings
+from router.assembly import guard_memory as guards
 from router.assembly.carried import no_memory, restored
 from router.fronts import agents
 from router.fronts.failover import build
-from router.fronts.front import Call, Remembering, Standalone, guarded
+from router.fronts.front import Call, Noting, Remembering, Standalone, guarded
 from router.guard.inputs import GuardedInputs
 from router.guard.machine import GuardedMachine
 from router.logs import trace
@@ -56,12 +57,10 @@ class Assembled(NamedTuple):
     """The relay in place of the session, if there is one that can move."""
     is_movable: bool
     """Whether the memory of the whole machine can be written."""
-    is_at_rest: Callable[[], bool]
-    """The function that tells whether no text waits for the guard."""
-
-
-def _always() -> bool:
-    return True
+    guard: GuardedInputs | None
+    """The guard, if there is one."""
+    front: Noting | None
+    """The machine of the front, if its frames are not the session's audio."""
 
 
 class _Fronted(NamedTuple):
@@ -71,7 +70,8 @@ class _Fronted(NamedTuple):
     memory: Memory = no_memory
     relay: Standalone | None = None
     is_movable: bool = True
-    is_at_rest: Callable[[], bool] = _always
+    guard: GuardedInputs | None = None
+    front: Noting | None = None
 
 
 class Machines:
@@ -99,20 +99,23 @@ class Machines:
         parcel: Parcel | None = None,
         failover: Plan | None = None,
     ) -> Assembled:
-        """Return the machine of a session with all its layers.
+        """Return the machine of a session, with the front, the log of messages and the recorder around it.
 
-        The dispatcher calls `on_settings` once, when the session has its Settings. `parcel` holds a session that
-        another process carried. It is not recorded any further, because a recording must contain the beginning of its
-        session. With `failover` either of two backends may serve the call.
+        `on_settings` is called once: here if the session of `parcel` has its Settings already, else by the dispatcher
+        when they arrive. `parcel` holds a session that
+        another process carried. That session is not recorded here, because a recording must contain the beginning of
+        its session. With `failover` either of two backends may serve the call.
 
         Raises:
-            SnapshotError: the snapshot in `parcel` is damaged.
+            SnapshotError: a part of `parcel` is damaged or of another version.
         """
         if self.recorder is not None:
             options = self.recorder.watched(options)
         session = _session(session_id, front, options, parcel)
         memory = parcel.memory if parcel is not None else b""
-        fronted = self._fronted(session_id, front, session, request, names=names, failover=failover, memory=memory)
+        guard = parcel.guard if parcel is not None else b""
+        memories = {"memory": memory, "guard_memory": guard}
+        fronted = self._fronted(session_id, front, session, request, names=names, failover=failover, **memories)
         machine = self._traced(fronted.machine, observer)
         read_late = session.read_late
         principal = request.principal.id if request.principal is not None else None
@@ -139,6 +142,7 @@ class Machines:
         names: CallNames,
         failover: Plan | None,
         memory: bytes,
+        guard_memory: bytes,
     ) -> _Fronted:
         call = Call(
             session=session,
@@ -162,7 +166,8 @@ class Machines:
             machine = guarded(front, own, self._config.guard, session_id)
         elif failover is None and self._config.guard.is_on:
             machine = GuardedMachine(session, self._config.guard, session_id)
-        is_at_rest = (lambda: machine.is_at_rest) if isinstance(machine, GuardedInputs) else _always
+        guard = machine if isinstance(machine, GuardedInputs) else None
+        guards.fill(guard, guard_memory)
         viewed = adapted = self._viewed(session_id, front, session, machine, request)
         if not front.is_relay:
             viewed = adapted = _adapted(front, msgspec.structs.replace(call, machine=viewed))
@@ -173,7 +178,8 @@ class Machines:
             remembering.memory if isinstance(remembering, Remembering) else no_memory,
             relay,
             is_movable=own is session or relay is not None,
-            is_at_rest=is_at_rest,
+            guard=guard,
+            front=adapted if isinstance(adapted, Noting) else None,
         )
 
     def _viewed(self, session_id: str, front: Front, session: Session, machine: Machine, request: Request) -> Machine:

@@ -25,9 +25,9 @@ POSITIONS: Final = 128
 
 @lru_cache(maxsize=32)
 def _filter(rate_in: int, rate_out: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the coefficients of each position, and their differences from the coefficients of the next position.
+    """Return a row of coefficients for each position between two samples, and the difference to the next row.
 
-    All these numbers are exact (see `polyphase`).
+    All these numbers are exact in float64 (see `polyphase`).
     """
     fractions = np.arange(POSITIONS + 1) / POSITIONS
     rows = coefficients(fractions, taps_of(rate_in, rate_out), rate_in, rate_out)
@@ -35,7 +35,7 @@ def _filter(rate_in: int, rate_out: int) -> tuple[NDArray[np.float64], NDArray[n
 
 
 class InterpolatedStream:
-    """One stream between two rates, with its unread samples. These are fewer than the taps of one output."""
+    """One stream between two rates. It keeps the last input samples, from which further output is computed."""
 
     __slots__ = ("_differences", "_offset", "_rows", "_step_in", "_step_out", "_tail", "_taps")
 

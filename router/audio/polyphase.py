@@ -66,9 +66,10 @@ def taps_of(rate_in: int, rate_out: int) -> int:
 
 
 def coefficients(fractions: NDArray[np.float64], taps: int, rate_in: int, rate_out: int) -> NDArray[np.float64]:
-    """Return one row of coefficients for each of `fractions`, the places of outputs between two samples.
+    """Return one row of `taps` coefficients for each of `fractions`.
 
-    An output is that fraction of a sample after the middle one of its `taps` input samples.
+    A row computes the output sample from `taps` input samples. The output lies between their two middle samples, the
+    fraction of a sample behind the earlier of them.
     """
     half = taps // 2
     distance = np.arange(1 - half, half + 1) - fractions[:, np.newaxis]
@@ -128,9 +129,10 @@ class Polyphase:
         return bytes(high for high in range(256) if (high if high < 128 else 255 - high) < limit)  # noqa: PLR2004
 
     def made_by_numpy(self, line: bytes, first: int, outputs: int) -> bytes:
-        """Return the output samples of a line, from the number `first` up to `outputs`.
+        """Return the output samples of the input samples in `line`, from the index `first` up to `outputs`.
 
-        A line begins with the first input sample of a row, and has all input samples of its outputs.
+        The line begins with the first input sample of a row of the matrix product. It has all input samples from which
+        these outputs are computed.
         """
         # Every frame may come through here, and a call into numpy costs 1 to 2 µs. So operations on bytes do the rest.
         rows = -(-outputs // self.block_out)
@@ -150,7 +152,7 @@ class Polyphase:
         return partial(compiled.resampled, self.parts(), self.block_in, self.block_out, self.taps)
 
     def parts(self) -> bytes:
-        """Return the coefficients for the compiled filter: the high parts of all phases, then the low ones."""
+        """Return the coefficients for the compiled filter: the high part of each, and behind them all low parts."""
         phases = np.arange(self.block_out)
         first = phases * self.block_in // self.block_out
         rows = self.coefficients[first[:, np.newaxis] + np.arange(self.taps), phases[:, np.newaxis]]
@@ -163,7 +165,8 @@ class Polyphase:
 def is_small(rate_in: int, rate_out: int) -> bool:
     """Whether the matrix between two rates fits `MAX_COEFFICIENTS`; raises UnsupportedRates.
 
-    The size is an estimate: a row reads the samples of one step, and the taps.
+    The size is an estimate: the rows of the matrix are the input samples of one block and the taps of the filter, and
+    its columns are the output samples of the block.
     """
     if rate_in not in RATES or rate_out not in RATES:
         raise UnsupportedRates(rate_in, rate_out)
@@ -181,7 +184,7 @@ def polyphase(rate_in: int, rate_out: int) -> Polyphase:
 
 
 class Stream:
-    """One stream between two rates, with its unread samples. These are fewer than a row and a window."""
+    """One stream between two rates. It keeps the last input samples, from which further output is computed."""
 
     __slots__ = ("_design", "_emitted", "_tail")
 
@@ -200,7 +203,7 @@ class Stream:
 
     @property
     def memory(self) -> list[Any]:
-        """The unread samples, and the place of the next output in their first row."""
+        """The kept input samples, and the number of output samples of the current row that were already returned."""
         return [self._tail, self._emitted]
 
     @memory.setter

@@ -62,7 +62,7 @@ def play(recording: Recording, url: str, token: str | None, say: Callable[[str],
 
 
 def _timed(steps: Iterator[RecordedStep]) -> Iterator[tuple[float, RecordedStep]]:
-    """Yield each step of the session with the seconds since the first step; skip inputs that came after the end."""
+    """Yield each step of the session with the seconds since the first step. Skip inputs after the session's end."""
     first_s: float | None = None
     for step in steps:
         if not step.is_late:
@@ -132,14 +132,14 @@ class _Server:
         self._began_s += time.monotonic() - began_s
 
     def note_recorded(self, text: str) -> None:
-        """Note a message of the recorded upstream.
+        """Record a message of the recorded upstream.
 
         Match its ids with those in the server's message at the same place.
         """
         self._note(text, self._recorded)
 
     def receive_until(self, at_s: float) -> None:
-        """Receive up to a time of the recording."""
+        """Receive messages until the time `at_s` of the recording."""
         while (left_s := self._began_s + at_s - time.monotonic()) > 0 and self._receive(left_s) is not None:
             pass
 
@@ -152,7 +152,7 @@ class _Server:
                 self._client.send(frame)
 
     def tell(self, text: str) -> None:
-        """Print a line with the time since the beginning."""
+        """Print a line with the time since the beginning of the playing."""
         self._say(f"{time.monotonic() - self._began_s:9.3f}  {text}")
 
     def close(self) -> None:

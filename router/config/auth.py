@@ -77,7 +77,7 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host can be reached only from this machine. A server may listen on it, or a request may name it."""
+    """Whether a host, on which a server listens or which a request names, can be reached only from this machine."""
     name = host.lower().removeprefix("[").removesuffix("]")
     try:
         address = ipaddress.ip_address(name)
@@ -91,7 +91,7 @@ def is_loopback(host: str) -> bool:
 
 
 def kinds(written: Any) -> tuple[str, ...]:
-    """Take kinds of authentication: a list, or text with commas between them."""
+    """Parse kinds of authentication: a list, or text with commas between them."""
     parts = [part.strip() for part in written.split(",") if part.strip()] if isinstance(written, str) else written
     if not isinstance(parts, list) or not parts:
         raise ValueError(f"must be one or more of {', '.join(KINDS)}, not {reprlib.repr(written)}")
@@ -102,7 +102,7 @@ def kinds(written: Any) -> tuple[str, ...]:
 
 
 def named_tokens(written: Any) -> tuple[Token, ...]:
-    """Take tokens in clear, as `alice=TOKEN,bob=TOKEN`."""
+    """Parse tokens in clear, as `alice=TOKEN,bob=TOKEN`."""
     if not isinstance(written, str):
         raise ValueError("must be names and tokens, such as alice=TOKEN,bob=TOKEN")  # noqa: TRY004 - a parser raises ValueError alone
     found: dict[str, Token] = {}
@@ -123,28 +123,28 @@ def digest(token: str) -> str:
 
 
 def token_name(written: str) -> str:
-    """Take the name of a token, which is the id of its principal."""
+    """Parse the name of a token, which is the id of its principal."""
     if not _NAME.fullmatch(written):
         raise ValueError("must have at most 64 letters, digits, dots, dashes, and begin with a letter or a digit")
     return written
 
 
 def sha256(written: Any) -> Secret:
-    """Take the SHA-256 of a token, in hexadecimal digits."""
+    """Parse the SHA-256 of a token, in hexadecimal digits."""
     if not isinstance(written, str) or not _SHA256.fullmatch(written.strip()):
         raise ValueError("must be the SHA-256 of a token, 64 hexadecimal digits: see `switchboard token new`")
     return Secret(written.strip().lower())
 
 
 def moment(written: Any) -> float:
-    """Take a date-time of TOML, and return the seconds of `time.time`. Without an offset it is in UTC."""
+    """Parse a date-time of TOML, and return its Unix time in seconds. A date-time without an offset is in UTC."""
     if not isinstance(written, dt.datetime):
         raise ValueError(f"must be a date-time such as 2027-01-31T12:00:00Z, not {reprlib.repr(written)}")  # noqa: TRY004 - a parser raises ValueError alone
     return (written if written.tzinfo else written.replace(tzinfo=dt.UTC)).timestamp()
 
 
 def algorithms(written: Any) -> tuple[str, ...]:
-    """Take algorithms of JSON Web Tokens.
+    """Parse algorithms of JSON Web Tokens.
 
     A list must not mix algorithms for a secret with algorithms for a public key.
     """
@@ -157,21 +157,21 @@ def algorithms(written: Any) -> tuple[str, ...]:
 
 
 def function_place(written: Any) -> str:
-    """Take the place of a function, as `module:function`."""
+    """Parse the place of a function, as `module:function`."""
     if not isinstance(written, str) or not _FUNCTION.fullmatch(written):
         raise ValueError(f"must be module:function, not {reprlib.repr(written)}")
     return written
 
 
 def key_text(written: Any) -> Secret:
-    """Take the text of a key: a shared secret, or a public key in PEM form. No error shows the text."""
+    """Parse the text of a key: a shared secret, or a public key in PEM form. No error shows the text."""
     if not isinstance(written, str) or not written.strip():
         raise ValueError("must be a secret, or a public key as PEM")
     return Secret(written.strip())
 
 
 def one_or_more(written: Any) -> tuple[str, ...]:
-    """Take a text, or a list of texts."""
+    """Parse a text, or a list of texts."""
     parts = [written] if isinstance(written, str) else written
     if not isinstance(parts, list) or not parts or not all(isinstance(part, str) and part.strip() for part in parts):
         raise ValueError(f"must be a text or a list of texts, not {reprlib.repr(written)}")

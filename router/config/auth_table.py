@@ -50,7 +50,7 @@ Sourced = dict[str, SourcedValue]
 
 
 def read(written: Any, path: str, read_file: Callable[[str, str], str]) -> Sourced:
-    """Return the values of a file's table, by their full keys, such as `auth.jwt.issuer`.
+    """Return the values of a file's table `[auth]`, by their full keys, such as `auth.jwt.issuer`.
 
     Args:
         written: the table, as the file has it.
@@ -122,7 +122,7 @@ def _jwt(table: Mapping[str, Any], path: str, read_file: Callable[[str, str], st
 
 
 def resolve(sourced: Sourced, *, has_hook: bool = False) -> Sourced:
-    """Return the values, and under `auth` the `Auth` that results from them.
+    """Return the values, and add the `Auth` that results from them, under the key `auth`.
 
     With `has_hook` a function of the program authenticates, so the kind `callable` needs no function of the file.
 
@@ -183,7 +183,7 @@ def check_policies(table: Auth, policies: Collection[str], sourced: Mapping[str,
 
 
 def describe(table: Auth, sourced: Mapping[str, SourcedValue]) -> Iterator[str]:
-    """Yield the table as lines of a file, each with its source. No line contains a credential."""
+    """Yield the table `[auth]` as lines of a file, each with its source. No line contains a credential."""
     yield from ("", f"[{FIELD}]", line("kinds", table.kinds or ("none",), sourced.get("auth.kinds")))
     for key, value in (("callable", table.function), ("secret", table.secret)):
         yield line(key, value, sourced.get(f"{FIELD}.{key}"))

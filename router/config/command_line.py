@@ -173,7 +173,7 @@ def _from_file(
 
 
 def from_table(table: str, written: Any, source: str, warn: Warn) -> dict[str, SourcedValue]:
-    """Return the value of each key in a table, under the names of table and key, and the whole table under its name.
+    """Return the value of each key in a table, such as `limits.memory_bytes`, and the whole table as `limits`.
 
     A key of the previous version is accepted, with a warning.
 

@@ -60,16 +60,16 @@ _compiled: dict[str, re.Pattern[str]] = {}
 
 
 def compiled(expression: str) -> re.Pattern[str]:
-    """Return an expression, compiled once.
+    """Return the compiled form of an expression. The form is kept, so that each expression is compiled once.
 
-    The cache of `re` would not do: it is small, and the whole process shares it.
+    The cache of `re` would not suffice, because it is small, and the whole process shares it.
     """
     found = _compiled.get(expression)
     return found if found is not None else _compiled.setdefault(expression, re.compile(expression))
 
 
 def guard(written: Any) -> Guard:
-    """Take the table `[guard]`."""
+    """Parse the table `[guard]`."""
     if isinstance(written, Guard):
         return written
     if not isinstance(written, Mapping):

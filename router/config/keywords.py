@@ -168,12 +168,12 @@ def _plain(value: Any) -> Any:
 
 
 def checked_config(config: RouterConfig | None, given: Mapping[str, Any], *, has_hook: bool = False) -> RouterConfig:
-    """Return `config`, or the configuration that the keywords give. A constructor that takes both calls this.
+    """Return `config`, or the configuration that the keywords `given` make if `config` is None.
 
     `has_hook` says that the application itself authenticates clients.
 
     Raises:
-        TypeError: both were given.
+        TypeError: there are a `config` and keywords.
         ConfigError: a keyword is unknown, or its value is invalid.
     """
     if config is not None:

@@ -165,7 +165,7 @@ class Safety(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def safety(written: Any) -> Safety:
-    """Take the table `[safety]`."""
+    """Parse the table `[safety]`."""
     if isinstance(written, Safety):
         return written
     if (

@@ -31,7 +31,7 @@ class Origin(msgspec.Struct, frozen=True):
         return f"{self.scheme}://{host}" + ("" if self.port == _PORTS[self.scheme] else f":{self.port}")
 
     def covers(self, other: Origin) -> bool:
-        """Whether `other` is this origin, or matches its `*`."""
+        """Whether `other` is this origin, or matches the pattern in its host, such as `*.api.example`."""
         if (self.scheme, self.port) != (other.scheme, other.port):
             return False
         return other.host == self.host or (self.host.startswith("*.") and other.host.endswith(self.host[1:]))
@@ -89,7 +89,7 @@ def is_allowed(url: str, allowed: tuple[str, ...]) -> bool:
 
 
 def origins(written: Any) -> tuple[str, ...]:
-    """Take several origins: `api.example`, `*.example:8443`, `http://10.0.0.5:8080`; the default scheme is https."""
+    """Parse several origins: `api.example`, `*.example:8443`, `http://10.0.0.5:8080`; the default scheme is https."""
     return tuple(dict.fromkeys(_origin(part) for part in _parts(written, "origins")))
 
 
@@ -109,7 +109,7 @@ def _origin(written: Any) -> str:
 
 
 def networks(written: Any) -> tuple[str, ...]:
-    """Take several networks: `10.0.0.0/8`, `127.0.0.1`, `fd00::/8`."""
+    """Parse several networks: `10.0.0.0/8`, `127.0.0.1`, `fd00::/8`."""
     return tuple(dict.fromkeys(_network(part) for part in _parts(written, "networks")))
 
 

@@ -22,7 +22,7 @@ _UNPRINTABLE: Final = re.compile(r"[^\x21-\x7e]")
 
 
 def secret(written: Any) -> Secret:
-    """Take a credential that fits into an HTTP header. The error does not show the credential."""
+    """Parse a credential that fits into an HTTP header. The error does not show the credential."""
     if not isinstance(written, str) or not written.strip():
         raise ValueError("must be text and not empty")
     value = written.strip()
@@ -90,7 +90,7 @@ def one_of(*choices: str) -> Callable[[Any], str]:
 
 
 def text(written: Any) -> str:
-    """Take a name: printable, without spaces, not empty."""
+    """Parse a name: printable, without spaces, not empty."""
     foreign = next((character for character in str(written) if character > "~"), None)
     if isinstance(written, str) and foreign:
         raise ValueError(f"contains {foreign!a}, a character outside ASCII: type the value again in ASCII")
@@ -103,14 +103,14 @@ MAX_SENTENCE_CHARS: Final = 500
 
 
 def sentence(written: Any) -> str:
-    """Take words that the agent speaks; an empty text for none."""
+    """Parse words that the agent speaks; an empty text for none."""
     if not isinstance(written, str) or len(written) > MAX_SENTENCE_CHARS:
         raise ValueError(f"must be a text of at most {MAX_SENTENCE_CHARS} characters")
     return written.strip()
 
 
 def store_url(written: Any) -> SecretText:
-    """Take the URL of a Redis, which may contain a password; an empty text for none. The error does not show it."""
+    """Parse the URL of a Redis, which may contain a password; an empty text for none. The error does not show it."""
     schemes = ("redis", "rediss", "unix")
     if not isinstance(written, str) or (written.strip() and urlsplit(written.strip()).scheme not in schemes):
         raise ValueError("must be a URL such as redis://10.0.0.5:6379/0, or rediss:// for TLS")
@@ -118,7 +118,7 @@ def store_url(written: Any) -> SecretText:
 
 
 def texts(written: Any) -> tuple[str, ...]:
-    """Take several names: a list, or text with commas between them."""
+    """Parse several names: a list, or text with commas between them."""
     parts = [part for part in written.split(",") if part.strip()] if isinstance(written, str) else written
     if not isinstance(parts, list):
         raise ValueError(f"must be a list of names, not {reprlib.repr(written)}")  # noqa: TRY004 - a parser raises ValueError alone
@@ -126,7 +126,7 @@ def texts(written: Any) -> tuple[str, ...]:
 
 
 def pairs(written: Any) -> dict[str, str]:
-    """Take a table of names to names, or text such as `a=b,c=d`.
+    """Parse a table of names to names, or text such as `a=b,c=d`.
 
     The first name of each pair is converted to lower case.
     """
@@ -144,7 +144,7 @@ def _text_for(name: str, written: Any) -> str:
 
 
 def tables(written: Any) -> dict[str, dict[str, Any]]:
-    """Take a table of tables, or such an object as JSON text.
+    """Parse a table of tables, or such an object as JSON text.
 
     The errors show no value, because a value may be a credential.
     """
@@ -169,14 +169,14 @@ def _pairs_written(written: str) -> dict[str, str]:
 
 
 def host(written: Any) -> str:
-    """Take a host name or an address. An IPv6 address may have brackets or not."""
+    """Parse a host name or an address. An IPv6 address may have brackets or not."""
     if isinstance(written, str) and not written.isascii():
         raise ValueError("contains a character outside ASCII: write an international name in its form with xn--")
     return text(written).removeprefix("[").removesuffix("]")
 
 
 def address(written: Any) -> str:
-    """Take a host and a port, such as `127.0.0.1:9090` or `[::1]:9090`."""
+    """Parse a host and a port, such as `127.0.0.1:9090` or `[::1]:9090`."""
     found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\s\[\]]+):(\d{1,5})", written) if isinstance(written, str) else None
     if found is None or int(found[2]) > _MAX_PORT:
         raise ValueError(f"must be a host and a port, such as 127.0.0.1:9090, not {reprlib.repr(written)}")
@@ -193,7 +193,7 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 
 def file_path(written: Any) -> str:
-    """Take the path of a file."""
+    """Parse the path of a file."""
     if not isinstance(written, str) or not written.strip():
         raise ValueError(f"must be the path of a file, not {reprlib.repr(written)}")
     return written
@@ -214,7 +214,7 @@ def route(*taken: str) -> Callable[[Any], str]:
 
 
 def switch(written: Any) -> bool:
-    """Take a switch: 1, true, yes or on, and their opposites."""
+    """Parse a switch: 1, true, yes or on, and their opposites."""
     word = str(written).strip().lower()
     if word not in _SWITCH:
         raise ValueError(f"must be 1 or 0, not {reprlib.repr(written)}")
@@ -225,7 +225,7 @@ _SWITCH: Final = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys
 
 
 def upstream(written: Any) -> str:
-    """Check and return an upstream: `openai`, `simulator`, or the URL of another one."""
+    """Check and return an upstream: `openai`, `simulator`, or the URL of another upstream."""
     if not isinstance(written, str):
         raise ValueError(f"must be openai, simulator, or a ws:// or wss:// URL, not {reprlib.repr(written)}")  # noqa: TRY004 - a parser raises ValueError alone
     url = written.strip()
@@ -235,7 +235,7 @@ def upstream(written: Any) -> str:
 
 
 def websocket_url(written: Any) -> str:
-    """Take the URL of a WebSocket server."""
+    """Parse the URL of a WebSocket server."""
     if not isinstance(written, str) or not written.strip():
         raise ValueError(f"must be a ws:// or wss:// URL, not {reprlib.repr(written)}")
     url = written.strip()
@@ -244,7 +244,7 @@ def websocket_url(written: Any) -> str:
 
 
 def web_url(written: Any) -> str:
-    """Take an http:// or https:// URL. The error repeats nothing of the URL, because it may hold a credential."""
+    """Parse an http:// or https:// URL. The error repeats nothing of the URL, because it may hold a credential."""
     url = text(written)
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -255,7 +255,7 @@ def web_url(written: Any) -> str:
 
 
 def collector(written: Any) -> str:
-    """Take `application` (the program's own provider of spans), or the http:// or https:// URL of a collector."""
+    """Parse `application` (the program's own provider of spans), or the http:// or https:// URL of a collector."""
     if isinstance(written, str) and written.strip() == "application":
         return "application"
     try:
@@ -313,7 +313,7 @@ def model_of(url: str) -> str | None:
 
 
 def url_with_model(url: str, model: str) -> str:
-    """Return `url` with `model` in its query, or unchanged if it names one. The rest of the query is kept."""
+    """Return `url` with `model` in its query. A URL that already names a model stays unchanged."""
     if model_of(url) is not None:
         return url
     parts = urlsplit(url)

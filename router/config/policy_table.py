@@ -31,7 +31,7 @@ OF_A_SESSION: Final = (
 
 
 def parse(written: Any) -> dict[str, Policy]:
-    """Take a table for each policy by name, or such an object as JSON text. No error shows a forced value."""
+    """Parse the table of each policy, by the policy's name, or the same as JSON text. No error shows a forced value."""
     tables = _json(written) if isinstance(written, str) else written
     if not isinstance(tables, dict):
         return policies(tables)

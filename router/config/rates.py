@@ -11,7 +11,7 @@ _PERIODS_S: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 
 def rate(written: Any) -> str:
-    """Take a rate such as `5/minute`, `100 per hour` or `10/5 minutes`; an empty text for none."""
+    """Parse a rate such as `5/minute`, `100 per hour` or `10/5 minutes`; an empty text for none."""
     if written == "":
         return ""
     if not isinstance(written, str) or not _RATE.fullmatch(written.strip()) or not rate_of(written)[0]:

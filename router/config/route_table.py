@@ -70,7 +70,7 @@ _DEFAULTS: Final = {row.name: row.parser for row in SETTINGS if row.name in DEFA
 
 
 def read(written: Any, path: str) -> SourcesByRoute:
-    """Return the values of a file's list: each field under its name, and all routes under `routes`.
+    """Return the values of a file's list of routes: each field as `routes[0].path`, and all routes as `routes`.
 
     Raises:
         ConfigError: an unknown key or front, a bad value, or a path that occurs twice.
@@ -174,7 +174,7 @@ def _source(name: str, sourced: Mapping[str, SourcedValue]) -> str:
 
 
 def describe(routes: tuple[Route, ...], sourced: Mapping[str, SourcedValue]) -> Iterator[str]:
-    """Yield the list as lines of a file, each with its source."""
+    """Yield the list of routes as lines of a file, each with its source."""
     for index, made in enumerate(routes):
         name = f"{FIELD}[{index}]"
         yield from ("", _TABLE)

@@ -62,7 +62,7 @@ def covers(pattern: str, host: str) -> bool:
 
 
 def allowed_origins(written: Any) -> tuple[str, ...]:
-    """Take origins of pages: `https://app.example`, `https://*.app.example`, or `*` for all."""
+    """Parse origins of pages: `https://app.example`, `https://*.app.example`, or `*` for all."""
     return tuple(dict.fromkeys(_origin(part) for part in _parts(written, "origins such as https://app.example")))
 
 
@@ -75,7 +75,7 @@ def _origin(written: Any) -> str:
 
 
 def allowed_hosts(written: Any) -> tuple[str, ...]:
-    """Take names of this server: `voice.example`, `*.voice.example`, or `*` for all."""
+    """Parse names of this server: `voice.example`, `*.voice.example`, or `*` for all."""
     return tuple(dict.fromkeys(_host(part) for part in _parts(written, "host names such as voice.example")))
 
 

@@ -127,21 +127,21 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def listed_upstream(written: Any) -> str:
-    """Take `openai` or a URL. A list cannot contain the embedded simulator, which never fails over."""
+    """Parse `openai` or a URL. A list cannot contain the embedded simulator, which never fails over."""
     if isinstance(written, str) and written.strip() == "simulator":
         raise ValueError("must be openai or a ws:// or wss:// URL: a list cannot contain the embedded simulator")
     return upstream(written)
 
 
 def variable(written: Any) -> str:
-    """Take the name of a variable, in capitals. Any other text may be the key itself, so the error does not show it."""
+    """Parse the name of a variable, in capitals. Another text may be the key itself, so the error does not show it."""
     if not isinstance(written, str) or not re.fullmatch(r"[A-Z_][A-Z0-9_]*", written):
         raise ValueError("must be the name of an environment variable in capitals, such as AZURE_OPENAI_API_KEY")
     return written
 
 
 def headers(written: Any) -> tuple[tuple[str, str], ...]:
-    """Take a table of HTTP headers; the errors show no value."""
+    """Parse a table of HTTP headers; the errors show no value."""
     if not isinstance(written, dict):
         raise ValueError(f"must be a table of HTTP headers, not {reprlib.repr(written)}")  # noqa: TRY004 - a parser raises ValueError alone
     names = [name.lower() for name in written]

@@ -26,7 +26,7 @@ SourcesByUpstream = dict[str, SourcedValue]
 
 
 def read(written: Any, path: str, variables: Mapping[str, SourcedValue]) -> SourcesByUpstream:
-    """Return the values of a file's list: each field under its name, and all upstreams under `upstreams`.
+    """Return the values of a file's list of upstreams: each field as `upstreams[0].url`, and all as `upstreams`.
 
     Args:
         written: the list, as the file has it.
@@ -122,7 +122,7 @@ def refuse_both(sourced: SourcesByUpstream, path: str) -> None:
 
 
 def variables_named(sourced: Mapping[str, SourcedValue]) -> frozenset[str]:
-    """Return the names of the variables that the list gives in place of keys."""
+    """Return the names of the environment variables that `api_key_env` in `[[upstreams]]` names."""
     named = (it.value for name, it in sourced.items() if name.endswith(".api_key_env"))
     return frozenset(variable for variables in named for variable in variables)
 
@@ -150,7 +150,7 @@ def _lacks_key(upstream: Upstream) -> bool:
 
 
 def describe(upstreams: tuple[Upstream, ...], sourced: Mapping[str, SourcedValue]) -> list[str]:
-    """Return the list as lines of a file, each with its source. No line contains a key."""
+    """Return the list of upstreams as lines of a file, each with its source. No line contains a key."""
     lines = []
     for name, upstream in _named(upstreams):
         lines += ["", _TABLE, *_lines_of(name, upstream, sourced)]

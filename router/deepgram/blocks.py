@@ -119,7 +119,7 @@ class ListenProvider(Block, frozen=True):
 
     @property
     def hints(self) -> list[str] | None:
-        """The languages that the user may speak, from either field."""
+        """The languages that the user may speak, from `language_hints`, or else from `language_hint`."""
         hint = [self.language_hint] if isinstance(self.language_hint, str) else self.language_hint
         return hint if self.language_hints is None else self.language_hints
 

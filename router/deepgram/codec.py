@@ -76,7 +76,7 @@ def message_of(fields: dict[str, Any], text: str) -> ClientMessage | Foreign | U
 
 
 def _shared(value: Any) -> Any:
-    """Return Settings in which equal short texts are one object for all sessions, because sessions keep Settings."""
+    """Return Settings in which equal short texts are one object for all sessions, which saves memory."""
     if isinstance(value, str):
         return sys.intern(value) if len(value) <= _SHORT_CHARS else value
     if isinstance(value, dict):

@@ -60,7 +60,7 @@ class InjectUserMessage(msgspec.Struct, frozen=True):
 
 
 class InjectAgentMessage(msgspec.Struct, frozen=True):
-    """A text for the agent to say. The React component names the text `content`; a dynamic message has no text."""
+    """A text for the agent to say. The React component names the text `content`. With `is_dynamic` there is no text."""
 
     message: str | None = None
     content: str | None = None
@@ -352,7 +352,7 @@ class Warning(ServerMessage, frozen=True, tag=True):  # noqa: A001 - Deepgram's 
 
 
 class Error(ServerMessage, frozen=True, tag=True):
-    """A failure. A close frame follows if it ends the session."""
+    """A failure. If the failure ends the session, a close frame follows."""
 
     description: str
     code: str

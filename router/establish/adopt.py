@@ -47,16 +47,16 @@ def adopt(
 
     Args:
         parts: the parts of this process.
-        data: the value of the session (`SessionSpec.carried`).
+        data: the session as the other process stored it (`SessionSpec.carried`).
         connection: the connection to the client. It is aborted if the session cannot be continued.
-        adopted: the session's first input.
+        adopted: the first input of the session in this process.
         journal: the client's messages that the other process read after the snapshot.
         ahead: the next upstream, which was dialled in advance (`dial_ahead`). The session owns it, unless this call
             raises.
-        dialler: dials the upstreams in place of the connector.
+        dialler: the function that the connector calls to dial; None for its own.
 
     Raises:
-        SnapshotError: the value is damaged, of another version, or of a session that has killed `MAX_ADOPTIONS`
+        SnapshotError: `data` is damaged, of another version, or of a session that has killed `MAX_ADOPTIONS`
             processes.
         HandshakeRefused: the process is going away.
     """
@@ -91,7 +91,7 @@ def dial_ahead(parts: Parts, facts: bytes, route: str) -> DialledAhead | None:
     Args:
         parts: the parts of this process.
         facts: the announcement of the session (`Carried.announcement`).
-        route: the route of the session's last upstream.
+        route: the model that the session dials.
 
     Raises:
         SnapshotError: the announcement is damaged, or of another version.
@@ -105,8 +105,8 @@ def dial_ahead(parts: Parts, facts: bytes, route: str) -> DialledAhead | None:
 def give_up(parts: Parts, data: bytes, connection: Connection) -> None:
     """Close the connection of a client whose session no process continues, with an `Error` and code 1011.
 
-    The value may be damaged, or of another version. Then the protocol of the client is unknown, and the client gets the
-    `Error` of Deepgram's wire.
+    If `data` is damaged, or of another version, the protocol of the client is unknown. Then the client gets the `Error`
+    of Deepgram's wire.
     """
     close = closes.of_error("SESSION_LOST")
     session_id, frame = "of an unknown id", LOST_FRAME
@@ -124,7 +124,7 @@ def give_up(parts: Parts, data: bytes, connection: Connection) -> None:
 
 
 def count_unkept(parts: Parts) -> None:
-    """Count a session that continues here, but that no other process could continue."""
+    """Count a session that continues in this process, but that no other process could continue."""
     parts.metrics.add(RECOVERIES, UNKEPT)
 
 
@@ -134,16 +134,16 @@ def count_lost(parts: Parts) -> None:
 
 
 def limits_of_value(parts: Parts, data: bytes) -> ConnectionLimits:
-    """Return the limits of the client's connection, for the value of a session that another process carried.
+    """Return the connection limits of a client whose session another process stored as `data`.
 
     Raises:
-        SnapshotError: the value is damaged, or of another version.
+        SnapshotError: `data` is damaged, or of another version.
     """
     return parts.session_factory.client_limits_of(FRONTS[open_parcel(data).request.profile])
 
 
 def let_depart(parts: Parts, by: lifecycle.Exit) -> None:
-    """Let the next drain move the sessions to another process. Otherwise the drain would end them."""
+    """Let the next drain move each session to another process by the functions of `by`, and not end it."""
     supervisor = parts.runtime.supervisor
     if supervisor is not None:
         supervisor.offer(lifecycle.LetDepart(by))

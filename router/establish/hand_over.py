@@ -39,7 +39,10 @@ C = TypeVar("C", bound="Connection")
 
 
 class _Ending:
-    """The function that ends a session at its router. A closure would take four times the memory."""
+    """The function that removes an ended session from the router's limits and its set of open sessions.
+
+    A closure would take four times the memory.
+    """
 
     __slots__ = ("_parts", "_session_id", "_ticket")
 
@@ -129,7 +132,10 @@ def going_away() -> HandshakeRefused:
 
 
 def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> SessionSpec:
-    """Hand a session to the keeper if it may outlive this process. Return its spec."""
+    """Hand a session to the keeper if it may outlive this process.
+
+    Return the spec with a machine that stores the session, or `spec` if the keeper does not have the session.
+    """
     custody = parts.custody
     if custody is None or not (isinstance(spec.carried, CarriedSession) and spec.carried.can_outlive):
         return spec
@@ -151,7 +157,7 @@ def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> Session
 
 
 class _Custodian:
-    """The functions by which the keeper forgets one session. A closure would hold the whole spec, which is replaced."""
+    """The functions by which the keeper forgets one session. A closure would keep the whole `spec` in memory."""
 
     __slots__ = ("_custody", "_metrics", "_on_end", "_session_id")
 

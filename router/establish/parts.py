@@ -109,7 +109,7 @@ class Parts:
         self.resumption = Resumption(self.config, self.metrics, shared)
 
     def count_in(self, shared: SharedLimits, slot: int) -> None:
-        """Count sessions together with the other workers. The counts of this worker are in the slot."""
+        """Count sessions together with the other workers, in `shared`. This worker writes its counts into `slot`."""
         self.admission = Admission(shared, slot, self._count_store_away)
 
     def _count_store_away(self) -> None:
@@ -118,7 +118,7 @@ class Parts:
     # Start and end.
 
     def start(self, *, dials: bool = True) -> bool:
-        """Start the running parts, and with `dials` the embedded simulator if it is the upstream.
+        """Start the dispatchers and the supervisor, and with `dials` the embedded simulator if it is the upstream.
 
         Return whether this call started them.
 

@@ -31,8 +31,8 @@ class Agents(msgspec.Struct, frozen=True):
     def settings(self, agent_id: str | None, audio: dict[str, Any], variables: Mapping[str, str]) -> str | None:
         """Return the Settings of a session as a message, or None if no agent has this id.
 
-        In each text of the agent, `{{name}}` becomes the variable of that name. It stays as it is if there is no such
-        variable.
+        In each text of the agent, `{{name}}` becomes the variable of that name. If there is no such variable, the
+        text keeps `{{name}}`.
         """
         found = self._find(agent_id)
         if found is None:

@@ -97,7 +97,7 @@ class CallLimits:
             yield from self._take(step)
 
     def adopt(self, now_s: float) -> Iterator[engine.Command]:
-        """Start the timers of a call again that another process carried."""
+        """Start the timers again for a call that another process carried."""
         self._heard_at_s = 0.0
         yield from self.resume(self.limited, now_s)
         if self.limited.reached is not None:

@@ -54,23 +54,38 @@ class Remembering(Protocol):
     """The machine of a front that has a memory of its own, and whose sessions can still move to another process."""
 
     def memory(self, *, is_brief: bool = False) -> bytes:
-        """Return the memory, between two inputs. The machine of another process gets it as `Call.memory`.
+        """Return the memory. Call this between two inputs. The machine of another process gets it as `Call.memory`.
 
         With `is_brief` the memory lacks older audio of a silent user.
         """
 
 
 @runtime_checkable
+class Noting(Remembering, Protocol):
+    """The machine of a front whose frames for the client are not the session's audio.
+
+    The machine notes how much of the session's audio each of its frames has, because another process gets the number
+    of sent bytes (`ClientAdopted.sent_bytes`).
+    """
+
+    def marks_around(self, marks: Marks) -> Marks:
+        """Return the signs that the session has to be stored: `marks`, which are the session's, and such notes."""
+
+
+@runtime_checkable
 class Standalone(Remembering, Protocol):
-    """The machine of a relay that can move. It takes the place of the session, so it also knows when to be stored."""
+    """The machine of a relay that can move to another process.
+
+    The machine takes the place of the session. So it also tells, by `marks`, when its memory has to be stored.
+    """
 
     @property
     def can_move(self) -> bool:
-        """Whether a move at this moment cuts nothing off."""
+        """Whether a move at this moment interrupts no turn and no request."""
 
     @property
     def marks(self) -> Marks:
-        """The signs that the memory has to be stored."""
+        """The object whose attributes show when the memory has to be stored."""
 
 
 class Front(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,8 +126,8 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     can_outlive: bool = False
     """Whether another process can also continue a session whose process died.
 
-    This needs binary frames that are the session's audio, because their bytes count as heard. A `Standalone` machine
-    notes by itself which events the client has.
+    This needs binary frames that are the session's audio, because their bytes count as heard, or a machine that is
+    `Noting`. A `Standalone` machine notes by itself which events the client has.
     """
     can_return: bool = False
     """Whether a client that lost its connection can come back to its session."""

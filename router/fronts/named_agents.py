@@ -21,7 +21,7 @@ OWN: Final = frozenset({"token", "service", "turn_detection"})
 
 
 def with_agents(machine: Machine, call: Call, *, passes_unknown: bool = False) -> Machine:
-    """Return `machine` with the configured agents around it; the machine itself if none is configured.
+    """Return `machine` with a `NamedAgents` around it; the machine itself if no agent is configured.
 
     With `passes_unknown` the id of an agent that is not configured passes, because the upstream may know it.
     """

@@ -43,7 +43,7 @@ class GuardUrl:
         weakref.finalize(self, _close_all, self._idle)
 
     def ask(self, question: dict[str, str]) -> Any:
-        """Send a question, and return the answer. It blocks for at most `timeout_s` beyond the time of DNS.
+        """Send a question, and return the answer. Block for at most the guard's time-out, plus the DNS look-up.
 
         Raises:
             GuardCheckError: there was no answer in time, or it is no JSON.

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Checks:
-    """The check of one router. Methods may be called from any thread.
+    """The check of texts in one router. Methods may be called from any thread.
 
     Raises:
-        ConfigError: the function does not exist.
+        ConfigError: the configured function does not exist.
     """
 
     def __init__(self, guard: Guard, *, ca_file: str | None = None) -> None:

@@ -68,9 +68,9 @@ class Dialect(Protocol):
         """Return a frame with another text; None if a frame without a text has to be dropped."""
 
     def rewritten(self, fields: Fields, text_of: Callable[[str], str | None]) -> Fields | None:
-        """Return a frame with its texts replaced. `text_of` gives the new text by the name of a text.
+        """Return a frame with its texts replaced, or None if no text of the frame changes.
 
-        None means no change.
+        `text_of` takes the name of a text, and returns the new text, or None if that text does not change.
         """
 
     def cancel(self, answer: str) -> str | None:
@@ -83,7 +83,7 @@ class Dialect(Protocol):
         """Return the frame that tells the client that a text was withheld; None if the wire has no such frame."""
 
     def ended(self, command: messages.Command) -> Iterable[messages.Command]:
-        """Return the command with which an operator ends a session as if the guard had ended it.
+        """Return an operator's command that ends the session in the form of an end by the guard.
 
         Return any other command unchanged.
         """

@@ -42,9 +42,11 @@ class GuardedInputs(abc.ABC):
         self._guard = guard
         self._session_id = session_id
         self._checks = 0
-        self._inputs: deque[messages.Input] = deque()
+        self.waiting: deque[messages.Input] = deque()
         """The waiting messages of the client and outputs of functions. The first of them is being checked."""
         self.hits: dict[str, int] = {}
+        self.record_due = 0
+        """A number that changes when the memory has to be stored, besides the changes that the machine notes itself."""
 
     # The interface of a machine.
 
@@ -53,8 +55,8 @@ class GuardedInputs(abc.ABC):
         return list(self._handle(message, now_s))
 
     def held_bytes(self) -> int:
-        """Return the bytes that the machine holds, plus those of the messages that wait here."""
-        waiting = sum(len(it.text) for it in self._inputs if isinstance(it, messages.ClientTextReceived))
+        """Return the bytes that the machine holds, plus those of the messages that wait for a verdict."""
+        waiting = sum(len(it.text) for it in self.waiting if isinstance(it, messages.ClientTextReceived))
         return self._machine.held_bytes() + waiting
 
     def describe(self) -> messages.Facts:
@@ -64,7 +66,7 @@ class GuardedInputs(abc.ABC):
     @property
     def is_at_rest(self) -> bool:
         """Whether nothing waits for a verdict, so that the guard of another process can continue."""
-        return not self._inputs
+        return not self.waiting
 
     def _pass_on(self, commands: Iterable[messages.Command]) -> Iterator[messages.Command]:
         for command in commands:
@@ -91,7 +93,10 @@ class GuardedInputs(abc.ABC):
 
     @abc.abstractmethod
     def _act(self, verdict: Verdict, now_s: float, *, is_cancelled: bool = False) -> Iterator[messages.Command]:
-        """Perform the effects of a verdict beyond the text itself, such as words that the agent says."""
+        """Perform the effects of a verdict beyond the text itself, such as words that the agent says.
+
+        `is_cancelled` says that the answer in progress was already cancelled, if the verdict requires that.
+        """
 
     @abc.abstractmethod
     def _tell(self, description: str, message: messages.Input | None = None) -> Iterator[messages.Command]:
@@ -99,7 +104,7 @@ class GuardedInputs(abc.ABC):
 
     @abc.abstractmethod
     def _note_typed(self, text: str) -> None:
-        """Note a typed text that has passed."""
+        """Record that a typed text of the user has passed its check, so that its echo passes without a check."""
 
     # Inputs.
 
@@ -107,7 +112,7 @@ class GuardedInputs(abc.ABC):
         match message:
             case messages.WorkDone(key) if key.startswith(KEY):
                 yield from self._take_verdict(message, now_s)
-            case messages.ClientTextReceived() if self._inputs or said_by_client(message.text):
+            case messages.ClientTextReceived() if self.waiting or said_by_client(message.text):
                 yield from self._wait_for_verdict(message, now_s)
             case messages.WorkDone(_, str(), None) if self._guard.checks("function"):
                 yield from self._wait_for_verdict(message, now_s)
@@ -119,21 +124,22 @@ class GuardedInputs(abc.ABC):
 
     def _wait_for_verdict(self, message: messages.Input, now_s: float) -> Iterator[messages.Command]:
         # The machine waits for the output of each function, so no output is dropped.
-        if len(self._inputs) >= MAX_WAITING and isinstance(message, messages.ClientTextReceived):
+        if len(self.waiting) >= MAX_WAITING and isinstance(message, messages.ClientTextReceived):
+            self.record_due += 1
             yield from self._tell(TOO_MANY, message)
             return
-        self._inputs.append(message)
-        if len(self._inputs) == 1:
+        self.waiting.append(message)
+        if len(self.waiting) == 1:
             yield from self._check_next_input(now_s)
 
     def _check_next_input(self, now_s: float) -> Iterator[messages.Command]:
-        while self._inputs:
-            message = self._inputs[0]
+        while self.waiting:
+            message = self.waiting[0]
             source, text = said(message)
             if source is not None and text.strip() and self._guard.checks(source):
                 yield self._work("input", source, text)
                 return
-            self._inputs.popleft()
+            self.waiting.popleft()
             yield from self._pass_on(self._machine.handle(message, now_s))
 
     def _work(self, place: str, source: Source, text: str) -> messages.StartWork:
@@ -144,6 +150,7 @@ class GuardedInputs(abc.ABC):
     # Verdicts.
 
     def _take_verdict(self, done: messages.WorkDone, now_s: float) -> Iterator[messages.Command]:
+        self.record_due += 1
         if done.failure is None and isinstance(done.result, Verdict):
             verdict = done.result
         else:
@@ -157,9 +164,9 @@ class GuardedInputs(abc.ABC):
             yield from self._judge_window(verdict, now_s)
 
     def _judge_input(self, verdict: Verdict, now_s: float) -> Iterator[messages.Command]:
-        if not self._inputs:
+        if not self.waiting:
             return  # this happens only in a replay, whose masked text may have no words to check
-        message = self._inputs.popleft()
+        message = self.waiting.popleft()
         source, text = said(message)
         passed: messages.Input | None = message
         if verdict.action == "replace":

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _ENDED: Final = deepgram.Error(description="the guard ended the session", code="GUARD_ENDED")
 
 
-class _Window(msgspec.Struct):
+class OpenWindow(msgspec.Struct):
     """A part of the agent's text, which is checked as one text."""
 
     text: str
@@ -40,8 +40,8 @@ class _Window(msgspec.Struct):
     answer: int
 
 
-class _Held(NamedTuple):
-    """A frame for the client that waits."""
+class HeldFrame(NamedTuple):
+    """A frame that waits for a verdict before the client gets it."""
 
     awaited: int
     """The number of the window whose verdict the frame awaits."""
@@ -55,13 +55,13 @@ class GuardedMachine(GuardedInputs):
     def __init__(self, machine: Machine, guard: Guard, session_id: str) -> None:
         super().__init__(machine, guard, session_id)
         self._windows = Windows(guard.window_chars)
-        self._open: deque[_Window] = deque()
+        self._open: deque[OpenWindow] = deque()
         """The windows without a verdict, in order. The first of them is being checked."""
         self._started = 0
         """The number of the newest window."""
         self._answer = 0
         """The number of the present answer. It is needed because a verdict may come after the next answer has begun."""
-        self._held: deque[_Held] = deque()
+        self._held: deque[HeldFrame] = deque()
         """The frames to the client that wait, in order."""
         self._transcripts: dict[int, str] = {}
         """The user's texts that are checked, by the number of their window."""
@@ -78,7 +78,7 @@ class GuardedMachine(GuardedInputs):
         """The number of frames that were withheld."""
 
     def held_bytes(self) -> int:
-        """Return the bytes that the session holds, plus those of the frames and messages that wait here."""
+        """Return the bytes that the session holds, plus those of the frames and messages that wait for a verdict."""
         return super().held_bytes() + sum(len(it.command.frame) for it in self._held)
 
     @property
@@ -96,7 +96,20 @@ class GuardedMachine(GuardedInputs):
             case messages.UpstreamLost():
                 # The answer gets no end any more, and no frame may wait for that end.
                 yield from self._finish_text()
+            case messages.ClientAdopted(words=words):
+                yield from self._finish_adopted(words)
         yield from super()._take(message, now_s)
+        if isinstance(message, messages.ClientAdopted):
+            # The machine first takes its own place in the conversation, and then the texts that waited.
+            yield from self._check_next_input(now_s)
+
+    def _finish_adopted(self, words: str) -> Iterator[messages.Command]:
+        """Check again the texts that waited in another process, and the words that came after its record."""
+        if self._open:
+            yield self._check_of(self._open[0])
+        if self._guard.checks("agent"):
+            yield from self._begin_windows(self._windows.add(words))
+        yield from self._finish_text()
 
     # The agent's text.
 
@@ -105,6 +118,7 @@ class GuardedMachine(GuardedInputs):
         if isinstance(event, openai.ResponseCreated):
             self._is_muted, self._generation = False, generation
             self._answer += 1
+            self.record_due += 1
             if not self._held and not self._open:  # a frame of the previous answer may still wait
                 self._replaced.clear()
         if not self._guard.checks("agent"):
@@ -137,7 +151,7 @@ class GuardedMachine(GuardedInputs):
         self._started += 1
         if source == "user":
             self._transcripts[self._started] = text
-        self._open.append(_Window(text, self._started, self._answer))
+        self._open.append(OpenWindow(text, self._started, self._answer))
         if len(self._open) == 1:
             yield self._work("window", source, text)
 
@@ -155,7 +169,7 @@ class GuardedMachine(GuardedInputs):
         # The text of an unfinished window belongs to the next window.
         awaited = self._started + 1 if self._windows.has_rest else self._started
         if self._held or self._open or (self._windows.has_rest and is_of_agent(frame)):
-            self._held.append(_Held(awaited, command, self._answer))
+            self._held.append(HeldFrame(awaited, command, self._answer))
         else:
             yield self._with_replacements(command)
 
@@ -166,6 +180,8 @@ class GuardedMachine(GuardedInputs):
         else:
             waiting = self._started + 1 if self._windows.has_rest else math.inf
         while self._held and self._held[0].awaited < waiting:
+            # Bytes after a record count as audio that never waited.
+            self.record_due += 1
             yield self._with_replacements(self._held.popleft().command)
 
     def _release_the_rest(self) -> Iterator[messages.Command]:
@@ -208,16 +224,19 @@ class GuardedMachine(GuardedInputs):
         yield from self._act(verdict, now_s, is_cancelled=True)
         yield from self._release()
         if self._open:
-            following = self._open[0]
-            source: Source = "user" if following.number in self._transcripts else "agent"
-            yield self._work("window", source, following.text)
+            yield self._check_of(self._open[0])
 
-    def _drop(self, window: _Window, *, audio_only: bool, is_user: bool = False) -> None:
+    def _check_of(self, window: OpenWindow) -> messages.StartWork:
+        source: Source = "user" if window.number in self._transcripts else "agent"
+        return self._work("window", source, window.text)
+
+    def _drop(self, window: OpenWindow, *, audio_only: bool, is_user: bool = False) -> None:
         """Drop the held frames of a window.
 
-        If the window is a blocked text of the agent, also drop all later frames of the same answer.
+        With `audio_only` drop only its audio, and with `is_user` only the frames with the user's text. Without either,
+        the window is a blocked text of the agent. Then also drop all later frames of the same answer.
         """
-        kept: deque[_Held] = deque()
+        kept: deque[HeldFrame] = deque()
         for held in self._held:
             frame = decoded(held.command.frame)
             is_rest = held.awaited > window.number and held.answer == window.answer

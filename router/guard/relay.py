@@ -66,7 +66,7 @@ class _Window(NamedTuple):
 
 
 class _Frame(msgspec.Struct):
-    """A frame for the client that waits."""
+    """A frame that waits for a verdict before the client gets it."""
 
     awaited: int
     """The number of the window whose verdict the frame awaits."""
@@ -111,7 +111,7 @@ class GuardedRelay(GuardedInputs):
         """The number of frames that were withheld."""
 
     def held_bytes(self) -> int:
-        """Return the bytes that the relay holds, plus those of the frames and messages that wait here."""
+        """Return the bytes that the relay holds, plus those of the frames and messages that wait for a verdict."""
         return super().held_bytes() + sum(len(it.text or it.command.frame) for it in self._held)
 
     @property
@@ -180,7 +180,7 @@ class GuardedRelay(GuardedInputs):
     # Texts for the client.
 
     def _take_text(self, frame: _Frame) -> Iterator[messages.Command]:
-        """Take a frame with a text of the agent. If it ends a text, the rest of that text leaves before the frame."""
+        """Take a frame with a text of the agent. If the frame ends a text, send that text's rest before the frame."""
         seen, text = frame.seen, self._text(frame.seen)
         if seen.answer in self._muted and not self._is_own(seen.text):
             text.is_altered = True
@@ -369,7 +369,7 @@ class GuardedRelay(GuardedInputs):
                 yield from self._pass_on(self._dialect.ended(command))
 
     def _say_now(self) -> Iterator[messages.Command]:
-        """Make the agent say the waiting words, unless an active answer has to be cancelled first."""
+        """Make the agent say the words of a verdict that wait, unless an active answer has to be cancelled first."""
         if self._say and (self._dialect.interrupts or not self._active):
             words, self._say = self._say, ""
             message = self._dialect.say(words)

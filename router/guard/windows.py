@@ -36,7 +36,7 @@ class Windows:
         self._rest = text[start:]
 
     def flush(self) -> Iterator[str]:
-        """Return the rest of the text as the last window, because the answer has ended. Without a rest return none."""
+        """Yield the rest of the text as the last window, because the answer has ended. Yield nothing without a rest."""
         rest, self._rest = self._rest, ""
         if rest:
             yield rest

@@ -7,5 +7,5 @@
 `handler`    a log handler that never blocks its caller
 `once`       lines that a server logs once, and not once in each worker
 `usage_log`  a file with a line for each session that ended
-`limits`     the bounds of the lines that a peer can cause
+`limits`     the bounds of the lines that a peer can cause: their length, their bytes, and the number of each kind
 """

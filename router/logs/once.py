@@ -22,7 +22,7 @@ _FREE: Final = bytes(_BYTES)
 
 
 class Once:
-    """The names so far. The memory is made before the first fork, or for one process.
+    """A set of names, in shared memory that is made before the first fork, or in the memory of one process.
 
     The caller's lock has to guard each use.
     """

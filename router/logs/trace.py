@@ -68,7 +68,7 @@ class TracedMachine:
         return self._machine.held_bytes()
 
     def describe(self) -> messages.Facts:
-        """Return the facts of the machine."""
+        """Return a few facts about the session; see `Machine.describe`."""
         return self._machine.describe()
 
     def _log(self, leg: str, way: str, frame: str | bytes, generation: int | None = None) -> None:

@@ -48,7 +48,7 @@ class Metric(NamedTuple):
 
     @property
     def size(self) -> int:
-        """The count of numbers in a row: 1, or for a histogram the count of all numbers in `parts`."""
+        """The count of numbers in a row of the metric: 1, or for a histogram the count of all numbers in `parts`."""
         return len(self.buckets) + 3 + NATIVE_BUCKETS if self.kind == "histogram" else 1
 
     @property

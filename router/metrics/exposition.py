@@ -60,7 +60,7 @@ def _build_info(version: str) -> dict[tuple[str, ...], Numbers]:
 def merged(segments: Iterable[Segment]) -> dict[str, dict[tuple[str, ...], Numbers]]:
     """Return the numbers of each metric, by label values, merged over all segments.
 
-    A metric has at most `MAX_LABEL_SETS` sets.
+    A metric has at most `MAX_LABEL_SETS` sets of label values. Numbers of further sets are counted as `other`.
     """
     found: dict[str, dict[tuple[str, ...], Numbers]] = {}
     for segment in segments:

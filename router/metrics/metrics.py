@@ -108,7 +108,7 @@ class Metrics:
     # The integers that the engine counts.
 
     def sample(self, dispatchers: Iterable[Dispatcher]) -> None:
-        """Add the counts of the dispatchers since the last sample. It is called every second, and at each scrape."""
+        """Add the counts of the dispatchers since the last sample. Call this every second, and at each scrape."""
         lags_s = [0.0]
         for dispatcher in dispatchers:
             lags_s.append(dispatcher.lag_s)

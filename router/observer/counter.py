@@ -30,7 +30,7 @@ _BOOLEANS: Final = {False: "false", True: "true"}
 
 
 class Counter:
-    """The counts of one session. It runs on the supervisor's thread."""
+    """The counts of one session. Its methods run on the supervisor's thread."""
 
     __slots__ = ("_metrics", "_position", "_prices", "_restarting", "_route", "_standbys")
 

@@ -102,7 +102,10 @@ def _exceeded_bound(text: str) -> str | None:
 
 
 def _refuse(text: str, problem: str) -> Unknown | Malformed:
-    """Skip an event whose price is too high. It has not been parsed, so its type is read at its usual place."""
+    """Return the result for an event that is not parsed, because parsing would cost too much time or memory.
+
+    Read the event's type by a pattern, at the beginning of the text.
+    """
     if _OBJECT.match(text) is None:
         return Malformed("not an object with a type")
     head = _TYPE.match(text)
@@ -140,7 +143,7 @@ def _convert(name: str, fields: dict[str, Any]) -> ServerEvent | Partial | Unkno
 
 
 def _read_numbers(part: Any) -> None:
-    """Convert numeric ids of a part to texts, because some compatible servers use numbers as ids."""
+    """Convert the numeric ids in an object of an event to texts. Some compatible servers use numbers as ids."""
     if isinstance(part, dict):
         for key in part.keys() & _IDS:
             if type(part[key]) is int:

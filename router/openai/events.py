@@ -120,13 +120,13 @@ class ConversationItemDone(ServerEvent, frozen=True):
 
 
 class InputAudioBufferSpeechStarted(ServerEvent, frozen=True):
-    """input_audio_buffer.speech_started."""
+    """input_audio_buffer.speech_started: the upstream's detector has found the start of speech."""
 
     item_id: str | None = None
 
 
 class InputAudioBufferSpeechStopped(ServerEvent, frozen=True):
-    """input_audio_buffer.speech_stopped."""
+    """input_audio_buffer.speech_stopped: the upstream's detector has found the end of speech."""
 
     audio_end_ms: float | None = None
 
@@ -151,7 +151,7 @@ class InputAudioBufferTimeoutTriggered(ServerEvent, frozen=True):
 
 
 class InputAudioTranscriptionDelta(ServerEvent, frozen=True):
-    """conversation.item.input_audio_transcription.delta."""
+    """conversation.item.input_audio_transcription.delta: the next words of the user's transcript."""
 
     delta: str = ""
     item_id: str | None = None
@@ -176,7 +176,7 @@ class InputAudioTranscriptionCompleted(ServerEvent, frozen=True):
 
 
 class InputAudioTranscriptionFailed(ServerEvent, frozen=True):
-    """conversation.item.input_audio_transcription.failed."""
+    """conversation.item.input_audio_transcription.failed: the user's speech gets no transcript."""
 
     error: ErrorDetail = ErrorDetail()
     item_id: str | None = None
@@ -221,7 +221,7 @@ class ResponseOutputTextDone(ServerEvent, frozen=True):
 
 
 class ResponseOutputAudioTranscriptDelta(ServerEvent, frozen=True):
-    """response.output_audio_transcript.delta."""
+    """response.output_audio_transcript.delta: the next words of the agent's speech."""
 
     delta: str = ""
     item_id: str | None = None
@@ -230,7 +230,7 @@ class ResponseOutputAudioTranscriptDelta(ServerEvent, frozen=True):
 
 
 class ResponseOutputAudioTranscriptDone(ServerEvent, frozen=True):
-    """response.output_audio_transcript.done."""
+    """response.output_audio_transcript.done: all words of a part of the agent's speech."""
 
     transcript: str = ""
     item_id: str | None = None

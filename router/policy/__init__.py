@@ -1,7 +1,7 @@
 """Policies: the values that a client may send, on every wire. Pure.
 
 `policy`          `Policy`: the whole interface to sessions and fronts
-`table`           the tables `[policies.NAME]` of the configuration
+`table`           the rules of the tables `[policies.NAME]`, read and checked
 `fields`          the table of fields: the places of each field in the messages of either wire
 `values`          values: their names in rules, and their form on each wire
 `events`          OpenAI's client events
@@ -12,5 +12,5 @@
 `masking`         the removal of values that the server has set from events and texts
 `overrides`       an application's overrides, as rules
 `paths`           places in a JSON message
-`rules`           `Rule` and `Denied`
+`rules`           `Rule`, and `Denied` with its sentence for the client
 """

@@ -84,7 +84,7 @@ def _update(message: Fields, block: str, rules: Mapping[str, Rule]) -> Iterator[
 
 
 def _blocks(message: Fields, rules: Mapping[str, Rule], here: Any) -> Iterator[Denied | None]:
-    """Yield the denials of the blocks in a message.
+    """Apply each rule to its fields in a message with blocks, such as `listen` or `think`. Yield the denials.
 
     `here` converts a path of Settings to the path in this message. It returns an empty path if the message has no such
     place.

@@ -63,7 +63,10 @@ def _shown(kind: object) -> str:
 def judge_session(
     session: object, rules: Mapping[str, Rule], *, fills: bool, is_lenient: bool = False
 ) -> Iterator[Denied | None]:
-    """Yield the denials of the `session` of an update, and write the values that the policy forces into it."""
+    """Yield the denials of the `session` of an update, and write the values that the policy forces into it.
+
+    For `fills` and `is_lenient` see `judge_event`.
+    """
     if not isinstance(session, dict):
         yield Denied(place="session", field="", problem="is not an object")
         return
@@ -105,7 +108,10 @@ def _response(event: Fields, rules: Mapping[str, Rule], *, is_lenient: bool) -> 
 def judge_item(
     item: object, rules: Mapping[str, Rule], place: str, *, is_lenient: bool = False
 ) -> Iterator[Denied | None]:
-    """Yield the denials of an item that a client creates."""
+    """Yield the denials of an item that a client creates, at `place` in its event.
+
+    With `is_lenient` unknown fields pass.
+    """
     if not isinstance(item, dict):
         yield Denied(place=place, field="items", problem="is not an object")
         return

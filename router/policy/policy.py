@@ -57,7 +57,7 @@ class Policy(msgspec.Struct, frozen=True):
         return events.judge_event(judged, self.rules, fills=opens, is_lenient=self.is_lenient) or judged
 
     def client_text(self, event: Fields, text: str, *, opens: bool = False) -> str | Denied:
-        """Return the frame of an event for the upstream, or its denial.
+        """Return the frame of an event for the upstream, or its denial. For `opens` see `client_event`.
 
         If every parser reads `text` alike, the frame is `text` itself. Otherwise the event is encoded again.
         """
@@ -116,7 +116,7 @@ class Policy(msgspec.Struct, frozen=True):
     def enforced(self, session: Fields, *, opens: bool = False) -> Fields:
         """Return the `session` of an update that the router made, with the forced values in it.
 
-        Models, formats and tools stay unchanged, because the router has chosen them.
+        Models, formats and tools stay unchanged, because the router has chosen them. For `opens` see `client_event`.
         """
         made: Fields = copied(session)
         for name, rule in self.rules.items():
@@ -177,7 +177,7 @@ _SPACES: Final = 12
 
 
 def _is_plain_append(event: Fields, text: str) -> bool:
-    """Whether a text is too short to have a key beyond those of an append.
+    """Whether a text is too short to have a key beyond those of an `input_audio_buffer.append`.
 
     If a key came twice, one parser might take the first value, and another parser the last one.
     """

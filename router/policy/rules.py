@@ -30,7 +30,7 @@ class Rule(msgspec.Struct, frozen=True):
     """The forced value, the list of allowed values, or the prefix; None for `deny`."""
 
     def permits(self, given: object) -> bool:
-        """Whether a client may send a value. A rule that forces permits every value, because it replaces the value."""
+        """Whether a client may send a value. A `force` rule permits every value, because it replaces the value."""
         if self.kind == "allow":
             return any(_is_same(given, each) for each in self.value)
         if self.kind == "prefix":

@@ -74,7 +74,10 @@ def _addresses(tool: Mapping[str, Any]) -> list[Any]:
 
 
 def _judged(given: Any, rule: Rule | None, mcp: Rule | None, *, is_deepgram: bool) -> Iterator[Any]:
-    """Yield the tools that the upstream gets. Of each kind these are the forced tools, or else the client's."""
+    """Yield the tools that the upstream gets. `rule` is the rule about functions, and `mcp` that about MCP servers.
+
+    If the policy forces the functions, or the MCP servers, the forced ones take the place of the client's.
+    """
     for kind, own in ((FUNCTION, rule), (MCP, mcp if mcp is not None else rule)):
         if own is None or own.kind != "force":
             yield from (tool for tool in given if (FUNCTION if is_deepgram else tool.get("type")) == kind)

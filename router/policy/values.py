@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def itself(given: Any) -> list[Any]:
-    """Return a value as the only one to compare."""
+    """Return a list with only this value, which the rule then compares."""
     return [given]
 
 

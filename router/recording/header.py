@@ -45,7 +45,7 @@ _URL: Final = "url"
 
 
 class RecordedGuard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The part of a guard that a replay needs. Verdicts are recorded as inputs, so a replay needs no expression."""
+    """The part of a guard that a replay needs. Verdicts are recorded as inputs, so a replay needs no rules."""
 
     on: tuple[Source, ...]
     """The sources whose texts wait for a verdict: the user, functions or the agent."""
@@ -126,7 +126,7 @@ def _is_url(value: Any) -> bool:
 
 
 def config_written(config: RouterConfig, mask: Mask) -> dict[str, Any]:
-    """Return the settings that a front may read as values of JSON, masked."""
+    """Return, as masked values of JSON, the settings that a front may read."""
     text = msgspec.json.encode({name: getattr(config, name) for name in CONFIG}, enc_hook=_nothing_of).decode()
     found: dict[str, Any] = orjson.loads(mask.redact(text))
     return found

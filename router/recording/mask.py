@@ -216,7 +216,7 @@ def _hidden(value: Any) -> Any:
 
 
 def _silence(value: Any) -> Any:
-    """Return base64 of as many zero bytes.
+    """Return base64 of as many zero bytes as the base64 text `value` has.
 
     Mask any other text, return None for a list or an object, and keep a plain value.
     """

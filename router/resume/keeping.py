@@ -27,14 +27,14 @@ ENDED_BY_CLIENT: Final = frozenset({CloseCode.NORMAL_CLOSURE})
 
 
 class Carried(Protocol):
-    """The session that can be stored as a value."""
+    """A session that can be stored as bytes."""
 
     @property
     def snapshot_due(self) -> int:
-        """A number that changes when the session's value has changed so that it has to be stored again."""
+        """A number that changes when the session has to be stored again."""
 
     def snapshot(self) -> bytes:
-        """Return the session as a value; raises ValueError if that is not possible."""
+        """Return the session as bytes; raises ValueError if the session cannot be written."""
 
 
 class Returned(Protocol):
@@ -53,7 +53,7 @@ class KeepingMachine:
 
     Args:
         machine: the machine of the session.
-        carried: the session as a value.
+        carried: the same session, in the form that can be stored.
         keep: takes the snapshot of a lost call; it must not block.
     """
 

@@ -20,7 +20,7 @@ _MS: Final = 1000
 
 
 class RemoteSnapshots:
-    """The snapshots. Each method waits for Redis, so a dispatcher must not call it.
+    """The snapshots of lost calls in Redis. Each method waits for Redis, so a dispatcher must not call it.
 
     Args:
         make_client: returns a client of Redis. It is called at the first use.

@@ -84,7 +84,7 @@ class Resumption:
         return orjson.dumps({**orjson.loads(text), **more}).decode()
 
     def keep(self, session_id: str, data: bytes) -> None:
-        """Keep the snapshot of a lost call, unless it is too large, or too many snapshots wait. It does not block."""
+        """Keep the snapshot of a lost call, unless it is too large, or too many snapshots wait. Do not block."""
         size = len(data)
         if size > (MOST_BYTES if self._remote is None else MOST_REMOTE_BYTES):
             self._metrics.add(RESUMES, ("too large",))
@@ -100,7 +100,10 @@ class Resumption:
             self._metrics.add(RESUMES, ("failed",))
 
     def take(self, request: Request) -> bytes | None:
-        """Return the snapshot that a request asks for; None if it asks for none, or has no right to it. It blocks."""
+        """Return the snapshot that a request asks for; None if it asks for none, or has no right to it.
+
+        The call blocks.
+        """
         token = request.query.get(PARAMETER)
         if token in (None, "", NEW) or not self.is_on:
             return None

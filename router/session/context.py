@@ -143,7 +143,7 @@ class Context:
                 self.to_history(text.history_of(message))
 
     def _send_in_parts(self, message: deepgram.ConversationText) -> bool:
-        """Send a text that is too long for one message in parts.
+        """Send a text in parts, if it is too long for one message.
 
         Return False, and send nothing, if one message holds the text.
         """
@@ -214,7 +214,10 @@ class Context:
             self._commands.append(messages.SendToUpstream(frame, generation))
 
     def open_upstream(self, generation: int, model: str, *, delay_s: float = 0.0, is_standby: bool = False) -> None:
-        """Dial an upstream after `delay_s`. `UpstreamOpened` or `UpstreamLost` follows."""
+        """Dial an upstream after `delay_s`. `UpstreamOpened` or `UpstreamLost` follows.
+
+        With `is_standby` the upstream in use stays in use.
+        """
         self._commands.append(messages.OpenUpstream(generation, model, delay_s, is_standby))
 
     def close_upstream(self, generation: int) -> None:
@@ -222,13 +225,14 @@ class Context:
         self._commands.append(messages.CloseUpstream(generation))
 
     def abandon(self, loss: Loss) -> None:
-        """Report the upstream in use as lost. `UpstreamLost` follows, with the supervisor's decision about it."""
+        """Report the upstream in use as lost. `UpstreamLost` follows, with the verdict of the restart policy."""
         self._commands.append(messages.AbandonUpstream(self.state.upstream.generation, loss))
 
     def reset_restart_budget(self) -> None:
-        """Restore the full number of restarts, because a turn was completed.
+        """Restore the restart budget, because a turn was completed.
 
-        Set the count of adoptions to 0, because a session that completes a turn does not end its process.
+        Also set the count of adoptions to 0, because a session that completes a turn is not the cause of its process's
+        death.
         """
         self.state.adoptions = 0
         self._commands.append(messages.ResetRestartBudget())
@@ -236,21 +240,27 @@ class Context:
     # Time and work.
 
     def wait(self, wait: Wait) -> None:
-        """Start the deadline of a wait. A deadline of this wait that runs already starts again."""
+        """Start the deadline of a wait. If the deadline of this wait runs already, it starts again."""
         self.wait_for(wait, length_s(wait, self.options.deadlines))
 
     def wait_for(self, wait: Wait, delay_s: float) -> None:
-        """Start the timer of a wait with a length of `delay_s`. A timer of this wait that runs already starts again."""
+        """Start the timer of a wait with a length of `delay_s`.
+
+        If the timer of this wait runs already, it starts again.
+        """
         name: str = wait._value_  # `value` is a property, and costs ten times as much
         self.timers[name] = self.now_s + delay_s
         self._commands.append(messages.StartTimer(name, delay_s))
 
     def restart_timer(self, name: str, delay_s: float) -> None:
-        """Start a timer that another process kept. Its time in `timers` stays."""
+        """Start again a timer that ran in another process. The end of the timer in `timers` stays the same."""
         self._commands.append(messages.StartTimer(name, delay_s))
 
     def schedule_rollover(self) -> None:
-        """Start the timer of the next rollover, by the announced end of the session at the upstream in use."""
+        """Start the timer of the next rollover.
+
+        Its length depends on when the session at the upstream in use will expire.
+        """
         link, deadlines = self.state.upstream, self.options.deadlines
         in_s = rollover_in_s(link.expires_at, link.opened_at, deadlines)
         if link.is_created:
@@ -265,7 +275,10 @@ class Context:
             self._commands.append(messages.CancelTimer(wait.value))
 
     def start_work(self, kind: WorkKind, name: str, work: Work, timeout_s: float) -> None:
-        """Run work on a thread of a pool. Its `WorkDone` goes to the handler that `transitions.WORK` names."""
+        """Run work on a thread of a pool. `kind` and `name` together identify the work.
+
+        Its `WorkDone` goes to the handler that `transitions.WORK` names.
+        """
         key, is_preparation = work_key(kind, name), kind in PREPARATIONS
         self._commands.append(messages.StartWork(key, work, timeout_s, is_preparation))
 
@@ -299,7 +312,10 @@ class Context:
     # Notifications and log lines.
 
     def read_usage(self, event: object, generation: int) -> reports.Usage | None:
-        """Return the usage that an upstream event reports, once for each response and transcript."""
+        """Return the usage that an upstream event reports; None without usage, or if it was counted before.
+
+        Each response and each transcript counts once.
+        """
         return self.meter.read(event, generation, self.state.model) if self.meter is not None else None
 
     def report_usage(self, event: object, generation: int) -> None:
@@ -311,7 +327,7 @@ class Context:
                 self._notify(usage)
 
     def mark_question(self, at_s: float) -> None:
-        """Record the end of the user's turn, with which the agent's turn begins."""
+        """Record `at_s` as the time at which the user's turn ended and the agent's turn began."""
         if self.state.latency.mark("asked_s", at_s):
             self.report(reports.TurnBegan(max(0.0, self.now_s - at_s)))
 
@@ -362,7 +378,7 @@ class Context:
         self._commands.append(messages.Log(level, self.options.redact(line)))
 
     def count_excess(self, line: str) -> None:
-        """Count a message, or a part of one, that exceeds a bound, and write a log line about it."""
+        """Count a message, or a part of a message, that exceeds a bound, and write a log line about the excess."""
         self.state.over_bounds += 1
         self.log(logging.WARNING, line)
 

@@ -47,7 +47,7 @@ LONGEST_LIFE_S: Final = 24 * 3600.0
 
 
 class Wait(enum.Enum):
-    """The waits of a session. The value names the timer of the wait, and its length in `Deadlines`."""
+    """The waits of a session. The value names the timer of the wait, and the field of `Deadlines` with its length."""
 
     SETTINGS = "settings"
     """From the client's handshake to its Settings."""
@@ -107,7 +107,7 @@ class Wait(enum.Enum):
     SILENCE = "silence"
     """From speech or a message to the warning that the silence is nearly too long, and from there to the call's end."""
     DRAIN = "drain"
-    """From the begin of a drain to the session's end, at the latest."""
+    """From the beginning of a drain to the session's end, at the latest."""
 
 
 def length_s(wait: Wait, deadlines: Deadlines) -> float:
@@ -140,7 +140,7 @@ _FIXED_S: Final = {
 
 
 def rollover_in_s(expires_at: float | None, opened_at: float, deadlines: Deadlines) -> float:
-    """Return the time from `opened_at` to the dial of the next upstream. Both arguments are Unix seconds.
+    """Return the seconds from `opened_at` to the dial of the next upstream. Both arguments are Unix seconds.
 
     An `expires_at` that is absent, past, or implausibly near or far is not trusted, because clocks and units differ.
     """

@@ -31,8 +31,8 @@ _SIDES: Final = {
 HEAD: Final = """\
 # The states of a session
 
-Drawn from the tables in `router/session/transitions.py`; a test compares the two. Redraw with
-`python -m router.session.diagram > docs/session-states.md`.
+This page is drawn from the tables in `router/session/transitions.py`, and a test compares the page with the tables.
+This command draws it again: `python -m router.session.diagram > docs/session-states.md`.
 
 A session is four small machines, each with a table. `LIFECYCLE` has the stages of the session, and `RESPONSE` has
 those of the upstream's response. `USER_TURN` has the stages of each turn of the user. `STANDBY` has the stages of the
@@ -55,17 +55,22 @@ def draw() -> str:
     parts = [
         HEAD,
         _machine("LIFECYCLE", "", transitions.LIFECYCLE, Lifecycle.AWAITING_SETTINGS, (_ends(),)),
-        _machine("RESPONSE", "Looked up in READY, after `LIFECYCLE`.", transitions.RESPONSE, ResponseState.NONE),
+        _machine(
+            "RESPONSE",
+            "In READY the session looks an input up in this table, after `LIFECYCLE`.",
+            transitions.RESPONSE,
+            ResponseState.NONE,
+        ),
         _machine(
             "USER_TURN",
-            "Looked up in READY, and for the signals of handlers. Each turn of the user's has its own state.",
+            "In READY the session looks inputs and signals up in this table. Each turn of the user has its own state.",
             transitions.USER_TURN,
             UserTurnState.IDLE,
             deadlines=transitions.USER_TURN_DEADLINES,
         ),
         _machine(
             "STANDBY",
-            "Looked up for inputs of the standby upstream, and for the signals of handlers.",
+            "The session looks inputs of the standby upstream and the signals of handlers up in this table.",
             transitions.STANDBY,
             StandbyState.NONE,
         ),
@@ -159,7 +164,7 @@ def _by_side(rows: Iterable[Row[Any]]) -> list[Row[Any]]:
 
 def _rules() -> str:
     lines = (f"| `{rule.holds.__name__}` | `{rule.handler.__name__}` | {_move(rule)} |" for rule in transitions.JOINT)
-    head = "Applied after every input but those of `NEVER_SETTLES`, in this order.\n"
+    head = "The session applies these rules in this order after every input but those of `NEVER_SETTLES`.\n"
     return "\n".join(["## JOINT\n", head, "| as soon as | handler | transition |", "|---|---|---|", *lines, ""])
 
 

@@ -141,6 +141,8 @@ class CommitSent(msgspec.Struct, frozen=True):
     """The client sent the commit, and requests the response itself."""
     event_id: str
     """The `event_id` of the commit. An error that refuses the commit carries this id (upstream 8.1)."""
+    is_reopened: bool = False
+    """The commit seemed to be answered, but a later event showed that the answer was for the detector's commit."""
 
 
 class CommitRefused(msgspec.Struct, frozen=True):
@@ -150,6 +152,13 @@ class CommitRefused(msgspec.Struct, frozen=True):
     """The upstream had nothing to commit, because its detector had committed the audio before (upstream 8.2)."""
     event_id: str | None
     """The commit's `event_id`. Some errors name no event (upstream 8.1)."""
+
+
+class ClearSent(msgspec.Struct, frozen=True):
+    """An `input_audio_buffer.clear` of the client's own went upstream."""
+
+    place: int
+    """The number of bytes of the microphone that the upstream got before the clear (`Microphone.note_clear`)."""
 
 
 class CommitTimedOut(msgspec.Struct, frozen=True):
@@ -174,6 +183,9 @@ class SpeechAnswered(msgspec.Struct, frozen=True):
 
 class AnswerRequested(msgspec.Struct, frozen=True):
     """The session requests the answer to the user's speech itself, because the upstream will not begin it."""
+
+    commit_id: str | None = None
+    """The commit by hand that ended the speech. If it is None, the signal is about all speech without an answer."""
 
 
 class NoiseFound(msgspec.Struct, frozen=True):

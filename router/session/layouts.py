@@ -164,7 +164,7 @@ LAYOUTS: Final = (
         upstream.UpstreamLink,
         "generation items is_updating position opened_at expires_at formats has_confirmed_formats created_s rate_limits"
         " rates_warned is_created is_unannounced seeded_to last_item_id pending_updates refused repeated"
-        " is_rollover_due has_warned",
+        " is_rollover_due has_warned standby_updates",
         times="created_s rates_warned",
     ),
     _of(upstream.Items, "_unacknowledged _ours adds_unnamed", pack=_pack_items, fill=_fill_items),
@@ -182,7 +182,7 @@ LAYOUTS: Final = (
         "is_open response response_id output_id is_announced current is_cut answers_speech has_output"
         " has_started_speaking answer closed unnamed unasked failures interrupted ended cancels_next cancelled outside"
         " outputs overtaken_ids doubtful_id is_cancelled_by_client is_resumed is_answered_by_passthrough has_called"
-        " is_end_open is_rejected",
+        " is_end_named is_end_open is_rejected",
         times="unasked",
     ),
     _of(text_delivery.TextDelivery, "before given parts resent"),
@@ -192,7 +192,7 @@ LAYOUTS: Final = (
         " received_s resent searched_chars sent_chars sent_text transcript",
     ),
     _of(pending.PendingResponses, "_requests _rules in_flight"),
-    _of(pending.SentRequest, "event_id is_interrupted is_proven is_replaced request"),
+    _of(pending.SentRequest, "commit_ids crossed event_id is_interrupted is_proven is_replaced request"),
     _of(early.EarlyInputs, "inputs dropped_bytes _messages _bytes _audio_bytes", derived="_max_messages _max_bytes"),
     _of(transcripts.InterimTranscripts, "_words _complete"),
     _of(transcripts.Transcripts, "_awaited _early held"),
@@ -214,11 +214,11 @@ LAYOUTS: Final = (
     _of(plan.SessionPlan, "source agent detection transcribes client_formats changes"),
     _of(
         user_turn.UserTurns,
-        "by_hand by_hand_id commits current filled_s has_stopped_before is_ended_by_hand last_audio_s owed"
-        " paused_s subject",
+        "by_hand by_hand_id crossed current filled_s has_stopped_before is_ended_by_hand last_audio_s owed"
+        " paused_s subject unanswered",
         times="last_audio_s paused_s",
     ),
-    _of(user_turn.UserTurn, "asked_s is_detected is_replayed item_id phase", times="asked_s"),
+    _of(user_turn.UserTurn, "asked_s commit_id is_detected is_replayed item_id phase", times="asked_s"),
     _of(
         limited.Limited,
         "_has_user _heard_s _idle_s active_s began_s has_asked is_over reached spending warned_of",
@@ -240,8 +240,8 @@ LAYOUTS: Final = (
     _of(Speaker, "_converter _response_id"),
     _of(
         Microphone,
-        "_clearing_bytes _clears _committing_bytes _converter _is_filling _keeps_source _kept _kept_in _max_bytes"
-        " _max_s _preroll_bytes _preroll_s _longest_bytes _sample_bytes _start _uncommitted_bytes"
+        "_clearing_bytes _committing_bytes _converter _is_filling _keeps_source _kept _kept_in _max_bytes"
+        " _max_s _preroll_bytes _preroll_s _longest_bytes _sample_bytes _start _taken_bytes _uncommitted_bytes"
         " forgotten_bytes is_speech",
     ),
     _of(
@@ -273,6 +273,7 @@ STRUCTS: Final = (
     *get_args(inputs.Passthrough),
     inputs.MicrophoneAudio,
     inputs.EchoedUserMessage,
+    inputs.ClearSent,
     inputs.CommitSent,
     openai.ErrorDetail,
     openai.RateLimit,

@@ -61,6 +61,8 @@ class Session:
 
     words_bytes = 160
     """The room for words behind a stored snapshot (`words_due`)."""
+    is_exact = True
+    """Whether only words follow from a step that changes `words_due` alone. Such a step is audio of the agent."""
     was_audio = False
     """Whether the newest text of the client was only audio. No text of Deepgram's protocol is."""
 
@@ -372,7 +374,7 @@ class Session:
             context.wait_for(Wait.NEXT_EVENT, context.options.deadlines.next_event_s)
 
     def enter_restored(self) -> None:
-        """Use the state that a snapshot or a new context brought."""
+        """Continue with the present state of the context, which a snapshot or a new context has brought."""
         self.state = self.context.state
         self._rows = transitions.LIFECYCLE[self.state.lifecycle]
 

@@ -24,7 +24,7 @@ def _unchanged(text: str) -> str:
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounds of one session that no deployment has to tune. Tests lower them."""
+    """The bounds of one session that are not configurable. Tests lower them."""
 
     early_audio_s: float = 10.0
     """The most microphone audio that waits for `session.updated`: as long as a dial may take. The oldest is dropped."""
@@ -105,7 +105,7 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
         return self.model_for(model) == model
 
     def model_for(self, requested: str | None) -> str:
-        """Return the model to use: that of the configured URL, else the client's if it is allowed, else the default."""
+        """Return the model of the configured URL, or else the client's model if it is allowed, or else the default."""
         if self.fixed_model is not None:
             return self.fixed_model
         return requested if requested is not None and requested in self.models else self.model

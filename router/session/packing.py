@@ -91,11 +91,11 @@ class Layouts:
         return self._kinds[number]
 
     def enum(self, number: int, value: Any) -> enum.Enum:
-        """Return the member of a numbered enumeration."""
+        """Return the member of the enumeration number `number` that has the value `value`."""
         return self._enums[number](value)
 
     def decode(self, number: int, data: bytes) -> Any:
-        """Decode a message of a numbered type."""
+        """Decode a message of the message type number `number`."""
         decoder = self._decoders.get(number)
         if decoder is None:
             decoder = self._decoders[number] = msgspec.msgpack.Decoder(self._structs[number])
@@ -145,12 +145,12 @@ class Packer:
         return [_OBJECT, number, *[field if type(field) in _SCALARS else pack(field) for field in fields]]
 
     def items(self, tag: int, values: Iterable[Any]) -> Plain:
-        """Return a list of a container's tag and its packed elements."""
+        """Return the packed form of a container: a list of its tag and its packed elements."""
         pack = self.pack
         return [tag, *(it if type(it) in _SCALARS else pack(it) for it in values)]
 
     def pairs(self, tag: int, values: Mapping[Any, Any]) -> Plain:
-        """Return a list of a mapping's tag, and its packed keys and values in turn."""
+        """Return the packed form of a mapping: a list of its tag, and its packed keys and values in turn."""
         packed = [tag]
         for key, value in values.items():
             packed += (self.pack(key), self.pack(value))
@@ -177,7 +177,10 @@ _COMPOSITE: Final[dict[type, Callable[[Packer, Any], Plain]]] = {
 
 
 class Unpacker:
-    """One walk over plain data, from the data to objects. `shift_s` is added to each moment."""
+    """One walk over plain data, from the data to objects.
+
+    `shift_s` is added to each stored time, because the process that packed the data may have had another clock.
+    """
 
     def __init__(self, layouts: Layouts, shift_s: float = 0.0) -> None:
         self._layouts = layouts
@@ -185,7 +188,10 @@ class Unpacker:
         self._seen: list[Any] = []
 
     def unpack(self, packed: Plain, current: Any = None) -> Any:
-        """Return the value of plain data. If `current` has the class of an object, fill the object into it."""
+        """Return the value of plain data.
+
+        If it is an object and `current` has the same class, fill `current` and return it.
+        """
         if type(packed) is not list:
             return packed
         tag = packed[0]
@@ -194,9 +200,9 @@ class Unpacker:
         return _UNPACK[tag](self, packed)
 
     def shift(self, moment: Any) -> Any:
-        """Convert a moment from the clock of the process that packed it to this process's clock.
+        """Convert a stored time from the clock of the process that packed it to this process's clock.
 
-        Convert the values of a container of moments, too.
+        If `moment` is a container of times, convert each of them.
         """
         shift_s = self._shift_s
         if not shift_s or moment is None:
@@ -244,7 +250,7 @@ class Unpacker:
         return ((self.unpack(key), self.unpack(value)) for key, value in zip(elements, elements, strict=True))
 
     def items(self, packed: list[Any], begin: int = 1) -> list[Any]:
-        """Return the elements of a packed container."""
+        """Return the unpacked elements of a packed container. Its elements begin at the index `begin`."""
         return [self.unpack(it) if type(it) is list else it for it in packed[begin:]]
 
     def struct(self, packed: list[Any]) -> Any:
@@ -256,7 +262,7 @@ class Unpacker:
         return self._layouts.enum(packed[1], packed[2])
 
     def seen(self, packed: list[Any]) -> Any:
-        """Return the object that was unpacked before."""
+        """Return the object that an earlier element of the data has already become."""
         return self._seen[packed[1]]
 
 

@@ -39,7 +39,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Rest(NamedTuple):
-    """The difference between a record and the bytes that the client was sent."""
+    """The difference between a record and the bytes that were sent to the client."""
 
     unwritten: bytes
     """The bytes to write before all others. They may begin within a frame."""
@@ -48,7 +48,7 @@ class Rest(NamedTuple):
 
 
 def rest_of(record: Record, written: int) -> Rest:
-    """Return the bytes of a record that the client still lacks, and the number of bytes that it was sent after them.
+    """Return the bytes of a record that the client still lacks, and the number of bytes sent after the record.
 
     `written` counts the bytes of the stream since the handshake: those that the peer's kernel has acknowledged, and
     those that wait in this machine's kernel.
@@ -65,7 +65,7 @@ def rest_of(record: Record, written: int) -> Rest:
 class ReplayingMachine:
     """A restored machine with the journal of its session. Its first input, the adoption, replays the journal first.
 
-    From then on the wrapper costs nothing.
+    After that this class adds no cost to an input.
     """
 
     def __init__(self, machine: Machine, journal: Iterable[str | bytes]) -> None:

@@ -100,7 +100,7 @@ class TurnEnded(msgspec.Struct, frozen=True):
 class TurnLatency(msgspec.Struct, frozen=True, kw_only=True):
     """The latencies of a turn with output, from the end of the user's turn.
 
-    A latency is None if the turn has no such output.
+    A latency is None if the turn has no output of its kind, text or audio.
     """
 
     first_audio_s: float | None
@@ -118,7 +118,7 @@ class FunctionAnswered(msgspec.Struct, frozen=True):
 
 
 class UpstreamTookOver(msgspec.Struct, frozen=True, kw_only=True):
-    """An upstream that serves the session from now on: the first one, and each one after a loss or a rollover."""
+    """An upstream that serves the session from now on: the first one, or a successor after a loss or a rollover."""
 
     generation: int
     position: int
@@ -152,7 +152,7 @@ class RateLimitsLeft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def limits_left(position: int, event: openai.RateLimitsUpdated) -> RateLimitsLeft:
-    """Return the report of an upstream's rate limits. `position` is that of the upstream in the configured list."""
+    """Return the report of an upstream's rate limits. `position` is the upstream's position in the configured list."""
     limits = tuple(
         RateLimitLeft(name=limit.name[:40], limit=limit.limit, left=limit.remaining, reset_s=limit.reset_seconds)
         for limit in (event.rate_limits or [])[:MAX_LIMITS]
@@ -202,7 +202,7 @@ def usage_of(event: openai.ResponseDone | openai.InputAudioTranscriptionComplete
 
 
 class TurnLog:
-    """A collector of turns from the messages to the client."""
+    """The messages to the client since the last turn, which become the next turn."""
 
     __slots__ = ("_functions", "_said")
 
@@ -222,7 +222,10 @@ class TurnLog:
         return None
 
     def take(self, *, is_whole: bool = True) -> Turn | None:
-        """Remove and return the texts so far as a turn, or None if there are none."""
+        """Remove and return the texts so far as a turn, or None if there are none.
+
+        `is_whole` is false for a turn that was cut short by the end of the session.
+        """
         said, self._said = tuple(self._said), []
         functions, self._functions = tuple(self._functions), []
         return Turn(said=said, functions=functions, is_whole=is_whole) if said or functions else None
@@ -241,7 +244,10 @@ class Stopwatch:
         """The time of each call's request, and the name of a function that the client runs, by the call's id."""
 
     def request(self, call_id: str, now_s: float, client_tool: str | None = None) -> None:
-        """Record a call. A cancelled call is never answered, so the number of recorded calls has a bound."""
+        """Record a call at the time `now_s`. `client_tool` is the function's name, if the client runs the function.
+
+        A cancelled call is never answered, so the number of recorded calls has a bound.
+        """
         self.requested[call_id] = now_s, client_tool
         if len(self.requested) > MAX_CALLS:
             del self.requested[next(iter(self.requested))]

@@ -1,8 +1,8 @@
-"""A session as a value: `snapshot` writes its whole memory, and `restore` makes a session from that value.
+"""A session as bytes: `snapshot` writes its whole memory, and `restore` makes a session from these bytes.
 
 A snapshot is taken between two inputs. It has an envelope, which is read without the session, and a body, which only a
-program with the same `layouts` reads. With other layouts the session drains, as without snapshots. A checksum protects
-the snapshot.
+program with the same `layouts` reads. A program with other layouts cannot adopt the session, which then drains in its
+own process. A checksum protects the snapshot.
 
 A snapshot holds the client's texts and Settings, which may contain credentials. It belongs into memory that only the
 owner of the process reads.
@@ -75,9 +75,10 @@ _ENVELOPES: Final = msgspec.msgpack.Decoder(Envelope)
 
 
 def snapshot(session: Session, *, clock: str = "", unix_s: float = 0.0, is_brief: bool = False) -> bytes:
-    """Return the whole memory of a session, between two inputs. `clock` and `unix_s` are those of this process.
+    """Return the whole memory of a session, between two inputs.
 
-    With `is_brief`, only the newest audio of a microphone is included while the user does not speak.
+    `clock` names the monotonic clock of this process, and `unix_s` is the present Unix time. With `is_brief`, only the
+    newest audio of a microphone is included while the user does not speak.
 
     Raises:
         SnapshotError: the session holds a value without a layout.
@@ -125,7 +126,8 @@ def open_envelope(data: bytes) -> Envelope:
 def count_adoption(data: bytes, by: int = 1) -> bytes:
     """Return a snapshot whose count of adoptions is higher by `by`.
 
-    The adopting process stores it before it restores the session, because the session may kill that process.
+    The adopting process stores the new snapshot before it restores the session, because the session may kill that
+    process.
     """
     envelope = open_envelope(data)
     return _ENCODER.encode(msgspec.structs.replace(envelope, adoptions=envelope.adoptions + by))
@@ -142,9 +144,10 @@ def restore(
 ) -> Session:
     """Return the session of a snapshot, under the present options.
 
-    `own` is the profile of a front that is not in `PROFILES`. `clock`, `now_s` and `unix_s` are those of this process.
-    They matter if `clock` differs from the snapshot's. Do not call this on a dispatcher's thread, because it may load
-    numpy if the session resamples audio.
+    `own` is the profile of a front that is not in `PROFILES`. `clock` names the monotonic clock of this process.
+    `now_s` is the present time on that clock, and `unix_s` the present Unix time. The two times matter if `clock`
+    differs from the snapshot's. Do not call this on a dispatcher's thread, because it may load numpy if the session
+    resamples audio.
 
     Raises:
         SnapshotError: the data is no snapshot, is damaged, or is of another version.

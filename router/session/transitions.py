@@ -35,7 +35,9 @@ from router.session.handlers import (
     limits,
     passthrough,
     refusals,
-    responses,
+    response_begin,
+    response_end,
+    response_requests,
     restart,
     resume,
     settings,
@@ -69,13 +71,13 @@ ENDED: Final = Lifecycle.ENDED
 
 
 def deadline(context: Context, fired: messages.TimerFired) -> None:
-    """Look the deadline up in DEADLINES."""
+    """Call the handler that DEADLINES names for the deadline."""
     context.timers.pop(fired.name, None)
     DEADLINES[Wait(fired.name)](context, fired)
 
 
 def work_done(context: Context, done: messages.WorkDone) -> None:
-    """Look the finished work up in WORK."""
+    """Call the handler that WORK names for the finished work."""
     kind, name = split_key(done.key)
     WORK[kind](context, name, done)
 
@@ -253,7 +255,9 @@ ON_UNEXPECTED: Final = on_unexpected
 # RESPONSE: the stages of the upstream's response. Joint rules lead from NONE to REQUESTED.
 
 
-def _by_output(begin: Callable[[Context, responses.Output], ResponseState | None]) -> tuple[Entry[ResponseState], ...]:
+def _by_output(
+    begin: Callable[[Context, response_begin.Output], ResponseState | None],
+) -> tuple[Entry[ResponseState], ...]:
     # Some servers send no response.created.
     return (
         on(openai.ResponseOutputItemAdded, begin, ResponseState.ACTIVE, may_stay=True),
@@ -265,41 +269,42 @@ def _by_output(begin: Callable[[Context, responses.Output], ResponseState | None
 
 
 _BY_UNASKED_TEXT: Final[tuple[Entry[ResponseState], ...]] = (
-    on(openai.ResponseOutputTextDone, responses.finish_unasked),
-    on(openai.ResponseOutputAudioTranscriptDone, responses.finish_unasked),
-    on(openai.ConversationItemDone, responses.finish_unasked_by_item),
+    on(openai.ResponseOutputTextDone, response_end.finish_unasked),
+    on(openai.ResponseOutputAudioTranscriptDone, response_end.finish_unasked),
+    on(openai.ConversationItemDone, response_end.finish_unasked_by_item),
 )
 
 _BY_WHOLE_TEXT: Final[tuple[Entry[ResponseState], ...]] = (
-    on(openai.ResponseOutputTextDone, responses.finish_unannounced, ResponseState.NONE, may_stay=True),
-    on(openai.ResponseOutputAudioTranscriptDone, responses.finish_unannounced, ResponseState.NONE, may_stay=True),
-    on(openai.ConversationItemDone, responses.finish_by_item, ResponseState.NONE, may_stay=True),
+    on(openai.ResponseOutputTextDone, response_end.finish_unannounced, ResponseState.NONE, may_stay=True),
+    on(openai.ResponseOutputAudioTranscriptDone, response_end.finish_unannounced, ResponseState.NONE, may_stay=True),
+    on(openai.ConversationItemDone, response_end.finish_by_item, ResponseState.NONE, may_stay=True),
 )
 
 RESPONSE: Final[Mapping[ResponseState, Table[ResponseState]]] = {
     ResponseState.NONE: rows(
         ResponseState.NONE,
         # The upstream begins responses by itself, too.
-        on(openai.ResponseCreated, responses.begin_response, ResponseState.ACTIVE, may_stay=True),
-        *_by_output(responses.begin_unknown),
+        on(openai.ResponseCreated, response_begin.begin_response, ResponseState.ACTIVE, may_stay=True),
+        *_by_output(response_begin.begin_unknown),
         *_BY_UNASKED_TEXT,
+        on(openai.ResponseDone, response_end.note_late_end),
     ),
     ResponseState.REQUESTED: rows(
         ResponseState.REQUESTED,
         on(
             openai.ResponseCreated,
-            responses.begin_response,
+            response_begin.begin_response,
             ResponseState.ACTIVE,
             may_stay=True,
             # A response outside the conversation is no turn.
             instead=(ResponseState.NONE,),
         ),
-        *_by_output(responses.begin_unannounced),
+        *_by_output(response_begin.begin_unannounced),
         *_BY_WHOLE_TEXT,
-        on(openai.ResponseDone, responses.finish_response, ResponseState.NONE, may_stay=True),
+        on(openai.ResponseDone, response_end.finish_response, ResponseState.NONE, may_stay=True),
         on(
             openai.Error,
-            responses.response_refused,
+            response_requests.response_refused,
             ResponseState.NONE,
             may_stay=True,
             instead=(ResponseState.ACTIVE,),
@@ -309,17 +314,17 @@ RESPONSE: Final[Mapping[ResponseState, Table[ResponseState]]] = {
     ),
     ResponseState.ACTIVE: rows(
         ResponseState.ACTIVE,
-        on(openai.ResponseCreated, responses.another_begins),
+        on(openai.ResponseCreated, response_begin.another_begins),
         *_BY_WHOLE_TEXT,
         on(
             openai.ResponseDone,
-            responses.finish_response,
+            response_end.finish_response,
             ResponseState.NONE,
             may_stay=True,
             # A request is still in flight, beside which the upstream began a response of its own.
             instead=(ResponseState.REQUESTED,),
         ),
-        on(openai.Error, responses.refused_in_flight),
+        on(openai.Error, response_requests.refused_in_flight),
         on(messages.UpstreamLost, ignore, ResponseState.NONE),
         on(messages.ClientAdopted, ignore, ResponseState.NONE),
     ),
@@ -478,23 +483,23 @@ JOINT: Final[tuple[Rule[Lifecycle] | Rule[ResponseState] | Rule[StandbyState], .
     Rule(updates.is_due, updates.send),
     # Before the standby upstream and the next response, which both wait for the end of this one.
     Rule(
-        responses.calls_are_answered,
-        responses.finish_by_calls,
+        response_end.calls_are_answered,
+        response_end.finish_by_calls,
         state=ResponseState.ACTIVE,
         next_state=ResponseState.NONE,
     ),
     # Before the next response, which would be requested beside this one.
     Rule(
-        responses.awaits_request,
-        responses.return_to_request,
+        response_end.awaits_request,
+        response_end.return_to_request,
         state=ResponseState.NONE,
         next_state=ResponseState.REQUESTED,
     ),
     # Before the next response, which would make the session busy again.
     Rule(standby.can_switch_over, standby.switch_over, state=StandbyState.SEEDED, next_state=StandbyState.NONE),
     Rule(
-        responses.is_due,
-        responses.create_next,
+        response_requests.is_due,
+        response_requests.create_next,
         state=ResponseState.NONE,
         next_state=ResponseState.REQUESTED,
         may_stay=True,

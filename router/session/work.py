@@ -12,7 +12,7 @@ from router.deepgram.blocks import Endpoint  # noqa: TC001 - msgspec resolves th
 
 
 class WorkKind(enum.Enum):
-    """The kinds of work. The value is the first word of the key."""
+    """The kinds of work. The value is the first word of the key that `work_key` returns."""
 
     TOOL = "tool"
     """A function call that the router answers. Its name is the call's id."""

@@ -9,8 +9,8 @@ A session is a pure machine: frames and timers in, commands out.
 `conversation`    the items of the conversation
 `input_audio`     the input buffer, turn detection, commits and transcripts
 `vad`             the start and the end of speech, by energy
-`responses`       the responses of a session: begin, stream, end
-`response`        the events of one response, in order
+`responses`       the responses of a session: begin, stream, end, and the reported rate limits
+`response`        the events of one response, in order, and the times between them
 `answer`          an answer as it grows
 
 The answers come from rules, and the sound from a text.

@@ -61,7 +61,7 @@ class ShutDown(msgspec.Struct, frozen=True):
 
 
 class ServiceResult(msgspec.Struct, frozen=True):
-    """The result of a service. The actor hands it to its session."""
+    """The result of a service (speech recognition, speech synthesis, language model), for the actor's session."""
 
     take: Callable[..., list[Command]]
     """The session's method that takes the result."""

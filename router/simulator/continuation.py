@@ -95,7 +95,10 @@ def _rest(outputs: list[Output], delivered: str) -> list[Output] | None:
 
 
 def _after(text: str, delivered: str) -> tuple[str, str | None]:
-    """Return the part of `text` after `delivered`, and the part of `delivered` after `text`, or None if the two differ.
+    """Compare two texts, of which one has to begin with the other.
+
+    Return the part of `text` that follows `delivered`, and the part of `delivered` that follows `text`. The second part
+    is None if the texts differ.
 
     White space does not count, because a transcript's deltas may have been joined in another way.
     """

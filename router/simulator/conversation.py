@@ -104,7 +104,7 @@ class Conversation:
             raise RequestError("item_create_invalid_previous_item_id", message, "previous_item_id")
 
     def insert(self, item: Item, previous_item_id: str | None = None) -> str | None:
-        """Insert `item` after another, and return the id of the item before it.
+        """Insert `item` after the item `previous_item_id`, and return the id of the item before it.
 
         For `previous_item_id`, None means the end, and "root" the beginning.
         """

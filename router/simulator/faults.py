@@ -45,7 +45,7 @@ class FaultPoint(enum.StrEnum):
 
 
 class Moment(enum.Enum):
-    """The kind of a point, which decides the actions that are possible there."""
+    """The kind of a fault point, which decides the actions that are possible at the point."""
 
     HTTP = "before the upgrade is answered"
     REQUEST = "a client event was received, and nothing done about it"
@@ -54,7 +54,7 @@ class Moment(enum.Enum):
 
 
 class PointFacts(msgspec.Struct, frozen=True):
-    """The row of a point in the table `POINTS`."""
+    """The row of a fault point in the table `POINTS`."""
 
     moment: Moment
     meaning: str
@@ -170,7 +170,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class FaultPlan:
-    """The faults that are still to happen. All methods are for any thread."""
+    """The faults that are still to happen. All methods may be called from any thread."""
 
     def __init__(self, faults: tuple[Fault, ...] = ()) -> None:
         self._lock = threading.Lock()

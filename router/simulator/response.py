@@ -75,7 +75,7 @@ class _OpenItem:
 
 
 class ResponseRun:
-    """A response in progress. The caller takes its `steps`, or those of `end_early`."""
+    """A response in progress. The caller performs its `steps`, or those of `end_early`."""
 
     def __init__(
         self,

@@ -155,7 +155,10 @@ class Responses:
         self._state.outbox.ask(AskModel(running.run.id, question))
 
     def _outputs(self, context: Context, *, is_default: bool) -> list[Output] | None:
-        """Return the outputs of the rules or of the script, or None if a language model has to answer."""
+        """Return the outputs of the rules or of the script, or None if a language model has to answer.
+
+        `is_default` says that the response is inside the conversation. Only such a response uses the script.
+        """
         thinks = self._state.abilities.thinks
         if brain.is_dictated(context):
             # The script keeps its next answer for a response whose text the instructions do not determine.
@@ -244,7 +247,7 @@ class Responses:
     # The stream.
 
     def fire(self, response_id: str) -> None:
-        """Stream up to the next wait, or to the end of a burst."""
+        """Stream the response up to its next wait, or to the end of a burst."""
         running = self._find(response_id)
         if running is None:
             return

@@ -61,7 +61,7 @@ class Services:
         self._speaking.request(request, take)
 
     def ask(self, question: Question, deliver: Callable[[Thought], None]) -> Callable[[], None]:
-        """Ask the language model. `deliver` gets the pieces of the answer. Return a function that stops it."""
+        """Ask the language model. `deliver` gets the pieces of the answer. Return a function that stops the answer."""
         assert self._model is not None  # noqa: S101 - for the type checker: no session thinks without
         return self._model.ask(question, deliver)
 

@@ -52,7 +52,10 @@ _CLOSE_TIMEOUT_S: Final = 1.0
 
 
 class Simulator:
-    """An OpenAI Realtime server on this machine. It runs from `start` to `close`; all methods are for any thread."""
+    """An OpenAI Realtime server on this machine. It runs from `start` to `close`.
+
+    All methods may be called from any thread.
+    """
 
     path: str = PATH
     index: str = _INDEX

@@ -30,7 +30,7 @@ _ANOTHER: Final = re.compile(
 
 
 def answer(context: Context) -> str | None:
-    """Return the answer to a request that the brain can fulfil, or None for any other."""
+    """Return the answer to a request that one of the skills fulfils, or None for any other request."""
     question = context.question or ""
     if not _ANOTHER.match(question):
         return _fulfil(question, context)

@@ -54,7 +54,7 @@ class Ids:
 class Script:
     """The transcripts and answers that a test scripts, in order.
 
-    All sessions of a simulator share it, and all methods are for any thread.
+    All sessions of a simulator share it, and all methods may be called from any thread.
     """
 
     def __init__(self) -> None:
@@ -148,7 +148,7 @@ class Outbox:
     # Faults.
 
     def pass_point(self, point: FaultPoint) -> bool:
-        """Pass a point, inject the fault that is due there, and return whether the caller may continue."""
+        """Pass a fault point, inject the fault that is due there, and return whether the caller may continue."""
         fault = self.take_fault(point)
         return fault is None or self.inject(fault)
 
@@ -157,7 +157,7 @@ class Outbox:
         return None if self.is_ended else self._plan.take(point, self._connection)
 
     def inject(self, fault: Fault) -> bool:
-        """Inject a fault, and return whether the caller may continue."""
+        """Inject a fault. Return False if it ended the connection, or if the client's event must not be handled."""
         if fault.delay_s:
             self._commands.append(Pause(fault.delay_s))
         _INJECTIONS[fault.action](self, fault)

@@ -222,7 +222,7 @@ class ScriptedClient(_Scripted):
     def send_settings(self, settings: Mapping[str, Any] = SETTINGS) -> None:
         """Send Settings.
 
-        The session applies them when the upstream accepts them, as a scripted one does in `open_session`.
+        The session applies them when the upstream accepts them. A `ScriptedUpstream` accepts them in `open_session`.
         """
         self.peer.send_text(orjson.dumps(settings).decode())
 

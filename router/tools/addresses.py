@@ -53,7 +53,7 @@ class Addresses:
         self._resolve = resolve
 
     def of(self, host: str, port: int) -> list[str]:
-        """Return the host's addresses that may be called. There is at least one. The call blocks for the time of DNS.
+        """Return the host's addresses that may be called: at least one. The call blocks during the DNS look-up.
 
         Raises:
             EndpointError: the host has no address, or none that may be called.

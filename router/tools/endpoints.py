@@ -60,7 +60,7 @@ class Endpoints:
         self._max_bytes = max_bytes
 
     def call(self, work: CallEndpoint) -> str:
-        """Return the body of the endpoint's response. The call blocks for at most `timeout_s` plus the time of DNS.
+        """Return the body of the endpoint's response. Block for at most the configured time-out, plus the DNS look-up.
 
         Raises:
             EndpointError: the request failed, or the response is invalid; the text is the reason.

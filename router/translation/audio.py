@@ -42,16 +42,15 @@ class Microphone:
     """The audio of a client's microphone. `Microphone` converts it for the upstream, and keeps the uncommitted part.
 
     If the upstream is lost, the next one needs the kept audio. While the user is silent, `Microphone` keeps the last
-    `preroll_s`, because the upstream's detector looks back no further. During speech it keeps up to `max_s`. The audio
-    is kept in the client's or the upstream's format, whichever is smaller, because the pre-roll is a third of a
-    session's memory.
+    `preroll_s` seconds, because the upstream's detector looks back no further. During speech it keeps up to `max_s`
+    seconds. The kept audio is a third of a session's memory. So it is kept in the client's or the upstream's format,
+    whichever is smaller.
 
     `Microphone` converts nothing until `use` sets the upstream's format.
     """
 
     __slots__ = (
         "_clearing_bytes",
-        "_clears",
         "_committing_bytes",
         "_converter",
         "_is_filling",
@@ -65,6 +64,7 @@ class Microphone:
         "_preroll_s",
         "_sample_bytes",
         "_start",
+        "_taken_bytes",
         "_uncommitted_bytes",
         "forgotten_bytes",
         "is_speech",
@@ -88,10 +88,10 @@ class Microphone:
         """The number of bytes that were appended since the last commit, in the upstream's format."""
         self._committing_bytes: int | None = None
         """The number of uncommitted bytes when the commit in progress was sent. None if no commit is in progress."""
-        self._clears = 0
-        """The number of clears that the upstream has not acknowledged."""
         self._clearing_bytes = 0
-        """The number of uncommitted bytes before the last of these clears."""
+        """The number of uncommitted bytes before the last clear that the upstream has not acknowledged."""
+        self._taken_bytes = 0
+        """The number of bytes that this upstream has committed or cleared."""
         self.is_speech = False
         """Whether the user speaks, or may be speaking. Then more than the pre-roll is kept."""
         self.forgotten_bytes = 0
@@ -147,14 +147,18 @@ class Microphone:
     def append(self, data: bytes) -> list[bytes]:
         """Convert a frame, and return its `input_audio_buffer.append` frames.
 
-        The list is empty if the filter holds all audio.
+        The list is empty if the converter's filter holds all audio back.
         """
         audio = self._converter.push(data)
         self._keep(data if self._keeps_source else audio)
         return self._appends(audio)
 
     def finish(self) -> list[bytes]:
-        """Return the last appends before a commit: audio that the filter held back, and silence up to the minimum."""
+        """Record a commit, and return the appends that must precede it.
+
+        These are the audio that the converter's filter held back, and silence up to the shortest audio that a commit
+        may have.
+        """
         frames = self._appends(self._flush())
         missing_ms = COMMIT_MINIMUM_MS - self.target.duration_ms(self._uncommitted_bytes - self._clearing_bytes)
         frames += self.silence(missing_ms) if missing_ms > 0 else []
@@ -175,30 +179,37 @@ class Microphone:
         self._committing_bytes = None
         return self._take(size_bytes)
 
-    def note_clear(self) -> None:
-        """Record that a clear was sent. Audio that is appended after it stays."""
-        self._clears += 1
+    def note_clear(self) -> int:
+        """Record that a clear was sent, and return its place: the number of bytes that this upstream got before it."""
         self._clearing_bytes = self._uncommitted_bytes
+        return self._taken_bytes + self._uncommitted_bytes
 
-    def clear(self) -> bool:
-        """Forget the audio before the clear that the upstream acknowledges. Return False if no clear is on its way."""
-        if not self._clears:
-            return False
-        self._clears -= 1
-        # The upstream has answered all commits before the clear.
-        behind_bytes = (self._committing_bytes or 0) - self._clearing_bytes
-        self._committing_bytes = behind_bytes if behind_bytes > 0 else None
-        self._take(self._clearing_bytes)
-        return True
+    def withdraw_clear(self) -> None:
+        """Record that the upstream has lost the clear, so the audio before it stays uncommitted."""
+        self._clearing_bytes = 0
+
+    def clear(self, place: int, *, is_committing: bool) -> None:
+        """Forget the audio before the clear that the upstream acknowledges. Audio that was appended after it stays.
+
+        `note_clear` returned the `place`. `is_committing` tells whether a commit is on its way that was sent after the
+        clear.
+        """
+        size_bytes = max(0, place - self._taken_bytes)
+        committing_bytes = self._committing_bytes if is_committing else None
+        if committing_bytes is not None:
+            committing_bytes = max(0, committing_bytes - size_bytes)
+        self._committing_bytes = committing_bytes
+        self._take(size_bytes)
 
     def _take(self, size_bytes: int) -> Recording:
-        """Forget the kept audio up to this place in the uncommitted audio, and return it."""
+        """Forget the first `size_bytes` of the uncommitted audio, and return the part of them that was kept."""
         audio, behind_bytes = self._recording(), self._uncommitted_bytes - size_bytes
         if behind_bytes:
             kept_behind = self._kept_in.size_bytes(self.target.duration_ms(behind_bytes))
             audio = Recording(audio.data[: max(0, len(audio.data) - kept_behind)], audio.format)
         del self._straightened()[: len(audio.data)]
         self._uncommitted_bytes = behind_bytes
+        self._taken_bytes += size_bytes
         self._clearing_bytes = max(0, self._clearing_bytes - size_bytes)
         return audio
 
@@ -218,12 +229,12 @@ class Microphone:
         """Return appends of all uncommitted audio, for another upstream."""
         self._flush()  # the kept audio also has the samples in the filter, and they would be appended twice
         self._uncommitted_bytes, self._committing_bytes = 0, None
-        self._clearing_bytes = self._clears = 0
+        self._clearing_bytes = self._taken_bytes = 0
         return self._appends(converted(self._recording(), self.target))
 
     @property
     def has_uncommitted(self) -> bool:
-        """Whether audio was appended since the last commit or clear, or since the one in progress was sent."""
+        """Whether audio was appended after the last commit or clear, even before its acknowledgement."""
         return self._uncommitted_bytes > max(self._committing_bytes or 0, self._clearing_bytes)
 
     @property
@@ -233,7 +244,10 @@ class Microphone:
 
     @contextlib.contextmanager
     def shortened(self) -> Iterator[None]:
-        """Hide all kept audio but the newest during the block, unless the user speaks. So a brief snapshot is small."""
+        """Hide all kept audio except the newest during the block, unless the user speaks.
+
+        So a snapshot that is taken in the block is small.
+        """
         whole = self._kept, self._start, self._is_filling
         if not self.is_speech:
             self._kept, self._start, self._is_filling = self._newest(self._kept_in.size_bytes(BRIEF_MS)), 0, False
@@ -243,7 +257,10 @@ class Microphone:
             self._kept, self._start, self._is_filling = whole
 
     def _newest(self, size_bytes: int) -> bytearray:
-        """Return the newest audio, at most `size_bytes` and the part of a sample whose rest is still to come."""
+        """Return the newest `size_bytes` of the kept audio, or all of it if less is kept.
+
+        An incomplete sample at the end of the audio counts in addition.
+        """
         kept, start = self._kept, self._start
         begin = start - size_bytes
         if begin >= 0 or self._is_filling:
@@ -293,9 +310,10 @@ class Microphone:
         self._is_filling = self._start > 0
 
     def _replace_oldest(self, kept: bytearray | Pages, audio: bytes, around_bytes: int) -> None:
-        """Replace the oldest audio.
+        """Overwrite the oldest audio of the ring `kept` with `audio`.
 
-        If `around_bytes` is positive, this many bytes are beyond the end of `kept`, and go to its beginning.
+        If `around_bytes` is positive, the last `around_bytes` of `audio` do not fit before the end of `kept`, and go to
+        its beginning.
         """
         if around_bytes < 0:
             kept[self._start : around_bytes] = audio
@@ -307,7 +325,7 @@ class Microphone:
         self._is_filling = False
 
     def _straightened(self) -> bytearray:
-        """Return `_kept` as a row, which begins with the oldest audio."""
+        """Return `_kept` after rearranging the ring, so that it begins with the oldest audio."""
         kept, start = self._kept, self._start
         if start or type(kept) is not bytearray:
             oldest = b"" if self._is_filling else kept[start:]
@@ -324,9 +342,8 @@ class Microphone:
 class Speaker:
     """The agent's audio.
 
-    `Speaker` converts it to the client's format, in whole samples, and continuously from one delta to the next.
-
-    `Speaker` converts nothing until `use` sets the upstream's format.
+    `Speaker` converts the audio to the client's format, in whole samples, and without a gap between two deltas. It
+    converts nothing until `use` sets the upstream's format.
     """
 
     __slots__ = ("_converter", "_response_id")
@@ -363,13 +380,13 @@ class Speaker:
         return self._converter.push(audio)
 
     def finish(self) -> bytes:
-        """Return the audio that the filter holds back, at the end of a response."""
+        """Return the audio that the converter's filter still holds back at the end of a response."""
         rest = self._converter.flush()
         self._converter.restart()
         return rest
 
     def drop(self) -> None:
-        """Forget the audio that the filter holds back, because the rest of its response is not played."""
+        """Forget the audio that the converter's filter holds back, because the rest of its response is not played."""
         self._converter.restart()
 
     def duration_s(self, data: bytes) -> float:

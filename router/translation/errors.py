@@ -68,9 +68,9 @@ def code_of(error: openai.ErrorDetail) -> str:
 
 
 def explained(event: openai.Error) -> openai.Error:
-    """Return an error event with a message. If it has none, the message names the refused event and a remedy.
+    """Return an error event that has a message, or whose code has a known meaning.
 
-    A code with a known meaning needs no message.
+    If the event has neither, the new message names the refused event and a remedy.
     """
     error = event.error
     has_meaning = error.param or error.code in BENIGN | FATAL | EXPIRED
@@ -96,7 +96,7 @@ def _unexplained(event: openai.Error) -> str:
 
 
 def client_error(error: openai.ErrorDetail, redact: Callable[[str], str]) -> deepgram.Error:
-    """Translate an upstream's error. Its code stays unchanged."""
+    """Translate an upstream's error. Its code stays, and `redact` removes credentials from its texts."""
     description = error.message or code_of(error)
     if error.param:
         description = f"{description} ({error.param})"
@@ -123,7 +123,10 @@ def upgrade_error(status: int) -> FinalError:
 
 
 def upstream_error(error: openai.ErrorDetail, redact: Callable[[str], str]) -> FinalError:
-    """Make the final error of an upstream that sent an error just before its close (upstream 9.2)."""
+    """Make the final error of an upstream that sent an error just before its close (upstream 9.2).
+
+    `redact` removes credentials from the texts.
+    """
     last = client_error(error, redact)
     return FinalError(last, closes.of_error(code_of(error)).code, last.code[:_REASON_CHARACTERS])
 
@@ -134,7 +137,10 @@ def is_fatal_reason(reason: str) -> bool:
 
 
 def close_error(code: int, reason: str, redact: Callable[[str], str]) -> FinalError:
-    """Make the final error of an upstream that closed the connection."""
+    """Make the final error of an upstream that closed the connection.
+
+    `redact` removes credentials from the texts.
+    """
     if is_fatal_reason(reason):
         cause = reason.rpartition(".")[2]
         return final_error(cause, f"the upstream refused the session: {cause}")

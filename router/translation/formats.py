@@ -128,7 +128,10 @@ def native_formats(heard: Format, spoken: Format) -> Formats:
 
 
 def reported_formats(audio: Any) -> tuple[Format | None, Format | None]:
-    """Read an upstream's formats from `session.audio`: input and output, each None if it is absent or unclear."""
+    """Read an upstream's formats from `session.audio`.
+
+    Return the input and the output format. A format that is absent or unclear is None.
+    """
     audio = audio if isinstance(audio, dict) else {}
     return _reported_format(audio.get("input")), _reported_format(audio.get("output"))
 

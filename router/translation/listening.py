@@ -85,7 +85,10 @@ def detection_of(mode: TurnDetection) -> Detection:
 
 
 def detection_after(session: Any, before: Detection) -> Detection:
-    """Return the detection after a client's own `session.update`. Without `turn_detection` it is unchanged."""
+    """Return the detection after a client's own `session.update`.
+
+    Without `turn_detection` in `session` the detection is unchanged.
+    """
     audio_input = _audio_input(session)
     if "turn_detection" not in audio_input:
         return before
@@ -121,9 +124,9 @@ def turn_detection(
     *,
     idle_ms: float | None = None,
 ) -> dict[str, Any] | None:
-    """Return the `turn_detection` of a mode.
+    """Return the `turn_detection` of a mode; None if the client commits by hand.
 
-    After `idle_ms` of silence the upstream's agent asks the user a question.
+    After `idle_ms` of silence the upstream's agent asks the user a question; None or 0 switches this off.
     """
     if mode == "manual":
         return None
@@ -146,7 +149,7 @@ _IDLE_TIMEOUT_MS: Final = (5000, 30_000)
 
 
 def _idle_timeout(given_ms: float | None) -> dict[str, int]:
-    """Return the field that makes the upstream's agent address a silent user. For 0 return no field."""
+    """Return the field that makes the upstream's agent address a silent user. For None or 0 return no field."""
     if given_ms is None or not given_ms > 0:
         return {}
     shortest, longest = _IDLE_TIMEOUT_MS

@@ -28,7 +28,10 @@ class FilteredFunctions(NamedTuple):
 def filter_functions(
     think: blocks.Think, allowed_origins: tuple[str, ...], server_names: Collection[str]
 ) -> FilteredFunctions:
-    """Return the think block without the functions that the client may not declare, and the names of those."""
+    """Return the think block without the functions that the client may not declare, and the names of these functions.
+
+    A client may not declare a function with a name in `server_names`, or an endpoint whose origin is not allowed.
+    """
     functions = think.functions or []
     taken = tuple(it.name for it in functions if it.name in server_names)
     not_allowed = tuple(
@@ -57,7 +60,7 @@ def tool(function: blocks.Function) -> dict[str, Any]:
 def add_server_functions(text: str, functions: Sequence[blocks.Function], *, is_first: bool) -> str:
     """Return a client's own `session.update` with the server's functions among its tools.
 
-    A later update without `tools` stays unchanged, because the upstream keeps its tools.
+    An update without `tools` stays unchanged unless it `is_first`, because the upstream keeps the tools it has.
     """
     fields = orjson.loads(text)
     session = fields.get("session")

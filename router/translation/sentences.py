@@ -1,7 +1,7 @@
 """The sentences of a text that still grows.
 
-The price of a call grows only with the new text. Earlier text was already searched, and a call looks for an
-abbreviation only in the last word. One call returns at most `MAX_SENTENCES`.
+The time of a `sentences_of` call grows only with the new text. Earlier text was already searched, and a call looks for
+an abbreviation only in the last word. One call returns at most `MAX_SENTENCES`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class Split(NamedTuple):
 def sentences_of(text: str, start: int = 0, searched: int = 0, *, is_final: bool = False) -> Split:
     """Return the complete sentences of `text` from `start` on, trimmed. The search begins at `searched`.
 
-    A full stop at the very end may still become a decimal point, so it completes a sentence only if `is_final` is true.
+    `start` and `searched` are offsets; the returned `Split` has their values for the next call. A full stop at the very
+    end may still become a decimal point, so it completes a sentence only if `is_final` is true.
     """
     found: list[str] = []
     at = start
@@ -83,7 +84,7 @@ def ends_here(text: str, start: int) -> bool:
 
 
 def _is_marked(text: str, start: int, match: re.Match[str]) -> bool:
-    """Whether a match is an end by itself, or follows a mark with only closing characters between the two."""
+    """Whether a match ends a sentence: it is a mark itself, or only closing characters lie between it and a mark."""
     if match[0]:
         return True
     before = text[max(start, match.start() - _MAX_CLOSERS) : match.start()].rstrip(_CLOSERS)

@@ -178,7 +178,10 @@ With this fraction a cut is large and rare. A small cut would come at every turn
 
 
 def speech_of(agent: blocks.Agent, voices: Voices, tuning: Tuning = DEFAULT_TUNING) -> dict[str, Any]:
-    """Return the fields of `audio.output`: those of the client's `sessionAudioOutput`, or else of the speak block."""
+    """Return the fields `voice` and `speed` of `audio.output`.
+
+    The values of the client's `sessionAudioOutput` precede those of the speak block.
+    """
     given = agent.sessionAudioOutput or {}
     fields = {
         "voice": given.get("voice") or voice_of(agent.speak, voices),
@@ -244,7 +247,10 @@ A field that is not listed cannot be unset.
 
 
 def replaced(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """Return the update that replaces `before` by `after`. A field that is only in `before` is unset."""
+    """Return the update that replaces `before` by `after`.
+
+    A field that is only in `before` gets a neutral value, because an update without the field would keep its value.
+    """
     return {**{name: value for name, value in _UNSET.items() if name in before}, **after}
 
 

@@ -43,7 +43,7 @@ MAX_WORD_CHARS: Final = 1000
 def message_item(item_id: str, role: Literal["user", "assistant"], content: str) -> openai.MessageItem:
     """Make a message item with a text of the user or the assistant.
 
-    The role decides the type of its part (upstream 3.2).
+    The role decides the type of the item's content part (upstream 3.2).
     """
     part = openai.InputText(text=content) if role == "user" else openai.OutputText(text=content)
     return openai.MessageItem(id=item_id, role=role, content=[part])
@@ -80,7 +80,7 @@ _CONFIDENCE: Final = 1.0
 
 
 def _timed(words: Any) -> list[deepgram.Word]:
-    """Return the readable words of an event: each has a text, a start and an end in seconds."""
+    """Return the readable words of an event: each of them has a text, a start and an end in seconds."""
     found = []
     for given in words if isinstance(words, list) else ():
         fields = given if isinstance(given, dict) else {}

@@ -144,7 +144,10 @@ _AGENT: Final[tuple[Rule, ...]] = (
 
 
 def validate_agent(agent: blocks.Agent, path: str = "agent") -> str | None:
-    """Return a sentence about the first field that the router cannot obey, or None."""
+    """Return a sentence about the first field that the router cannot obey, or None.
+
+    The sentence names the field by its path, which begins with `path`.
+    """
     return (
         _validate(agent, _AGENT, path)
         or validate_think(agent.think, f"{path}.think")
@@ -154,19 +157,28 @@ def validate_agent(agent: blocks.Agent, path: str = "agent") -> str | None:
 
 
 def validate_think(think: blocks.Think | list[blocks.Think], path: str = "think") -> str | None:
-    """Return a sentence about the first field of the think blocks that cannot be obeyed, or None."""
+    """Return a sentence about the first field of the think blocks that cannot be obeyed, or None.
+
+    The sentence names the field by its path, which begins with `path`.
+    """
     found = (_validate(block, _THINK, at) or _validate_functions(block, at) for block, at in _each(think, path))
     return _validate_count(think, path) or next((problem for problem in found if problem is not None), None)
 
 
 def validate_speak(speak: blocks.Speak | list[blocks.Speak], path: str = "speak") -> str | None:
-    """Return a sentence about the first field of the speak blocks that cannot be obeyed, or None."""
+    """Return a sentence about the first field of the speak blocks that cannot be obeyed, or None.
+
+    The sentence names the field by its path, which begins with `path`.
+    """
     found = (_validate(block, _SPEAK, at) for block, at in _each(speak, path))
     return _validate_count(speak, path) or next((problem for problem in found if problem is not None), None)
 
 
 def validate_listen(listen: blocks.Listen, path: str = "listen") -> str | None:
-    """Return a sentence about the first field of the listen block that cannot be obeyed, or None."""
+    """Return a sentence about the first field of the listen block that cannot be obeyed, or None.
+
+    The sentence names the field by its path, which begins with `path`.
+    """
     return _validate(listen, _LISTEN, path)
 
 

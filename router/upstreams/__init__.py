@@ -7,9 +7,9 @@ gets a dial.
 `table`      the state machine of a breaker: state × event → next state, effect; pure
 `breaker`    one breaker: the table, the failures in a row, the cool-down; pure
 `evidence`   the event that a loss or a report of rate limits means, as a table; pure
-`choice`     the order in which upstreams and keys are dialled, by rank, share of the calls and list; pure
+`choice`     the order in which upstreams and keys are dialled: by health, weight and load, and place in the list; pure
 `pool`       all breakers of one process, with their sessions; writes log lines and metrics
 `session`    one session's use of the pool: its keys, its losses, its end
-`backends`   the upstreams of a session that either of two backends may serve
+`backends`   the choice between two backends, for a session that either may serve
 `shared`     the open breakers of several machines, through Redis
 """

@@ -27,8 +27,8 @@ class Backends:
         listed: the session's use of the listed upstreams.
         deepgram: the session's use of Deepgram's pool, in which Deepgram has the position 0.
         position: the position of Deepgram in this object, which is the number of the listed upstreams.
-        prefers_deepgram: whether the session's route is one of Deepgram's. Then the listed upstreams are the fallback,
-            otherwise Deepgram is.
+        prefers_deepgram: whether the session's route is one of Deepgram's. If so, the listed upstreams are the
+            fallback. If not, Deepgram is the fallback.
         relay_route: the route by which the relay of Deepgram asks for an upstream.
         model: the model for the listed upstreams if the relay asked for the dial.
     """
@@ -57,7 +57,7 @@ class Backends:
         """The positions that failed since an upstream last served the session. They are dialled last."""
 
     def choose(self, positions: Sequence[int], leaving: int | None) -> int:
-        """Return the position to dial; see `SessionSpec.choose`. The session's own backend comes before the other."""
+        """Return the position to dial; see `SessionSpec.choose`. The preferred backend comes before the fallback."""
         listed = [it for it in positions if it != self._position]
         if self._is_standby and not self._is_relayed and listed:
             return self._listed.choose(listed, leaving)

@@ -64,7 +64,7 @@ class Breaker:
         return before, self.state
 
     def is_due(self, now_s: float) -> bool:
-        """Whether the cool-down or the time of the trial has passed, so that the next call may try."""
+        """Whether the cool-down or the time of the trial has passed, so that the next call may dial with the key."""
         return self.state is not BreakerState.CLOSED and now_s >= self.until_s
 
     def left_s(self, now_s: float) -> float:

@@ -21,7 +21,7 @@ IN_COOL_DOWN: Final = 3
 
 
 class Rank(NamedTuple):
-    """The place of a key in the order. The smallest rank comes first."""
+    """The place of a key in the order in which keys are dialled. The smallest rank comes first."""
 
     tier: int
     """The class of the key, from `USABLE` to `IN_COOL_DOWN`."""

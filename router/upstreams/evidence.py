@@ -58,7 +58,7 @@ class RateLimit(Protocol):
 
     @property
     def reset_s(self) -> float | None:
-        """The seconds until the limit is whole again."""
+        """The seconds until the whole limit is available again."""
 
 
 class _Row(NamedTuple):

@@ -60,7 +60,7 @@ class SessionUpstreams:
         return self._pool.rank(position)
 
     def position_of(self, generation: int) -> int | None:
-        """Return the position of a generation; None if it is not one of these upstreams."""
+        """Return the position of the upstream of a generation; None if that upstream is not in the list."""
         lease = self._of(generation)
         return lease.position if lease is not None else None
 
@@ -81,7 +81,10 @@ class SessionUpstreams:
         return target
 
     def dialling(self, dial: Callable[[DialTarget], Connection]) -> Callable[[DialTarget], Connection]:
-        """Wrap `dial`, so that the pool is notified of each dial that succeeds. The connector's threads call it."""
+        """Wrap `dial`, so that the pool is notified of each dial that succeeds.
+
+        The connector's threads call the result.
+        """
         return _Dialler(dial, self._connected)
 
     def _connected(self, target: DialTarget) -> None:

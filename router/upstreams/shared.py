@@ -70,7 +70,7 @@ class SharedBreakers:
                 self._thread.start()
 
     def publish(self, position: int, key: int, left_s: float) -> None:
-        """Publish a breaker that opened. With 0 seconds publish one that closed. It does not block."""
+        """Publish that a breaker opened for `left_s` seconds or, with 0 seconds, closed. The call does not block."""
         with self._lock:
             self._unsent[position, key] = left_s
         self._wake.set()

@@ -48,7 +48,7 @@ class Event(enum.Enum):
 
 
 class Effect(enum.Enum):
-    """The change of a breaker's figures that a row demands."""
+    """The change of a breaker's counts and cool-down that a row of the table demands."""
 
     NONE = "none"
     COUNT = "count"

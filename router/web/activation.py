@@ -23,7 +23,9 @@ PAGES: Final = "main"
 
 
 def take(environ: MutableMapping[str, str] = os.environ) -> dict[str, socket.socket]:
-    """Take the sockets over, and return them by their use: `PAGES` or `ADMIN`. If systemd passed none, return none.
+    """Take the listening sockets over from systemd, and return them by their use: `PAGES` or `ADMIN`.
+
+    The result is empty if systemd passed no socket.
 
     Remove systemd's environment variables, because a child process would not have these sockets.
 
@@ -62,7 +64,7 @@ def _check_kind(found: socket.socket) -> None:
 
 
 def check_address(listener: socket.socket, host: str) -> None:
-    """Check that a socket of systemd does not listen beyond the configured host.
+    """Check that a socket of systemd listens only on this machine if `host` is a loopback address.
 
     The check that demands authentication trusts `host`, so a wider socket would evade it.
 

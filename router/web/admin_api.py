@@ -48,7 +48,7 @@ POST: Final = ("POST",)
 
 
 class Router(verbs.Router, Protocol):
-    """The part of the router that these paths need. Its methods may be called from any thread."""
+    """The part of the router that the operator's paths need. Its methods may be called from any thread."""
 
     @property
     def metrics(self) -> Metrics:

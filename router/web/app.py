@@ -228,7 +228,7 @@ def _readiness(router: Router, scoreboard: Scoreboard | None, environ: Environ) 
 
 
 def _least_load(router: Router, scoreboard: Scoreboard | None) -> float:
-    """Return the smallest load of a worker, because the server gives new calls to the worker with that load."""
+    """Return the load of the least loaded worker, because the server gives new calls to that worker."""
     least = scoreboard.least_used(time.monotonic()) if scoreboard is not None else None
     return router.load() if least is None else least
 

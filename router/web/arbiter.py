@@ -112,7 +112,7 @@ class Server(Protocol):
     replaceable: Replaceable | None
 
     def await_replacement(self) -> None:
-        """Listen for a main process that replaces this one."""
+        """Listen for a main process that replaces the present main process."""
 
 
 # gunicorn ships no types, so its classes are Any to mypy.
@@ -182,14 +182,14 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
     # The end.
 
     def signal(self, sig: int, frame: Any) -> None:
-        """Queue a signal, and count the signals that end the server, because `stop` acts on a second one."""
+        """Queue a signal. Count the signals that end the server, because `stop` acts on the second of them."""
         if sig in ENDINGS:
             self._end_signals += 1
             self._ended_by = signal.Signals(sig).name
         super().signal(sig, frame)
 
     def stop(self, graceful: bool = True) -> None:
-        """Drain the workers, and end them; without `graceful`, end them at once. A late worker is killed.
+        """Drain the workers, and end them; without `graceful`, end them at once. Kill a worker that ends too late.
 
         A second signal cuts the drain short.
 
@@ -228,7 +228,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
     # Workers.
 
     def kill_worker(self, pid: int, sig: int) -> None:
-        """Send a signal to a worker, and mark a worker that ends as retired."""
+        """Send a signal to a worker. If the signal ends the worker, mark the worker as retired."""
         worker = self.WORKERS.get(pid)
         if sig == signal.SIGTERM and worker is not None and not worker.is_retired:
             worker.is_retired = True
@@ -236,9 +236,9 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         super().kill_worker(pid, sig)
 
     def manage_workers(self) -> None:
-        """Keep the number of serving workers as configured.
+        """Fork workers, or end workers, until as many serve as configured.
 
-        gunicorn would count draining workers, too, and not replace them.
+        gunicorn's own method would also count draining workers, and so not replace them.
         """
         self.app.follow_log_level()  # gunicorn calls this every second
         self._is_served()
@@ -368,7 +368,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         self._spawns_from_s = now_s + pause_s
 
     def murder_workers(self) -> None:
-        """Kill workers that stand still, that have written no row for long, or that end too late."""
+        """Kill workers that are stopped, that have written no row for long, or that end too late."""
         now_s = time.monotonic()
         # If this process stood still, perhaps with the whole machine, the workers had no time to write their rows
         # either.
@@ -399,7 +399,8 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
     def handle_hup(self) -> None:
         """Reload after SIGHUP.
 
-        With TLS only renew the certificate, which ends no call, unless an operator asked for a reload.
+        In a server with TLS only renew the certificate, because that ends no call. If an operator asked for a reload,
+        reload there, too.
         """
         board = self.app.reload_board
         if self.is_replaced:
@@ -417,7 +418,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
             super().handle_hup()
 
     def try_out(self, template: Successor) -> int:
-        """Fork a worker on trial from a template, and return its process id."""
+        """Fork a worker on trial from the template of a reload, and return the worker's process id."""
         self._template = template
         pid = self.spawn_worker()
         self.WORKERS[pid].is_on_trial = True
@@ -432,7 +433,10 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         return {pid: pid in serving for pid, it in self.WORKERS.items() if is_meant(it)}
 
     def adopt_trial(self, ready: Ready) -> None:
-        """Make the workers on trial the present ones, and retire all others."""
+        """End the trial of a successful reload: keep its workers, and retire all others.
+
+        `ready` has the new number of workers, and the new `drain_s`.
+        """
         tried = [it.age for it in self.WORKERS.values() if it.is_on_trial and not it.is_retired]
         self.app.reload_board.least_age = min(tried, default=0)
         for pid, worker in list(self.WORKERS.items()):
@@ -444,7 +448,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         self.app.drain_s = ready.drain_s
 
     def end_trial(self) -> None:
-        """End the workers on trial, which may have calls already."""
+        """End the workers on trial, because the reload has failed. They may have calls already."""
         for pid in self.trial():
             self.kill_worker(pid, signal.SIGTERM)
 

@@ -81,7 +81,7 @@ class Router(Protocol):
         """Continue a session that another process carried, and return its id."""
 
     def count_adoption(self, data: bytes, *, is_suspect: bool) -> bytes:
-        """Return the value of a session that a dead worker carried, with this adoption counted in it.
+        """Return the stored session of a dead worker with one more adoption counted in it.
 
         `is_suspect` says that the worker died while the session handled an input.
         """
@@ -93,10 +93,10 @@ class Router(Protocol):
         """Count a session that no process continues."""
 
     def count_unkept(self) -> None:
-        """Count a session that continues here, but that no other process could continue."""
+        """Count a session that continues in this process, but that no other process could continue."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
-        """Return the limits of the client's connection, for the value of a session that another process carried."""
+        """Return the connection limits of a client whose session another process stored as `data`."""
 
 
 class Custody:
@@ -117,7 +117,7 @@ class Custody:
             thread.start()
 
     def hold(self, session_id: str, connection: KeptConnection, shelf: Shelf) -> None:
-        """Hand a duplicate of a session's socket, and the place of its memory, to the keeper."""
+        """Hand a duplicate of a session's socket, and the place of the session's memory, to the keeper."""
         try:
             descriptor = os.dup(connection.duplicate())
         except OSError as error:
@@ -205,7 +205,7 @@ class Custody:
     def _lose(self, session_id: str, place: Place, sock_fd: int, arena_fd: int) -> None:
         """End a session that has killed several workers.
 
-        Do not read its value as an adoption does, because that may kill again.
+        Do not read the stored session as an adoption does, because that may kill this worker, too.
         """
         with socket.socket(fileno=sock_fd) as sock:
             found = None
@@ -214,9 +214,9 @@ class Custody:
             self._end(session_id, sock, found)
 
     def _end(self, session_id: str, sock: socket.socket, found: Recovered | None) -> None:
-        """End a session with an `Error` if it is known which bytes its client has got.
+        """End a session with an `Error` if the bytes that its client has got are known.
 
-        Otherwise only end the stream.
+        If they are not known (`found` is None), only end the stream.
         """
         own = None
         with contextlib.suppress(OSError):  # without a free descriptor only the stream ends

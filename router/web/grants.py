@@ -37,7 +37,7 @@ CLIENT_SECRET_S: Final = (600, 10, 7200)
 
 
 class Router(Protocol):
-    """The part of the router that these routes need. Its methods may be called from any thread."""
+    """The part of the router that the routes for tokens need. Its methods may be called from any thread."""
 
     @property
     def config(self) -> RouterConfig:
@@ -53,7 +53,7 @@ class Router(Protocol):
 
 
 def routes(router: Router) -> dict[str, Callable[[Environ], Response]]:
-    """Return the functions of both kinds of routes, by path. All of them take POST."""
+    """Return the functions that serve the paths of Deepgram's and of OpenAI's tokens, by path. All take POST."""
     return {
         **dict.fromkeys(GRANT_PATHS, functools.partial(_grant, router)),
         **dict.fromkeys(CLIENT_SECRETS_PATHS, functools.partial(_client_secret, router)),
@@ -96,7 +96,7 @@ _OF_THE_SERVER: Final = frozenset({"type", "object", "id", "expires_at", "client
 
 
 def _session(body: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the configuration to which a secret is bound, or None."""
+    """Return the `session` in a request's body, to which the client secret is bound, or None without one."""
     session = body.get("session")
     if session is None:
         return None

@@ -19,7 +19,7 @@ MAX_PACKET_BYTES: Final = 65536
 
 
 class Handoff(msgspec.Struct, kw_only=True, tag="handoff"):
-    """The parts of a running server, as numbers of descriptors and as paths. It is the first message to a template."""
+    """The first message to a template: the parts of the running server, as numbers of descriptors and as paths."""
 
     arbiter: int
     """The process id of the arbiter."""

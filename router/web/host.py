@@ -54,7 +54,7 @@ class Host:
         return max(0.0, min([configured_s, *limits_s]))
 
     def watch(self, is_over: threading.Event, on_leave: Callable[[], None]) -> None:
-        """Start a thread that calls `on_leave` when the worker begins to end. The thread ends with `is_over`."""
+        """Start a thread that calls `on_leave` when the worker begins to end. The thread ends when `is_over` is set."""
         threading.Thread(target=self._poll, args=(is_over, on_leave), name="host-watch", daemon=True).start()
 
     def _poll(self, is_over: threading.Event, on_leave: Callable[[], None]) -> None:

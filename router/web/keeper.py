@@ -51,7 +51,7 @@ _CREDENTIALS: Final = struct.Struct("3i")
 class Memory:
     """The memory of a worker, by its descriptor.
 
-    It exists while the worker lives, or while one of its sessions does.
+    It exists while the worker lives, or while a session of the worker lives.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -77,7 +77,7 @@ class Held(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """A session that is suspected of killing its worker."""
+    """A session that may have killed its worker. Until `until_s` the worker that gets it gets no other session."""
 
     session_id: str
     until_s: float
@@ -203,7 +203,10 @@ class Keeper:
                     self._orphans[session_id] = since_s
 
     def _give_up_late(self) -> None:
-        """Give up the sessions that no worker has taken for too long, so that no caller waits without end."""
+        """Give up each session of a dead worker that no other worker has taken in time.
+
+        Without this its caller would wait without end.
+        """
         latest_s = time.monotonic() - MOST_WAIT_S
         for session_id in [it for it, since_s in self._orphans.items() if since_s < latest_s]:
             del self._orphans[session_id]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Router(Protocol):
-    """The part of the router that the page needs. Its methods may be called from any thread."""
+    """The part of the router that the page of metrics needs. Its methods may be called from any thread."""
 
     @property
     def metrics(self) -> Metrics:
@@ -29,7 +29,10 @@ class Router(Protocol):
 
 
 def metrics_route(router: Router, segments: Iterable[Segment] | None) -> Callable[[Environ], Response]:
-    """Return the function that serves the page. Without shared segments the page shows only this process."""
+    """Return the function that serves the page of metrics.
+
+    If `segments` is None, the page shows only this process.
+    """
 
     def serve(environ: Environ) -> Response:
         router.sample_metrics()

@@ -82,19 +82,19 @@ class Router(Protocol):
 
     @property
     def value_layout(self) -> str:
-        """The layout of session values that this version reads."""
+        """The name of the form in which this version reads the sessions of other processes."""
 
     def dial_ahead(self, facts: bytes, route: str) -> Any:
         """Dial the next upstream of an announced session, and return it; None if that is not possible.
 
-        The call blocks.
+        `route` is the model that the session dials. The call blocks.
         """
 
     def adopt(self, data: bytes, connection: Connection, adopted: ClientAdopted, *, ahead: Any = None) -> str:
         """Continue a session that another process carried, and return its id."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
-        """Return the limits of the client's connection, for the value of a session that another process carried."""
+        """Return the connection limits of a client whose session another process stored as `data`."""
 
 
 class Announced(msgspec.Struct, array_like=True, tag="announced"):
@@ -105,7 +105,7 @@ class Announced(msgspec.Struct, array_like=True, tag="announced"):
 
 
 class Parcel(msgspec.Struct, array_like=True, tag="session"):
-    """A session on its way, apart from its client's socket."""
+    """A session on its way to another worker. Its client's socket travels beside this message."""
 
     value: bytes
     unread: bytes
@@ -130,7 +130,7 @@ class _Parked:
 
 
 class Arrivals:
-    """The listener of one worker. Its thread is a daemon, and ends with the process.
+    """The listener of one worker for sessions that move to it. Its thread is a daemon, and ends with the process.
 
     Args:
         folder: the folder of the workers.
@@ -290,7 +290,7 @@ class Departures:
 
     @property
     def targets(self) -> list[Path]:
-        """The sockets of newer workers that can read the values of this version. Their order means nothing."""
+        """The sockets of newer workers that can read the sessions of this version, in no particular order."""
         wanted = f"{self._router.value_layout}{SUFFIX}"
         try:
             return [path for path in self._folder.glob(f"*{SUFFIX}") if self._is_target(path.name, wanted)]
@@ -477,11 +477,10 @@ def _read(channel: socket.socket, length: int) -> bytearray:
 
 
 def take_over(router: Router, parcel: Parcel, sock: socket.socket, ahead: Ahead | None = None) -> None:
-    """Continue a session in this process.
+    """Continue a session in this process. If `ahead` is given, the session owns it afterwards.
 
-    If that fails, close only this process's copy of the socket; the stream stays open.
-
-    The session owns `ahead` from then on.
+    On a failure, close only this process's copy of the client's socket. The stream stays open, because the sender of
+    the session has a copy, too.
     """
     try:
         limits = router.limits_of_value(parcel.value)

@@ -43,7 +43,7 @@ def find(path: Path, own: Path) -> Path | None:
 
 
 def tidy(folder: Path) -> None:
-    """Remove the sockets of this process and of the dead main process. Remove the folder if it is empty then."""
+    """Remove the sockets of this process and of the dead main process. If the folder is empty afterwards, remove it."""
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
             is_own = path.name == f"{os.getpid()}.sock" or f"-{os.getpid()}-" in path.name

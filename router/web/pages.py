@@ -68,7 +68,7 @@ class File(Response, frozen=True):
 
 
 def routes(config: RouterConfig) -> dict[str, Callable[[Environ], Response]]:
-    """Return the routes of the page and of each of its files."""
+    """Return the routes of the console's page and of each file of the page."""
     found = texts("console")
     page = found[INDEX].replace("{{facts}}", html.escape(orjson.dumps(_facts(config)).decode()))
     served = {FOLDER + name: file(name, text) for name, text in found.items() if name != INDEX}
@@ -96,7 +96,7 @@ def _facts(config: RouterConfig) -> dict[str, object]:
 
 @functools.cache
 def texts(folder: str) -> dict[str, str]:
-    """Return the texts of the files in a folder of this package, and of those that pages share, by file name."""
+    """Return the texts of the files in a folder of this package, and of the files that all pages share, by name."""
     found = [it for name in (SHARED, folder) for it in (files("router.web") / name).iterdir()]
     return {it.name: it.read_text(encoding="utf-8") for it in found if _suffix(it.name) in TYPES}
 

@@ -30,7 +30,10 @@ class ReloadState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReloadBoard:
-    """The shared memory. A worker writes the request for a reload, and the arbiter writes everything else."""
+    """The shared memory with the state of reloads.
+
+    A worker writes the request for a reload, and the arbiter writes everything else.
+    """
 
     def __init__(self, areas: Areas) -> None:
         self._memory = areas.memory("reload", _ROW.size + _AGE.size)

@@ -42,7 +42,10 @@ class Workers(Protocol):
         """
 
     def adopt_trial(self, ready: Ready) -> None:
-        """Make the workers on trial the present ones, and retire all others."""
+        """End the trial of a successful reload: keep its workers, and retire all others.
+
+        `ready` has the new number of workers, and the new `drain_s`.
+        """
 
     def end_trial(self) -> None:
         """End the workers on trial."""
@@ -70,7 +73,7 @@ class Reloads:
         self.advance()
 
     def advance(self) -> None:
-        """Take the next step, if it is due."""
+        """Take the next step of a reload, if it is due."""
         if self._next is not None:
             try:
                 self._step(self._next)

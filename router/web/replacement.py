@@ -43,7 +43,9 @@ class ReplacementError(Exception):
 
 
 class Offer(msgspec.Struct, kw_only=True, tag="offer"):
-    """A running server. The message carries descriptors: of the listener, of the admin listener, and of each area.
+    """The description of a running server, for the process that replaces it.
+
+    The message carries the descriptors of the listener, of the admin listener, and of each area of shared memory.
 
     The two processes may run different versions of this module: unknown fields are ignored, and a new field needs a
     default.
@@ -67,7 +69,7 @@ class Served(msgspec.Struct, kw_only=True, tag="served"):
 
 
 class Released(msgspec.Struct, kw_only=True, tag="released"):
-    """The report that the other main process has closed its listeners, and that its sessions move."""
+    """The report that the replaced main process has closed its listeners, and that its sessions move."""
 
 
 _decoder: Final = msgspec.json.Decoder(Offer | Served | Released)
@@ -118,7 +120,7 @@ class Replaceable:
         return self._channel is not None
 
     def advance(self) -> Served | None:
-        """Take the next step, if it is due. Return `Served` as soon as the replacement reports that it serves."""
+        """Take the next step of a replacement, if it is due. Return `Served` when the replacement serves, else None."""
         if self._channel is None:
             self._accept()
             return None
@@ -176,7 +178,7 @@ class Replaceable:
                 channel.close()
 
     def _answer(self, channel: socket.socket) -> None:
-        """Make the offer to a process that asks.
+        """Send the `Offer` of this server to a process that asks.
 
         Raises:
             OSError: the process is gone, or runs as another user.
@@ -196,7 +198,7 @@ class Replaceable:
 
 
 class Predecessor:
-    """The main process that this one replaces."""
+    """The main process that the present process replaces."""
 
     def __init__(self, channel: socket.socket, offer: Offer, descriptors: list[int]) -> None:
         self._channel = channel
@@ -217,10 +219,10 @@ class Predecessor:
         )
 
     def check(self) -> None:
-        """Check that the other process still waits.
+        """Check that the main process that is to be replaced still waits for the workers of this process.
 
         Raises:
-            ReplacementError: the other process is gone, or the workers here start too late.
+            ReplacementError: that main process is gone, or the workers of this process start too late.
         """
         self._channel.setblocking(False)
         try:
@@ -234,10 +236,12 @@ class Predecessor:
         raise ReplacementError(f"the process {self.pid} has ended" if message is None else "the answer is unknown")
 
     def take(self, least_age: int) -> None:
-        """Report that the workers serve, and wait until the other process lets its sessions move. The call blocks.
+        """Report that the workers of this process serve, and wait until the replaced process lets its sessions move.
+
+        The call blocks.
 
         Raises:
-            ReplacementError: the other process does not answer.
+            ReplacementError: the replaced process does not answer.
         """
         self._channel.settimeout(ANSWER_S)
         try:

@@ -110,7 +110,7 @@ class Scoreboard:
     def free_slot(self, slot: int, pid: int, now_s: float, *, was_stopped: bool) -> None:
         """Record the end of a worker. `was_stopped` says that the arbiter or a reload ordered the end.
 
-        Any other worker counts as dead until another worker takes its slot.
+        Without such an order the worker counts as dead until another worker takes its slot.
         """
         self.write(slot, Row(pid=pid, stage=Stage.NONE if was_stopped else Stage.DEAD, seen_s=now_s))
 
@@ -139,7 +139,7 @@ class Scoreboard:
         return list(self._read())
 
     def least_load(self, now_s: float, *, except_pid: int) -> int | None:
-        """Return the smallest load of the other workers that serve; None if no other does."""
+        """Return the smallest load of the serving workers other than `except_pid`; None if no other worker serves."""
         return min((row.load for row in self._serving(now_s) if row.pid != except_pid), default=None)
 
     def is_any_ready(self, now_s: float) -> bool:
@@ -147,7 +147,7 @@ class Scoreboard:
         return not self.is_ending and any(row.is_ready for row in self._serving(now_s))
 
     def least_used(self, now_s: float) -> float | None:
-        """Return the smallest `used` of the workers that would start a new session; None if no worker would."""
+        """Return the smallest `Row.used` of the workers that would start a new session; None if no worker would."""
         return min((row.used for row in self._serving(now_s) if row.is_ready), default=None)
 
     def problems(self, now_s: float) -> list[str]:

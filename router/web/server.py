@@ -16,17 +16,15 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import gunicorn.sock
 from gunicorn.app.base import BaseApplication
 
 from actors.allocator import share_one_arena
-from actors.lifecycle import Exit
 from router.access.session_limits import SharedLimits
 from router.access.signing import share_random_secret
-from router.admin import verbs
 from router.admin.peers import Peers
 from router.admin.switches import Switches
 from router.errors import RouterError, StartError
@@ -40,25 +38,20 @@ from router.metrics.metrics import Metrics, clear_gauges
 from router.resume.area import SharedSnapshots
 from router.shared_areas import CAN_LAST, Areas, LastingAreas
 from router.version import VERSION
-from router.web import admin_api, app, banner, custody, handoff, internals, listeners, orphans, replacement, template
+from router.web import admin_api, app, banner, handoff, internals, listeners, orphans, replacement, template
 from router.web.admin import AdminServer
 from router.web.arbiter import Arbiter
-from router.web.custody import Custody
 from router.web.handoff import Handoff, Ready
-from router.web.moves import SUFFIX, Arrivals, Departures
+from router.web.moves import SUFFIX
 from router.web.reload_board import ReloadBoard
 from router.web.replacement import Offer, Predecessor, Replaceable, ReplacementError
 from router.web.scoreboard import Scoreboard
 from router.web.successor import Successor
 from router.web.tls import Tls
 from router.web.worker import CONNECTIONS, GunicornLogger, Worker, ignore_signals
+from router.web.worker_router import Router, WorkerRouter
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from actors.connections.base import Connection, ConnectionLimits
-    from actors.messages import ClientAdopted
-    from router import keeping
     from router.config.model import RouterConfig
     from router.web.response import WSGIApp
 
@@ -74,83 +67,13 @@ LEAST_WORKERS: Final = 4
 """The scoreboard has slots for at least this many serving workers, because a reload may raise their number."""
 
 
-class Router(app.Router, Protocol):
-    """The part of a router that the server needs."""
-
-    ask_workers: Callable[[dict[str, Any]], list[Any]]
-    """A function that returns the answers of all workers to an operator's verb."""
-
-    @property
-    def session_count(self) -> int:
-        """The number of present sessions."""
-
-    custody: keeping.Custody | None
-
-    @property
-    def value_layout(self) -> str:
-        """The layout of session values that this version reads."""
-
-    def adopt(
-        self,
-        data: bytes,
-        connection: Connection,
-        adopted: ClientAdopted,
-        *,
-        journal: Iterable[str | bytes] = (),
-        ahead: Any = None,
-    ) -> str:
-        """Continue a session that another process carried, and return its id."""
-
-    def dial_ahead(self, facts: bytes, route: str) -> Any:
-        """Dial the next upstream of a session that another process announces."""
-
-    def count_adoption(self, data: bytes, *, is_suspect: bool) -> bytes:
-        """Return the value of a session that a dead worker carried, with this adoption counted in it.
-
-        `is_suspect` says that the worker died while the session handled an input.
-        """
-
-    def give_up(self, data: bytes, connection: Connection) -> None:
-        """Close the connection of a client whose session no process continues, with an `Error`."""
-
-    def count_lost(self) -> None:
-        """Count a session that no process continues."""
-
-    def count_unkept(self) -> None:
-        """Count a session that continues here, but that no other process could continue."""
-
-    def limits_of_value(self, data: bytes) -> ConnectionLimits:
-        """Return the limits of the client's connection, for the value of a session that another process carried."""
-
-    def let_depart(self, by: Exit) -> None:
-        """Let the next drain move the sessions to other workers through `by`."""
-
-    def count_in(self, shared: SharedLimits, slot: int) -> None:
-        """Count sessions together with the other workers. The counts of this worker are in the slot."""
-
-    def keep_in(self, shared: SharedSnapshots) -> None:
-        """Keep the snapshots of calls whose client was lost in memory that all workers share."""
-
-    def share(self, switches: Switches, unpriced: Once) -> None:
-        """Use the operator's switches, and the set of models whose missing price was logged. All workers share both."""
-
-    def start(self) -> object:
-        """Start the router's threads; raises `RouterError` if no thread can be started."""
-
-    def close(self, drain_s: float) -> None:
-        """End all sessions with a close frame, and stop. A turn in progress may continue for `drain_s`.
-
-        A second call, on another thread, may shorten that time.
-        """
-
+MakeRouter = Callable[["RouterConfig"], Router]
 
 Say = Callable[[str], None]
 """A function that prints a text for the person who starts the server."""
 
 
-def serve(
-    config: RouterConfig, make_router: Callable[[RouterConfig], Router], say: Say, *, take_over: bool = False
-) -> None:
+def serve(config: RouterConfig, make_router: MakeRouter, say: Say, *, take_over: bool = False) -> None:
     """Serve until a signal arrives. Leave by `SystemExit`, with status 0 after SIGTERM or SIGINT.
 
     With `take_over` this process replaces the main process that serves on the address, if there is one.
@@ -191,7 +114,7 @@ def _predecessor(config: RouterConfig) -> Predecessor | None:
 
 def _inherit(
     config: RouterConfig,
-    make_router: Callable[[RouterConfig], Router],
+    make_router: MakeRouter,
     say: Say,
     given: Handoff,
     predecessor: Predecessor | None = None,
@@ -221,12 +144,12 @@ def _end_server(arbiter: int) -> None:
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
-    """The gunicorn application. The arbiter or a template makes it; each worker calls `load`."""
+    """The gunicorn application of the server. The arbiter or a template makes it, and each worker calls `load`."""
 
     def __init__(
         self,
         config: RouterConfig,
-        make_router: Callable[[RouterConfig], Router],
+        make_router: MakeRouter,
         listener: socket.socket,
         say: Say,
         admin: socket.socket | None = None,
@@ -265,11 +188,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
         """The seconds for which a turn in progress may continue when a process has to end."""
         self.router: Router | None = None
         self._arbiter: Arbiter
-        self._arrivals: Arrivals | None = None
-        self._custody: Custody | None = None
+        self._worker_router: WorkerRouter | None = None
         self._admin_server: AdminServer | None = None
-        self._heir: Path | None = None
-        """The folder of the workers of another main process, to which the sessions of this worker move."""
         self.peers = Peers(given.peers if given is not None else None)
         self._end_server = functools.partial(_end_server, self._arbiter_pid)
         self._log_step: tuple[int, str | None] = (0, None)
@@ -279,7 +199,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def load_config(self) -> None:
-        """Apply the settings that differ from gunicorn's defaults, if the installed version knows them."""
+        """Apply the settings that differ from gunicorn's defaults, if the installed gunicorn knows them."""
         for name, value in self._settings().items():
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
@@ -297,8 +217,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "keepalive": KEEP_ALIVE_S,
             "graceful_timeout": 0,  # the arbiter would wait for old workers at a reload, and handle no signal meanwhile
             "limit_request_line": 8190,  # the query may carry a long token
-            # A trusted proxy gives its client's address by the PROXY protocol, which is read here, or by headers, which
-            # `router.access.proxies` reads.
+            # A trusted proxy gives its client's address by the PROXY protocol, which gunicorn reads, or by headers,
+            # which `router.access.proxies` reads.
             "proxy_protocol": "auto" if proxies else "off",
             "proxy_allow_ips": proxies,
             "forwarded_allow_ips": proxies,
@@ -353,8 +273,9 @@ class _Server(BaseApplication):  # type: ignore[misc]
         if self.predecessor is not None:
             self.predecessor.forget()
         router = self.router
+        self._worker_router = WorkerRouter(router, self._config, self.peers, self._port, self._age)
         try:
-            self._join(router)
+            self._worker_router.join(self._arbiter_pid, is_recovering=self.is_recovering)
         except OSError as error:  # the disk or the descriptors are exhausted: calls matter more than the channels
             logger.error("worker %d: no way to the other workers: %s", os.getpid(), error)  # noqa: TRY400 - no bug
         reload = admin_api.Reload(self.reload_board, self._ask_reload) if self.can_reload else None
@@ -365,20 +286,6 @@ class _Server(BaseApplication):  # type: ignore[misc]
             self._admin_server.start()
         logger.info("worker %d serves", os.getpid())
         return app.make_app(router, served)
-
-    def _join(self, router: Router) -> None:
-        """Open the channels to the keeper and to the other workers.
-
-        Raises:
-            OSError: no space or descriptor is left.
-        """
-        keeper = self.peers.folder / custody.name_of(self._arbiter_pid)
-        # A server that was started without a keeper has none after a reload, either.
-        if self.is_recovering and keeper.exists():
-            router.custody = self._custody = Custody(str(keeper), router)
-        self.peers.serve(f"{os.getpid()}.sock", lambda verb: verbs.perform(router, verb))
-        if self._config.keeper:
-            self._arrivals = Arrivals(self.peers.folder, self._age, router, self._config.limits.dial_threads)
 
     def run(self) -> None:
         """Run the arbiter, which leaves by `SystemExit`."""
@@ -443,7 +350,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
     # Another main process: in the arbiter.
 
     def await_replacement(self) -> None:
-        """Listen for a main process of this user that replaces this one."""
+        """Listen for a main process of this user that replaces the present main process."""
         if not isinstance(self._areas, LastingAreas):
             return
         try:
@@ -538,57 +445,20 @@ class _Server(BaseApplication):  # type: ignore[misc]
             self._admin_server.shutdown()
             self._admin_server.server_close()
 
-    def _departures(self, folder: Path, least_age: int) -> Departures | None:
-        """Let the sessions move to newer workers. Return the `Departures`; None if no descriptor is free."""
-        assert self.router is not None  # noqa: S101 - the caller has looked
-        try:
-            departures = Departures(folder, least_age, self.router)
-        except OSError as error:
-            logger.error("the sessions drain, and do not move: %s", error)  # noqa: TRY400 - no bug
-            return None
-        if departures.targets:
-            self.router.let_depart(Exit(departures.deliver, departures.announce))
-        return departures
-
     def find_heir(self) -> bool:
-        """Find another main process whose workers can continue the sessions here. Return whether there is one."""
-        folder = orphans.find(replacement.path_of(self._config.host, self._port), self.peers.folder)
-        if folder is None or self.router is None or not self._config.keeper:
-            return False
-        with contextlib.suppress(OSError):  # no free descriptor, or the folder was removed: asked again later
-            if any(folder.glob(f"*-{self.router.value_layout}{SUFFIX}")):
-                self._heir = folder
-        return self._heir is not None
+        """Whether another main process has workers that can continue this worker's sessions."""
+        return self._worker_router is not None and self._worker_router.find_heir()
 
     def tidy(self) -> None:
-        """Remove the files that the dead main process would have removed."""
+        """Remove the files that this worker's main process would have removed if it had not been killed."""
         orphans.tidy(self.peers.folder)
 
     def close_router(self, drain_s: float, *, is_replaced: bool = False) -> None:
-        """End the sessions of this worker, whose turns in progress may continue for `drain_s`.
+        """End the sessions of this worker; see `WorkerRouter.close`."""
+        if self._worker_router is not None:
+            self._worker_router.close(drain_s, self.reload_board.least_age, is_replaced=is_replaced)
 
-        The sessions of a worker that is replaced move to the workers of the newer version, if those can read them.
-        """
-        if self.router is None:
-            return
-        if self._arrivals is not None:
-            self._arrivals.close()
-        if self._custody is not None:
-            self._custody.close()
-        departures = None
-        folder, least_age = self.peers.folder, self.reload_board.least_age
-        has_newer = self._age < least_age
-        if self._heir is not None:
-            folder, least_age, has_newer = self._heir, orphans.LEAST_AGE, True
-        # Otherwise, for example after the end of the arbiter, no newer workers exist.
-        if is_replaced and drain_s and self._config.keeper and has_newer:
-            departures = self._departures(folder, least_age)
-        self.router.close(drain_s)
-        if self._custody is not None:
-            self._custody.end()
-        if departures is not None:
-            departures.close()
-            logger.info("worker %d: %d sessions moved, %d were lost", os.getpid(), departures.moved, departures.lost)
+    # Slots: in the arbiter.
 
     def _give_slot(self, _arbiter: Arbiter, worker: Worker) -> None:
         # Without `freeze`, a collection in the worker would write into every object of this process, and so copy all

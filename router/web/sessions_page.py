@@ -37,10 +37,10 @@ Serve = Callable[[Environ], Response]
 
 
 def session_routes(router: Router, peers: Peers | None, check: Callable[[Environ], None]) -> dict[str, Serve]:
-    """Return the routes, by path. A path that ends with a slash stands for every path below it.
+    """Return the functions that serve `/admin/sessions` and the paths below it, by path.
 
-    Without peers the routes show only this process. `check` raises `HandshakeRefused` for a client that is no
-    operator.
+    A path that ends with a slash stands for every path below it. If `peers` is None, the answers cover only this
+    process. `check` raises `HandshakeRefused` for a client that is no operator.
     """
 
     def sessions(environ: Environ) -> Response:
@@ -74,7 +74,7 @@ def session_routes(router: Router, peers: Peers | None, check: Callable[[Environ
 
 
 def ask(router: Router, peers: Peers | None, verb: dict[str, Any]) -> Answers:
-    """Ask every worker of the server a verb, and return the answers. Without peers ask this process alone."""
+    """Send every worker of the server a verb, and return the answers. If `peers` is None, only this process answers."""
     return peers.ask(verb) if peers is not None else Answers([verbs.perform(router, verb)])
 
 

@@ -35,7 +35,7 @@ class SuccessorError(Exception):
 
 
 class Successor:
-    """A template. Only the arbiter's thread may call its methods.
+    """A template process, as the arbiter sees it. Only the arbiter's thread may call the methods.
 
     Args:
         given: the handoff; its field `stderr` is set here.

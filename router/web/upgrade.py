@@ -108,7 +108,7 @@ def refusal(router: Router, environ: Environ, problem: str) -> HandshakeRefused:
 def guarded(route: Callable[[Environ], Response], environ: Environ) -> Response:
     """Return the response of `route`. Turn a refusal or a failure into a response, too.
 
-    Its log line leaves out the query, which may hold a token.
+    The log line of a failure leaves out the query, which may hold a token.
     """
     path = environ.get("PATH_INFO") or "/"
     try:
@@ -133,9 +133,9 @@ def _upgrade_headers(status: int, environ: Environ) -> Headers:
 
 
 class HeldServerThreads:
-    """The server's threads that wait for the end of a session.
+    """The server's threads that wait for the end of a session. Their number is at most `limit`.
 
-    They are at most `limit`, so that the server can serve other requests.
+    So the server still has threads for other requests.
 
     Methods may be called from any thread.
     """

@@ -22,7 +22,7 @@ PATH: Final = "/console/wire"
 
 
 class Router(Protocol):
-    """The part of the router that the routes of this module use. Its methods may be called from any thread."""
+    """The part of the router that the routes of the wire view use. Its methods may be called from any thread."""
 
     @property
     def wire_view(self) -> WireView | None:

@@ -183,7 +183,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.app.scoreboard.write(self.slot, row)
 
     def _load(self) -> int:
-        """Return the number of sessions, and of connections that may become sessions.
+        """Return the number of sessions and of connections that may become sessions, added up.
 
         Idle kept-alive connections do not count.
         """
@@ -208,7 +208,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def accept(self, listener: Any) -> None:
         """Accept a connection. If another worker has less load, wait once for `LEAVE_S`, so that it can accept first.
 
-        So a less loaded worker that hangs costs a new caller only this time (docs/decisions/0014).
+        So if the less loaded worker hangs, a new caller waits only for `LEAVE_S` (docs/decisions/0014).
         """
         if not self._has_left_one and self._is_another_less_loaded():
             self._has_left_one = True

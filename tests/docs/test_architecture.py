@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
-PATHS = sorted(set(re.findall(r"`((?:router|actors)/[\w/.]+)`", PAGE)))
+PATHS = sorted(set(re.findall(r"`((?:router|actors)/[\w/.-]+)`", PAGE)))
 NAMES = sorted(set(re.findall(r"`([A-Za-z_]\w*)` (?:in|of) `((?:router|actors)/[\w/]+\.\w+)`", PAGE)))
 ROWS = [row for row in PAGE.splitlines() if row.startswith("| ") and re.search(r"`(?:router|actors)/", row)]
 TABLES = re.findall(r"^\| file of `(router/session/[\w/]*)` \|.*\n\|[-|]+\n((?:\|.*\n)+)", PAGE, flags=re.MULTILINE)
@@ -35,7 +35,7 @@ def test_each_file_without_a_folder_is_beside_a_path_of_its_row():
 
 
 def _is_beside_a_path(name, row):
-    paths = [ROOT / path for path in re.findall(r"`((?:router|actors)/[\w/.]+)`", row)]
+    paths = [ROOT / path for path in re.findall(r"`((?:router|actors)/[\w/.-]+)`", row)]
     return any(((path if path.is_dir() else path.parent) / name).exists() for path in paths)
 
 

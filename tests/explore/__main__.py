@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from tests.explore.search import explore, shape_of
+from tests.explore.search import Report, explore, shape_of
 from tests.explore.shrink import playbook, shortest
 
 VIOLATED = 3
@@ -14,7 +14,7 @@ VIOLATED = 3
 
 
 def main() -> int:
-    """Explore, print the figures and each violation, and return the exit code."""
+    """Explore, print each violation as soon as its root is searched, then the figures, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.explore", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--transitions", type=int, default=0, help="from each root, in place of a time")
@@ -23,25 +23,27 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     start_s = time.monotonic()
-    report = explore(
+    reports = explore(
         options.seconds,
         depth=options.depth,
         seed=options.seed,
         processes=options.processes,
         transitions=options.transitions,
     )
+    total, shapes = Report(), set()
+    for report in reports:
+        total.add(report)
+        for found in report.found:
+            # Violations of one kind, of several roots, are mostly one fault.
+            if shape_of(found.words) not in shapes:
+                shapes.add(shape_of(found.words))
+                print(f"{playbook(shortest(found))}\n", flush=True)
     took_s = time.monotonic() - start_s
     print(
-        f"{report.states:,} states, {report.transitions:,} transitions, exhaustive to depth {report.depth}, "
-        f"longest walk {report.deepest}, {report.triples:,} triples, {report.ends:,} ends, in {took_s:.0f} s"
+        f"{total.states:,} states, {total.transitions:,} transitions, exhaustive to depth {total.depth}, "
+        f"longest walk {total.deepest}, {total.triples:,} triples, {total.ends:,} ends, in {took_s:.0f} s"
     )
-    shapes = set()
-    for found in report.found:
-        # Violations of one kind, of several roots, are mostly one fault.
-        if shape_of(found.words) not in shapes:
-            shapes.add(shape_of(found.words))
-            print(f"\n{playbook(shortest(found))}", flush=True)
-    print(f"\n{len(report.found)} violations, of {len(shapes)} kinds")
+    print(f"\n{len(total.found)} violations, of {len(shapes)} kinds")
     return VIOLATED if shapes else 0
 
 

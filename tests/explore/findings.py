@@ -19,7 +19,17 @@ import msgspec
 from router.openai import events as openai
 from router.session import inputs, machine, transitions
 from router.session.deadlines import Wait
-from router.session.handlers import agent_output, barge_in, delivery, items, responses, takeover, upstream_events
+from router.session.handlers import (
+    agent_output,
+    barge_in,
+    delivery,
+    items,
+    response_begin,
+    response_end,
+    response_origin,
+    takeover,
+    upstream_events,
+)
 from router.session.handlers import user_turn as handlers_of_turn
 from router.session.handlers.ignored import ignore
 from router.session.state import ledger, origin, pending, session, turn, upstream, user_turn
@@ -120,13 +130,35 @@ def _deliver_again(context: Any, part: Any, content: str) -> None:
 _DELIVER = agent_output.deliver_text
 
 
-def _clear_all(self: Microphone) -> bool:
+def _clear_all(self: Microphone, _place: int, **_facts: Any) -> None:
     self._take(self._uncommitted_bytes)
-    return True
 
 
-def _clear_all_at_request(self: Microphone) -> bool:
-    return bool(self._clears) and _clear_all(self)
+@contextlib.contextmanager
+def _clears_again() -> Iterator[None]:
+    with (
+        mock.patch.object(Microphone, "clear", _clear_all),
+        mock.patch.object(user_turn.UserTurns, "take_clear", return_value=inputs.ClearSent(0)),
+    ):
+        yield
+
+
+def _keeps_speech(handler: Any) -> Any:
+    def refused(context: Any, signal: Any) -> Any:
+        was_speech = context.state.microphone.is_speech
+        phase = handler(context, signal)
+        context.state.microphone.is_speech = was_speech
+        return phase
+
+    return refused
+
+
+def _forgets_commits(handler: Any) -> Any:
+    def cleared(context: Any, event: Any) -> Any:
+        handler(context, event)
+        context.state.user_turns.give_up_commits()
+
+    return cleared
 
 
 @contextlib.contextmanager
@@ -162,11 +194,11 @@ def _begin_and_cover(context: Any, response: Any) -> None:
     _BEGIN(context, response)
 
 
-_BEGIN = responses._begin_of_upstream
+_BEGIN = response_begin._begin_of_upstream
 
 
 def _withdraw_one(self: user_turn.UserTurns, event_id: str | None) -> bool:
-    self.commits = tuple(it for it in self.commits if it.event_id != event_id)
+    self.unanswered = tuple(it for it in self.commits if it.event_id != event_id)
     return event_id == self.by_hand_id
 
 
@@ -181,9 +213,9 @@ _STOP = barge_in._stop_response
 
 
 def _awaits_cut_response() -> contextlib.AbstractContextManager[Any]:
-    (rule,) = (it for it in transitions.JOINT if it.holds is responses.calls_are_answered)
+    (rule,) = (it for it in transitions.JOINT if it.holds is response_end.calls_are_answered)
     return mock.patch.object(
-        rule, "holds", lambda context: not context.state.turn.is_cut and responses.calls_are_answered(context)
+        rule, "holds", lambda context: not context.state.turn.is_cut and response_end.calls_are_answered(context)
     )
 
 
@@ -214,7 +246,7 @@ FINDINGS = (
             _in_table(openai.InputAudioBufferSpeechStarted, _keeps_commit)),
     Finding("18", "an unmarked response is taken for the requested one", OPENAI,
             READY + "inject-default frame speech-1 stop-1 commit-1 own-1-message run_well",
-            _set(responses, "origin_of", _by_order)),
+            _set(response_origin, "origin_of", _by_order)),
     Finding("19", "a session that a client's session.update opened has no barge-in", AS_IS,
             ASKED + "frame step-1-False step-1-False speech-1 trail-1",
             _in_table(openai.InputAudioBufferSpeechStarted, _interrupts_nothing_as_is)),
@@ -230,7 +262,7 @@ FINDINGS = (
             _set(pending.PendingResponses, "answer_with_speech", _answer_all_with_speech)),
     Finding("E3", "an answer that gives way to an urgent text covers the question behind it", OPENAI,
             HEARD + "inject-interrupt say take-1-message own-1-message run_well",
-            _set(responses, "_begin_of_upstream", _begin_and_cover)),
+            _set(response_begin, "_begin_of_upstream", _begin_and_cover)),
     Finding("E4", "a frame of an earlier upstream renews a deadline", OPENAI,
             ASKED + "close-1 dialled-2 created-2 take-2-message take-2-message take-2-message late-step",
             _set(machine.Session, "handle", _handle_as_before)),
@@ -240,7 +272,7 @@ FINDINGS = (
             _set(session.State, "_retired", lambda _self, item_id: item_id)),
     Finding("E6", "a response that begins too late is not awaited to its end", OPENAI,
             READY + "frame speech-1 force stop-1 say native-response.cancel commit-1 own-1-call update run_well",
-            _set(responses, "is_outside", lambda _response: True)),
+            _set(response_begin, "is_outside", lambda _response: True)),
     Finding("E7", "a waiting turn ends inside the next answer", ("openai", "settings", "no created"),
             READY + "say frame speech-1 take-1-message stop-1 commit-1 unannounced-1-item+only take-1-audio+first "
             "step-1-False fire-transcript", _set(delivery, "end_earlier_turn", lambda _context: None)),
@@ -285,21 +317,51 @@ FINDINGS = (
             "commit-1 take-1-message fire-first~event run_well",
             _set(handlers_of_turn, "_withdraw_empty_commits", lambda *_args: None)),
     Finding("E17", "a repeated acknowledgement of a clear discards later audio", ("openai", "session.update", "none"),
-            READY + "native-input~audio~buffer.clear take-1-message frame repeat-1 speech-1 force",
-            _set(Microphone, "clear", _clear_all)),
+            READY + "native-input~audio~buffer.clear take-1-message frame repeat-1 speech-1 force", _clears_again),
     Finding("E18", "the acknowledgement of a clear discards audio behind the clear", OPENAI,
             READY + "native-input~audio~buffer.clear frame take-1-message speech-1 force",
-            _set(Microphone, "clear", _clear_all_at_request)),
+            _set(Microphone, "clear", _clear_all)),
     Finding("E19", "the response to a doubtful request answers the output of a function behind it",
             ("openai", "settings", "no created"),
             "dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 no_words-1-user~101- inject-queue "
             "native-response.cancel take-1-message take-1-message take-1-message frame speech-1 say take-1-message "
             "stop-1 say fire-commit commit-1 own-1-call step-1-False step-1-False answer-call~104 step-1-False "
             "words-1-user~103 take-1-message take-1-item+only step-1-False",
-            _set(responses, "_takes_doubtful_request", lambda _context: False)),
+            _set(response_origin, "_takes_doubtful_request", lambda _context: False)),
     Finding("E20", "a refusal on standby that comes twice refuses the item that the upstream gets again", OPENAI,
             "dialled-1 created-1 take-1-message say take-1-message take-1-message fire-rollover dialled-2 created-2 "
             "take-2-message refuse-2 fire-next~event lost-1 repeat-2 run_well", _set(items, "AGAIN", "")),
+    Finding("E21", "the acknowledgement of a clear forgets a commit behind the clear",
+            ("openai", "session.update", "numeric ids"),
+            READY + "frame speech-1 native-input~audio~buffer.clear fire-microphone native-input~audio~buffer.commit "
+            "take-1-message refuse-1 speech-1 force", _in_table(openai.InputAudioBufferCleared, _forgets_commits)),
+    Finding("E22", "a commit by hand that crossed the detector's is forgotten when the upstream answers by itself",
+            ("openai", "session.update", "only done"),
+            READY + "frame speech-1 force stop-1 commit-1 frame own-1-done+only speech-1 run_well",
+            _set(handlers_of_turn, "judge_crossed", lambda *_args: None)),
+    Finding("E23", "a client's commit that crossed the detector's is forgotten when the upstream answers by itself",
+            AS_IS, READY + "frame speech-1 stop-1 native-input~audio~buffer.commit commit-1 frame own-1-message "
+            "speech-1 run_well", _set(handlers_of_turn, "reopen_crossed", lambda *_args: None)),
+    Finding("E24", "a standby upstream that refused a call gets the call again without its output",
+            ("openai", "settings", "no echo"),
+            READY + "say take-1-message take-1-call step-1-False step-1-False "
+            "step-1-False native-response.create fire-rollover answer-call~101 fire-first~event dialled-2 created-2 "
+            "take-2-message take-2-message refuse-2 lost-1", _set(ledger.Ledger, "output_of", lambda *_args: None)),
+    Finding("E25", "the late end of a response that its text ended ends the next request",
+            ("openai", "settings", "no created"),
+            READY + "say take-1-message take-1-text+only step-1-False say take-1-message end-1 run_silent",
+            _set(turn.Turn, "takes_late_end", lambda *_args: False)),
+    Finding("E26", "a spoken answer acknowledges an item that the upstream lost", ("openai", "settings", "no created"),
+            READY + "inject-interrupt refuse-1 drop-1 say take-1-message take-1-item+only step-1-False end-1",
+            _set(upstream, "_SPOKEN", frozenset({"input_audio"}))),
+    Finding("E27", "a commit that is refused because its clear was lost leaves the speech open",
+            ("openai", "settings", "reused ids"),
+            READY + "frame speech-1 native-input~audio~buffer.clear native-input~audio~buffer.commit drop-1 "
+            "take-1-message", _in_table(inputs.CommitRefused, _keeps_speech)),
+    Finding("E28", "an update of its time on standby that an upstream refuses late is awaited without end", AS_IS,
+            "dialled-1 created-1 take-1-message say take-1-message take-1-message fire-rollover dialled-2 created-2 "
+            "take-2-message update fire-update late-take lost-1 refuse-2 refuse-2 run_well",
+            _set(upstream.UpstreamLink, "refuse_update", lambda *_args: False)),
 )  # fmt: skip
 
 

@@ -11,9 +11,7 @@ from tests.explore.knowledge import Knowledge
 from tests.explore.upstream import AUDIO_MS, Response
 from tests.explore.violation import require
 
-ENDS_COMMITS = frozenset(
-    {"input_audio_buffer.committed", "input_audio_buffer.cleared", "input_audio_buffer.speech_started"}
-)
+ENDS_COMMITS = frozenset({"input_audio_buffer.committed", "input_audio_buffer.speech_started"})
 """Events that answer all commits by hand before them, or that begin other speech."""
 
 
@@ -118,8 +116,8 @@ class Judge:
         """The client's component awaits the UtteranceEnd of speech that has just stopped."""
         self.is_clearing = self.is_cleared = False
         """The client clears its audio; the upstream has cleared it. Then no other upstream may receive it."""
-        self.clears: list[int] = []
-        """The generations of the clears that are not acknowledged."""
+        self.clears: list[tuple[int, frozenset[str]]] = []
+        """The clears that are not acknowledged, each as its generation and the ids of the commits before it."""
         self.has_lost_clear = False
         """An upstream refused or lost a clear, so the session may take a repeated acknowledgement for a due one."""
         self.appended_to: set[int] = set()
@@ -396,7 +394,7 @@ class Judge:
             # The clear on its way does not concern audio, or silence, behind it.
             self.is_clearing = False
         if kind == "input_audio_buffer.clear":
-            self.clears.append(generation)
+            self.clears.append((generation, frozenset(it for number, it in self.committed_at if number == generation)))
         if kind == "response.create" and (event.get("response") or {}).get("conversation") != "none":
             # The outputs of its calls are the end of a response that was not announced.
             active = [it for it in self.active.values() if not (it.is_brief and it.has_called)]
@@ -452,10 +450,13 @@ class Judge:
         """Whether an event acknowledges a clear again, so that it has no effect. Record the acknowledgement."""
         if event["type"] != "input_audio_buffer.cleared":
             return False
-        is_repeated = generation not in self.clears
-        if not is_repeated:
-            self.clears.remove(generation)
-        return is_repeated
+        due = next((it for it in self.clears if it[0] == generation), None)
+        if due is None:
+            return True
+        self.clears.remove(due)
+        # An upstream handles events in their order, so a commit behind the clear is still to be answered.
+        self.unanswered_commits = [it for it in self.unanswered_commits if it not in due[1]]
+        return False
 
     def upstream_ends_commit(self, event: dict[str, Any]) -> None:
         """Record an event after which the session must not repeat the commit by hand."""
@@ -465,8 +466,10 @@ class Judge:
         if event["type"] in ENDS_COMMITS:
             self.unanswered_commits.clear()
         if named in self.unanswered_commits:
-            # An upstream answers commits in their order, so it has lost those before the refused one.
+            # An upstream answers in the order of the events, so it has lost the commits and clears before the refused
+            # commit.
             del self.unanswered_commits[: self.unanswered_commits.index(named) + 1]
+            self.clears = [it for it in self.clears if named in it[1]]
 
     def upstream_answers_update(self, event: dict[str, Any], generation: int) -> None:
         """Record that an upstream answers a session.update."""
@@ -501,6 +504,7 @@ class Judge:
             not self.unanswered_commits or bool(repeated), "ii a commit by hand is not repeated at the next upstream"
         )
         self.unanswered_commits = repeated
+        self.clears = [it for it in self.clears if it[0] == generation]
 
     def judge_conversation(self, generation: int) -> None:
         """Judge the conversation that an upstream received before it began to serve the session."""

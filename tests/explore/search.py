@@ -7,7 +7,7 @@ import multiprocessing
 import random
 import time
 from collections import deque
-from collections.abc import Callable  # noqa: TC003 - msgspec resolves the annotations
+from collections.abc import Callable, Iterator  # noqa: TC003 - msgspec resolves the annotations
 from typing import Any
 
 import msgspec
@@ -343,23 +343,19 @@ def shape_of(words: str) -> str:
     return "".join(letter for letter in words if not letter.isdigit())
 
 
-def explore(seconds: float, *, depth: int, seed: int, processes: int, transitions: int = 0) -> Report:
-    """Search from every root, and return the figures of all.
+def explore(seconds: float, *, depth: int, seed: int, processes: int, transitions: int = 0) -> Iterator[Report]:
+    """Search from every root, and yield the figures of each root when its search ends.
 
     With `transitions`, the search from each root ends after this number, and not after a time. It is then the same in
     every run with the same PYTHONHASHSEED.
     """
     share_s = seconds * processes / len(ROOTS)
-    total = Report()
     jobs = [(root, share_s, depth, seed, transitions) for root in ROOTS]
     if processes == 1:
-        for job in jobs:
-            total.add(_job(job))
-        return total
+        yield from map(_job, jobs)
+        return
     with multiprocessing.get_context("spawn").Pool(processes, maxtasksperchild=1) as pool:
-        for report in pool.imap(_job, jobs):
-            total.add(report)
-    return total
+        yield from pool.imap_unordered(_job, jobs)
 
 
 def collect_seldom() -> None:

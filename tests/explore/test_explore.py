@@ -127,3 +127,21 @@ def test_a_turn_that_a_refused_commit_by_hand_shows_late_has_the_transcript_that
     for action in actions_of(walk):
         world.act(action)
     assert [(it.text, it.transcript) for it in world.judge.owed] == [("user_101", "Said user_101.")]
+
+
+def test_a_detector_commits_the_audio_behind_a_clear_that_its_upstream_has_not_taken():
+    walk = "dialled-1 created-1 take-1-message native-input~audio~buffer.clear frame speech-1 stop-1 commit-1"
+    world = World("openai", "session.update", "none").open()
+    for action in actions_of(f"{walk} take-1-message"):
+        world.act(action)
+    assert ("speech", 1) not in world.actions()
+
+
+def test_a_commit_by_hand_does_not_commit_the_audio_behind_a_later_clear():
+    walk = "dialled-1 created-1 take-1-message frame speech-1 native-input~audio~buffer.commit stop-1 commit-1"
+    world = World("openai", "session.update", "none").open()
+    for action in actions_of(f"{walk} native-input~audio~buffer.clear frame take-1-message"):
+        world.act(action)
+    assert world.upstreams[1].last["type"] == "error"
+    for action in actions_of("take-1-message speech-1 force"):
+        world.act(action)

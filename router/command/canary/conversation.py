@@ -51,7 +51,7 @@ class Conversation:
         self.begin_turn()
 
     def begin_turn(self) -> None:
-        """Drop the frames so far, because they belong to an earlier turn."""
+        """Drop the kept frames, because they belong to an earlier turn."""
         self._frames = []
 
     def ask(self, text: str) -> None:

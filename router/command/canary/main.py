@@ -134,7 +134,7 @@ def _run_steps(steps: Sequence[Step], call: Call, report: Report) -> None:
 
 
 def _sentence(failure: StepFailed, dial_error: DialError | None) -> str:
-    """Return the failure as a sentence, with advice. If the latest failed dial explains it, add that reason."""
+    """Return the failure as a sentence, with advice. Add the reason of the latest failed dial if it is the cause."""
     cause = str(failure)
     if dial_error is not None and failure.code in {"", UNAVAILABLE}:
         cause = f"the upstream cannot be reached: {dial_error}" if failure.code else f"{cause}, and {dial_error}"

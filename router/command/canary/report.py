@@ -44,11 +44,11 @@ class Report:
         self._outcomes: list[Outcome] = []
 
     def open(self) -> None:
-        """Print the head line; nothing with JSON."""
+        """Print the head line, unless the report is JSON."""
         self._line(f"switchboard {VERSION} canary: {self._upstream}")
 
     def add(self, outcome: Outcome, purpose: str) -> None:
-        """Keep the outcome of a step, and print its lines. With JSON print nothing."""
+        """Keep the outcome of a step, and print its lines, unless the report is JSON."""
         self._outcomes.append(outcome)
         mark = "ok    " if outcome.is_ok else "FAILED"
         self._line(f"  {mark}  {outcome.step:<9}{outcome.seconds:6.2f} s  {purpose}")
@@ -61,7 +61,7 @@ class Report:
     def close(self, seconds: float, problem: str = "") -> bool:
         """Print the last line or the JSON object, and return whether all steps succeeded.
 
-        A `problem` means that they did not run.
+        `problem` is the reason why the steps did not run; it is empty if they ran.
         """
         problem = problem or next((it.problem for it in self._outcomes if not it.is_ok), "")
         if self._is_json:

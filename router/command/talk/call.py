@@ -33,7 +33,7 @@ STATES: Final = {
 
 
 class Call:
-    """The part of the conversation that the screen needs."""
+    """One call of `switchboard talk`: the facts that the screen shows, and the questions that have no answer yet."""
 
     def __init__(self, client: VoiceClient, screen: Screen, *, recorder: Recorder | None, shows_typed: bool) -> None:
         self._client = client

@@ -64,7 +64,7 @@ HTTP_SCHEMES: Final = {"http": "ws", "https": "wss"}
 
 
 class Interrupted:
-    """The event of Ctrl-C, and of the end of the wait `TIMES_S`. After either the command succeeds."""
+    """The event that ends a conversation with exit status 0: Ctrl-C, or the end of the last wait (`TIMES_S`)."""
 
 
 class TimedOut:
@@ -183,8 +183,8 @@ class _Conversation:
     def _is_owed(self) -> bool:
         """Whether the program waits for the router with a time limit.
 
-        It does until the call is ready. Later it does so only with scripted input, while a question has no answer. At a
-        terminal the user decides how long to wait.
+        The limit applies until the call is ready. Later it applies only with scripted input, while a question has no
+        answer. At a terminal the user decides how long to wait.
         """
         return not self._call.is_ready or bool(self._is_scripted and self._call.open_questions)
 

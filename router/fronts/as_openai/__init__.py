@@ -10,5 +10,5 @@ the restarts and the ids, so nothing else moves from one backend to the other.
 `from_deepgram`  Deepgram's messages, as OpenAI's events
 `from_relay`  the relay's events, as messages for Deepgram
 `upstream`  one upstream: its two wires and its waits
-`machine`   the machine of the call: the relay, with a translator at each upstream of Deepgram's
+`machine`   the machine of the call: the relay, with a `DeepgramUpstream` at each upstream of Deepgram's
 """

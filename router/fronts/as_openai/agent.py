@@ -47,7 +47,7 @@ MAX_CAUSE_CHARS: Final = 100
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """The facts of a call that the translator needs at each of the call's upstreams."""
+    """The facts of a call that the translation to Deepgram's protocol needs at each of the call's upstreams."""
 
     options: SessionOptions
     model: str
@@ -70,7 +70,7 @@ class Stage(enum.Enum):
 
 
 class Commit(msgspec.Struct):
-    """A commit by the client. Deepgram has not sent the text of the committed speech yet."""
+    """A commit by the client, for whose speech Deepgram has not sent the text yet."""
 
     event_id: str | None
     sent_s: float
@@ -99,7 +99,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_of_speech(self) -> bool:
-        """Whether the request is about speech alone, without a question or outputs."""
+        """Whether the request is about speech alone, without a question or outputs of functions."""
         return self.question is None and not self.outputs
 
 
@@ -190,7 +190,7 @@ class Agent:
 
     @property
     def held_bytes(self) -> int:
-        """The bytes, by estimate, of all items and notes that Deepgram was not sent, with and without a request."""
+        """The bytes, by estimate, of all items and notes (`notes_bytes`) that were not sent to Deepgram yet."""
         return self.history.size_bytes + self._asks_bytes + size_of(self.outputs) + self.notes_bytes
 
     @property
@@ -249,7 +249,10 @@ class Agent:
         self.commands.append(engine.Log(level, self.parts.options.redact(text)))
 
     def abandon(self, kind: LossKind, cause: str, *, is_fatal: bool = False) -> None:
-        """Abandon the upstream. The engine answers with `UpstreamLost`."""
+        """Abandon the upstream. The engine answers with `UpstreamLost`.
+
+        `is_fatal` says that a new dial of the same upstream would fail alike.
+        """
         self.log(logging.WARNING, f"Deepgram is abandoned: {cause}")
         self.stage = Stage.CLOSED
         loss = Loss(kind=kind, cause=cause[:MAX_CAUSE_CHARS], is_fatal=is_fatal)
@@ -266,7 +269,7 @@ class Agent:
         return speech
 
     def announce_speech(self, speech: Speech) -> None:
-        """Report the start of speech to the client, unless the client ends its turns by its own commits."""
+        """Send the client `input_audio_buffer.speech_started`, unless its `turn_detection` is null."""
         if not self.session.is_manual:
             kind = "input_audio_buffer.speech_started"
             self.emit({"type": kind, "audio_start_ms": self.appended_ms, "item_id": speech.item_id})

@@ -41,7 +41,7 @@ _FUNCTION: Final = ("name", "description", "parameters")
 
 
 class AgentSession:
-    """The effective session of one upstream."""
+    """The effective configuration of one session at Deepgram, kept as OpenAI's `session` object."""
 
     def __init__(self, session_id: str, model: str, as_sent: Callable[[Fields], Fields]) -> None:
         self._configuration = Configuration()
@@ -99,7 +99,7 @@ class AgentSession:
         return rate * (2 if encoding == "linear16" else 1) // 1000
 
     def silence(self, duration_ms: int) -> bytes:
-        """Return microphone audio without a sound."""
+        """Return silence of this duration, in the format of the microphone audio."""
         zero = {"linear16": b"\x00", "mulaw": b"\xff", "alaw": b"\xd5"}[_encoding(self._format("input"))[0]]
         return zero * (duration_ms * self.input_bytes_per_ms)
 

@@ -114,7 +114,7 @@ def _agent_done(agent: Agent, _fields: Fields) -> None:
 
 
 def _refused(agent: Agent, fields: Fields) -> None:
-    """Let a refused question wait. Deepgram takes none while the agent or the user speaks."""
+    """Let a refused question wait. Deepgram takes no question while the agent or the user speaks."""
     agent.log(logging.INFO, f"Deepgram refuses a question: {text_of(fields, 'message')}")
     ask = agent.current
     if agent.echoes and (agent.echoes[-1].is_cancelled or ask is not None):

@@ -1,4 +1,4 @@
-"""The relay's events: those that become messages for Deepgram, and those that the translator answers itself."""
+"""The relay's events: those that become messages for Deepgram, and those that this package answers itself."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _committed(agent: Agent, _event: Fields, event_id: str | None) -> None:
 
 
 def commit_without_speech(agent: Agent, event_id: str | None) -> None:
-    """Refuse the client's commit, because Deepgram heard no speech. Refuse the request after the commit, too."""
+    """Refuse the client's commit, because Deepgram heard no speech. Also refuse the response request that followed."""
     agent.commit = None
     message = "Error committing input audio buffer: no speech was heard."
     agent.refuse(event_id, "input_audio_buffer_commit_empty", message)

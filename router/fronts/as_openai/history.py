@@ -113,7 +113,10 @@ class History:
         """Whether Deepgram has its Settings with the conversation, so that a later item can only be a question."""
 
     def place_behind(self, item_id: str) -> int | None:
-        """Return the place behind an item, or that of the first item for `root`; None if Deepgram has the item."""
+        """Return the index for a new item that follows `item_id`; None if that item does not wait for Deepgram.
+
+        An `item_id` of `root` means the beginning of the conversation.
+        """
         if item_id == ROOT:
             return None if self._is_begun else 0
         return next((at for at, entry in enumerate(self._entries, 1) if entry.item_id == item_id), None)
@@ -132,7 +135,7 @@ class History:
         return is_found
 
     def begin(self) -> list[Fields]:
-        """Return the conversation for the Settings, and forget the items."""
+        """Return the waiting items as the conversation in Deepgram's Settings. From now on no item waits."""
         outputs = {it.call_id: it.text for it in self._entries if it.role is Role.OUTPUT}
         messages = [written for entry in self._entries if (written := _written(entry, outputs)) is not None]
         self._entries, self._is_begun = [], True

@@ -1,4 +1,4 @@
-"""The machine of a call in OpenAI's events that two backends may serve: the relay, and a translator at Deepgram. Pure.
+"""The machine of a call in OpenAI's events that two backends may serve: the relay, and a translation at Deepgram. Pure.
 
 The engine chooses the upstream. The machine learns the backend when an upstream is opened. The relay never does.
 """
@@ -68,12 +68,12 @@ class TwoBackendRelay:
 
     @property
     def marks(self) -> Marks:
-        """The signs that the memory of the relay has to be stored."""
+        """The object whose attributes show when the memory of the relay has to be stored."""
         return self._relay.marks
 
     @property
     def can_move(self) -> bool:
-        """Whether a move at this moment cuts nothing off, at Deepgram either."""
+        """Whether a move at this moment interrupts neither the relay nor a session at Deepgram."""
         return self._relay.can_move and all(upstream.is_at_rest for upstream in self._upstreams.values())
 
     def memory(self, *, is_brief: bool = False) -> bytes:
@@ -105,7 +105,7 @@ class TwoBackendRelay:
                 is_busy = bool(upstream.events)
 
     def _give(self, message: engine.Input, now_s: float, commands: list[engine.Command]) -> None:
-        """Give the relay an input, and take its commands: those for Deepgram to the translator, others as they are."""
+        """Give the relay an input. Pass its commands for Deepgram on to Deepgram, and add the others to `commands`."""
         for command in self._relay.handle(message, now_s):
             match command:
                 case engine.SendToUpstream(frame, generation) if generation in self._upstreams:

@@ -38,7 +38,7 @@ COMMIT_S: Final = 3.0
 
 
 class DeepgramUpstream:
-    """One upstream that is Deepgram's, with the translation of both wires."""
+    """One upstream that is Deepgram's, with the translation between Deepgram's messages and OpenAI's events."""
 
     def __init__(self, opened: engine.UpstreamOpened, parts: Parts, now_s: float) -> None:
         self._agent = Agent(opened, parts, now_s)
@@ -109,7 +109,10 @@ class DeepgramUpstream:
             self._take(fields)
 
     def _waits(self, fields: Fields) -> bool:
-        """Whether an event is a commit that waits for the text of another one. An empty commit is refused at once."""
+        """Whether an event is a commit that has to wait until the previous commit has its text.
+
+        An empty commit does not wait, because it is refused at once.
+        """
         agent = self._agent
         is_commit = agent.commit is not None and text_of(fields, "type") == requests.COMMIT
         return is_commit and agent.appended_bytes != agent.committed_bytes
@@ -134,7 +137,7 @@ class DeepgramUpstream:
     # Time.
 
     def settle(self, now_s: float) -> None:
-        """Send the Settings, or the next question, if it is time. The machine calls this behind each input."""
+        """Send the Settings, or the next question, if nothing delays them. The machine calls this after each input."""
         agent = self._agent
         agent.now_s = now_s
         if agent.stage is Stage.WELCOMED and agent.is_wanted:
@@ -149,7 +152,7 @@ class DeepgramUpstream:
             self._take(fields)
 
     def tick(self, now_s: float) -> None:
-        """Judge the waits of this upstream, and keep its connection open."""
+        """Keep the connection open. Abandon the upstream if it has kept the call waiting for too long."""
         agent = self._agent
         agent.now_s = now_s
         match agent.stage:

@@ -30,7 +30,7 @@ PLAYBACK_TIMER: Final = "deepgram.playback"
 
 
 class Closing:
-    """The end of one session. A drain and a limit end it between two turns."""
+    """The end of one session. A drain and a limit end a session between two turns."""
 
     def __init__(self, options: SessionOptions, reporter: Reporter, is_in_turn: Callable[[], bool]) -> None:
         self._settings_s = options.deadlines.settings_s
@@ -79,7 +79,7 @@ class Closing:
     def drain(self, drain: engine.DrainBegan, now_s: float) -> Commands:
         """Warn the client, and limit the session's remaining time. A second drain may shorten that time.
 
-        A drain that keeps idle sessions does not end an idle one. A second drain does.
+        A first drain may leave idle sessions open. A second drain ends them.
         """
         self._stays_idle = drain.keeps_idle
         if self._drain_until_s == math.inf:

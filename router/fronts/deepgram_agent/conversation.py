@@ -35,7 +35,10 @@ ACTIVE: Final = frozenset(
 
 
 class Awaited(enum.Enum):
-    """The message that an upstream owes next. The value names the deadline, and the cause of a loss after it."""
+    """The message that the conversation needs next.
+
+    A member's value names the deadline of the message, and the cause of the loss when the deadline expires.
+    """
 
     ANSWER = "first_event"
     """The first sign of an answer to a text or to the output of a function."""
@@ -48,7 +51,7 @@ class Awaited(enum.Enum):
 
 
 class Conversation:
-    """The conversation of one session. Its methods follow the messages of both sides."""
+    """The conversation of one session. Its methods follow the messages of the client and of the upstream."""
 
     def __init__(self, max_texts: int) -> None:
         self.memory = Memory()
@@ -85,7 +88,7 @@ class Conversation:
     # From the client: messages that the upstream in use is sent.
 
     def send(self, fields: Fields) -> None:
-        """Record that the upstream in use is sent a message of the client's."""
+        """Record a message of the client's that is sent to the upstream in use."""
         kind = text_of(fields, "type")
         if kind in ("InjectUserMessage", "InjectAgentMessage"):
             self.injected.add(fields)

@@ -34,7 +34,7 @@ class DeepgramDialect:
         """The number of the agent's turn. It names the answer, because the wire has no name for an answer."""
 
     def read(self, fields: Fields | None) -> Seen:
-        """Return the meaning of a message for the client, or of audio."""
+        """Return the meaning of a message for the client; for audio `fields` is None."""
         answer = str(self._turn)
         if fields is None:
             return Seen(Kind.AUDIO, answer=answer)
@@ -56,11 +56,11 @@ class DeepgramDialect:
         return seen
 
     def with_text(self, fields: Fields, text: str) -> Fields | None:
-        """Return a message with another text; None for a message without one."""
+        """Return a message with another text; None for a message that has no text."""
         return {**fields, "content": text} if text else None
 
     def rewritten(self, _fields: Fields, _text_of: Callable[[str], str | None]) -> Fields | None:
-        """Return None: no message but `History` repeats a text."""
+        """Return None, because only `History` repeats a text, and `read` reports each `History` as a text."""
         return None
 
     def cancel(self, _answer: str) -> str | None:
@@ -76,7 +76,10 @@ class DeepgramDialect:
         return codec.encode(deepgram.Warning(description=description, code=BLOCKED))
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:
-        """Return an operator's command as if the guard had ended the session. Return any other command unchanged."""
+        """Return an operator's command that ends the session in the form of an end by the guard.
+
+        Return any other command unchanged.
+        """
         code = ENDED_BY_OPERATOR.error.code
         match command:
             case engine.SendToClient(str(frame)) if code in frame:

@@ -19,7 +19,7 @@ ACKNOWLEDGED: Final = {
 
 
 class Injected:
-    """The texts that the client injected and the upstream has not repeated, and the unacknowledged changes."""
+    """The client's injected texts and `Update…` messages to which the upstream has not responded yet."""
 
     def __init__(self, max_texts: int) -> None:
         self._max_texts = max_texts
@@ -60,7 +60,7 @@ class Injected:
             self._texts = [text for at, text in enumerate(self._texts) if at > taken or not _is_question(text)]
 
     def speak(self, content: str) -> None:
-        """Record a text that the agent speaks, and forget the injected text with these words, because it was taken."""
+        """Record a text that the agent speaks. Forget an injected text with these words: the upstream has taken it."""
         for at, text in enumerate(self._texts):
             if not _is_question(text) and content.strip() in _content(text):
                 del self._texts[at]

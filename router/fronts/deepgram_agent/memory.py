@@ -73,7 +73,7 @@ class Memory:
             self._answer.append({"type": "History", "function_calls": [record]})
 
     def is_late(self, response: Fields) -> bool:
-        """Whether a function's output answers a lost upstream."""
+        """Whether a function's output answers a call of a lost upstream."""
         return text_of(response, "id") in self._late
 
     def drop_answer(self) -> None:

@@ -40,7 +40,7 @@ class PolicedMachine:
         return self._machine.held_bytes()
 
     def describe(self) -> engine.Facts:
-        """Return the facts of the machine."""
+        """Return a few facts about the session; see `Machine.describe`."""
         return self._machine.describe()
 
     def _denial(self, denied: Denied) -> list[engine.Command]:
@@ -56,7 +56,10 @@ class PolicedMachine:
 
 
 def judge(policy: Policy, text: str) -> str | Denied:
-    """Return a client's message as the policy lets it pass, without any field that the router does not know."""
+    """Return a client's message in the form that the policy permits, or the denial.
+
+    The form has no field that the router does not know.
+    """
     fields = codec.read(text)
     if isinstance(fields, codec.Unparsable):
         # The relay would pass the message on, and a server might read it in an unknown way.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """The reporter of one session. It reads the messages that the client gets."""
+    """The source of one session's notifications, which it derives from the messages that the client gets."""
 
     def __init__(self, options: SessionOptions) -> None:
         self._turns = reports.TurnLog() if options.is_reported else None

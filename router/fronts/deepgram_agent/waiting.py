@@ -52,7 +52,10 @@ class Waiting:
         return dropped_bytes
 
     def put_back(self, texts: list[str]) -> None:
-        """Put texts in front of all other frames, because a lost upstream did not take them. No bound applies again."""
+        """Put texts in front of all other frames, because a lost upstream did not take them.
+
+        The bounds were checked when the texts first came, so they are not checked again.
+        """
         self._frames.extendleft(reversed(texts))
         self.texts += len(texts)
         self._text_bytes += sum(len(text.encode()) for text in texts)

@@ -35,15 +35,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def has_guard(front: Front) -> bool:
-    """Whether the guard stands around a call of this front, because its client's wire is the same at both backends."""
+    """Whether a call of this front that two backends may serve can have a guard.
+
+    Only a front whose client has the same wire at both backends can have a guard.
+    """
     return front is REALTIME
 
 
 def machine_of(front: Front, call: Call, plan: Plan) -> Machine:
-    """Return the machine of a call on a route of either backend, with the policy of its client.
+    """Return the machine of a call that two backends may serve, with the policy of its client.
 
-    On a route of the session's, this machine takes the place of the session, and the front stands around it. On a route
-    of OpenAI's events the relay judges the client's events by itself.
+    If the front is no relay, the machine takes the place of the session, and the front is around the machine. On a
+    route of OpenAI's events the relay judges the client's events by itself.
     """
     policy = call.policy
     as_sent = functools.partial(for_deepgram, blocks=plan.blocks, input_rate=front.profile.linear16_rate)

@@ -33,12 +33,12 @@ NO_SETTINGS: Final = Loss(kind=LossKind.REFUSED, cause="no Settings for this bac
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of a call's machine, and the functions that make the layers around each side."""
+    """The parts of a call's machine, and the functions that put further machines around each backend's machine."""
 
     session: Session
     options: SessionOptions
     around_session: Callable[[Session], Machine]
-    """The function that returns the session with its layers, such as the guard."""
+    """The function that returns the machine to run in place of the session; a layer around it would be added here."""
     around_relay: Callable[[DeepgramRelay], Machine]
     """The function that returns a relay with its layers, such as the policy."""
     judged: Callable[[str], str | None]
@@ -52,16 +52,16 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Side(Protocol):
-    """One of the two machines, while it serves the call."""
+    """The machine of one backend, the session or the relay, while that backend serves the call."""
 
     def take(self, message: engine.Input, now_s: float) -> Iterator[engine.Command]:
         """Take an input, and return the commands that follow."""
 
     def leave(self, now_s: float) -> tuple[list[engine.Command], CallSoFar] | None:
-        """Return this side's last commands and the call for the other side, or None if it cannot be continued."""
+        """Return this side's last commands and the call for the other side, or None if the call cannot continue."""
 
     def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
-        """Continue a call of the other side at an upstream that was opened."""
+        """Continue a call, which the other side has served so far, at the upstream that was opened."""
 
     @property
     def machine(self) -> Machine:
@@ -73,7 +73,7 @@ class Side(Protocol):
 
 
 class RelaySide:
-    """The side of Deepgram: the relay, with its layers."""
+    """The machine of Deepgram's backend: the relay, with the policy around it."""
 
     held_bytes = 0
 
@@ -87,20 +87,19 @@ class RelaySide:
         yield from self.machine.handle(message, now_s)
 
     def leave(self, _now_s: float) -> tuple[list[engine.Command], CallSoFar] | None:
-        """Return the call for the session. The relay has noted the loss of its upstream already."""
+        """Return no commands, and the call for the session. The relay has recorded the loss of its upstream already."""
         return [], self._relay.call
 
     def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
-        """Continue a call of the session at Deepgram."""
+        """Continue a call, which the session has served so far, at Deepgram."""
         yield from self._relay.take_over(call, opened.generation, self._parts.as_sent)
         yield from self.machine.handle(opened, call.now_s)
 
 
 class SessionSide:
-    """The side of OpenAI's upstreams: the session, with its layers.
+    """The machine of OpenAI's backend: the session.
 
-    The side follows the messages between client and session with the memory of a relay, so that a relay can continue
-    the call.
+    A `SessionSide` also records the conversation in the form that a relay needs. So `RelaySide` can continue the call.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -145,7 +144,7 @@ class SessionSide:
     # From the client.
 
     def _is_late(self, text: str) -> bool:
-        """Whether a message of the client's answers a function of a lost upstream. Any other message is recorded."""
+        """Whether a message of the client's answers a function call of a lost upstream. Record any other message."""
         judged = self._parts.judged(text)
         fields = read(judged) if judged is not None else ""
         if isinstance(fields, str):
@@ -218,7 +217,7 @@ class SessionSide:
     # From one side to the other.
 
     def leave(self, now_s: float) -> tuple[list[engine.Command], CallSoFar] | None:
-        """Return the call for a relay, with the messages that the client knows."""
+        """Return the session's last commands and the call for a relay, or None for a client of OpenAI's events."""
         conversation, state = self._conversation, self._session.state
         if self._is_passthrough:
             return None
@@ -238,7 +237,7 @@ class SessionSide:
         return [engine.SendToClient(frame) for frame in frames], call
 
     def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
-        """Continue a call of a relay at an upstream of the session's."""
+        """Continue a call, which a relay has served so far, at one of OpenAI's upstreams."""
         self._conversation, self._waiting, self._is_applied = call.conversation, call.waiting, call.is_applied
         waiting = self._waiting.take()
         if not call.is_welcomed:

@@ -76,7 +76,7 @@ LISTEN_RELAY: Final = Front(
 
 
 def serve(router: upgrade.Router, config: RouterConfig, environ: Environ) -> Response:
-    """Upgrade a request for transcription: to the relay if a Deepgram key is configured, or else to a session.
+    """Upgrade a request for transcription: to a relay to Deepgram if its key is configured, or else to a session.
 
     Raises:
         HandshakeRefused: the request is refused, or a session cannot transcribe as the parameters request.

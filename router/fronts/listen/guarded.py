@@ -24,7 +24,7 @@ class ListenDialect:
     interrupts = True
 
     def read(self, fields: Fields | None) -> Seen:
-        """Return the meaning of a message for the client."""
+        """Return the meaning of a message for the client; `fields` is None for a binary frame."""
         if fields is None or fields.get("type") != "Results":
             return Seen()
         # The client may request several readings of the same words: a hit in any of them counts.
@@ -41,15 +41,15 @@ class ListenDialect:
         return {**fields, "channel": {**fields["channel"], "alternatives": alternatives}}
 
     def rewritten(self, _fields: Fields, _text_of: Callable[[str], str | None]) -> Fields | None:
-        """Return None: no message repeats a text."""
+        """Return None, because no message repeats the text of an earlier one."""
         return None
 
     def cancel(self, _answer: str) -> str | None:
-        """Return None: there is no answer."""
+        """Return None, because a transcription has no answers that could be cancelled."""
         return None
 
     def say(self, _words: str) -> str | None:
-        """Return None: there is no agent."""
+        """Return None, because a transcription has no agent that could speak."""
         return None
 
     def notice(self, _description: str, _message: engine.Input | None) -> str | None:
@@ -57,7 +57,7 @@ class ListenDialect:
         return None
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:
-        """Return an operator's end as if the guard had ended the session, with an `Error` before it."""
+        """Return an operator's command that ends the session in the form of an end by the guard, with an `Error`."""
         if not isinstance(command, engine.EndSession):
             return (command,)
         error = results.error(ENDED, "the guard ended the session")

@@ -11,10 +11,10 @@ remembers the facts that another upstream needs, and keeps from the client the e
 `responses`       responses that have not ended, and their end as a whole
 `requests`        the client's events that are not acknowledged, and those that wait
 `turn_reports`    usage, turns and latencies
-`relay`           the memory, and the operations of handlers
+`relay`           `Context`: the memory, and the operations that handlers use (send, refuse, wait, end)
 `marks`           the signs that the memory has to be stored, and the notes of an answer's deltas
-`layouts`         the fields of the memory, for another process
-`value`           the memory as a value
+`layouts`         the list of the stored fields of each class of the memory
+`value`           the whole memory as bytes for another process, written and read
 `permission`      the client's events under the policy of the session
 `from_client`     the client's events
 `recovery`        another upstream in place of a lost one, and the end
@@ -22,6 +22,6 @@ remembers the facts that another upstream needs, and keeps from the client the e
 `from_upstream`   the upstream's events, except those of responses
 `streams`         the events of responses
 `guarded`         the events as the guard reads them
-`machine`         the relay: its inputs, deadlines and drain
+`machine`         `RealtimeRelay`: the handler for each kind of input, and of each deadline, and the drain
 `front`           the front, as data
 """

@@ -198,7 +198,7 @@ def answer_about(context: Context, event: Event, item: Item) -> None:
 
 
 def answer_late(context: Context, sent: Sent) -> None:
-    """Answer an event about an item in place of the upstream, which did not answer: by the item, or with an `error`."""
+    """Answer an event about an item in place of the upstream, which did not answer: with the item, or an `error`."""
     item = context.state.items.find(sent.event.fields.get("item_id"))
     if item is not None:
         answer_about(context, sent.event, item)
@@ -237,9 +237,9 @@ def _correct(context: Context, item: Item) -> None:
 
 
 def create_again(context: Context, wire: dict[str, object], previous: str | None = None) -> None:
-    """Create an item that the client knows at another upstream, after the item `previous` or at the end.
+    """Create an item at another upstream, after the item `previous` or at the end of the conversation.
 
-    The client does not get the acknowledgements.
+    The client already has the item, so it does not get the acknowledgements.
     """
     state = context.state
     place = {} if previous is None else {"previous_item_id": previous}

@@ -25,7 +25,7 @@ Handler = Callable[[Context, Event], None]
 
 
 def take(context: Context, event: Event) -> None:
-    """Take an event of the upstream in use. Any event except an `error` first releases a held error."""
+    """Take an event of the upstream in use. Before any event except an `error`, send the client a held error."""
     if event.kind != "error":
         deliver_error(context)
     handler = EVENTS.get(event.kind)
@@ -106,7 +106,10 @@ def _error(context: Context, event: Event) -> None:
 
 
 def deliver_error(context: Context) -> None:
-    """Send the client the held error, if there is one, because no close followed it."""
+    """Send the client the held error, if there is one.
+
+    An `error` of the upstream is held for a moment, because the upstream may close the connection right after it.
+    """
     held, context.state.held_error = context.state.held_error, None
     if held is not None and context.state.is_announced:
         context.cancel(Timer.ERROR)
@@ -179,7 +182,7 @@ def _item_added(context: Context, event: Event) -> None:
 
 
 def _name_repeated(context: Context, item: Fields) -> None:
-    """Match the id of a repeated item with the client's id, if the upstream gives the item another id."""
+    """Match the id of an item that the router created again with the client's id, if the upstream chose another id."""
     state, name = context.state, str(item.get("id", ""))
     if name in state.unacknowledged:
         state.unacknowledged.remove(name)

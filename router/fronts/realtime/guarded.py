@@ -39,7 +39,7 @@ class RealtimeDialect:
         """The ids of events that the client has with a part of their text."""
 
     def read(self, fields: Fields | None) -> Seen:
-        """Return the meaning of an event for the client."""
+        """Return the meaning of an event for the client; `fields` is None for a binary frame."""
         reader = _READERS.get(str(fields.get("type"))) if fields is not None else None
         return reader(fields) if reader is not None and fields is not None else Seen()
 
@@ -50,7 +50,7 @@ class RealtimeDialect:
         return {**fields, **{name: text for name in _TEXTS if name in fields}}
 
     def _event_id(self, fields: Fields) -> object:
-        """Return the id of a delta, or another one if the client has a part of its text already."""
+        """Return the `event_id` of a delta, or a new one if another part of the delta already has that id."""
         given = fields.get("event_id")
         if not isinstance(given, str):
             return given
@@ -90,7 +90,10 @@ class RealtimeDialect:
         return _error(BLOCKED, description, event_id, self._count)
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:
-        """Return an operator's command as if the guard had ended the session. Return any other command unchanged."""
+        """Return an operator's command that ends the session in the form of an end by the guard.
+
+        Return any other command unchanged.
+        """
         match command:
             case engine.SendToClient(str(frame)) if _ENDED_BY_OPERATOR in frame:
                 return (engine.SendToClient(_error(ENDED, "the guard ended the session", None)),)

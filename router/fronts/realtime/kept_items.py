@@ -226,7 +226,10 @@ class Conversation:
         return item
 
     def fill(self, item: Item, wire: Fields) -> None:
-        """Set the fields of an item. A client's message keeps its own content that has audio, or that `wire` lacks."""
+        """Set the fields of an item to those of `wire`.
+
+        A client's message keeps its content if that content has audio, or if `wire` has no content.
+        """
         known = item.wire.get("content")
         if known and isinstance(known, list) and wire.get("type") == "message" and wire.get("role") != "assistant":
             # The client's own content says more than its acknowledgement, which has no audio.
@@ -344,7 +347,7 @@ class Conversation:
     def place_for(self, previous: str) -> str:
         """Return the id of the item after which the upstream has to put an item that follows `previous`.
 
-        If the upstream lacks `previous`, this is the next earlier item that the upstream has, or `root`.
+        If the upstream lacks `previous`, return the next earlier item that the upstream has, or `root`.
         """
         if previous not in self._items:
             return previous

@@ -26,7 +26,7 @@ MAX_MS: Final = 60_000
 
 
 class Speech:
-    """The uncommitted microphone audio of one session."""
+    """The uncommitted microphone audio of one session, in segments. A commit of the client's ends a segment."""
 
     def __init__(self) -> None:
         self._segments: deque[deque[tuple[float, str]]] = deque([deque()])
@@ -122,7 +122,7 @@ class Speech:
         self.forget()
 
     def forget(self) -> None:
-        """Forget the present speech, but not its audio, because the upstream has none in progress any more."""
+        """Forget the present speech, but not its audio, because the upstream follows no speech any more."""
         self.item_id, self.has_stopped, self.is_repeated = None, False, False
 
     @contextlib.contextmanager

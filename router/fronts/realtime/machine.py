@@ -119,16 +119,16 @@ class RealtimeRelay:
 
     @property
     def marks(self) -> Marks:
-        """The signs that the memory has to be stored."""
+        """The object whose attributes show when the memory has to be stored."""
         return self.context.marks
 
     @property
     def can_move(self) -> bool:
-        """Whether a move at this moment cuts nothing off."""
+        """Whether a move at this moment interrupts no turn and no request."""
         return self.context.can_move
 
     def memory(self, *, is_brief: bool = False) -> bytes:
-        """Return the memory, between two inputs; see `Remembering`."""
+        """Return the memory. Call this between two inputs; see `Remembering.memory`."""
         return value.written(self.context, is_brief=is_brief)
 
     # Facts.
@@ -273,7 +273,7 @@ def _ack_left_s(context: Context, sent: requests.Sent) -> float:
 
 
 def _do_without_ack(context: Context, sent: requests.Sent) -> bool:
-    """Take an unacknowledged event as done, if some servers send no acknowledgement for its type.
+    """Count an unacknowledged event as done, if some servers send no acknowledgement for its type.
 
     Return False if the missing acknowledgement means that the upstream is silent.
     """

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
+from router.fronts.wire_bytes import wire_bytes
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -18,10 +20,6 @@ WORDS_BYTES: Final = 8192
 
 MAX_NOTES: Final = 100
 """The most notes that wait. Without a keeper nobody takes them."""
-
-_SMALL: Final = 126
-_MEDIUM: Final = 65_536
-"""The bounds of a frame's length: from `_SMALL` on its header has 4 bytes, and from `_MEDIUM` on 10 bytes."""
 
 
 class Progress(NamedTuple):
@@ -44,11 +42,12 @@ ARGUMENTS: Final = "g"
 
 
 class Marks:
-    """The signs of one relay; see `actors.machine.Marks`."""
+    """The signs that the memory of one relay has to be stored; see `actors.machine.Marks`."""
 
     __slots__ = ("_is_kept", "_item", "_notes", "may_drop_audio", "record_due", "was_audio", "words_due")
 
     words_bytes = WORDS_BYTES
+    is_exact = True
 
     def __init__(self, may_drop_audio: Callable[[], bool] = bool) -> None:
         self.may_drop_audio = may_drop_audio
@@ -69,9 +68,7 @@ class Marks:
             self.record_due += 1
             return
         item = progress.item_id, progress.place
-        size = len(frame)
-        # Nearly all deltas are of this kind, and a call costs more than the rest of the note.
-        size = size + 4 if _SMALL <= size < _MEDIUM and frame.isascii() else wire_bytes(frame)
+        size = wire_bytes(frame)
         if item == self._item:
             self._notes.append((size, progress.kind, progress.value))
         else:
@@ -86,15 +83,9 @@ class Marks:
         self._item = None
 
     def take_words(self) -> str:
-        """Return the notes since the last ones that were stored."""
+        """Return the notes of deltas since the last call, as text that is stored behind the record."""
         notes, self._notes = self._notes, []
         return orjson.dumps(notes).decode() + "\n" if notes else ""
-
-
-def wire_bytes(frame: str) -> int:
-    """Return the length of a text frame on the wire."""
-    size = len(frame) if frame.isascii() else len(frame.encode(errors="surrogatepass"))
-    return size + (2 if size < _SMALL else 4 if size < _MEDIUM else 10)
 
 
 def read_notes(words: str, sent_bytes: int) -> Iterator[Progress]:
@@ -103,7 +94,7 @@ def read_notes(words: str, sent_bytes: int) -> Iterator[Progress]:
     A frame of which most was sent counts, because the rest of it follows.
     """
     item: tuple[str, int] | None = None
-    for line in words.splitlines():
+    for line in words.split("\n"):
         try:
             notes = orjson.loads(line)
         except orjson.JSONDecodeError:

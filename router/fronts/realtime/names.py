@@ -34,7 +34,7 @@ def prefix_of(kind: str) -> str:
 
 
 class Names:
-    """The pairs of different ids in one session, and the maker of the router's own ids."""
+    """The pairs of an upstream's id and the client's id that differ in one session, and the router's own ids."""
 
     def __init__(self) -> None:
         self._to_client: dict[str, str] = {}
@@ -56,7 +56,7 @@ class Names:
     # Ids that are given again.
 
     def begin(self) -> None:
-        """Begin with another upstream: forget all pairs, and count the ids of the upstream before as earlier ones."""
+        """Begin with another upstream: forget all pairs, and count the previous upstream's ids as earlier ids."""
         for known in self._current:
             self._known.add(known)
         self._current.clear()
@@ -64,7 +64,7 @@ class Names:
         self._to_upstream.clear()
 
     def is_known(self, name: str) -> bool:
-        """Whether this upstream gave the id to a response or a call."""
+        """Whether the upstream in use gave the id to a response or a call."""
         return name in self._current
 
     def is_taken(self, name: str) -> bool:
@@ -72,7 +72,7 @@ class Names:
         return name in self._known
 
     def note(self, name: str) -> None:
-        """Record the id of a response or a call of this upstream."""
+        """Record the id of a response or a call of the upstream in use."""
         self._current.add(name)
 
     def match(self, upstream_id: str, client_id: str) -> None:

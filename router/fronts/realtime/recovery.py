@@ -160,7 +160,7 @@ def _answer_lost(context: Context, event: Event) -> bool:
 def _cut(context: Context, response: Response) -> Request | None:
     """End a response that was cut off, unless the client has only its `response.created`.
 
-    Return the request for a response that continues or repeats it; None if no response should.
+    Return the request for a response that continues or repeats it; None if no further response is needed.
     """
     fields = dict(response.request.fields) if response.request is not None else {}
     if response.is_cancelled:
@@ -212,9 +212,9 @@ def _own(context: Context, fields: Fields) -> Request:
 
 
 def created(context: Context, event: Event) -> None:
-    """Configure an upstream that has begun its session. It gets the configuration of the upstream before.
+    """Configure an upstream that has begun its session, as the previous upstream was configured.
 
-    The client gets only the first `session.created`.
+    The client gets only the first `session.created` of the call.
     """
     state = context.state
     session = event.child("session")
@@ -280,7 +280,7 @@ def ask(context: Context, request: Request) -> None:
 
 
 def _send_again(context: Context) -> None:
-    """Send an upstream the events that the lost one did not acknowledge, and the audio of which it made no turn."""
+    """Send an upstream the events that the lost upstream did not acknowledge, and the audio that became no turn."""
     state = context.state
     own = [it for it in state.unanswered if it.request is not None and it.request.is_own]
     unanswered = [it for it in state.unanswered.take_all() if it not in own]

@@ -45,7 +45,10 @@ class Stage(enum.Enum):
 
 
 class Timer(enum.Enum):
-    """The waits of the session. The value is the name of the timer; its last part is the cause of the loss."""
+    """The waits of the session. The value of a member is the name of its timer.
+
+    If a wait ends the use of an upstream, the part of the name behind the dot is the cause of the loss.
+    """
 
     CREATED = "realtime.session_created"
     UPDATED = "realtime.session_updated"
@@ -198,7 +201,7 @@ class Context:
     # To the client.
 
     def withhold(self, event: Event) -> None:
-        """Remove the values that a policy has set from an event for the client."""
+        """Remove from an event for the client the values that a policy has set."""
         if self.policy is not None and isinstance(event, OpaqueEvent):
             event.text = self.policy.shown(event.text)
         elif self.policy is not None:
@@ -258,7 +261,10 @@ class Context:
         self.commands.append(engine.SendToUpstream(frame, self.state.generation))
 
     def send_tracked(self, event: Event, request: Request | None = None) -> None:
-        """Send the upstream an event that it acknowledges. Give the event an `event_id` if it has none."""
+        """Send the upstream an event that it acknowledges. Give the event an `event_id` if it has none.
+
+        `request` is the request for a response that the event makes, if it makes one.
+        """
         given = event.string("event_id")
         event_id = given if given is not None else self.state.names.new("event")
         if given is None:
@@ -344,8 +350,8 @@ class Context:
     def foreign(self, item_id: object) -> Item | None:
         """Return the item if the router answers events about it in place of the upstream, or else None.
 
-        The router answers if no upstream serves, or if the one in use has another item under this id. It also answers
-        if that upstream did not make or get the item itself.
+        The router answers if no upstream serves, or if the upstream in use has another item under this id. It also
+        answers if the upstream in use did not make or get the item itself.
         """
         state = self.state
         item = state.items.find(item_id)
@@ -370,7 +376,7 @@ class Context:
 
     @property
     def can_move(self) -> bool:
-        """Whether a move to another process cuts nothing off at this moment, and the client is owed nothing."""
+        """Whether a move to another process at this moment interrupts nothing, and the client is owed nothing."""
         state = self.state
         is_owed = self.is_busy or state.held_error is not None or any(it.awaits_transcript for it in state.items)
         return self.is_ready and not is_owed

@@ -90,7 +90,7 @@ class Unanswered:
     def begin_next(self, kind: str, now_s: float) -> None:
         """Let the wait for the acknowledgement of the oldest event of a type begin now.
 
-        An upstream may answer such events one after the other.
+        An upstream may handle events of a type one after the other, so that the next wait begins with each answer.
         """
         sent = next((it for it in self._sent if it.kind == kind), None)
         if sent is not None:
@@ -106,9 +106,10 @@ class Unanswered:
         return self._take(next((it for it in about if item_of(it.event) == item_id), None))
 
     def take_request(self, response: Fields) -> Request | None:
-        """Remove and return the oldest request that a response may answer.
+        """Remove the oldest event whose request this response may answer, and return that request.
 
-        Return None for a response that the upstream began by itself.
+        Return None if no request fits. Without metadata, a response of the upstream's own counts as the answer to a
+        request.
         """
         asked = [it for it in self._sent if it.request is not None]
         sent = next((it for it in asked if it.request is not None and _answers(response, it.request)), None)
@@ -123,12 +124,12 @@ class Unanswered:
 
     @property
     def has_request(self) -> bool:
-        """Whether any of the events requests a response."""
+        """Whether any unacknowledged event requests a response."""
         return any(it.request is not None for it in self._sent)
 
     @property
     def has_request_of_the_conversation(self) -> bool:
-        """Whether any of the events requests a response inside the conversation."""
+        """Whether any unacknowledged event requests a response inside the conversation."""
         return any(it.request is not None and not it.request.is_outside for it in self._sent)
 
     def _take(self, sent: Sent | None) -> Sent | None:

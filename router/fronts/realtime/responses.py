@@ -169,7 +169,10 @@ class Response:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the client has the whole answer, without its end. If the last item is a commentary, more follows."""
+        """Whether the client has the whole answer, and lacks only the events that end it.
+
+        If the last item is a commentary, more of the answer follows.
+        """
         last = next(reversed(self.outputs.values()), None)
         is_last_said = last is not None and not last.is_call and last.item.get("phase") != "commentary"
         return is_last_said and all(it.is_whole for it in self.outputs.values())
@@ -211,7 +214,7 @@ class Response:
     # Its end.
 
     def close(self, status: str, details: Fields | None) -> Iterator[Event]:
-        """Yield the events that end all open items and the response, in the service's order."""
+        """Yield the events that end all open items and the response, in the order of OpenAI's own service."""
         for output in self.outputs.values():
             if not output.is_done:
                 yield from self._close_item(output)

@@ -1,4 +1,7 @@
-"""The standby upstream: the relay dials it before the present upstream's session ends, and switches over when idle."""
+"""The standby upstream: the relay dials it before the present upstream's session ends.
+
+The relay switches over to the standby between two turns.
+"""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _DELTAS: Final = {
 
 
 def begin(context: Context, event: Event) -> None:
-    """Begin a response to a request or to speech. The client sees no begin if it continues another response."""
+    """Begin a response to a request or to speech. The client sees no begin if the response continues another one."""
     state, fields = context.state, event.child("response")
     name = str(fields.get("id", ""))
     if state.names.is_known(name):
@@ -99,7 +99,7 @@ def _progress(event: Event) -> Progress | None:
 
 
 def _report(context: Context, event: Event, response: Response) -> None:
-    """Record an answer's progress: its first output and played audio for the observer, its items for a restart."""
+    """Record an answer's progress: the output and the audio for the notifications, and the items for a restart."""
     state = context.state
     if event.kind in _TEXT:
         context.reports.heard("text", context.now_s)

@@ -79,7 +79,7 @@ class Reports:
         return TurnBegan(0.0)
 
     def heard(self, kind: Literal["audio", "text"], now_s: float) -> None:
-        """Record that the client got output of the agent's. The first of each kind sets the turn's latency."""
+        """Record that the client got output of the agent's. The first output of each kind sets the turn's latency."""
         self._first_s.setdefault(kind, now_s)
 
     def called(self, call_id: str, name: str, now_s: float) -> None:

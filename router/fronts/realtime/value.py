@@ -41,7 +41,7 @@ _DAMAGES: Final = (
 
 
 def written(context: Context, *, is_brief: bool = False) -> bytes:
-    """Return the whole memory of a relay, between two inputs.
+    """Return the whole memory of a relay. Call this between two inputs.
 
     With `is_brief`, only the newest audio of a microphone is included while the user does not speak.
 
@@ -60,7 +60,7 @@ def written(context: Context, *, is_brief: bool = False) -> bytes:
 
 
 def fill(context: Context, data: bytes) -> None:
-    """Put the memory of another relay into a new one.
+    """Put the memory of another process's relay into a new relay.
 
     Raises:
         SnapshotError: the data is no relay's, is damaged, or is of another version.

@@ -29,7 +29,10 @@ _FUNCTION: Final = {
 
 
 def added_to(settings: str) -> str:
-    """Return Settings whose agent has the function, too. A function of the agent's with the same name stays instead."""
+    """Return Settings whose agent also has the function `NAME`.
+
+    If the agent already has a function of this name, its own function stays.
+    """
     fields = orjson.loads(settings)
     think = fields["agent"].get("think") or {}
     # The session uses one of several blocks, so each block needs the function.
@@ -45,7 +48,7 @@ def _with(think: dict[str, Any]) -> dict[str, Any]:
 
 
 class KeyFunction:
-    """The calls of the function in one telephone call."""
+    """The model's calls of the function `NAME` in one telephone call."""
 
     def __init__(self, waiting: Sequence[str] = (), keys: str | None = None) -> None:
         self._waiting = list(waiting)
@@ -77,7 +80,7 @@ class KeyFunction:
             self._waiting.remove(identity)
 
     def press(self, keys: str) -> list[tuple[str, str]]:
-        """Record a number. Return the id of each call that waits for it, with the call's output."""
+        """Record the keys of a whole number. Return the id of each call that waits for keys, with the call's output."""
         if not self._waiting:
             self._keys = keys
         return self._answer(keys)

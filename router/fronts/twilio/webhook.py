@@ -41,7 +41,7 @@ MAX_SID_CHARS: Final = 64
 
 
 class Router(Protocol):
-    """The part of the router that these requests need. Its methods may be called from any thread."""
+    """The part of the router that Twilio's requests need. Its methods may be called from any thread."""
 
     @property
     def config(self) -> RouterConfig:

@@ -33,7 +33,11 @@ RECOVERED: Final = deepgram.Warning(
 
 
 def adopt(context: Context, adopted: messages.ClientAdopted) -> Lifecycle | None:
-    """Interrupt the work in progress, and dial another upstream. Before Settings there is no work: only dial."""
+    """Interrupt the work in progress, and dial another upstream.
+
+    Before Settings there is no work, so only dial. Return the state if it stays AWAITING_SETTINGS; None for the row's
+    next state.
+    """
     state = context.state
     # This process reads the client, even if the other one had paused it.
     state.user_turns.resume(context.now_s)
@@ -92,19 +96,19 @@ def finish(context: Context) -> None:
 
 
 def acquit(context: Context, _fired: messages.TimerFired) -> None:
-    """Set the count of adoptions to 0, because the session has run for `ADOPTION_S` without ending this process."""
+    """Set the count of adoptions to 0, because the session has run for `ADOPTION_S` and this process still lives."""
     context.state.adoptions = 0
 
 
 def _append_words(context: Context, words: str) -> None:
-    """Append to the answer in progress the words that came after the snapshot: the caller may have heard them."""
+    """Append the words that came after the snapshot to the answer in progress: the caller may have heard them."""
     turn = context.state.turn
     if words and turn.response is not ResponseState.NONE:
         turn.answer.newest.transcript += words
 
 
 def _record_sent_audio(context: Context, sent_bytes: int) -> None:
-    """Record audio that the client was sent after the snapshot, so that the next answer does not repeat it."""
+    """Record audio that the other process sent after the snapshot, so that the next answer does not repeat it."""
     state = context.state
     if not sent_bytes:
         return

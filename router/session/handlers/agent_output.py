@@ -109,7 +109,7 @@ def _send_text(context: Context, item_id: str | None, content: str) -> None:
 
 
 def deliver_heard(context: Context, part: ItemDelivery, words: str) -> None:
-    """Send the client the heard words of a cut answer, except those that it has already."""
+    """Send the client the heard words of a cut answer, except the words that it already has."""
     rest = words[part.delivered_chars :].strip()
     if rest:
         is_whole = context.tells_whole and part.is_continued

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def stop_agent(context: Context) -> None:
     """Cut off the agent for a reason other than the user's voice, such as a typed message.
 
-    Only UserStartedSpeaking makes a client stop playing, so it is sent here, too.
+    Only UserStartedSpeaking makes a client stop playing, so the session sends it here, too.
     """
     if context.state.playback.is_audible(context.now_s):
         context.to_client(deepgram.UserStartedSpeaking())
@@ -33,7 +33,10 @@ def stop_agent(context: Context) -> None:
 
 
 def interrupt(context: Context) -> None:
-    """Cut off the agent's current speech, and the speech that it is about to begin."""
+    """Cut off the agent's current speech.
+
+    A response in flight is cut, too, if the agent is audible or the response is a verbatim text.
+    """
     state = context.state
     # Read both before `stop` empties the playback.
     is_audible = state.playback.is_audible(context.now_s)
@@ -67,8 +70,8 @@ def _stop_response(context: Context, *, is_audible: bool) -> None:
 def cancel_active(context: Context) -> None:
     """Cancel the active response, and drop its output from now on.
 
-    The upstream's detector may have cancelled the response already. The error that follows then is absorbed (upstream
-    8.2).
+    The upstream's detector may have cancelled the response already. Then the upstream answers with an error, which the
+    client does not get (upstream 8.2).
     """
     turn = context.state.turn
     turn.mute(turn.response_id)
@@ -106,7 +109,7 @@ def _cut_item(context: Context, item: Unheard) -> None:
 def _cut_silent_answer(context: Context, cut_ids: set[str | None]) -> None:
     """Add the sent text of an interrupted answer to the ledger, and send no more of the answer.
 
-    This is for answers without unheard audio.
+    This is for the items without unheard audio. `cut_ids` has the ids of the other items, which were cut already.
     """
     turn = context.state.turn
     if not turn.is_interrupted:

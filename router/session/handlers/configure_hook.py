@@ -37,7 +37,10 @@ def start(context: Context, text: str, message: deepgram.Settings | inputs.Passt
 def take_result(
     context: Context, done: messages.WorkDone
 ) -> deepgram.Settings | inputs.PassthroughSessionUpdate | None:
-    """Return the client's message with the hook's overrides. Without valid overrides the message is unchanged."""
+    """Return the client's message with the hook's overrides. Without valid overrides the message is unchanged.
+
+    Return None if no result of the hook is awaited any more.
+    """
     # When `in_hook` is None, the joint rule may configure the upstream.
     in_hook, context.state.in_hook = context.state.in_hook, None
     if in_hook is None:

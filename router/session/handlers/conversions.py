@@ -26,7 +26,8 @@ PREPARE_S: Final = 2.0
 def prepare(context: Context, microphone: Format, speaker: Format) -> None:
     """Start to build the converters for the client's two formats.
 
-    The upstream has agreed on no format yet, so they are built for linear16 at 24 kHz, which every upstream supports.
+    The upstream has agreed on no format yet. So the converters are built for linear16 at 24 kHz, which every upstream
+    supports.
     """
     conversions = {"microphone": (microphone, LINEAR16_24K), "speaker": (LINEAR16_24K, speaker)}
     for name, (source, target) in conversions.items():
@@ -36,7 +37,7 @@ def prepare(context: Context, microphone: Format, speaker: Format) -> None:
 
 
 def prepared(context: Context, name: str, done: messages.WorkDone) -> None:
-    """Record that a converter is ready. A failure is logged, and does not stop the session."""
+    """Record that the converter called `name` is ready. A failure is logged, and does not stop the session."""
     context.state.preparing = context.state.preparing - {name} or EMPTY
     if done.failure is not None:
         context.log(logging.WARNING, f"the audio converter of the {name} is not prepared: {done.failure.kind.value}")

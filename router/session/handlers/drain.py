@@ -81,7 +81,7 @@ def _awaits_commit(context: Context) -> bool:
 
 
 def end_drained(context: Context) -> None:
-    """End the session when the caller has heard the last answer: clients stop playing when their socket closes.
+    """End the session as soon as the caller has heard the last answer: clients stop playing when their socket closes.
 
     The client knows the reason already, and may take the rest of the drain's time to read its backlog. If another turn
     has begun after a limit of tokens, money or turns was reached, the session ends at once.
@@ -100,7 +100,7 @@ def end_drained(context: Context) -> None:
 
 
 def drain_timed_out(context: Context, _fired: messages.TimerFired) -> None:
-    """End the session in the middle of its work, with an Error that says so."""
+    """End the session in the middle of its work, with an Error that names the reason."""
     if context.state.turn.response is not ResponseState.NONE:
         # The rest of the response would only cost tokens.
         context.to_upstream(openai.ResponseCancel(response_id=context.state.turn.response_id))

@@ -70,9 +70,10 @@ def request_linear16(context: Context, link: UpstreamLink) -> None:
 
 
 def rule_out_refused_g711(context: Context, link: UpstreamLink, error: openai.ErrorDetail) -> bool:
-    """Record that an upstream lacks G.711 if an error may refuse G.711. Return whether the error may do so.
+    """Record that an upstream lacks G.711, if its error may be a refusal of G.711.
 
-    The calling handler then sends the configuration again, without G.711.
+    Return whether the error may be such a refusal. The calling handler then sends the configuration again, without
+    G.711.
     """
     is_requested = link.formats != LINEAR16 and context.state.plan.client_formats is None
     # Some servers leave the `event_id` out of their errors.

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 
 def output_item_added(context: Context, event: openai.ResponseOutputItemAdded) -> None:
-    """Record the function that a call's item names, or begin the response's next message."""
+    """Record the function that a call's item names.
+
+    If the item is a message instead, begin the response's next message.
+    """
     turn = context.state.turn
     context.state.calls.record_name(event.item)
     if turn.is_suppressed(event.response_id):
@@ -95,7 +98,7 @@ def _client_answers(context: Context) -> bool:
 
 
 def forget_approvals(context: Context) -> None:
-    """Cancel the approvals that a lost upstream awaited. The next upstream asks for its own."""
+    """Cancel the approvals that a lost upstream awaited. The next upstream asks for its own approvals."""
     calls = context.state.calls
     forgotten = [calls.outstanding[call_id] for call_id in calls.approvals]
     for call in forgotten:
@@ -240,9 +243,9 @@ def answers_timed_out(context: Context, _fired: messages.TimerFired) -> None:
 def cancel_calls(context: Context) -> None:
     """Cancel the outstanding calls, because the user interrupted.
 
-    The outputs of these calls tell the model of the interruption. The client is notified of the calls that it runs.
-    Outputs that come afterwards count as late. The session requests a response, in case the speech was a noise. If the
-    upstream answers the speech by itself, its answer replaces this request.
+    The outputs of these calls tell the model of the interruption. The client is notified of the calls that it runs
+    itself. Outputs that come afterwards count as late. The session requests a response, in case the speech was a noise.
+    If the upstream answers the speech by itself, its answer replaces this request.
     """
     calls, turn = context.state.calls, context.state.turn
     cancelled = list(calls.outstanding.values())
@@ -255,7 +258,7 @@ def cancel_calls(context: Context) -> None:
     if of_client:
         delivery.send(context, deepgram.FunctionCallCancelled(functions=of_client))
     if cancelled:
-        # `responses.begin_response` drops this request if the upstream answers the speech.
+        # `response_begin.begin_response` drops this request if the upstream answers the speech.
         context.state.pending.add(ResponseRequest())
         # No response is left whose end would end the turn: the turn was open only for the calls.
         if turn.response is ResponseState.NONE:
@@ -266,7 +269,7 @@ def cancel_calls(context: Context) -> None:
 
 
 def admit(context: Context, agent: blocks.Agent) -> blocks.Agent:
-    """Return `agent` without the functions that its client may not declare. `agent` has one think block."""
+    """Return `agent` without the functions that the client may not declare. `agent` has one think block."""
     think = _admitted(context, agent).think
     return agent if think is agent.think else msgspec.structs.replace(agent, think=think)
 

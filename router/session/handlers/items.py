@@ -25,11 +25,11 @@ CUT_EVENT_ID: Final = "sb_cut"
 """The `event_id` of each cancel, truncation and deletion. An error with this id only reports a lost race."""
 
 AGAIN: Final = "_again"
-"""The end of the `event_id` of an item that an upstream gets a second time, because it refused the item on standby."""
+"""The suffix of the `event_id` of an item that an upstream gets again, because it refused the item on standby."""
 
 
 def correct_item(context: Context, item_id: str | None, words: str, played: PlayedItem | None = None) -> bool:
-    """Shorten the assistant's item to the words that the caller heard, or delete it if there are none.
+    """Shorten the assistant's item to the words that the caller heard, or delete it if the caller heard none.
 
     `played` is the record of the item's audio, if it has any. Return whether the ledger changed.
     """
@@ -44,14 +44,14 @@ def correct_item(context: Context, item_id: str | None, words: str, played: Play
 
 
 def delete_item(context: Context, item_id: object) -> None:
-    """Delete an item that the client deleted, so that no other upstream gets it."""
+    """Delete an item from the ledger and from the standby upstream, because the client deleted the item."""
     for change in context.state.ledger.delete(item_id):
         for link, known_id in _links_that_know(context, change, None):
             context.to_upstream(openai.ConversationItemDelete(item_id=known_id, event_id=CUT_EVENT_ID), link)
 
 
 def _links_that_know(context: Context, change: Change, played: PlayedItem | None) -> Iterator[tuple[UpstreamLink, str]]:
-    """Yield the upstreams that have the item as a text, each with the item's id there."""
+    """Yield the upstreams that have the changed item as a text, each with the item's id at that upstream."""
     state = context.state
     if played is not None and not played.is_upstream:
         # An earlier upstream generated the item, so the upstream in use got it as a text of the ledger.
@@ -70,8 +70,8 @@ def _links_that_know(context: Context, change: Change, played: PlayedItem | None
 def create_item(context: Context, item: Item, *, link: UpstreamLink | None = None) -> str:
     """Add an item to the conversation, and return its id.
 
-    The id is the `event_id`, too, because an error carries the `event_id` alone (upstream 8.1). An item that the
-    upstream refused on standby gets another `event_id`, so that its first refusal cannot count twice.
+    The id is the `event_id`, too, because an error carries the `event_id` alone (upstream 8.1). If the upstream refused
+    the item on standby, the item gets another `event_id`, because the upstream may report the first refusal twice.
     """
     link = link or context.state.upstream
     kind, role, item_id = _kind_of(item)
@@ -84,7 +84,10 @@ def create_item(context: Context, item: Item, *, link: UpstreamLink | None = Non
 
 
 def replay(context: Context, link: UpstreamLink, since: int) -> None:
-    """Create upstream the ledger's items after the number `since`, and those that this upstream refused before."""
+    """Create the ledger's items after the number `since` at the upstream.
+
+    Also create the items that this upstream refused before.
+    """
     for item in context.state.ledger.items_after(since, link.formats.input, again=link.refused):
         _repeat(context, link, item)
     link.refused, link.repeated = (), link.refused
@@ -105,7 +108,7 @@ def _repeat(context: Context, link: UpstreamLink, item: Item) -> None:
 
 
 def refuse_item(context: Context, error: openai.ErrorDetail) -> str | None:
-    """Forget an item that the upstream refused. Return its id if the item was not acknowledged."""
+    """Forget an item that the upstream refused. Return its id, or None if the error refuses no unacknowledged item."""
     # Some errors name no event (upstream 8.1). Then take an error about an item to be about the oldest unacknowledged
     # item.
     link_items, item_id = context.state.upstream.items, error.event_id

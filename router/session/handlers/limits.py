@@ -52,7 +52,10 @@ def silence_deadline(context: Context, _fired: messages.TimerFired) -> None:
 
 
 def choose_idle(context: Context, idle_ms: float | None) -> None:
-    """Limit the silence to the time in the client's Settings, which may be shorter than the operator's limit."""
+    """Limit the silence to the time in the client's Settings, which may be shorter than the operator's limit.
+
+    With None or 0 the operator's limit stays.
+    """
     if idle_ms is not None and idle_ms > 0:
         _take(context, context.state.limited.choose_idle(idle_ms / MS_PER_S))
 
@@ -93,7 +96,7 @@ def _ask(context: Context) -> None:
 
 
 def _speak(context: Context, text: str) -> bool:
-    """Let the agent speak a configured text, and return whether it will."""
+    """Let the agent speak a configured text. Return False if there is no text, or the session is not ready."""
     state = context.state
     if not text or state.lifecycle is not Lifecycle.READY:
         return False

@@ -21,8 +21,9 @@ def forward_event(context: Context, event: inputs.PassthroughEvent) -> None:
     kind, microphone = orjson.loads(event.text).get("type"), context.state.microphone
     # The session does not request again a response that the client itself cancelled (docs/decisions/0027).
     context.state.turn.is_cancelled_by_client |= kind == "response.cancel"
-    if kind == "input_audio_buffer.clear" and microphone is not None:
-        microphone.note_clear()
+    if kind == "input_audio_buffer.clear":
+        place = microphone.note_clear() if microphone is not None else 0
+        context.state.user_turns.note_sent(inputs.ClearSent(place))
     context.forward(event.text)
 
 
@@ -66,7 +67,7 @@ def forward_item(context: Context, event: inputs.PassthroughItemCreate) -> None:
 
 
 def forward_delete(context: Context, event: inputs.PassthroughItemDelete) -> None:
-    """Forward the deletion of an item, and delete it here, so that no other upstream gets it."""
+    """Forward the deletion of an item, and delete the item from the ledger, so that no other upstream gets it."""
     items.delete_item(context, orjson.loads(event.text).get("item_id"))
     context.forward(event.text)
 
@@ -74,7 +75,7 @@ def forward_delete(context: Context, event: inputs.PassthroughItemDelete) -> Non
 def _may_answer(context: Context, item: dict[str, Any], call_id: str) -> bool:
     """Whether the session may forward the item.
 
-    It forwards no output for a call that the router runs, and no late output for a cancelled call.
+    The session forwards no output for a call that the router runs, and no late output for a cancelled call.
     """
     calls = context.state.calls
     call = calls.outstanding.get(call_id)
@@ -97,7 +98,7 @@ def _record_answer(context: Context) -> None:
 
 
 def forward_response_create(context: Context, event: inputs.PassthroughResponseCreate) -> None:
-    """Queue a response.create until no response is active. Earlier the upstream would refuse it (upstream 5.1)."""
+    """Queue a response.create until no response is active. Before, the upstream would refuse it (upstream 5.1)."""
     turn = context.state.turn
     text, event_id = with_event_id(context, event.text)
     response = orjson.loads(text).get("response")

@@ -37,7 +37,7 @@ def decode(context: Context, text: str) -> object:
 def judge_again(context: Context, early: object) -> object:
     """Return an input that was kept until now, with the overrides of the hook `configure` and the policy's values.
 
-    If the policy denies it, return an `Unparsable`.
+    If the policy denies the input, return an `Unparsable`.
     """
     kind = type(early)
     if isinstance(early, inputs.Passthrough):

@@ -79,7 +79,7 @@ def abandon_malformed(context: Context, malformed: openai_codec.Malformed) -> No
 def upstream_lost(context: Context, lost: messages.UpstreamLost) -> Lifecycle | None:
     """Interrupt the work in progress, and continue at the standby upstream, or at a new one, or end the session.
 
-    The supervisor's verdict says whether a restart is allowed. A switch to the standby upstream is no restart.
+    The verdict of the restart policy says whether a restart is allowed. A switch to the standby upstream is no restart.
     """
     state = context.state
     has_standby = state.standby_state is StandbyState.SEEDED

@@ -105,7 +105,7 @@ def _active(context: Context) -> ResponseRequest | None:
     turn = context.state.turn
     if turn.response is ResponseState.NONE or (context.state.calls.outstanding and turn.verbatim is None):
         return None
-    if turn.current is None and not turn.is_announced and not turn.has_output and turn.output_id is None:
+    if not turn.is_seen:
         # The session knows this response only from the refusal of another request, so it knows no question to ask
         # again.
         return None
@@ -119,6 +119,7 @@ def _cut_answer(
     """Deliver the heard words of an answer. Return the request that continues it, or None if the answer ends there.
 
     The client may have more text than audio. The continuation speaks that text, and does not send it again.
+    `has_failed` means that the answer is incomplete, and `is_lost` that its upstream was lost.
     """
     is_cut = has_failed and answer.is_spoken and not answer.is_complete
     if is_cut and not is_lost and answer.item_id is not None:
@@ -147,7 +148,7 @@ def _cut_answer(
 
 
 def _delivered_words(answer: ItemDelivery) -> str:
-    """Return the words that reached the caller: the heard words of a spoken answer, or else the sent ones."""
+    """Return the words that reached the caller: the heard words of a spoken answer, or else the sent words."""
     if not answer.is_spoken:
         return answer.transcript[: answer.sent_chars].strip()
     return speech.heard(answer.transcript, answer.received_s) if answer.received_s else ""

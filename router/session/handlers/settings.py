@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 
 def welcome(session_id: str) -> str:
-    """Return the first frame to every client. It leaves with the answer to the handshake, before `ClientOpened`."""
+    """Return the first frame to every client.
+
+    The frame leaves with the answer to the handshake, before `ClientOpened`.
+    """
     return deepgram_codec.encode(deepgram.Welcome(request_id=session_id))
 
 
@@ -57,7 +60,7 @@ def begin_at(context: Context, generation: int, limited: Limited) -> None:
 
 
 def dial(context: Context, model: str) -> None:
-    """Dial an upstream for this model, unless an upstream is dialled for it already.
+    """Dial an upstream for this model, unless an upstream is dialled for this model already.
 
     Close an upstream that was dialled for another model.
     """
@@ -76,7 +79,7 @@ def dial(context: Context, model: str) -> None:
 
 
 def await_dial(context: Context) -> None:
-    """Start the deadline of the dial that the client's Settings wait for. A dial may wait for a thread, or hang."""
+    """Start the deadline of the dial that the client's Settings wait for: a dial may wait for a thread, or hang."""
     link = context.state.upstream
     # Before the hook `configure` has chosen a model, there may be no dial to wait for.
     if link.generation and not link.opened_at:
@@ -87,7 +90,10 @@ def await_dial(context: Context) -> None:
 
 
 def open_session(context: Context, message: deepgram.Settings) -> Lifecycle | None:
-    """Take the Settings, and dial the upstream that they need. After invalid Settings the client may send others."""
+    """Take the Settings, and dial the upstream that they need.
+
+    After invalid Settings the client may send new Settings.
+    """
     fault = session_config.validate_settings(message)
     if fault is not None:
         context.to_client(deepgram.Error(description=fault.description, code=fault.code))
@@ -183,7 +189,10 @@ def warn_of_listening(context: Context, listen: blocks.Listen) -> None:
 
 
 def repeat_settings(context: Context, _message: deepgram.Settings) -> None:
-    """Answer a second Settings, as the profile says. The React component sends one after a reload."""
+    """Answer a second Settings with SettingsApplied or an Error, as the profile says.
+
+    The React component sends Settings again after a reload.
+    """
     if not context.profile.settings_repeat:
         description = "Settings can be sent once, and were sent already"
         context.to_client(deepgram.Error(description=description, code="SETTINGS_ALREADY_APPLIED"))

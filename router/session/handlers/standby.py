@@ -34,7 +34,7 @@ def request_standby(context: Context, _due: messages.TimerFired | messages.MoveR
 
 
 def dial_standby(context: Context, _requested: inputs.StandbyRequested) -> None:
-    """Dial the next upstream while the one in use serves the session."""
+    """Dial the next upstream while the upstream in use serves the session."""
     state, deadlines = context.state, context.options.deadlines
     # `standby_opened` starts the wait for session.created anew, so that a slow dial does not shorten it.
     context.wait_for(Wait.STANDBY, deadlines.dial_s + deadlines.session_created_s)
@@ -51,7 +51,7 @@ def standby_opened(context: Context, opened: messages.UpstreamOpened) -> None:
 
 
 def configure_standby(context: Context, event: openai.SessionCreated) -> None:
-    """Configure the standby upstream like the one in use."""
+    """Configure the standby upstream like the upstream in use."""
     standby = context.state.standby
     if standby is not None:
         standby_created(context, event)
@@ -82,7 +82,10 @@ def standby_created_late(context: Context, event: openai.SessionCreated) -> None
 
 
 def seed_standby(context: Context, event: openai.SessionUpdated) -> StandbyState | None:
-    """Give the standby upstream the ledger so far. It gets the later entries when the session switches over."""
+    """Give the standby upstream the ledger so far. It gets the later entries when the session switches over.
+
+    Return CONFIGURING if an acknowledgement is still missing; None for the row's next state.
+    """
     state = context.state
     if state.standby is None or not upstream_setup.record_acknowledgement(context, state.standby, event):
         return StandbyState.CONFIGURING
@@ -104,7 +107,8 @@ def judge_seeded_error(context: Context, event: openai.Error) -> StandbyState | 
     """Close a standby upstream that refuses an update.
 
     If it refuses an item, the session gives it that item again at the takeover. A second refusal drops the request that
-    waits for the item.
+    waits for the item. With a call it gets the call's output again, because an upstream refuses an output without its
+    call.
     """
     # With an update pending, any error is taken for its refusal: the session must not switch to an old configuration.
     if context.state.standby is not None and context.state.standby.pending_updates > 0:
@@ -112,7 +116,8 @@ def judge_seeded_error(context: Context, event: openai.Error) -> StandbyState | 
         return StandbyState.NONE
     standby, item_id = context.state.standby, event.error.event_id
     if standby is not None and item_id is not None and standby.items.reject(item_id):
-        standby.refused = newest(standby.refused, item_id, MAX_ITEMS)
+        for lacking in filter(None, (item_id, context.state.ledger.output_of(item_id))):
+            standby.refused = newest(standby.refused, lacking, MAX_ITEMS)
     context.state.ignored += 1
     return None
 
@@ -148,7 +153,7 @@ def standby_failed(context: Context, _input: object) -> None:
 
 
 def judge_error(context: Context, event: openai.Error) -> StandbyState | None:
-    """Configure the standby upstream again, without the part that the error refuses, if it can do without that part.
+    """Configure the standby upstream again without the part that the error refuses, if the part is optional.
 
     After any other error close the standby upstream.
     """
@@ -182,7 +187,7 @@ def can_switch_over(context: Context) -> bool:
 
 
 def switch_over(context: Context) -> None:
-    """Put the standby upstream in the place of the one in use."""
+    """Put the standby upstream in the place of the upstream in use."""
     state = context.state
     if state.standby is None:
         return
@@ -202,7 +207,7 @@ def switch_over(context: Context) -> None:
 
 
 def promote(context: Context, _promoted: inputs.StandbyPromoted) -> None:
-    """Put the standby upstream in the place of the one that was lost, and resume the interrupted work there."""
+    """Put the standby upstream in the place of the lost upstream, and resume the interrupted work there."""
     state = context.state
     if state.standby is None:
         return

@@ -36,7 +36,10 @@ def session_updated(context: Context, event: openai.SessionUpdated) -> Lifecycle
 
 
 def take_over(context: Context, since: int = 0) -> None:
-    """Give a configured upstream the ledger, the uncommitted audio, and the open questions."""
+    """Give a configured upstream the ledger, the uncommitted audio, and the open questions.
+
+    The upstream already has the ledger's entries up to the number `since`.
+    """
     state = context.state
     context.log(logging.INFO, f"upstream {state.upstream.generation} has taken over")
     context.report(UpstreamTookOver(generation=state.upstream.generation, position=state.upstream.position))
@@ -51,7 +54,7 @@ def take_over(context: Context, since: int = 0) -> None:
 
 
 def send_pending_acks(context: Context) -> None:
-    """Send the acknowledgements of a new voice, which only another upstream could apply."""
+    """Acknowledge a new voice to the client, because another upstream, which applies that voice, has taken over."""
     state = context.state
     if state.next_speak is not None:
         state.plan, state.next_speak = state.next_plan, None
@@ -76,9 +79,9 @@ def replay_audio(context: Context) -> None:
 def await_item(context: Context, link: UpstreamLink) -> None:
     """Let the response requests wait until the upstream acknowledges the last replayed item.
 
-    Then it has all earlier items, too. If the last item is no message, but for example a function's output, the
-    requests do not wait, as in a running session. But until the upstream has acknowledged that item, the upstream's
-    answer to speech does not count as the answer to these requests.
+    Then the upstream has all earlier items, too. If the last item is no message, but for example a function's output,
+    the requests do not wait, as in a running session. But an answer of the upstream to speech may come before the
+    upstream has that item. Until its acknowledgement such an answer does not count as the answer to these requests.
     """
     last, pending = link.last_item_id, context.state.pending
     if last is None or not link.items.is_awaited(last):

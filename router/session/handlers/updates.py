@@ -265,7 +265,7 @@ def _update_standby(context: Context, update: Update) -> None:
     standby_link = context.state.standby
     if standby_link is None or context.state.standby_state is StandbyState.CONNECTING:
         return
-    standby_link.pending_updates += 1
+    standby_link.note_update(update.event_id)
     context.wait_for(Wait.STANDBY, context.options.deadlines.session_updated_s)
     _send(context, update, standby_link)
 
@@ -278,8 +278,11 @@ def take_refusal(context: Context, error: openai.ErrorDetail) -> bool:
 
     An error without an `event_id` refuses the update if it names a field of the session.
     """
-    updates = context.state.updates
-    if not updates or not context.state.upstream.is_updating:
+    updates, link = context.state.updates, context.state.upstream
+    if link.refuse_update(error.event_id):
+        # Another upstream has acknowledged this update before, and the client knows. Now it gets the error, too.
+        return False
+    if not updates or not link.is_updating:
         return False
     # At most one update is on its way, so an error about the session can only be about this one.
     is_named = error.event_id == updates[0].event_id
@@ -294,8 +297,8 @@ def take_refusal(context: Context, error: openai.ErrorDetail) -> bool:
 def _change_voice(context: Context, message: UpdateMessage | inputs.PassthroughSessionUpdate) -> bool:
     """Request another upstream for the new voice, since a session that has spoken keeps its voice.
 
-    The other upstream takes over between turns, with the conversation as text, and the client gets its acknowledgement
-    then. Return False if the message is no `UpdateSpeak`.
+    The other upstream takes over between turns, with the conversation as text. The client then gets the
+    acknowledgement. Return False if the message is no `UpdateSpeak`.
     """
     if not isinstance(message, deepgram.UpdateSpeak):
         return False
@@ -328,8 +331,8 @@ def takeover_timed_out(context: Context, _fired: messages.TimerFired) -> None:
 def update_timed_out(context: Context, fired: messages.TimerFired) -> None:
     """Abandon an upstream that did not acknowledge an update. Drop an update that two upstreams did not acknowledge.
 
-    The first silence counts as a loss of the upstream. The second one is the fault of the update, and ends no session
-    (docs/decisions/0006).
+    The first silence counts as a loss of the upstream. The second silence is the fault of the update, and ends no
+    session (docs/decisions/0006).
     """
     current = _take_current(context)
     if current is None:
@@ -376,5 +379,5 @@ _NOT_OFFERED: Final[dict[type, str]] = {
 
 
 def refuse_unoffered(context: Context, message: deepgram.UpdateThinkLive | deepgram.CustomToThinkProvider) -> None:
-    """Answer a message for a service that the router does not offer with an Error."""
+    """Answer a message with an Error, because it is for a service that the router does not offer."""
     context.to_client(deepgram.Error(description=_NOT_OFFERED[type(message)], code="INVALID_SETTINGS"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from router.session import inputs
 from router.session.deadlines import Wait
-from router.session.handlers import function_calls, responses, updates
+from router.session.handlers import function_calls, response_requests, updates, user_turn
 from router.session.handlers.agent_output import deliver_text
 from router.session.handlers.items import CUT_EVENT_ID, refuse_item
 from router.session.handlers.refusals import abandon_refusing_upstream
@@ -83,7 +83,7 @@ def request_anyway(context: Context, _fired: messages.TimerFired) -> None:
 def upstream_error(context: Context, event: openai.Error) -> None:
     """Pass an upstream's error on to the client, under its own code.
 
-    Errors that only report a lost race are absorbed (upstream 8.2).
+    Some errors only report that an event came too late, such as a cancel. The client does not get these (upstream 8.2).
     """
     code = errors.code_of(event.error)
     # A benign error reports a race, and the call goes well.
@@ -97,6 +97,7 @@ def upstream_error(context: Context, event: openai.Error) -> None:
     if code == errors.NOTHING_TO_COMMIT or _refuses_commit(context, event.error):
         # No `committed` event answers this commit.
         is_empty = code == errors.NOTHING_TO_COMMIT
+        user_turn.forget_crossed(context, event.error.event_id)
         context.signal(inputs.CommitRefused(is_empty=is_empty, event_id=event.error.event_id))
     # A refused request gets no response, so no later response has to be rejected as its own (docs/decisions/0027).
     if event.error.event_id is not None:
@@ -105,7 +106,7 @@ def upstream_error(context: Context, event: openai.Error) -> None:
     if refused is not None and context.state.pending.refuse(refused):
         _await_next_item(context)
     is_known = code in errors.BENIGN or event.error.event_id == CUT_EVENT_ID
-    if not is_known and not responses.refuses_metadata(context, event.error):
+    if not is_known and not response_requests.refuses_metadata(context, event.error):
         context.to_client(errors.client_error(event.error, context.options.redact))
 
 

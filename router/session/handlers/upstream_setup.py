@@ -38,14 +38,14 @@ def upstream_opened(context: Context, opened: messages.UpstreamOpened) -> None:
 
 
 def on_session_created(context: Context, event: openai.SessionCreated) -> None:
-    """Record that the upstream serves. A joint rule configures it as soon as there are Settings."""
+    """Record that the upstream has begun its session. A joint rule configures it as soon as there are Settings."""
     record_created(context, context.state.upstream, event)
     context.stop_waiting(Wait.SESSION_CREATED)
     context.schedule_rollover()
 
 
 def record_created(context: Context, link: UpstreamLink, event: openai.SessionCreated) -> None:
-    """Record the session.created of an upstream, with the end of its session."""
+    """Record the session.created of an upstream, with the time at which its session expires."""
     link.is_created, link.created_s = True, context.now_s
     link.expires_at = event.session.expires_at
     context.stop_waiting(Wait.UNANNOUNCED)
@@ -84,7 +84,10 @@ def created_in_use(context: Context, event: openai.SessionCreated) -> None:
 
 
 def is_due(context: Context) -> bool:
-    """Whether the upstream can be configured: it serves, the Settings are there, and all preparation is done."""
+    """Whether the upstream can be configured.
+
+    Its session has begun, the Settings are there, and all preparation is done.
+    """
     state, link = context.state, context.state.upstream
     is_preparing = state.in_hook is not None or bool(state.preparing)
     is_serving = link.is_created or link.is_unannounced
@@ -155,7 +158,10 @@ def transcription_model(context: Context, link: UpstreamLink) -> str:
 
 
 def record_acknowledgement(context: Context, link: UpstreamLink, event: openai.SessionUpdated) -> bool:
-    """Record a session.updated. Return whether the upstream is configured, with no update left and agreed formats."""
+    """Record a session.updated.
+
+    Return whether the upstream is configured: all updates acknowledged, the formats agreed on.
+    """
     # An upstream may send an acknowledgement twice.
     link.pending_updates = max(0, link.pending_updates - 1)
     format_negotiation.record_formats(link, event)
@@ -167,7 +173,8 @@ def record_acknowledgement(context: Context, link: UpstreamLink, event: openai.S
 def judge_error(context: Context, event: openai.Error) -> None:
     """End the session if the error refuses the Settings, since the next upstream would refuse them, too.
 
-    The session passes other errors on to the client: they may be about something else, and the deadline decides.
+    The session passes other errors on to the client, because they may be about something else. If session.updated does
+    not follow, its deadline decides.
     """
     # A close may follow, which this error explains.
     link, context.state.last_error = context.state.upstream, event.error
@@ -192,9 +199,10 @@ def judge_error(context: Context, event: openai.Error) -> None:
 
 
 def rules_out(context: Context, link: UpstreamLink, error: openai.ErrorDetail) -> bool:
-    """Record that an upstream lacks a part of the configuration, if an error may refuse that part.
+    """Record that an upstream lacks a part of the configuration, if its error may be a refusal of that part.
 
-    Return whether the error may do so. The calling handler then sends the configuration again, without the part.
+    Return whether the error may be such a refusal. The calling handler then sends the configuration again, without the
+    part.
     """
     if format_negotiation.rule_out_refused_g711(context, link, error):
         return True

@@ -37,7 +37,7 @@ MAX_INTERIM_CHARS: Final = 4000
 
 
 def append_audio(context: Context, piece: inputs.MicrophoneAudio) -> None:
-    """Forward microphone audio. Empty frames are no audio: a microphone that sends only those has stopped."""
+    """Forward microphone audio. Empty frames are no audio: a microphone that sends only empty frames has stopped."""
     state, data = context.state, piece.data
     if not data:
         return
@@ -71,7 +71,7 @@ def _refuse_audio(context: Context, size_bytes: int, longest_s: float) -> None:
 
 
 def commit(context: Context, fired: messages.TimerFired | None = None) -> None:
-    """End the user's turn, and request a response at once: the upstream handles the two in their order.
+    """Commit the user's audio, and request a response at once: the upstream handles commit and request in their order.
 
     `fired` is the timer of a pause of the microphone. It is None if the client asked for the end of the turn.
     """
@@ -95,7 +95,7 @@ def commit(context: Context, fired: messages.TimerFired | None = None) -> None:
 
 
 def force_end_turn(context: Context, _message: deepgram.ForceEndTurn) -> None:
-    """End the user's turn now, if one is open, and request the response: a commit starts none (upstream 4.1)."""
+    """End the user's turn now, if one is open, and request a response, because a commit starts none (upstream 4.1)."""
     turns = context.state.user_turns
     phase, is_detected = turns.current.phase, context.state.plan.detection.is_on
     # Without a detector the phase is IDLE while the user speaks, and uncommitted audio is the turn.
@@ -107,9 +107,9 @@ def force_end_turn(context: Context, _message: deepgram.ForceEndTurn) -> None:
 def fill_silence(context: Context, _fired: messages.TimerFired) -> None:
     """Send silence in place of a microphone that stopped in the middle of the user's speech.
 
-    A push-to-talk client stops sending when its button is released. The detector's time is the appended audio (upstream
-    4.4), so it would never find the end of the turn. If the network only stalls, silence would cut the turn in two,
-    because the audio is still to come (docs/decisions/0026).
+    A push-to-talk client stops sending when its button is released. The detector measures time by the appended audio
+    (upstream 4.4), so the detector would never find the end of the turn. If the network only stalls, silence would cut
+    the turn in two, because the audio is still to come (docs/decisions/0026).
     """
     state, turns = context.state, context.state.user_turns
     if turns.current.phase is not UserTurnState.SPEAKING or state.microphone is None or turns.last_audio_s is None:
@@ -136,12 +136,12 @@ def fill_silence(context: Context, _fired: messages.TimerFired) -> None:
 
 
 def interim_delta(context: Context, event: openai.InputAudioTranscriptionDelta) -> None:
-    """Send the component the user's words so far, with the new ones."""
+    """Send the component the user's words so far, together with the new words."""
     _send_interim(context, event.item_id, context.state.interim_transcripts.so_far(event.item_id) + event.delta)
 
 
 def interim_update(context: Context, event: openai.InputAudioTranscriptionUpdated) -> None:
-    """Send the component the user's words so far. xAI repeats all of them in each event (upstream 12.2)."""
+    """Send the component the user's words so far. xAI repeats all words in each event (upstream 12.2)."""
     _send_interim(context, event.item_id, event.transcript)
 
 

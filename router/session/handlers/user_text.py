@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def inject_user_message(context: Context, message: deepgram.InjectUserMessage) -> None:
     """Echo a user's message at once, and add it to the conversation.
 
-    If the caller hears the agent, the message interrupts it.
+    If the caller hears the agent, the message interrupts the agent.
     """
     if early_input.refuse_excess(context, context.state.pending, _request(message)):
         return
@@ -35,7 +35,7 @@ def inject_user_message(context: Context, message: deepgram.InjectUserMessage) -
 def add_early_user_message(context: Context, message: inputs.EchoedUserMessage) -> None:
     """Add a user's message that came while no upstream was ready.
 
-    It interrupts the agent's audio that is still playing.
+    The message interrupts the agent's audio that is still playing.
     """
     if context.state.playback.is_audible(context.now_s):
         barge_in.stop_agent(context)
@@ -45,7 +45,7 @@ def add_early_user_message(context: Context, message: inputs.EchoedUserMessage) 
 def add_user_message(context: Context, message: deepgram.InjectUserMessage | inputs.EchoedUserMessage) -> None:
     """Add a user's message to the conversation. Request a response once the upstream has acknowledged the item.
 
-    The upstream closed with code 1000, and without an answer, if a response.create came before that acknowledgement.
+    When a response.create came before that acknowledgement, the upstream closed with code 1000, and without an answer.
     """
     item = text.message_item(context.state.new_id(), "user", message.content)
     context.state.ledger.add(item)

@@ -1,7 +1,7 @@
 """Follow the user's turn, from its detected start to the response that answers it: the handlers of USER_TURN.
 
 With turn detection the upstream reports `speech_started`, `speech_stopped` and `committed`, and begins the response by
-itself (upstream 4.2). A commit by hand is one of the session's or of the client's own. It starts no response (upstream
+itself (upstream 4.2). A commit by hand, which the session or the client sends itself, starts no response (upstream
 4.1).
 """
 
@@ -15,18 +15,21 @@ from router.openai import events as openai
 from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.handlers import barge_in, function_calls
+from router.session.handlers.response_origin import echoes
+from router.session.state.pending import ResponseRequest
 from router.session.state.states import UserTurnState
 from router.translation import text
 
 if TYPE_CHECKING:
     from actors import messages
     from router.session.context import Context
+    from router.session.state.pending import SentRequest
 
 # The speech.
 
 
 def speech_started(context: Context, event: openai.InputAudioBufferSpeechStarted) -> None:
-    """Stop the client's playback, and cut off the agent: the unheard part, and the part that is still to come."""
+    """Stop the client's playback, and cut off the agent's audio that is unheard or still to come."""
     state, turns = context.state, context.state.user_turns
     turn = turns.subject
     # Another upstream detects replayed speech again, but the client knows its start already.
@@ -67,23 +70,31 @@ def end_speech(context: Context, _signal: object = None) -> None:
 
 
 def buffer_cleared(context: Context, _event: openai.InputAudioBufferCleared) -> UserTurnState | None:
-    """Discard the audio before the client's clear, as the upstream did.
+    """Discard the audio before the client's clear, as the upstream did. A commit after the clear is still awaited.
 
-    An upstream may send the event twice, or by itself. Then its detector may still commit the speech, and if it does
-    not, the turn's deadline expires.
+    An upstream may send the event twice, or without a clear of the client. Then the turn stays in its state: the
+    upstream's detector may still commit the speech, or else the turn's deadline expires.
     """
     turns, microphone = context.state.user_turns, context.state.microphone
-    if microphone is None or not microphone.clear():
-        return turns.subject.phase
-    turns.commits = ()
+    turn = turns.subject
+    clear = turns.take_clear()
+    if clear is None:
+        return turn.phase
+    if microphone is not None:
+        microphone.clear(clear.place, is_committing=bool(turns.commits))
     end_speech(context)
-    return None
+    if turn.phase is not UserTurnState.COMMITTING or not turns.commits:
+        return None
+    # The upstream no longer detects the cleared speech, so the refusal of the commit does not return to it.
+    turn.is_detected = turn.is_replayed = False
+    turn.item_id = None
+    return UserTurnState.COMMITTING
 
 
 def speech_replayed(context: Context, _signal: inputs.SpeechReplayed) -> None:
-    """Await the detection of the speech by another upstream.
+    """Await the detection of the replayed speech by another upstream.
 
-    The wait has an end, because that upstream may find no speech there, and then never commits.
+    The wait has a deadline, because that upstream may find no speech in the audio, and then never commits.
     """
     context.state.user_turns.subject.is_replayed = True
     context.wait(Wait.COMMIT)
@@ -95,7 +106,7 @@ def speech_replayed(context: Context, _signal: inputs.SpeechReplayed) -> None:
 def commit_sent(context: Context, sent: inputs.CommitSent) -> None:
     """Await the upstream's answer to a commit by hand."""
     turns = context.state.user_turns
-    turns.note_commit(sent)
+    turns.note_sent(sent)
     turns.is_ended_by_hand = context.state.plan.detection.is_on
     if turns.subject.asked_s is None:
         turns.subject.asked_s = context.now_s
@@ -130,16 +141,93 @@ def committed(context: Context, event: openai.InputAudioBufferCommitted) -> User
     if state.microphone is not None:
         state.microphone.is_speech = not detection.is_on
     turn.item_id = event.item_id
-    if detection.owes_answers and (sent is not None or turns.is_ended_by_hand):
-        # Without a commit on its way, the last one was not answered in time.
-        turns.by_hand = turn
-        turns.by_hand_id = sent.event_id if sent is not None else turns.by_hand_id
+    _note_by_hand(context, sent, is_behind=is_behind)
     is_owed = detection.owes_answers and not turns.is_ended_by_hand and not is_behind
     return _await_answer(context) if is_owed else UserTurnState.IDLE
 
 
+def _note_by_hand(context: Context, sent: inputs.CommitSent | None, *, is_behind: bool) -> None:
+    """Record the commit by hand that the upstream's `committed` event seems to answer.
+
+    `sent` is this commit; None if no commit by hand is on its way. `is_behind` means that the turn has left the state
+    COMMITTING in the meantime, because speech began after this commit.
+    """
+    turns, current = context.state.user_turns, context.state.turn.current
+    is_second = turns.by_hand is not None
+    if context.state.plan.detection.owes_answers and (sent is not None or turns.is_ended_by_hand):
+        # Without a commit on its way, the last one was not answered in time.
+        turns.by_hand = turns.subject
+        turns.by_hand_id = sent.event_id if sent is not None else turns.by_hand_id
+    if sent is not None:
+        turns.crossed = sent
+        if is_behind and sent.is_reopened and not sent.is_by_client:
+            # The request for this commit counted as answered with the detector's turn.
+            context.state.pending.add(ResponseRequest())
+        return
+    if is_second:
+        turns.crossed = None
+    crossed = current.crossed if current is not None else None
+    if crossed is None or current is None or crossed.event_id not in current.commit_ids:
+        return
+    if not any(turn.commit_id == crossed.event_id for turn in turns.owed):
+        turns.subject.commit_id = crossed.event_id
+
+
+def reopen_crossed(context: Context) -> None:
+    """Await the answer to a commit by hand again, if a response that has begun can only be the upstream's own.
+
+    The upstream begins responses by itself only for turns of its detector. If no other turn waits for an answer, the
+    detector ended the turn that the commit seemed to end.
+    """
+    pending, turn, turns = context.state.pending, context.state.turn, context.state.user_turns
+    crossed, turns.crossed = turns.crossed, None
+    is_only = turns.by_hand is not None and not turns.owed and not pending.answers_speech
+    # Without metadata it may be the late response to an earlier request.
+    is_own = echoes(context) or (pending.in_flight is None and turn.doubtful_id is None and not turn.overtaken_ids)
+    if crossed is not None and is_only and is_own:
+        turns.reopen_commit(crossed)
+
+
+def suspect_crossed(context: Context, sent: SentRequest) -> None:
+    """Record a commit by hand that may still be unanswered.
+
+    The commit is unanswered if the response that has begun is the upstream's own.
+    """
+    turns = context.state.user_turns
+    crossed, turns.crossed = turns.crossed, None
+    if turns.by_hand is not None and not turns.owed and not sent.is_proven:
+        sent.crossed = crossed
+
+
+def judge_crossed(context: Context, sent: SentRequest) -> None:
+    """Judge a commit by hand again after the upstream refused a request.
+
+    The refusal shows that the response in progress is the upstream's own. An upstream answers events in order. If the
+    commit came before the request, the upstream has answered the commit, with the first commit of speech since the
+    response began. The request is repeated, and covers that speech.
+    """
+    crossed, sent.crossed = sent.crossed, None
+    if crossed is None:
+        return
+    if crossed.event_id in sent.commit_ids:
+        context.signal(inputs.AnswerRequested(crossed.event_id))
+    else:
+        context.state.user_turns.reopen_commit(crossed)
+
+
+def forget_crossed(context: Context, event_id: str | None) -> None:
+    """Forget that a commit by hand may be unanswered, because the upstream has refused it."""
+    current = context.state.turn.current
+    crossed = current.crossed if current is not None else None
+    if current is None or crossed is None or event_id not in (None, crossed.event_id):
+        return
+    current.crossed = None
+    for turn in context.state.user_turns.owed:
+        turn.commit_id = None
+
+
 def _withdraw_empty_commits(context: Context, item_id: str) -> None:
-    """Withdraw commits by hand that had no audio, if the speech that began behind them is committed.
+    """Withdraw commits by hand that had no audio, if the speech that began after them is committed.
 
     An upstream commits no empty buffer (upstream 4.1), so none of these commits has ended that speech.
     """
@@ -147,7 +235,7 @@ def _withdraw_empty_commits(context: Context, item_id: str) -> None:
     is_behind = turns.subject.item_id == item_id and turns.subject.phase is not UserTurnState.COMMITTING
     if is_behind and microphone is not None and microphone.is_committing_nothing:
         microphone.withdraw_commit()
-        turns.commits = ()
+        turns.give_up_commits()
 
 
 def _await_answer(context: Context) -> UserTurnState:
@@ -167,12 +255,24 @@ def _take_audio(context: Context, item_id: str | None) -> None:
 
 
 def commit_withdrawn(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
-    """Withdraw a commit that the upstream refused. Await the answer to earlier speech that the commit seemed to end."""
+    """Withdraw a commit that the upstream refused.
+
+    If the commit seemed to end earlier speech, the detector has ended that speech: await the answer to it.
+    """
     had_crossed = _had_crossed(context, signal)
-    context.state.user_turns.withdraw_commit(signal.event_id)
-    if context.state.microphone is not None:
-        context.state.microphone.withdraw_commit()
+    _withdraw(context, signal)
     return _owe_answer(context) if had_crossed else None
+
+
+def _withdraw(context: Context, signal: inputs.CommitRefused) -> bool:
+    """Withdraw the refused commit. Return whether it is the commit that seemed to end the last turn."""
+    turns, microphone = context.state.user_turns, context.state.microphone
+    is_last = turns.withdraw_commit(signal.event_id)
+    if microphone is not None and not turns.commits:
+        microphone.withdraw_commit()
+    if microphone is not None and not turns.is_clearing:
+        microphone.withdraw_clear()
+    return is_last
 
 
 def _had_crossed(context: Context, signal: inputs.CommitRefused) -> bool:
@@ -181,7 +281,10 @@ def _had_crossed(context: Context, signal: inputs.CommitRefused) -> bool:
 
 
 def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnState | None:
-    """Withdraw a commit by hand. Return to the speech that it was to end, if the upstream still detects speech."""
+    """Withdraw a refused commit by hand.
+
+    If the upstream still detects the speech that the commit was to end, return to that speech.
+    """
     turns = context.state.user_turns
     if _had_crossed(context, signal):
         # A later commit by hand is on its way. The refused one had crossed the detector's.
@@ -191,6 +294,8 @@ def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnSta
         return UserTurnState.COMMITTING
     turns.is_ended_by_hand = False
     if signal.is_empty or not turns.subject.is_detected:
+        # Also if the upstream lost the speech's commit, or a clear before this commit.
+        end_speech(context)
         return None
     context.stop_waiting(Wait.COMMIT)
     context.wait_for(Wait.MICROPHONE, turns.fill_after_s)
@@ -200,9 +305,7 @@ def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnSta
 def commit_refused(context: Context, signal: inputs.CommitRefused) -> UserTurnState:
     """Judge again a turn that a commit by hand seemed to end: the refusal shows that the detector ended it."""
     turns = context.state.user_turns
-    if context.state.microphone is not None:
-        context.state.microphone.withdraw_commit()
-    if not turns.withdraw_commit(signal.event_id):
+    if not _withdraw(context, signal):
         return UserTurnState.IDLE
     # The next commit is the detector's, unless another one by hand is on its way.
     turns.is_ended_by_hand &= bool(turns.commits)
@@ -226,8 +329,9 @@ def commit_timed_out(context: Context, _signal: inputs.CommitTimedOut) -> None:
     """
     turns = context.state.user_turns
     if turns.commits:
-        turns.by_hand_id = turns.commits[-1].event_id
-    turns.commits = ()
+        turns.crossed = turns.commits[-1]
+        turns.by_hand_id = turns.crossed.event_id
+    turns.give_up_commits()
     if context.state.microphone is not None:
         context.state.microphone.withdraw_commit()
     end_speech(context)
@@ -237,10 +341,10 @@ def commit_timed_out(context: Context, _signal: inputs.CommitTimedOut) -> None:
 
 
 def speech_deadline(context: Context, _fired: messages.TimerFired) -> None:
-    """Report that the user's speech shows no sign of its end."""
+    """Send the signal that the user's speech shows no sign of its end."""
     context.signal(inputs.SpeechTimedOut())
 
 
 def commit_deadline(context: Context, _fired: messages.TimerFired) -> None:
-    """Report that the end of the user's speech is not committed."""
+    """Send the signal that the end of the user's speech is not committed."""
     context.signal(inputs.CommitTimedOut())

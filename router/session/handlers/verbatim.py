@@ -39,8 +39,8 @@ def parameters(
 ) -> openai.ResponseParameters:
     """Return the parameters of the response. Neither the conversation nor the tools may influence the words.
 
-    With `as_item_of`, a function that makes item ids, the text is an input item and not part of the instructions. So a
-    policy keeps a client's words out of the instructions.
+    `as_item_of` is a function that makes item ids. If it is given, the text is an input item and not part of the
+    instructions. So a policy keeps a client's words out of the instructions.
     """
     words = verbatim_text.rest
     item = text.message_item(as_item_of(), "user", words) if as_item_of is not None else None
@@ -56,7 +56,7 @@ def parameters(
 
 
 def has_voice(context: Context) -> bool:
-    """Whether the agent speaks at all, by the Settings or by the client's own updates."""
+    """Whether the agent speaks at all, as the Settings or the client's own updates say."""
     plan = context.state.plan
     modalities = session_config.first_think(plan.agent).outputModalities
     # The client sent its own session.update after the Settings, so it counts.
@@ -85,7 +85,7 @@ def _send_text_once(context: Context, verbatim_text: VerbatimText) -> None:
 
 
 def expect(context: Context, verbatim_text: VerbatimText) -> None:
-    """Make the text the current answer. The audio that follows belongs to it, and the client has its words."""
+    """Make the text the current answer. The audio that follows belongs to it, and the client already has its words."""
     context.state.turn.answer.give(verbatim_text.item_id, verbatim_text.text)
 
 
@@ -128,8 +128,8 @@ def _add_to_conversation(context: Context, item_id: str, content: str, *, is_los
 def replace_by_heard(context: Context, item_id: str, words: str, *, is_whole: bool) -> None:
     """Replace an interrupted verbatim text in the conversation by the words that the caller heard.
 
-    `is_whole` is true if the conversation holds the whole text. A text item cannot be truncated (upstream 7.2), so the
-    session deletes it, and creates another with the heard words.
+    `is_whole` is true if the conversation holds the whole text. A text item cannot be truncated (upstream 7.2). So the
+    session deletes the item, and creates another item with the heard words.
     """
     # The upstream's conversation and the ledger lack an item that the upstream refused.
     if is_whole and correct_item(context, item_id, ""):
@@ -158,7 +158,8 @@ def rest_request(
 ) -> ResponseRequest | None:
     """Return the request for the part still to be spoken, after the upstream was lost or its response failed.
 
-    Return None, and end the turn, if nothing is left, or the configuration says to stop there (`interrupted_answer`).
+    Return None, and end the turn, if nothing is left, or if the agent shall stop after an interruption
+    (`interrupted_answer`). `is_lost` means that the upstream was lost.
     """
     heard = speech.heard(verbatim_text.rest, answer.received_s) if answer.received_s else ""
     rest = verbatim_text.rest[len(heard) :].strip()

@@ -90,7 +90,7 @@ class Calls:
         return [call for call in self.outstanding.values() if call.client_side]
 
     def cancel(self, call: deepgram.RequestedFunction) -> None:
-        """Record that a call was cancelled: an answer to it is late, and not an error."""
+        """Record that a call was cancelled. An answer to this call then counts as late, and not as an error."""
         if call.client_side:
             self._cancelled = kept(self._cancelled, call.id, call.name, MAX_CANCELLED)
 

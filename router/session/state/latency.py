@@ -42,7 +42,7 @@ class TurnLatency:
     def started_speaking(self) -> deepgram.AgentStartedSpeaking:
         """Return the announcement of the agent's first audio.
 
-        All three latencies are mandatory in it (client 4.4), so an unknown one is 0.
+        All three latencies are mandatory in this message (client 4.4), so an unknown latency is 0.
         """
         report = self.report()
         return deepgram.AgentStartedSpeaking(

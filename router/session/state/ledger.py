@@ -117,9 +117,9 @@ class Ledger:
     # Changes.
 
     def add(self, item: Item, *, event_id: str | None = None) -> None:
-        """Add an item that the session created: a text of either side, a call, an output, or a client's own item.
+        """Add an item: a text of the user or the agent, a function call, the output of a call, or a client's own item.
 
-        A client's own item may have its own `event_id`.
+        `event_id` is the id of the `conversation.item.create` that brought a client's own item.
         """
         self._add(item, event_id)
         self._trim()
@@ -163,7 +163,7 @@ class Ledger:
         self._trim()
 
     def forget_upstream_ids(self, retired: Callable[[str | None], str | None]) -> None:
-        """Replace the ids that the previous upstream gave by the result of `retired`.
+        """Replace each id that the previous upstream gave by `retired(id)`. The next upstream may give the same ids.
 
         An item that the session or the client created keeps its id.
         """
@@ -183,8 +183,16 @@ class Ledger:
             for half in filter(None, (entry, entry.other_half)):
                 self._remove(half)
 
+    def output_of(self, item_id: str) -> str | None:
+        """Return the id of the output of a call, or None if the item is no call or has no output yet."""
+        ids = (item_id,)
+        call = next((it for it in self._entries.values() if _is_call(it.item) and _has_id(it.item, ids)), None)
+        output = call.other_half if call is not None else None
+        output_id = _field(output.item, "id") if output is not None else None
+        return output_id if isinstance(output_id, str) else None
+
     def correct(self, item_id: str | None, content: str) -> Change | None:
-        """Shorten the assistant's item to the words that the caller heard, or delete it if there are none.
+        """Shorten the assistant's item to the words that the caller heard, or delete it if the caller heard none.
 
         Return the change, or None if the item has these words already, or was dropped.
         """
@@ -203,7 +211,10 @@ class Ledger:
         return Change(replaced_id, entry.sequence, entry.item)
 
     def delete(self, item_id: object) -> list[Change]:
-        """Delete an item. A function call and its output are deleted together. Return the changes of the ledger."""
+        """Delete an item.
+
+        A function call and its output are deleted together. Return the change of each deleted item.
+        """
         entry = next((it for it in reversed(self._entries.values()) if it.item_id == item_id), None)
         deleted = self._drop(entry) if entry is not None else []
         return [Change(str(_field(it.item, "id")), it.sequence, None) for it in deleted if it.item is not None]
@@ -240,8 +251,8 @@ class Ledger:
         """Replace the user's speech by its transcript.
 
         An empty transcript deletes the entry, because the speech was a noise. A transcript that names no item belongs
-        to the oldest untranscribed speech. If the ledger has no such speech, the transcript becomes the newest entry.
-        The client appended the audio itself then, and the session keeps no such audio.
+        to the oldest untranscribed speech. If the ledger has no such speech, the client itself appended the audio,
+        which the session does not keep. Then the transcript becomes the newest entry.
         """
         entry = self._speech_of(item_id) or self._append(item_id or "")
         self._weigh(entry, -1)
@@ -276,7 +287,7 @@ class Ledger:
                     yield item
 
     def texts_after(self, sequence: int = 0) -> Iterator[tuple[int, Item]]:
-        """Yield the items after the number `sequence`, in order, each with its number, up to untranscribed speech."""
+        """Yield the items after the number `sequence`, in order, each with its number. Stop at untranscribed speech."""
         for entry in self._entries.values():
             if entry.sequence > sequence and entry.item is None:
                 return
@@ -316,7 +327,12 @@ class Ledger:
     def refill(
         self, entries: Iterable[tuple[Entry, int | None]], open_calls: dict[str, list[int]], sequence: int
     ) -> None:
-        """Fill this empty ledger with the entries of another one, each with the sequence number of its other half."""
+        """Fill this empty ledger with the entries of another ledger.
+
+        Each entry comes with the sequence number of its other half: for a call its output, for an output its call; or
+        None. `open_calls` has the numbers of the calls without an output, and `sequence` is the number of the newest
+        entry.
+        """
         halves = dict(entries)
         for entry in halves:
             self._entries[entry.sequence] = entry

@@ -139,7 +139,7 @@ class Spending:
         self.is_changed = self.is_limited
 
     def add_turn(self) -> None:
-        """Add an answer of the agent to its user."""
+        """Count an answer of the agent."""
         self.turns += 1
         self.is_changed = self.is_limited
 
@@ -206,7 +206,7 @@ class Limited:
         self.active_s, self._has_user, self.has_asked = now_s, True, False
 
     def note_turn(self, now_s: float) -> None:
-        """Record that the user begins a turn, which interrupts the agent's."""
+        """Record that the user begins a turn, which interrupts the agent's turn."""
         self.note_user(now_s)
         self.note_rest()
 
@@ -220,24 +220,30 @@ class Limited:
         self.has_asked = True
 
     def note_rest(self) -> None:
-        """Record that no turn is in progress. After a limit of `SPENT` was reached, no further turn may begin."""
+        """Record that no turn is in progress.
+
+        After a limit of tokens, money or turns was reached, no further turn may begin.
+        """
         self.is_over = self.reached in SPENT
 
     def choose_idle(self, idle_s: float) -> Step:
-        """Take the longest silence that the client requests. It counts from the user's first activity on."""
+        """Take the longest silence that the client requests, and return the next step for the silence.
+
+        The silence counts only after the user's first activity.
+        """
         self._idle_s = max(MIN_IDLE_S, idle_s) + IDLE_GRACE_S
         longest_s = self._limits.max_silence_s or math.inf
         return Step(Act.WAIT, SILENCE, min(self._idle_s, longest_s * WARNED_AT))
 
     def begin(self, now_s: float) -> Iterator[Step]:
-        """Record the start of a call. Return the first step of each limit on time."""
+        """Record the start of a call. Return the first step of each time limit."""
         self.began_s = self.active_s = now_s
         for limit, length_s in ((CALL, self._limits.max_call_s), (SILENCE, self._limits.max_silence_s)):
             if length_s:
                 yield Step(Act.WAIT, limit, length_s * WARNED_AT)
 
     def resume(self, now_s: float) -> Iterator[Step]:
-        """Return the next step of each limit on time, for a call that another machine began."""
+        """Return the next step of each time limit, for a call that another machine began."""
         if self._limits.max_call_s:
             share = 1.0 if CALL.code in self.warned_of else WARNED_AT
             yield Step(Act.WAIT, CALL, max(0.0, self._limits.max_call_s * share - (now_s - self.began_s)))

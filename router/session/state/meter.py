@@ -64,7 +64,7 @@ class UsageMeter:
     def read(self, event: Any, generation: int, model: str) -> Usage | None:
         """Return the usage of an event, or None.
 
-        `model` is the session's model. It is used if the upstream's own model is not known.
+        The usage counts for the upstream's own model if it is known, or else for `model`, the session's model.
         """
         if isinstance(event, messages.UpstreamOpened):
             self._open(event, model)

@@ -14,6 +14,8 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from router.session import inputs
+
 
 class VerbatimText(msgspec.Struct, frozen=True, kw_only=True):
     """A text that the agent speaks word for word."""
@@ -77,7 +79,7 @@ class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether the request's own gate is open. Requests before it may still hold it back."""
+        """Whether the request's own gate is open. An earlier request in the list may still hold the request back."""
         return self.item_id is None and not self.is_paused
 
     @property
@@ -109,9 +111,9 @@ class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
 class SentRequest:
     """A request whose response.create is sent."""
 
-    __slots__ = ("event_id", "is_interrupted", "is_proven", "is_replaced", "request")
+    __slots__ = ("commit_ids", "crossed", "event_id", "is_interrupted", "is_proven", "is_replaced", "request")
 
-    def __init__(self, request: ResponseRequest, event_id: str) -> None:
+    def __init__(self, request: ResponseRequest, event_id: str, commit_ids: tuple[str, ...] = ()) -> None:
         self.request = request
         self.event_id = event_id
         """The `event_id` of the response.create. An error that the request causes carries it (upstream 8.1)."""
@@ -121,12 +123,17 @@ class SentRequest:
         """The request was interrupted before its response began: the session cancels the response when it begins."""
         self.is_replaced = False
         """The client interrupted the request with a text that the agent speaks instead."""
+        self.commit_ids = commit_ids
+        """The last commits by hand before the request."""
+        self.crossed: inputs.CommitSent | None = None
+        """A commit by hand that the upstream still has to answer, if the request's response is the upstream's own."""
 
     @property
     def is_over(self) -> bool:
         """Whether an interruption has ended the request, even if its response never begins.
 
-        A question is still open if only the user's voice interrupted it, because the voice may be a noise.
+        If only the user's voice interrupted the answer to a question, the question is still open, because the voice may
+        be a noise.
         """
         return self.is_interrupted and (self.is_replaced or not self.request.is_general)
 
@@ -172,12 +179,12 @@ class PendingResponses:
 
     @property
     def continues_turn(self) -> bool:
-        """Whether a request continues the agent's turn."""
+        """Whether any pending request continues the agent's turn, such as the request after a function call."""
         return any(request.continues_turn for request in self._requests)
 
     @property
     def answers_speech(self) -> bool:
-        """Whether a request takes the place of an answer to speech that the upstream may still begin."""
+        """Whether a request replaces an answer that the upstream itself might still give to the user's speech."""
         sent = self.in_flight
         is_sent = sent is not None and sent.request.answers_speech
         return is_sent or any(request.answers_speech for request in self._requests)
@@ -190,7 +197,7 @@ class PendingResponses:
     # Additions.
 
     def add(self, request: ResponseRequest) -> None:
-        """Add a request after the others. An urgent request follows the other urgent ones."""
+        """Add a request after the others. An urgent request follows the other urgent requests."""
         if request.is_urgent:
             self.put_first(request)
         else:
@@ -198,7 +205,7 @@ class PendingResponses:
             self._merge()
 
     def put_first(self, request: ResponseRequest) -> None:
-        """Add a request before all others except the urgent ones."""
+        """Add a request before all others except the urgent requests."""
         at = sum(other.is_urgent for other in self._requests)
         self._requests = (*self._requests[:at], request, *self._requests[at:])
         self._merge()
@@ -231,7 +238,7 @@ class PendingResponses:
         return False
 
     def presume_item(self, item_id: str) -> None:
-        """Note that the upstream may lack an item that the answers respond to."""
+        """Note that the requests for answers respond to an item that the upstream may lack."""
         self._change(lambda it: it.is_answer, lambda it: _replace(it, presumed_item=item_id))
 
     def end_pauses(self) -> None:
@@ -239,7 +246,7 @@ class PendingResponses:
         self._change(lambda it: it.is_paused, lambda it: _replace(it, is_paused=False))
 
     def open_items(self) -> None:
-        """Open the gates of the requests that wait for items, because the upstream acknowledges none in time."""
+        """Open the gates of the requests that wait for items, because the upstream acknowledges no item in time."""
         self._change(
             lambda it: it.item_id is not None,
             lambda it: _replace(it, item_id=None, item_bytes=0, presumed_item=it.item_id),
@@ -268,7 +275,7 @@ class PendingResponses:
     # The rules by which a request leaves the list without its response.
 
     def _merge(self) -> None:
-        """Apply MERGED: one general answer is enough, because it answers all that the conversation holds by then."""
+        """Apply the rule MERGED: one general answer is enough. It answers all that the conversation holds by then."""
         general = [at for at, request in enumerate(self._requests) if request.is_general and request.is_open]
         if len(general) < 2:  # noqa: PLR2004 - a second one
             return
@@ -285,7 +292,7 @@ class PendingResponses:
         self._drop("MERGED", lambda at, _request: at in others)
 
     def answer_with_speech(self) -> None:
-        """Apply ANSWERED_WITH_SPEECH: the upstream's answer to the user's speech covers every question before it.
+        """Apply the rule ANSWERED_WITH_SPEECH. The upstream's answer to speech covers every question before it.
 
         The answer covers the question in flight, too, if the item with that question was acknowledged. It covers no
         function's output.
@@ -300,16 +307,17 @@ class PendingResponses:
             self.give_up("ANSWERED_WITH_SPEECH")
 
     def continue_nothing(self) -> bool:
-        """Apply NOT_CONTINUED: the user interrupted the answer that was to be continued.
+        """Apply the rule NOT_CONTINUED: the user interrupted the answer that was to be continued.
 
-        Return whether there was a request to continue it.
+        Return whether there was a request to continue the answer.
         """
         return self._drop("NOT_CONTINUED", lambda _at, request: request.is_continuation)
 
     def begin_again(self, request: ResponseRequest) -> None:
-        """Apply BEGUN_AGAIN: an answer that starts again covers the questions after it, too.
+        """Apply the rule BEGUN_AGAIN: an answer that starts again covers the questions after it, too.
 
-        If a general answer is in flight, that answer covers all of them: MERGED.
+        If a general answer is in flight already, that answer covers all these questions, and the rule MERGED ends
+        `request`.
         """
         sent = self.in_flight
         if request.is_general and sent is not None and sent.request.is_general and not sent.is_interrupted:
@@ -323,7 +331,7 @@ class PendingResponses:
         self.put_first(request)
 
     def refuse(self, item_id: str) -> bool:
-        """Apply REFUSED: a request whose item was refused has no question to answer.
+        """Apply the rule REFUSED: a request whose item was refused has no question to answer.
 
         Return whether a request waited for the item.
         """
@@ -341,7 +349,7 @@ class PendingResponses:
     def take_back(self) -> None:
         """Put the request in flight before all others, because its response does not begin now.
 
-        If an interruption has ended the request, note that instead.
+        If an interruption has ended the request, drop it, and note the rule INTERRUPTED.
         """
         sent, self.in_flight = self.in_flight, None
         if sent is not None and sent.is_over:

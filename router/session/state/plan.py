@@ -56,7 +56,7 @@ class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def chooses_detection(self) -> bool:
-        """Whether the session chooses the turn detection, and not the client with an event of its own."""
+        """Whether the session chooses the turn detection; otherwise the client chose it by an event of its own."""
         return not isinstance(self.source, inputs.PassthroughSessionUpdate)
 
     def updated(self, agent: blocks.Agent, changes: Any) -> SessionPlan:
@@ -95,7 +95,10 @@ class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, agent=agent)
 
     def without_changes(self, default: TurnDetection) -> SessionPlan:
-        """Return the plan without the recorded changes, because an upstream refused them."""
+        """Return the plan without the recorded changes, because an upstream refused them.
+
+        `default` is the turn detection of a client that chooses none.
+        """
         if isinstance(self.source, inputs.PassthroughSessionUpdate):
             first = plan_of_session_update(self.source)
         else:
@@ -104,7 +107,10 @@ class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_of_settings(settings: deepgram.Settings, agent: blocks.Agent, default: TurnDetection) -> SessionPlan:
-    """Return the plan of a session that Settings opened, with this agent."""
+    """Return the plan of a session that Settings opened, with this agent.
+
+    `default` is the turn detection of a client that chooses none.
+    """
     return SessionPlan(source=settings, agent=agent, detection=_detection_of_agent(agent, default))
 
 

@@ -123,11 +123,11 @@ class Playback:
         return len(self._waiting) == 1
 
     def is_audible(self, now_s: float) -> bool:
-        """Whether the caller hears the agent, or is going to."""
+        """Whether the caller hears the agent, or will hear the agent."""
         return self.is_waiting or self._ends_s > now_s
 
     def due_in_s(self, now_s: float) -> float:
-        """Return the time until waiting audio may be sent.
+        """Return the seconds until waiting audio may be sent.
 
         The client first plays a tenth of `max_ahead_s`, so that one timer releases many pieces.
         """
@@ -150,12 +150,12 @@ class Playback:
     def correct(self, left_s: float, now_s: float) -> None:
         """Correct the estimate: the caller has not heard the last `left_s` of the sent audio.
 
-        A telephone reports this duration. Until the next report the estimate continues from it.
+        A telephone reports this duration. The estimate continues from this report until the next one.
         """
         self._ends_s = now_s + left_s
 
     def schedule(self, piece: Piece, now_s: float) -> bool:
-        """Record a piece of audio. Return whether to send it now. If not, keep it until it is due."""
+        """Record a piece of audio. Return whether to send it now; otherwise the piece is kept until it is due."""
         self._item(piece.item_id).received_s += piece.duration_s
         if self._waiting or self.ahead_s(now_s) > self._max_ahead_s:
             self._waiting.append(piece)
@@ -205,7 +205,7 @@ class Playback:
     def release_excess(self, now_s: float) -> list[bytes | ServerMessage]:
         """Remove and return the oldest audio and messages that exceed a bound on memory.
 
-        The audio is sent early, and the bound of the connection's outbox holds for it next.
+        The audio is then sent early, and counts towards the bound of the connection's outbox.
         """
         max_bytes = self._max_queued_bytes if self.is_trusted else self._max_unread_bytes
         return self._release(lambda: self._waiting_bytes > max_bytes or self._waiting_messages > MAX_MESSAGES, now_s)

@@ -20,7 +20,7 @@ NO_ENTRIES: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 
 def newest(items: tuple[T, ...], item: T, maxlen: int) -> tuple[T, ...]:
-    """Return `items` with `item` at the end, and at most the last `maxlen`. An empty tuple takes no memory."""
+    """Return the last `maxlen` items of `items` and `item`, which comes last. An empty tuple takes no memory."""
     return (*items, item)[-maxlen:]
 
 

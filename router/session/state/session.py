@@ -37,7 +37,7 @@ NO_PLAN: Final = SessionPlan()
 
 
 class Ids:
-    """A source of ids. They have at most 32 characters, the upstream's limit for items (upstream 11.1)."""
+    """A source of ids. An id has at most 32 characters, the upstream's limit for items (upstream 11.1)."""
 
     __slots__ = ("_count", "_prefix")
 

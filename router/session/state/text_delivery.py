@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ItemDelivery:
-    """The delivered part of one text of an item, and of its audio."""
+    """The account of one text of an item, and of its audio: the part that the client has."""
 
     __slots__ = (
         "_differs",
@@ -70,7 +70,8 @@ class ItemDelivery:
     def repeated_chars(self) -> int:
         """The number of characters at the beginning of the text that repeat `resent`, apart from white space.
 
-        It is 0 if the texts differ.
+        The number is 0 if the text and `resent` differ. `resent` is the text that the client has from the continued
+        answer.
         """
         text, resent = self.transcript, self.resent
         while not self._differs and self._repeated < len(text) and self._resent_chars < len(resent):
@@ -88,19 +89,19 @@ class ItemDelivery:
 
     @property
     def delivered_chars(self) -> int:
-        """The number of transcript characters that the client has, from this answer or the one that it continues."""
+        """The number of transcript characters that the client has, from this answer or the answer that it continues."""
         return max(self.sent_chars, self.repeated_chars)
 
     @property
     def client_has(self) -> str:
-        """The text that the client has, from this answer or the one that it continues."""
+        """The text that the client has, from this answer or the answer that it continues."""
         if self.resent and self.repeated_chars == len(self.transcript):
             # Nothing but the beginning of the earlier text was generated so far.
             return self.resent
         return self.sent_text or self.transcript[: self.delivered_chars]
 
     def whole(self, words: str) -> str:
-        """Return `words` of this text after the words of the answer that it continues."""
+        """Return `words`, preceded by the words of the earlier answer that this answer continues."""
         return f"{self.before} {words.strip()}".strip()
 
     @property
@@ -142,7 +143,10 @@ class TextDelivery:
         return self.given or (self.parts[-1] if self.parts else self._first(None, None))
 
     def give(self, item_id: str, content: str) -> None:
-        """Let all audio belong to a verbatim text, which the client has already."""
+        """Begin the account of a verbatim text. The client has `content` already.
+
+        All audio that follows belongs to the text.
+        """
         given = ItemDelivery(item_id)
         given.transcript = given.sent_text = content
         given.sent_chars = len(content)

@@ -97,7 +97,7 @@ class Transcripts:
 
     @property
     def are_full(self) -> bool:
-        """Whether as many messages wait as may, or as many bytes."""
+        """Whether the held messages have reached their bound, in number or in bytes."""
         return len(self.held) >= MAX_HELD or sum(it.size_bytes for it in self.held) >= MAX_HELD_BYTES
 
     @property

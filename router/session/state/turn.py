@@ -49,6 +49,7 @@ class Turn:
         "is_answered_by_passthrough",
         "is_cancelled_by_client",
         "is_cut",
+        "is_end_named",
         "is_end_open",
         "is_open",
         "is_rejected",
@@ -123,7 +124,9 @@ class Turn:
         self.has_called = False
         """The response in progress has called a function."""
         self.is_end_open = False
-        """The previous response ended with the outputs of its calls. Its response.done may still come."""
+        """The previous response ended without its response.done, which may still come."""
+        self.is_end_named = False
+        """`outputs` has the id of that response."""
 
     @property
     def verbatim(self) -> VerbatimText | None:
@@ -131,7 +134,10 @@ class Turn:
         return self.current.request.verbatim if self.current is not None else None
 
     def is_suppressed(self, response_id: str | None) -> bool:
-        """Whether a response's text is not sent: the user interrupted it, or the client has it as a verbatim text."""
+        """Whether a response's text is not sent.
+
+        Either the user interrupted the response, or the client already has the text as a verbatim text.
+        """
         if response_id in self.outside:
             return False
         # A verbatim text is spoken. A response that runs beside it is the upstream's own, with words of its own.
@@ -142,7 +148,7 @@ class Turn:
     def is_muted(self, response_id: str | None) -> bool:
         """Whether a response's audio is not played, because the user interrupted.
 
-        An event without an id counts as one of the response in progress.
+        An event without an id counts as an event of the response in progress.
         """
         is_cut = self.is_cut and response_id in (self.response_id, self.output_id, None)
         return is_cut or response_id in self.interrupted or self.is_overtaken(response_id)
@@ -164,7 +170,10 @@ class Turn:
         return not any(response_id in known for known in (self.ended, self.outputs, self.outside, self.interrupted))
 
     def is_repeated(self, item_id: str | None, response_id: str | None) -> bool:
-        """Whether late text repeats an item of an earlier response. An item of the active response may have its id."""
+        """Whether late text repeats an item of an earlier response.
+
+        An item of the active response may have the same id.
+        """
         is_late = self.response is ResponseState.NONE or self.is_other_response(response_id)
         if not is_late or item_id is None:
             return False
@@ -172,7 +181,7 @@ class Turn:
         return item_id in self.closed or (part is not None and part.is_closed)
 
     def mute(self, response_id: str | None) -> None:
-        """Drop the late text and audio of a response."""
+        """Drop the text and audio that still arrive for a response."""
         if response_id is not None:
             self.interrupted = newest(self.interrupted, response_id, MAX_INTERRUPTED)
 
@@ -188,7 +197,11 @@ class Turn:
         self.cancelled = without(self.cancelled, response_id)
 
     def begin_answer(self, resent: str = "", before: str = "") -> None:
-        """Begin the account of another answer, and remember the closed items of the previous one."""
+        """Begin the account of another answer, and remember the closed items of the previous answer.
+
+        If the new answer continues an earlier one, `before` has the delivered words of that answer. `resent` is the
+        text after these words that the client has already.
+        """
         for part in self.answer.parts:
             if part.is_closed and part is not self.answer.given:
                 self.close_item(part.item_id)
@@ -232,7 +245,7 @@ class Turn:
         self.is_end_open = False
 
     def take_overtaken(self) -> bool:
-        """Remove the oldest request for a verbatim text that a rule ended. Return whether there was one."""
+        """Remove the oldest request for a verbatim text that a rule ended. Return whether there was such a request."""
         had_one, self.overtaken_ids = bool(self.overtaken_ids), self.overtaken_ids[1:]
         return had_one
 
@@ -283,11 +296,36 @@ class Turn:
             return response_id is not None and (is_earlier or response_id in known)
         return response_id not in (self.response_id, None)
 
-    def takes_late_end(self) -> bool:
-        """Whether a response.done is that of the previous response, because the requested response has not begun."""
-        is_late = self.is_end_open and self.response is ResponseState.REQUESTED
-        self.is_end_open = False
+    def end_unannounced(self) -> None:
+        """Forget the response in progress, which ends without its response.done."""
+        is_named = self.output_id is not None
+        self.end()
+        self.is_end_open, self.is_end_named = True, is_named
+
+    def takes_late_end(self, response_id: str | None, status: str | None) -> bool:
+        """Whether a response.done is that of an earlier response, which ended without it.
+
+        That response has brought its whole output, so it does not fail. A response without response.created that is
+        completed, and brought output, ends with its whole text or with the outputs of its calls. So while it is active,
+        a response.done without an id is not its own.
+        """
+        is_open, has_id = self.is_end_open, response_id is not None
+        if self.response is ResponseState.REQUESTED:
+            is_late = is_open and status != "failed" and not (has_id and self.is_end_named)
+            is_late |= response_id in self.outputs
+        elif self.is_announced:
+            is_late = False
+        elif has_id:
+            is_late = is_open and not self.is_end_named and self.output_id not in (None, response_id)
+        else:
+            is_late = is_open and self.has_output and status in ("completed", None)
+        self.is_end_open = is_open and not is_late and self.response is not ResponseState.NONE
         return is_late
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether an event of the response in progress came. If not, the session knows it only from a refusal."""
+        return self.current is not None or self.is_announced or self.has_output or self.output_id is not None
 
     @property
     def is_interrupted(self) -> bool:

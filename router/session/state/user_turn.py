@@ -1,8 +1,8 @@
 """The user's turns: the speech in progress, and the committed turns that are owed an answer.
 
 `router.session.transitions.USER_TURN` has the rules. An upstream detects one speech at a time. It may owe answers to
-several earlier turns, because it answers none while a response is active (upstream 4.3). A commit by hand is one of the
-session's or of the client's own, in contrast to one of the upstream's detector.
+several earlier turns, because it answers none while a response is active (upstream 4.3). A commit by hand is a
+commit of the session or of the client itself. The upstream's detector sends all other commits.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 MAX_OWED: Final = 8
 """The most turns that are owed an answer. One response answers all of them."""
 
-MAX_COMMITS: Final = 8
-"""The most unanswered commits that are remembered."""
+MAX_UNANSWERED: Final = 8
+"""The most unanswered commits and clears that are remembered."""
 
 STOPPED_S: Final = 3.0
 """The gap in seconds between two microphone frames that shows a stopped microphone. No network causes such a gap."""
@@ -32,7 +32,7 @@ FILL_AFTER_S: Final = 0.3
 class UserTurn:
     """One turn of the user's."""
 
-    __slots__ = ("asked_s", "is_detected", "is_replayed", "item_id", "phase")
+    __slots__ = ("asked_s", "commit_id", "is_detected", "is_replayed", "item_id", "phase")
 
     def __init__(self) -> None:
         self.phase = UserTurnState.IDLE
@@ -44,15 +44,20 @@ class UserTurn:
         """The upstream has detected the speech."""
         self.is_replayed = False
         """Another upstream receives the speech again. The client knows its start."""
+        self.commit_id: str | None = None
+        """The commit by hand that has ended the turn, if the response in progress is the upstream's own.
+
+        Otherwise the detector has ended it.
+        """
 
 
 class UserTurns:
-    """The turns of one session. At most one is spoken at a time."""
+    """The turns of one session. At most one turn is spoken at a time."""
 
     __slots__ = (
         "by_hand",
         "by_hand_id",
-        "commits",
+        "crossed",
         "current",
         "filled_s",
         "has_stopped_before",
@@ -61,6 +66,7 @@ class UserTurns:
         "owed",
         "paused_s",
         "subject",
+        "unanswered",
     )
 
     def __init__(self) -> None:
@@ -69,12 +75,20 @@ class UserTurns:
         """Committed turns to which no response has begun, the oldest first."""
         self.subject = self.current
         """The turn whose state decides how the current input is handled."""
-        self.commits: tuple[inputs.CommitSent, ...] = ()
-        """The commits of the session's and of the client's own that the upstream has not answered, the oldest first."""
+        self.unanswered: tuple[inputs.CommitSent | inputs.ClearSent, ...] = ()
+        """The commits by hand and the clears that the upstream has not answered, in the order of the wire.
+
+        The upstream handles them in this order, so its answer to one of them shows what became of those before it.
+        """
         self.by_hand: UserTurn | None = None
         """The turn that the last commit by hand seemed to end. The upstream's detector may have ended it."""
         self.by_hand_id: str | None = None
         """The `event_id` of the last commit by hand."""
+        self.crossed: inputs.CommitSent | None = None
+        """The last commit by hand, if the answer to it may have been for the detector's commit.
+
+        Then the upstream still has to answer this commit.
+        """
         self.is_ended_by_hand = False
         """The session or the client committed, and the upstream has detected no speech since."""
         self.last_audio_s: float | None = None
@@ -100,9 +114,25 @@ class UserTurns:
         return self.current.phase is UserTurnState.COMMITTING
 
     @property
+    def commits(self) -> tuple[inputs.CommitSent, ...]:
+        """The commits by hand that the upstream has not answered, the oldest first."""
+        return tuple(it for it in self.unanswered if isinstance(it, inputs.CommitSent))
+
+    @property
+    def is_clearing(self) -> bool:
+        """Whether a clear of the client's is on its way."""
+        return any(isinstance(it, inputs.ClearSent) for it in self.unanswered)
+
+    @property
     def asked_s(self) -> float | None:
-        """The end of the newest turn that is owed an answer."""
+        """The time at which the newest turn that is owed an answer ended; None if no turn is owed an answer."""
         return self.owed[-1].asked_s if self.owed else None
+
+    @property
+    def commit_ids(self) -> tuple[str, ...]:
+        """The ids of the last answered commit by hand, and of the unanswered commits by hand."""
+        sent = tuple(it.event_id for it in self.commits)
+        return sent if self.by_hand_id is None else (self.by_hand_id, *sent)
 
     @property
     def fill_after_s(self) -> float:
@@ -110,7 +140,9 @@ class UserTurns:
         return FILL_AFTER_S if self.has_stopped_before else STOPPED_S
 
     def about(self, signal: object) -> Sequence[UserTurn]:
-        """Return the owed turns that a signal is about: all of them, or the one that was a noise."""
+        """Return the owed turns that a signal is about: all of them, or one that was a noise or ended by hand."""
+        if isinstance(signal, inputs.AnswerRequested) and signal.commit_id is not None:
+            return [turn for turn in self.owed if turn.commit_id == signal.commit_id]
         if not isinstance(signal, inputs.NoiseFound):
             return self.owed
         # aimock commits without an id, and some services transcribe without one (upstream 12.6).
@@ -128,30 +160,53 @@ class UserTurns:
             self.has_stopped_before = True
         self.last_audio_s = now_s
 
-    def note_commit(self, sent: inputs.CommitSent) -> None:
-        """Record a commit that is on its way."""
-        self.commits = newest(self.commits, sent, MAX_COMMITS)
+    def note_sent(self, sent: inputs.CommitSent | inputs.ClearSent) -> None:
+        """Record a commit or a clear that is on its way."""
+        self.unanswered = newest(self.unanswered, sent, MAX_UNANSWERED)
 
     def take_commit(self) -> inputs.CommitSent | None:
-        """Remove and return the oldest commit that is on its way."""
-        if not self.commits:
-            return None
-        oldest, *others = self.commits
-        self.commits = tuple(others)
+        """Remove and return the oldest commit that is on its way.
+
+        The clears before this commit stay, because the upstream may have reported a commit of its detector instead.
+        """
+        oldest = next(iter(self.commits), None)
+        self.unanswered = without(self.unanswered, oldest)
         return oldest
+
+    def take_clear(self) -> inputs.ClearSent | None:
+        """Remove and return the oldest clear that is on its way, and remove all commits before it.
+
+        The upstream has answered the commits before the clear, or lost them. Those after it are still to be answered.
+        """
+        for at, sent in enumerate(self.unanswered):
+            if isinstance(sent, inputs.ClearSent):
+                self.unanswered = self.unanswered[at + 1 :]
+                return sent
+        return None
 
     def withdraw_commit(self, event_id: str | None) -> bool:
         """Remove a commit that the upstream refused. If the error names no event, remove the oldest commit.
 
-        An upstream answers commits in their order. So it has lost the commits before a refused one, and will not answer
-        them. Return whether the refused commit is the one that seemed to end `by_hand`.
+        The upstream has lost the commits and clears before a refused commit, and will not answer them. Return whether
+        the refused commit is the commit that seemed to end the turn `by_hand`.
         """
+        if event_id is None or (self.crossed is not None and self.crossed.event_id == event_id):
+            self.crossed = None
         if event_id is None:
             return self.take_commit() is None
-        sent = [it.event_id for it in self.commits]
-        if event_id in sent:
-            self.commits = self.commits[sent.index(event_id) + 1 :]
+        refused = next((it for it in self.commits if it.event_id == event_id), None)
+        if refused is not None:
+            self.unanswered = self.unanswered[self.unanswered.index(refused) + 1 :]
         return event_id == self.by_hand_id
+
+    def give_up_commits(self) -> None:
+        """Await no answer to the commits that are on their way."""
+        self.unanswered = tuple(it for it in self.unanswered if isinstance(it, inputs.ClearSent))
+
+    def reopen_commit(self, sent: inputs.CommitSent) -> None:
+        """Await the answer to a commit by hand again, because the answer so far was for the detector's commit."""
+        reopened = inputs.CommitSent(sent.is_by_client, sent.event_id, is_reopened=True)
+        self.unanswered = (reopened, *self.unanswered)[:MAX_UNANSWERED]
 
     def forget_noise(self, item_id: str | None) -> None:
         """Forget the turn that a commit by hand seemed to end: it was a noise, which the upstream does not answer."""
@@ -159,9 +214,9 @@ class UserTurns:
             self.by_hand = None
 
     def forget_commits(self) -> None:
-        """Forget the commits that a lost upstream did not answer, except the one that the next upstream gets."""
-        self.commits = self.commits[-1:] if self.is_committing else ()
-        self.by_hand = self.by_hand_id = None
+        """Forget what a lost upstream did not answer, except the commit that the next upstream gets."""
+        self.unanswered = self.commits[-1:] if self.is_committing else ()
+        self.by_hand = self.by_hand_id = self.crossed = None
 
     def pause(self, now_s: float) -> None:
         """Stop measuring the time since the last microphone frame, because the router does not read the client."""
@@ -174,7 +229,10 @@ class UserTurns:
         self.paused_s = None
 
     def move_subject(self) -> None:
-        """Move the turn whose state has just changed: to `owed` if it is owed an answer, or out of its place."""
+        """Move the turn whose state has just changed: into `owed` if it is owed an answer, or out of it if it is idle.
+
+        If `current` is this turn and the turn is over, a new turn takes its place.
+        """
         turn = self.subject
         if turn.phase is UserTurnState.AWAITING_ANSWER:
             self.owed = newest(self.owed, turn, MAX_OWED)

@@ -18,7 +18,7 @@ def answer_to(question: str, before: list[str]) -> str:
 
 
 def function_for(question: str, functions: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the first function of whose name the question contains every word except `get`; or None."""
+    """Return the first function whose name has only words of the question, apart from `get`; None if there is none."""
     words = question.lower()
     for function in functions:
         named = [word for word in str(function.get("name", "")).lower().split("_") if word != "get"]

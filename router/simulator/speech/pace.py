@@ -37,14 +37,15 @@ _KEPT_MS: Final = 40
 
 
 def whole_ms(text: str) -> int:
-    """Return the duration of a text at this pace, in milliseconds."""
+    """Return the duration of a text at 15 characters a second, in milliseconds."""
     return round(len(text) * MS_PER_CHARACTER)
 
 
 def slowness(text: str, natural: Sequence[tuple[int, float]]) -> float:
-    """Return the factor that stretches the natural times of words to the pace, so that no word is too late.
+    """Return the factor that stretches a voice's times of words to 15 characters a second, so that no word is too late.
 
-    A voice that is a little too fast can pause before a word. A voice that is too slow cannot catch up.
+    `natural` has the index and the time of each word. A voice that is a little too fast can pause before a word, but a
+    voice that is too slow cannot catch up.
     """
     goal = whole_ms(text) / natural[-1][1]
     latest = [_latest_ms(text, index) / at_ms for index, at_ms in natural if at_ms > _SETTLED_MS]
@@ -118,6 +119,6 @@ def is_border(text: str, index: int, at_ms: float) -> bool:
 
 
 def _latest_ms(text: str, index: int) -> float:
-    """Return the latest time (ms) at which the estimate has the words before `index`, but not the word there."""
+    """Return the latest time (ms) at which a router estimates that the word at `index` is not complete."""
     word = _WORD.match(text, index)
     return (word.end() if word is not None else len(text)) * MS_PER_CHARACTER - MARGIN_MS

@@ -119,9 +119,9 @@ def word_starts(
 
 
 def _matched(parts: list[str], spoken: list[str]) -> list[int]:
-    """Return for each spoken word the index of its first part.
+    """Find the written words, in `parts`, of which each spoken word consists. Return the index of its first part.
 
-    Parts may merge into one spoken word. The list is empty without a match.
+    Several parts may merge into one spoken word. If the two lists do not match, return an empty list.
     """
     surplus = len(parts) - len(spoken)
     if not 0 <= surplus <= _MAX_MERGED:

@@ -71,7 +71,10 @@ class SpeechProcess:
             self.request(None, _ignore)
 
     def request(self, request: messages.Request | None, deliver: Callable[[messages.Result | None], None]) -> None:
-        """Request a result. The thread calls `deliver` with the result, or with None if no result comes in time."""
+        """Request a result. The thread calls `deliver` with the result, or with None if no result comes in time.
+
+        A request of None only starts the process.
+        """
         with self._lock:
             is_accepted = not self._is_closed and self._jobs.qsize() < MAX_WAITING
             if is_accepted:
@@ -185,7 +188,7 @@ class SpeechProcess:
 
 
 def _ignore(_result: messages.Result | None) -> None:
-    """Ignore the None that a job delivers which only starts the process."""
+    """Ignore the result of a job that only starts the process. The result is None."""
 
 
 def _close(pipe: object) -> None:

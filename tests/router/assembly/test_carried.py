@@ -95,19 +95,36 @@ def test_sessions_can_move_unless_their_relay_has_no_layouts(profile, settings, 
         assert open_parcel(spec.carried.snapshot()).session_id == "s"
 
 
-def test_a_session_stays_while_a_text_waits_for_its_guard():
+def test_a_session_moves_at_rest_and_outlives_its_process_while_a_text_waits_for_its_guard():
     factory = SessionFactory(RouterConfig(guard=GUARD), FunctionRegistry(), Hooks())
     spec = factory.of("s", REQUEST, None, perform=print, on_end=print)
-    assert not spec.carried.can_outlive
+    assert spec.carried.can_outlive
     list(spec.machine.handle(messages.ClientOpened(), 0.0))
     assert spec.carried.snapshot()
     typed = messages.ClientTextReceived('{"type":"InjectUserMessage","content":"a secret"}')
     (work,) = (it for it in spec.machine.handle(typed, 0.0) if isinstance(it, messages.StartWork))
     assert not spec.carried.can_move
+    due = spec.carried.marks.record_due
+    parcel = open_parcel(spec.carried.snapshot())
+    list(spec.machine.handle(messages.WorkDone(work.key, Verdict("block")), 0.0))
+    assert spec.carried.marks.record_due > due
+    assert spec.carried.can_move
+    factory.of("s", REQUEST, None, perform=print, on_end=print, parcel=parcel)
+    unguarded = SessionFactory(RouterConfig(), FunctionRegistry(), Hooks())
+    with pytest.raises(SnapshotError, match="waits for a guard"):
+        unguarded.of("s", REQUEST, None, perform=print, on_end=print, parcel=parcel)
+
+
+def test_a_relay_stays_while_a_text_waits_for_its_guard():
+    factory = SessionFactory(RouterConfig(guard=GUARD), FunctionRegistry(), Hooks())
+    request = msgspec.structs.replace(REQUEST, profile="realtime")
+    spec = factory.of("s", request, None, perform=print, on_end=print)
+    assert not spec.carried.can_outlive
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a secret"}]}
+    typed = orjson.dumps({"type": "conversation.item.create", "item": item}).decode()
+    list(spec.machine.handle(messages.ClientTextReceived(typed), 0.0))
     with pytest.raises(SnapshotError, match="waits for the guard"):
         spec.carried.snapshot()
-    list(spec.machine.handle(messages.WorkDone(work.key, Verdict("block")), 0.0))
-    assert spec.carried.snapshot()
 
 
 def test_an_announcement_holds_the_request():

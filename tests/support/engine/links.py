@@ -19,6 +19,7 @@ from wsproto.connection import Connection as Protocol
 
 from actors.connections.base import ConnectionClosed, Ending
 from actors.connections.client import accept
+from actors.connections.frames import text_frames
 from actors.connections.memory import memory_pair
 from actors.connections.stream import StreamConnection
 from actors.connections.upstream import DialTarget, dial
@@ -349,3 +350,18 @@ def dialled_pair(stack, limits):
     connection = dial(DialTarget(url=f"ws://127.0.0.1:{port}/v1/realtime", limits=limits))
     thread.join(WAIT_S)
     return connection, stack.enter_context(box.result(0))
+
+
+def closed(ending, code=1006, reason=""):
+    """Return the report of a closed connection."""
+    return ConnectionClosed(ending=ending, code=code, reason=reason)
+
+
+def peer_frames(kind, text, max_frame_bytes):
+    """Return frames as the peer would send them: masked if it is the client."""
+    return text_frames(text, mask=peer_masks(kind), max_frame_bytes=max_frame_bytes)
+
+
+def peer_masks(kind):
+    """Whether the peer of a link is the client, whose frames are masked."""
+    return kind not in ("unix-client", "tls-client", "dialled")

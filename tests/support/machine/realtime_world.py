@@ -15,7 +15,7 @@ from router.config.model import RouterConfig
 from router.fronts.agents import checked
 from router.fronts.front import Call
 from router.fronts.realtime.machine import RealtimeRelay
-from router.fronts.realtime.marks import wire_bytes
+from router.fronts.wire_bytes import wire_bytes
 from router.session.machine import Session
 from router.session.profile import CONVERSE
 from router.session.recovery import ReplayingMachine

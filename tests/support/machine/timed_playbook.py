@@ -14,7 +14,7 @@ import pybase64
 from actors import messages
 from actors.restart import Decision
 from router.session.deadlines import Wait
-from tests.support.machine.playbook import Playbook, delta, item_added
+from tests.support.machine.playbook import Playbook, delta, error, item_added
 
 FRAME_S = 0.1
 FRAME = bytes(4800)
@@ -233,6 +233,18 @@ def created(response_id: Any, metadata: dict[str, Any] | None) -> dict[str, Any]
     """Make a response.created. OpenAI sends null metadata for a response that it began itself."""
     response = {"id": response_id, "status": "in_progress", "conversation_id": "conv_1", "metadata": metadata}
     return {"type": "response.created", "response": response}
+
+
+def outside(response_id: Any, metadata: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Make the response.created of a response outside the conversation."""
+    event = created(response_id, metadata)
+    return {**event, "response": {**event["response"], "conversation_id": None}}
+
+
+def already_active(book: TimedPlaybook) -> TimedPlaybook:
+    """Refuse the last request of a session, because another response is active."""
+    event_id = book.sent("response.create")[-1]["event_id"]
+    return book.upstream(error("conversation_already_has_active_response", event_id=event_id))
 
 
 def output_item(response_id: Any, item_id: Any, **item: Any) -> dict[str, Any]:

@@ -5,13 +5,13 @@ import pytest
 from actors import messages as engine
 from router.fronts.deepgram_agent.guarded import BLOCKED, DeepgramDialect
 from router.guard.texts import WITHHELD
-from tests.router.fronts.deepgram_agent.test_machine import Book
 from tests.support.machine.guarded_relays import Checked, rule
+from tests.support.machine.relay_book import RelayBook
 
 FORBIDDEN = "the secret word"
 
 
-class GuardedBook(Book):
+class GuardedBook(RelayBook):
     def __init__(self, *rules, **guard):
         self._guard = rules, guard
         self._is_wrapped = False

@@ -1,116 +1,22 @@
-"""The relay: frames pass, and a lost upstream is replaced."""
+"""The relay: frames pass, and each step has a deadline."""
 
-import json
 import warnings
 
 import pytest
 
 from actors import messages as engine
 from actors.connections.base import ConnectionClosed, Ending
-from actors.restart import Decision, Loss, LossKind, Verdict
+from actors.restart import Decision, Loss, LossKind
 from router.fronts.call_limits import CALL_TIMER, PLAYBACK_TIMER, SILENCE_TIMER
 from router.fronts.deepgram_agent.closing import DRAIN_TIMER, SETTINGS_TIMER
 from router.fronts.deepgram_agent.closing import PLAYBACK_TIMER as HEARD_TIMER
-from router.fronts.deepgram_agent.machine import STEP_TIMER, TURN_TIMER, DeepgramRelay
+from router.fronts.deepgram_agent.machine import STEP_TIMER, TURN_TIMER
 from router.session import reports
 from router.session.deadlines import SPEECH_S
-from tests.support.machine.options import session_options
+from tests.support.machine.relay_book import CALL, LOST, SETTINGS, RelayBook
 
 with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # it imports websockets.legacy
     from deepgram.agent.v1.types import AgentV1ConversationText
-
-SETTINGS = {"type": "Settings", "audio": {}, "agent": {"greeting": "Hello.", "future": {"leaf": 1}}}
-LOST = Loss(kind=LossKind.CLOSED, code=1011, cause="closed by the peer")
-
-
-class Book:
-    """A relay, and what it sent since the last look."""
-
-    def __init__(self, **options):
-        options = session_options(redact=lambda text: text.replace("secret", "[redacted]"), **options)
-        self.relay = DeepgramRelay(options)
-        self.now_s = 0.0
-        self.generation = 1
-        self.sent, self.upstream, self.others = [], [], []
-        self.timers = {}
-        self.feed(engine.ClientOpened())
-
-    def feed(self, message):
-        for command in self.relay.handle(message, self.now_s):
-            match command:
-                case engine.SendToClient(frame):
-                    self.sent.append(json.loads(frame) if isinstance(frame, str) else frame)
-                case engine.SendToUpstream(frame, generation, is_binary):
-                    assert generation == self.generation
-                    assert is_binary == isinstance(frame, bytes)
-                    self.upstream.append(json.loads(frame) if isinstance(frame, str) else frame)
-                case engine.StartTimer(name, delay_s):
-                    self.timers[name] = delay_s
-                case engine.CancelTimer(name):
-                    self.timers.pop(name, None)
-                case engine.OpenUpstream(generation):
-                    self.generation = generation
-                    self.others.append(command)
-                case _:
-                    self.others.append(command)
-        return self
-
-    def client(self, kind, **fields):
-        return self.feed(engine.ClientTextReceived(json.dumps({"type": kind, **fields})))
-
-    def server(self, kind, **fields):
-        return self.feed(engine.UpstreamTextReceived(self.generation, json.dumps({"type": kind, **fields})))
-
-    def say(self, role, content):
-        self.server("ConversationText", role=role, content=content)
-        return self.server("History", role=role, content=content)
-
-    def lose(self, decision=Decision.RESTART, loss=LOST):
-        verdict = Verdict(decision=decision, delay_s=0.5)
-        return self.feed(engine.UpstreamLost(self.generation, loss, verdict))
-
-    def ready(self):
-        self.server("Welcome", request_id="r1")
-        self.client(**{"kind": "Settings", **{key: value for key, value in SETTINGS.items() if key != "type"}})
-        self.server("SettingsApplied")
-        self.take()
-        return self
-
-    def miss(self, timer):
-        """Let a timer fire that runs."""
-        del self.timers[timer]
-        return self.feed(engine.TimerFired(timer))
-
-    @property
-    def abandoned(self):
-        return next((it.loss for it in self.others if isinstance(it, engine.AbandonUpstream)), None)
-
-    def restore(self):
-        """Restore a lost session. Return the Settings of the new one."""
-        self.server("Welcome", request_id="r2")
-        settings = self.upstream[-1]
-        self.server("SettingsApplied")
-        return settings
-
-    def take(self):
-        """Return what the client and the upstream were sent since the last look, and forget it."""
-        taken = self.sent, self.upstream
-        self.sent, self.upstream, self.others = [], [], []
-        return taken
-
-    @property
-    def ending(self):
-        return next((it for it in self.others if isinstance(it, engine.EndSession)), None)
-
-
-@pytest.fixture
-def book():
-    return Book()
-
-
-def context(settings):
-    return [(it["role"], it["content"]) for it in settings["agent"].get("context", {}).get("messages", [])]
-
 
 # The first session.
 
@@ -137,7 +43,7 @@ def test_frames_pass_as_they_are_and_early_ones_wait(book):
 def test_a_second_settings_and_a_first_message_that_is_none_are_the_upstream_s_to_judge(book):
     book.ready().client("Settings", agent={})
     assert book.take()[1] == [{"type": "Settings", "agent": {}}]
-    other = Book().server("Welcome", request_id="r1").client("KeepAlive")
+    other = RelayBook().server("Welcome", request_id="r1").client("KeepAlive")
     assert other.upstream == [{"type": "KeepAlive"}]
 
 
@@ -189,176 +95,6 @@ def test_a_client_that_leaves_ends_the_session(book):
     assert book.server("Late").take() == ([], [])
 
 
-# A lost upstream.
-
-
-def test_the_client_sees_nothing_twice_and_the_context_carries_the_earlier_turns(book):
-    book.ready().say("assistant", "Hello.").server("AgentAudioDone")
-    book.say("user", "My name is Ada.").say("assistant", "Noted.").server("AgentAudioDone").take()
-    book.lose()
-    assert [message["type"] for message in book.take()[0]] == ["Warning"]
-    settings = book.restore()
-    assert "greeting" not in settings["agent"]
-    assert settings["agent"]["future"] == {"leaf": 1}
-    assert context(settings) == [("assistant", "Hello."), ("user", "My name is Ada."), ("assistant", "Noted.")]
-    assert book.take() == ([], [settings])
-
-
-def test_a_history_that_the_new_session_repeats_before_it_is_ready_is_swallowed(book):
-    book.ready().say("user", "one?").say("assistant", "One.").server("AgentAudioDone").take()
-    book.lose().take()
-    book.server("Welcome", request_id="r2").server("History", role="user", content="one?")
-    book.server("SettingsApplied")
-    assert book.sent == []
-
-
-@pytest.mark.parametrize("is_begun", [False, True])
-def test_an_open_question_is_asked_again_and_its_text_is_not_repeated(book, is_begun):
-    book.ready().say("user", "one?").say("assistant", "One.").server("AgentAudioDone").say("user", "two?").take()
-    if is_begun:
-        book.say("assistant", "Tw").feed(engine.UpstreamBinaryReceived(1, b"half")).take()
-    book.lose().take()
-    settings = book.restore()
-    assert context(settings) == [("user", "one?"), ("assistant", "One.")]
-    assert book.take()[1][1:] == [{"type": "InjectUserMessage", "content": "two?"}]
-    book.say("user", "two?").say("assistant", "Two.").server("AgentAudioDone")
-    assert [message["type"] for message in book.take()[0]] == ["ConversationText", "History", "AgentAudioDone"]
-    assert book.say("user", "two?").take()[0][0]["content"] == "two?", "asked by the user this time"
-
-
-def test_an_answer_that_the_user_interrupted_is_not_asked_for_again(book):
-    book.ready().say("user", "one?").say("assistant", "On").server("UserStartedSpeaking").say("user", "stop")
-    book.say("assistant", "Fine.").server("AgentAudioDone").take()
-    book.lose().take()
-    assert context(book.restore()) == [("user", "one?"), ("assistant", "On"), ("user", "stop"), ("assistant", "Fine.")]
-    assert len(book.upstream) == 1
-
-
-def test_speech_that_begins_without_an_upstream_reaches_the_next_one_whole(book):
-    book.ready().lose().take()
-    for number in range(20):
-        book.feed(engine.ClientBinaryReceived(bytes([number]) * 8000))
-    book.restore()
-    assert [frame[0] for frame in book.take()[1][1:]] == list(range(20))
-
-
-def test_speech_that_was_under_way_is_heard_again_and_its_start_is_not_reported_twice(book):
-    book.ready().feed(engine.ClientBinaryReceived(b"one")).server("UserStartedSpeaking").take()
-    book.lose().take()
-    book.feed(engine.ClientBinaryReceived(b"two"))
-    settings = book.restore()
-    assert book.take()[1] == [settings, b"one", b"two"]
-    book.server("UserStartedSpeaking").say("user", "one two")
-    assert [message["type"] for message in book.take()[0]] == ["ConversationText", "History"]
-
-
-def injected(book):
-    return [it["content"] for it in book.take()[1] if isinstance(it, dict) and it["type"] == "InjectUserMessage"]
-
-
-def test_a_text_that_the_upstream_did_not_take_is_injected_again(book):
-    book.ready().client("InjectUserMessage", content="hello").take()
-    book.lose().take()
-    book.restore()
-    assert injected(book) == ["hello"]
-    assert book.say("user", "hello").take()[0][0]["content"] == "hello"
-
-
-def test_an_answered_text_is_not_asked_again_whatever_the_order_of_the_answers(book):
-    book.ready().client("InjectUserMessage", content=" one? ").client("InjectUserMessage", content="two?")
-    book.say("user", "two?").say("assistant", "Two.").server("AgentAudioDone").take()
-    book.lose().restore()
-    assert injected(book) == []
-
-
-def test_a_text_that_the_upstream_repeats_in_other_words_counts_as_taken(book):
-    book.ready().client("InjectUserMessage", content="one  ?").say("user", "one ?").say("assistant", "One.")
-    book.server("AgentAudioDone").take()
-    book.lose().restore()
-    assert injected(book) == []
-
-
-def test_speech_before_the_echo_of_a_text_does_not_take_its_place(book):
-    book.ready().server("UserStartedSpeaking").client("InjectUserMessage", content="typed").say("user", "spoken").take()
-    book.lose().restore()
-    assert injected(book) == ["spoken", "typed"]
-
-
-def test_a_text_from_the_time_without_an_upstream_survives_the_loss_of_the_next_one(book):
-    book.ready().lose()
-    book.client("InjectUserMessage", content="hello").restore()
-    assert injected(book) == ["hello"]
-    book.lose().restore()
-    assert injected(book) == ["hello"]
-
-
-def test_texts_without_an_echo_have_a_bound_that_the_client_learns(book):
-    book.ready()
-    for number in range(70):
-        book.client("InjectUserMessage", content=str(number))
-    sent, upstream = book.take()
-    assert len(upstream) == 64
-    assert {it["code"] for it in sent} == {"TOO_MANY_EARLY_MESSAGES"}
-    assert len(sent) == 6
-
-
-def test_a_text_for_the_agent_is_injected_again_until_the_agent_begins_it(book):
-    book.ready().client("InjectAgentMessage", message="Hold on. I look.").take()
-    book.lose().restore()
-    assert book.take()[1][1]["message"] == "Hold on. I look."
-    book.say("assistant", "Hold on.").lose()
-    book.restore()
-    assert len(book.upstream) == 1 + len([it for it in book.upstream if it["type"] == "InjectAgentMessage"])
-    assert book.upstream[-1]["type"] == "Settings"
-
-
-def test_a_change_whose_acknowledgement_was_lost_is_acknowledged(book):
-    book.ready().client("UpdatePrompt", prompt="New.").take()
-    assert book.lose().restore()["agent"]["think"] == {"prompt": "New."}
-    assert [it["type"] for it in book.take()[0]] == ["Warning", "PromptUpdated"]
-    book.client("UpdatePrompt", prompt="Newer.").server("PromptUpdated").take()
-    book.lose().restore()
-    assert [it["type"] for it in book.take()[0]] == ["Warning"]
-
-
-def test_a_function_of_the_lost_upstream_is_cancelled_and_its_late_output_dropped(book):
-    book.ready().say("user", "look").server("FunctionCallRequest", functions=[CALL]).take()
-    book.lose()
-    assert book.sent[-1] == {"type": "FunctionCallCancelled", "functions": [{"id": "c1", "name": "look"}]}
-    book.restore()
-    book.take()
-    book.client("FunctionCallResponse", id="c1", name="look", content="late")
-    assert book.take()[1] == []
-
-
-def test_the_output_of_a_function_is_part_of_the_context(book):
-    call = {"id": "c1", "name": "look", "arguments": "{}", "client_side": True}
-    book.ready().say("user", "look").server("FunctionCallRequest", functions=[call])
-    book.client("FunctionCallResponse", id="c1", name="look", content="seen").say("assistant", "Seen.")
-    book.server("AgentAudioDone").take()
-    messages = book.lose().restore()["agent"]["context"]["messages"]
-    assert messages[1]["function_calls"][0]["response"] == "seen"
-
-
-def test_changes_of_the_client_s_count_for_the_next_session(book):
-    book.ready().client("UpdatePrompt", prompt="New.").take()
-    assert book.lose().restore()["agent"]["think"] == {"prompt": "New."}
-
-
-def test_an_upstream_that_is_lost_before_it_was_ready_is_replaced_without_a_warning(book):
-    book.client("Settings", audio={}, agent=SETTINGS["agent"])
-    book.lose()
-    assert book.sent == []
-    book.server("Welcome", request_id="r2")
-    assert book.take() == ([{"type": "Welcome", "request_id": "r2"}], [SETTINGS])
-
-
-def test_a_message_of_the_lost_upstream_is_ignored(book):
-    book.ready().lose().take()
-    book.feed(engine.UpstreamTextReceived(1, '{"type":"Late"}'))
-    assert book.take() == ([], [])
-
-
 # Deadlines.
 
 
@@ -398,9 +134,6 @@ def speech(book):
 
 def function_of_deepgram(book):
     book.server("FunctionCallRequest", functions=[{**CALL, "client_side": False}])
-
-
-CALL = {"id": "c1", "name": "look", "arguments": "{}", "client_side": True}
 
 
 @pytest.mark.parametrize(
@@ -500,7 +233,7 @@ def test_a_credential_that_the_service_repeats_leaves_in_no_text_of_its_own(book
     book.ready().server("Warning", code="x", description="secret")
     book.server("ConversationText", role="assistant", content="a secret")
     assert [each.get("description") or each["content"] for each in book.sent] == ["[redacted]", "a secret"]
-    refused = Book()
+    refused = RelayBook()
     refused.server("Welcome", request_id="r1")
     refused.server("Error", code="INVALID_AUTH", description="secret")
     assert refused.sent[-1]["description"] == "[redacted]"
@@ -553,7 +286,7 @@ def notified(book):
 
 
 def test_an_observer_learns_of_turns_upstreams_and_the_end():
-    book = Book(is_observed=True, is_reported=True)
+    book = RelayBook(is_observed=True, is_reported=True)
     book.ready()
     book.now_s = 10.0
     book.say("user", "one?")
@@ -594,7 +327,7 @@ def pass_limit(book, timer, to_s):
 
 
 def test_a_call_ends_at_its_length_between_two_turns_when_the_answer_was_heard():
-    book = Book(max_call_s=100.0).ready().say("user", "one?")
+    book = RelayBook(max_call_s=100.0).ready().say("user", "one?")
     pass_limit(book, CALL_TIMER, 100.0)
     second = bytes(48_000)
     book.say("assistant", "One.").feed(engine.UpstreamBinaryReceived(1, second)).server("AgentAudioDone")
@@ -606,7 +339,7 @@ def test_a_call_ends_at_its_length_between_two_turns_when_the_answer_was_heard()
 
 
 def test_an_answer_that_was_interrupted_does_not_delay_the_end():
-    book = Book(max_call_s=100.0).ready().say("user", "one?")
+    book = RelayBook(max_call_s=100.0).ready().say("user", "one?")
     pass_limit(book, CALL_TIMER, 100.0)
     book.say("assistant", "One.").feed(engine.UpstreamBinaryReceived(1, bytes(480_000)))
     book.server("UserStartedSpeaking").say("user", "stop")
@@ -616,7 +349,7 @@ def test_an_answer_that_was_interrupted_does_not_delay_the_end():
 
 
 def test_keep_alives_and_an_open_microphone_are_silence():
-    book = Book(max_silence_s=100.0).ready()
+    book = RelayBook(max_silence_s=100.0).ready()
     book.now_s = 79.0
     book.client("KeepAlive").feed(engine.ClientBinaryReceived(bytes(320)))
     pass_limit(book, SILENCE_TIMER, 100.0)
@@ -626,7 +359,7 @@ def test_keep_alives_and_an_open_microphone_are_silence():
 
 @pytest.mark.parametrize("message", ["InjectUserMessage", "InjectAgentMessage", "FunctionCallResponse"])
 def test_a_message_that_asks_for_something_ends_a_silence(message):
-    book = Book(max_silence_s=100.0).ready()
+    book = RelayBook(max_silence_s=100.0).ready()
     book.now_s = 79.0
     book.client(message)
     pass_limit(book, SILENCE_TIMER, 100.0)
@@ -634,7 +367,7 @@ def test_a_message_that_asks_for_something_ends_a_silence(message):
 
 
 def test_speech_ends_a_silence():
-    book = Book(max_silence_s=100.0).ready()
+    book = RelayBook(max_silence_s=100.0).ready()
     book.now_s = 79.0
     book.server("UserStartedSpeaking")
     pass_limit(book, SILENCE_TIMER, 100.0)
@@ -642,7 +375,7 @@ def test_speech_ends_a_silence():
 
 
 def test_the_answers_of_the_agent_have_a_limit_and_a_greeting_is_none():
-    book = Book(max_turns=2).ready().say("assistant", "Hello.").server("AgentAudioDone")
+    book = RelayBook(max_turns=2).ready().say("assistant", "Hello.").server("AgentAudioDone")
     for _ in range(2):
         assert book.ending is None
         book.say("user", "one?").say("assistant", "One.").server("AgentAudioDone")

@@ -14,6 +14,7 @@ from tests.support.machine.playbook import (
     STARTED,
     Playbook,
     assistant,
+    call_done,
     error,
     response_created,
     response_done,
@@ -152,6 +153,39 @@ def test_a_refusal_that_a_standby_upstream_sends_twice_does_not_refuse_the_item_
     assert owed_acknowledgements(book) == 1
     book.forget().upstream({"type": "conversation.item.added", "item": question})
     book.expect(upstream=[{"type": "response.create"}])
+
+
+def test_a_standby_upstream_that_refused_a_call_gets_the_call_and_its_output_again():
+    book = asked().upstream(response_created(), call_done(), response_done())
+    book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"})
+    generation = dial_standby(book)
+    book.feed(messages.UpstreamOpened(generation, 0, book.unix_s))
+    feed_standby(book, generation, {"type": "session.created", "session": {}})
+    feed_standby(book, generation, {"type": "session.updated", "session": {}})
+    _, call, output = (event["item"] for event in book.events_to_upstream[-3:])
+    feed_standby(book, generation, error("invalid_value", event_id=call["id"]))
+    book.forget().upstream_is_lost(Loss(kind=LossKind.CLOSED, code=1000))
+    again = [event["item"] for event in book.events_to_upstream if event["type"] == "conversation.item.create"]
+    assert again == [call, output]
+    # The upstream refuses the output that came behind the refused call.
+    book.forget().upstream(error("invalid_value", event_id=output["id"]))
+    book.upstream_is_lost(Loss(kind=LossKind.CLOSED, code=1000)).configured()
+    kinds = [event["item"]["type"] for event in book.events_to_upstream if event["type"] == "conversation.item.create"]
+    assert kinds == ["message", "function_call", "function_call_output"]
+
+
+def test_an_update_of_its_time_on_standby_that_an_upstream_refuses_late_is_no_longer_awaited():
+    book, _ = seeded()
+    book.client({"type": "UpdatePrompt", "prompt": "Be kind."}).upstream({"type": "session.updated", "session": {}})
+    update = book.events_to_upstream[-1]
+    refusal = error("invalid_value", event_id=update["event_id"])
+    book.upstream_is_lost(Loss(kind=LossKind.CLOSED, code=1000)).forget()
+    book.upstream(refusal).expect({"type": "Error", "code": "invalid_value", "description": ANY})
+    assert book.session.state.upstream.pending_updates == 0
+    book.upstream(refusal)
+    book.forget().client({"type": "UpdatePrompt", "prompt": "Be brief."})
+    book.upstream({"type": "session.updated", "session": {}})
+    assert {"type": "PromptUpdated"} in book.frames_to_client
 
 
 @pytest.mark.parametrize("has_item", [True, False])

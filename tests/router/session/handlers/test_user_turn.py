@@ -6,7 +6,15 @@ import pytest
 
 from router.session.deadlines import Wait
 from router.session.state.states import UserTurnState
-from tests.support.machine.playbook import Playbook, error, settings, text_done, transcribed
+from tests.support.machine.playbook import (
+    Playbook,
+    error,
+    response_done,
+    settings,
+    text_done,
+    transcribed,
+    transcript_delta,
+)
 from tests.support.machine.timed_playbook import FRAME, TimedPlaybook, committed, created, speech, started, stopped
 
 COMMIT = {"type": "input_audio_buffer.commit"}
@@ -98,6 +106,45 @@ def test_audio_before_a_clear_on_its_way_is_not_committed():
     assert commit_ids(book) == []
     book.client(LOUD, FORCE)
     assert len(commit_ids(book)) == 1
+
+
+def test_a_commit_behind_a_clear_is_awaited_until_the_upstream_refuses_it():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(CLEAR, LOUD, COMMIT).upstream(CLEARED)
+    assert phase_of(book) is UserTurnState.COMMITTING
+    (first,) = commit_ids(book)
+    book.upstream(error("invalid_value", event_id=first))
+    assert phase_of(book) is UserTurnState.IDLE
+    book.upstream(started("item_2")).client(FORCE)
+    assert len(commit_ids(book)) == 2
+
+
+def test_a_commit_behind_a_clear_goes_to_the_next_upstream_with_the_audio_between_the_two():
+    book = TimedPlaybook().ready().client(QUIET).upstream(started()).client(CLEAR, LOUD, COMMIT).upstream(CLEARED)
+    (first,) = commit_ids(book)
+    begin = book.restarted_after()
+    assert book.appended(since=begin) == LOUD
+    assert commit_ids(book) == [first, first]
+
+
+def test_a_refused_commit_behind_a_clear_that_was_lost_gives_the_audio_before_the_clear_back():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(CLEAR, COMMIT)
+    book.upstream(error("invalid_value", event_id=commit_ids(book)[0])).client(FORCE)
+    assert len(commit_ids(book)) == 2
+
+
+def test_a_clear_behind_a_commit_leaves_the_commit_its_audio():
+    book = TimedPlaybook().ready().client(CLEAR, LOUD).upstream(started()).client(COMMIT, CLEAR).upstream(CLEARED)
+    assert phase_of(book) is UserTurnState.COMMITTING
+    book.upstream(committed("u1"), CLEARED)
+    (speech_item,) = book.session.state.ledger.items_after()
+    assert speech_item.content[0].audio == LOUD
+
+
+def test_a_commit_that_is_refused_because_its_clear_was_lost_ends_the_speech():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(CLEAR, COMMIT)
+    book.upstream(error("input_audio_buffer_commit_empty", event_id=commit_ids(book)[0]))
+    assert phase_of(book) is UserTurnState.IDLE
+    assert book.session.may_drop_audio()
 
 
 # Commits by hand.
@@ -238,6 +285,62 @@ def test_the_detector_s_commit_owes_an_answer_although_another_commit_by_hand_fo
     assert Wait.FIRST_EVENT.value in book.timers
     book.upstream(error("input_audio_buffer_commit_empty", event_id=second))
     assert (phase_of(book), owed_to(book)) == (UserTurnState.IDLE, ["u1"])
+
+
+ACTIVE = "conversation_already_has_active_response"
+
+
+def test_a_refused_request_shows_that_a_commit_by_hand_ended_the_speech_behind_the_detector_s_turn():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started("u1")).client(FORCE)
+    book.upstream(stopped("u1"), committed("u1"), created("own", None), started("u2"), committed("u2"))
+    assert owed_to(book) == ["u2"]
+    book.upstream(error(ACTIVE, event_id=book.asked()[-1]["event_id"]))
+    assert owed_to(book) == []
+    book.upstream(response_done("own", "cancelled", status_details={"type": "cancelled", "reason": "turn_detected"}))
+    assert len(book.asked()) == 2
+    book.run(1.0).upstream(created("late", {"switchboard": book.asked()[-1]["event_id"]}))
+    assert Wait.FIRST_EVENT.value not in book.timers
+
+
+def test_a_refused_request_leaves_the_detector_s_turn_an_answer_if_the_commit_by_hand_was_refused_before():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started("u1")).client(FORCE)
+    book.upstream(stopped("u1"), committed("u1"), created("own", None))
+    book.upstream(error("input_audio_buffer_commit_empty", event_id=commit_ids(book)[0]), *speech("u2"))
+    book.upstream(error(ACTIVE, event_id=book.asked()[-1]["event_id"]))
+    assert owed_to(book) == ["u2"]
+
+
+def test_a_request_before_a_commit_by_hand_shows_at_its_refusal_that_the_commit_is_not_answered_yet():
+    book = TimedPlaybook().ready().client({"type": "InjectUserMessage", "content": "When?"}).acknowledge()
+    book.client(LOUD).upstream(started("u1")).client(FORCE).upstream(stopped("u1"), committed("u1"))
+    book.upstream(created("own", None), error(ACTIVE, event_id=book.asked()[-1]["event_id"]))
+    book.upstream(started("u2"), committed("u2"))
+    assert owed_to(book) == []
+    book.upstream(response_done("own", "cancelled", status_details={"type": "cancelled", "reason": "turn_detected"}))
+    assert len(book.asked()) == 2
+
+
+@pytest.mark.parametrize("begin", [created("own", None), transcript_delta("At noon.", "item_1", "own")])
+def test_the_upstream_s_own_answer_shows_that_a_client_s_commit_is_not_answered_yet(begin):
+    book = TimedPlaybook().ready().client(LOUD).upstream(started("u1"), stopped("u1")).client(COMMIT)
+    book.upstream(committed("u1"), begin, started("u2"), committed("u2"))
+    assert owed_to(book) == []
+
+
+def test_the_upstream_s_own_answer_shows_that_a_forced_end_is_not_answered_yet_and_its_speech_gets_a_request():
+    book = TimedPlaybook().ready().client({"type": "InjectUserMessage", "content": "When?"}).acknowledge()
+    book.upstream(created("first", {"switchboard": book.asked()[-1]["event_id"]}), response_done("first"))
+    book.client(LOUD).upstream(started("u1")).client(FORCE).upstream(stopped("u1"), committed("u1"))
+    book.upstream(created("own", None), started("u2"), committed("u2"))
+    assert (owed_to(book), len(book.asked())) == ([], 2)
+    book.upstream(response_done("own", "cancelled", status_details={"type": "cancelled", "reason": "turn_detected"}))
+    assert len(book.asked()) == 3
+
+
+def test_a_second_commit_of_speech_answers_a_commit_by_hand_that_crossed_the_first():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started("u1"), stopped("u1")).client(COMMIT)
+    book.upstream(committed("u1"), committed("u2"), created("own", None), *speech("u3"))
+    assert owed_to(book) == ["u3"]
 
 
 def test_a_refused_commit_during_an_answer_starts_no_deadline_of_a_first_event():

@@ -219,6 +219,17 @@ def test_a_refused_half_of_a_call_takes_the_other_one_with_it():
     assert (book._tokens, book._bytes) == (0, 0)
 
 
+def test_a_call_names_its_output_and_any_other_item_names_none():
+    book = ledger()
+    book.add(message_item("user", "hello", "q"))
+    book.add_call("fc", "call_1", "f", "{}")
+    (_, call) = book.items_after()
+    assert book.output_of(call.id) is None
+    book.add(output("call_1"))
+    assert book.output_of(call.id) == "o_call_1"
+    assert (book.output_of("o_call_1"), book.output_of("q"), book.output_of("unknown")) == (None, None, None)
+
+
 def test_calls_of_one_id_are_pairs_of_their_own():
     book = ledger()
     for n in range(3):

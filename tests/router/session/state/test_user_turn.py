@@ -70,8 +70,38 @@ def test_a_long_gap_between_two_frames_shows_that_the_client_stops_its_microphon
 def test_a_refused_commit_takes_the_earlier_ones_with_it_and_leaves_the_later_ones():
     turns = UserTurns()
     for event_id in "abc":
-        turns.note_commit(inputs.CommitSent(is_by_client=True, event_id=event_id))
+        turns.note_sent(inputs.CommitSent(is_by_client=True, event_id=event_id))
     turns.withdraw_commit("unknown")
     assert [it.event_id for it in turns.commits] == ["a", "b", "c"]
     turns.withdraw_commit("b")
     assert [it.event_id for it in turns.commits] == ["c"]
+
+
+def test_a_clear_takes_the_commits_before_it_and_leaves_those_after_it():
+    turns = UserTurns()
+    assert turns.take_clear() is None
+    turns.note_sent(inputs.CommitSent(is_by_client=True, event_id="a"))
+    turns.note_sent(inputs.ClearSent(0))
+    turns.note_sent(inputs.CommitSent(is_by_client=True, event_id="b"))
+    assert turns.take_clear() is not None
+    assert [it.event_id for it in turns.commits] == ["b"]
+    assert turns.take_clear() is None
+
+
+def test_a_commit_is_taken_before_a_clear_on_its_way_or_behind_it():
+    turns = UserTurns()
+    turns.note_sent(inputs.ClearSent(0))
+    turns.note_sent(inputs.CommitSent(is_by_client=True, event_id="a"))
+    assert turns.take_commit().event_id == "a"
+    assert turns.is_clearing
+
+
+def test_a_refused_commit_shows_that_the_clear_before_it_is_lost():
+    turns = UserTurns()
+    for event_id in "ab":
+        turns.note_sent(inputs.ClearSent(0))
+        turns.note_sent(inputs.CommitSent(is_by_client=True, event_id=event_id))
+    turns.withdraw_commit("a")
+    assert [type(it) for it in turns.unanswered] == [inputs.ClearSent, inputs.CommitSent]
+    turns.withdraw_commit("b")
+    assert turns.unanswered == ()

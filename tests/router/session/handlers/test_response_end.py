@@ -1,12 +1,8 @@
-"""Responses: one at a time, from the request to the end."""
+"""Responses end: by response.done, or without an announcement."""
 
 import pytest
 
-from actors import messages
-from actors.restart import Loss, LossKind
 from router.session.deadlines import Wait
-from router.session.handlers.responses import UNASKED_S
-from router.session.state.turn import MAX_UNASKED
 from tests.support.machine.beginnings import answering, ask
 from tests.support.machine.playbook import (
     ANY,
@@ -22,98 +18,13 @@ from tests.support.machine.playbook import (
     item_added,
     response_created,
     response_done,
-    settings,
     text_done,
-    transcribed,
-)
-from tests.support.machine.timed_playbook import (
-    TimedPlaybook,
-    committed,
-    created,
-    output_item,
-    started,
-    stopped,
 )
 
 SPEECH_STARTED = {"type": "input_audio_buffer.speech_started", "item_id": "u", "audio_start_ms": 0}
 SPEECH_STOPPED = {"type": "input_audio_buffer.speech_stopped", "item_id": "u", "audio_end_ms": 900}
 COMMITTED = {"type": "input_audio_buffer.committed", "item_id": "u"}
 CREATE = {"type": "response.create"}
-UPDATED = {"type": "session.updated", "session": {}}
-PROMPT = {"type": "UpdatePrompt", "prompt": "Speak French."}
-
-
-# The request.
-
-
-def test_no_response_is_requested_while_one_is_active():
-    book = answering()
-    book.upstream(item_added(ask(book, "and?"))).expect()
-    book.upstream(response_done()).expect(AUDIO_DONE, DONE, upstream=[CREATE])
-
-
-def test_a_response_that_the_upstream_began_by_itself_is_waited_for():
-    book = Playbook().ready().upstream(response_created("vad"))
-    book.upstream(item_added(ask(book))).expect()
-    book.upstream(response_done("vad")).expect(AUDIO_DONE, DONE, upstream=[CREATE])
-
-
-def test_no_response_is_requested_while_the_user_speaks_or_awaits_an_answer():
-    book = Playbook().ready().upstream(SPEECH_STARTED).client({"type": "InjectUserMessage", "content": "Also:"})
-    book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"])).forget()
-    book.upstream(SPEECH_STOPPED, COMMITTED).expect({"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": 0.9})
-    book.upstream(response_created()).upstream(response_done()).expect(AUDIO_DONE, DONE)
-
-
-def test_a_response_waits_for_the_updates_that_were_requested_before_it():
-    book = Playbook().ready().client(PROMPT, {"type": "InjectUserMessage", "content": "hello"})
-    item_id = book.events_to_upstream[-1]["item"]["id"]
-    book.forget().upstream(item_added(item_id)).expect()
-    book.upstream(UPDATED).expect({"type": "PromptUpdated"}, upstream=[{"type": "response.create"}])
-
-
-def test_an_unknown_active_response_is_waited_for_and_its_error_absorbed():
-    book = Playbook().ready()
-    book.upstream(item_added(ask(book))).expect(upstream=[CREATE])
-    book.upstream(error("conversation_already_has_active_response")).expect()
-    book.upstream(response_done("theirs")).expect(AUDIO_DONE, DONE, upstream=[CREATE])
-
-
-def test_an_active_response_that_delayed_an_earlier_question_does_not_delay_a_later_one():
-    book = Playbook().ready()
-    book.upstream(item_added(ask(book)), error("conversation_already_has_active_response", event_id="earlier")).forget()
-    book.upstream(response_created(), text_done("Hi."), response_done()).expect(
-        STARTED, assistant("Hi."), AUDIO_DONE, DONE
-    )
-
-
-def test_a_response_that_is_refused_ends_the_turn():
-    book = Playbook().ready()
-    book.upstream(item_added(ask(book)))
-    event_id = book.events_to_upstream[0]["event_id"]
-    book.forget().upstream(error("invalid_value", "no", event_id=event_id))
-    book.expect({"type": "Error", "description": "no", "code": "invalid_value"}, AUDIO_DONE, DONE)
-    book.upstream(item_added(ask(book))).expect(upstream=[CREATE])
-
-
-def test_an_upstream_that_never_answers_is_abandoned():
-    book = Playbook().ready()
-    book.upstream(item_added(ask(book))).forget().fire(Wait.FIRST_EVENT)
-    assert book.commands == [messages.AbandonUpstream(1, Loss(kind=LossKind.SILENT, cause="first_event"))]
-
-
-# The response.
-
-
-@pytest.mark.parametrize("wait", [Wait.NEXT_EVENT, Wait.RESPONSE])
-def test_an_upstream_that_falls_silent_in_an_answer_is_abandoned(wait):
-    book = answering().fire(wait)
-    assert book.commands == [messages.AbandonUpstream(1, Loss(kind=LossKind.SILENT, cause=wait.value))]
-
-
-def test_a_numbered_response_is_played_although_an_earlier_one_of_that_number_was_interrupted():
-    book = answering().upstream(delta(b"\1\1"), SPEECH_STARTED, COMMITTED, response_done()).forget()
-    book.upstream(response_created(), delta(b"\2\2")).expect(STARTED, b"\2\2")
 
 
 def test_an_upstream_that_announces_no_response_ends_it_with_its_text():
@@ -157,6 +68,87 @@ def test_the_late_end_of_a_response_that_its_calls_ended_does_not_end_the_next_o
     book.upstream(late).expect()
     assert "first_event" in book.timers
     book.upstream(text_done("Seen.")).expect(STARTED, assistant("Seen."), AUDIO_DONE, DONE)
+
+
+def said(text, response_id=None, item_id="item_1"):
+    """Make an item with a whole text, and with a response's id if one is given: the end of an unannounced response."""
+    if response_id is not None:
+        return {"type": "response.output_text.done", "response_id": response_id, "item_id": item_id, "text": text}
+    content = [{"type": "output_text", "text": text}]
+    item = {"id": item_id, "type": "message", "role": "assistant", "status": "completed", "content": content}
+    return {"type": "conversation.item.done", "item": item}
+
+
+def ended(response_id, status="completed"):
+    return {"type": "response.done", "response": {"id": response_id, "status": status}}
+
+
+def requested_behind(*events):
+    """Return a session whose question was answered with these events, and that has requested another answer."""
+    book = Playbook().ready()
+    book.upstream(item_added(ask(book)), *events)
+    book.upstream(item_added(ask(book)))
+    assert book.session.state.turn.response.name == "REQUESTED"
+    return book.forget()
+
+
+@pytest.mark.parametrize("late_id", ["resp_1", None])
+@pytest.mark.parametrize(
+    "events",
+    [
+        [said("Hi.", "resp_1")],
+        [said("Hi.")],
+        [delta(bytes(4800), "resp_1"), said("Hi.", "resp_1")],
+    ],
+)
+def test_the_late_end_of_a_response_that_its_text_ended_does_not_end_the_next_one(events, late_id):
+    book = requested_behind(*events)
+    book.upstream(ended(late_id)).expect()
+    assert "first_event" in book.timers
+    book.upstream(said("Seen.", "resp_2", "item_2")).expect(STARTED, assistant("Seen."), AUDIO_DONE, DONE)
+
+
+def test_the_late_end_of_a_response_without_an_id_does_not_end_the_next_one_although_its_output_has_come():
+    book = requested_behind(said("Hi."))
+    words = {"type": "response.output_text.delta", "response_id": "resp_2", "item_id": "item_2", "delta": "Seen"}
+    book.upstream(words, ended("resp_1")).expect(STARTED)
+    book.upstream(ended("resp_2")).expect(AUDIO_DONE, DONE)
+
+
+@pytest.mark.parametrize("kind", ["words", "call"])
+def test_a_late_end_without_an_id_does_not_end_the_next_response_before_its_whole_text(kind):
+    book = requested_behind(said("Hi."))
+    if kind == "words":
+        book.upstream({"type": "response.output_text.delta", "item_id": "item_2", "delta": "Seen"}).forget()
+        book.upstream(ended(None)).expect()
+        book.upstream(ended(None, "incomplete"))
+        assert AUDIO_DONE in book.frames_to_client
+    else:
+        book.upstream(call_done("c0", "look")).forget()
+        book.upstream(ended(None)).expect()
+        book.client(answer("c0")).expect(THINKING, upstream=[output("c0"), CREATE])
+
+
+@pytest.mark.parametrize("first", [said("Hi.", "resp_1"), said("Hi.")])
+def test_an_empty_response_ends_behind_one_whose_end_has_come(first):
+    book = requested_behind(first, ended("resp_1"))
+    book.upstream(ended("resp_2")).expect(AUDIO_DONE, DONE)
+    assert set(book.timers) == {"rollover"}
+
+
+@pytest.mark.parametrize(("first", "status"), [(said("Hi.", "resp_1"), "completed"), (said("Hi."), "failed")])
+def test_a_response_ends_without_output_although_the_end_of_the_one_before_it_may_still_come(first, status):
+    book = requested_behind(first)
+    book.upstream(ended("resp_2", status))
+    assert "first_event" not in book.timers
+
+
+@pytest.mark.parametrize("first", [said("Hi.", "resp_1"), said("Hi.")])
+def test_an_upstream_that_still_has_the_response_of_a_whole_text_active_is_asked_again(first):
+    book = requested_behind(first)
+    book.upstream(error("conversation_already_has_active_response")).expect()
+    book.upstream(ended("resp_1")).expect(upstream=[CREATE])
+    book.upstream(ended("resp_2")).expect(AUDIO_DONE, DONE)
 
 
 def test_an_upstream_that_still_has_the_response_of_a_call_active_is_asked_again():
@@ -230,9 +222,6 @@ def test_no_deadline_runs_between_turns():
     assert set(book.timers) == {"rollover"}
 
 
-# The end.
-
-
 def test_status_details_may_be_a_string():
     answering().upstream(response_done(status_details="completed")).expect(AUDIO_DONE, DONE)
 
@@ -296,125 +285,3 @@ def test_an_upstream_answers_speech_itself_after_an_answer_that_it_cancelled(beg
     if begins:
         book.upstream(response_created("resp_2"))
         assert Wait.FIRST_EVENT.value not in book.timers
-
-
-# Responses that nobody asked for.
-
-
-def begun_unasked(pause_s):
-    """Return a session whose upstream began and ended as many responses by itself as may be remembered."""
-    book = Playbook("converse").ready()
-    for at in range(MAX_UNASKED):
-        book.after(pause_s).upstream(response_created(f"own_{at}"), response_done(f"own_{at}"))
-    return book
-
-
-def abandoned(book):
-    return [command for command in book.commands if isinstance(command, messages.AbandonUpstream)]
-
-
-def test_an_upstream_that_begins_one_response_after_the_other_by_itself_is_abandoned():
-    (command,) = abandoned(begun_unasked(UNASKED_S / MAX_UNASKED - 0.01))
-    assert command.loss.kind is LossKind.MALFORMED
-
-
-def test_an_upstream_that_speaks_by_itself_now_and_then_is_kept():
-    assert not abandoned(begun_unasked(UNASKED_S / (MAX_UNASKED - 1) + 0.01))
-
-
-def test_a_response_of_the_upstream_s_own_restores_no_restart_budget():
-    book = Playbook("converse").ready().upstream(response_created(), text_done("Hello?"), response_done())
-    assert not [command for command in book.commands if isinstance(command, messages.ResetRestartBudget)]
-
-
-# The response to a doubtful request.
-
-FUNCTIONS = settings(think={"provider": {"type": "open_ai"}, "functions": [{"name": "lookup"}]})
-WHOLE = {"type": "message", "role": "assistant", "content": [{"type": "output_audio", "transcript": "At noon."}]}
-LONG_S = 60.0
-
-
-def doubtful():
-    """Have the upstream begin a response while it owes an answer to speech, too: no metadata tells whose it is."""
-    book = TimedPlaybook().ready(FUNCTIONS).upstream(started("u1")).types("When?").upstream(stopped("u1"))
-    book.fire(Wait.COMMIT).upstream(committed("u1"), transcribed("And where?", "u1"))
-    return book.upstream(created("resp_v", None))
-
-
-def with_output():
-    """Let that response call a function, and request the answer to its output."""
-    book = doubtful().upstream(call_done(response_id="resp_v"))
-    book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"}).ends("resp_v")
-    assert len(book.asked()) == 2
-    return book
-
-
-def announced(book):
-    return book.upstream(created("resp_1", None)).says("At noon.", 0.1).ends()
-
-
-def unannounced(book):
-    return book.upstream(output_item("resp_1", "item_1")).says("At noon.", 0.1).ends()
-
-
-def whole_text(book):
-    said = {"response_id": "resp_1", "item_id": "item_1", "transcript": "At noon."}
-    return book.upstream({"type": "response.output_audio_transcript.done", **said}).ends()
-
-
-def whole_item(book):
-    return book.upstream({"type": "conversation.item.done", "item": {"id": "item_1", **WHOLE}}).ends()
-
-
-def again(book):
-    return book.upstream(created("resp_2", None)).says("Here.", response_id="resp_2", item_id="item_2").ends("resp_2")
-
-
-@pytest.mark.parametrize("is_acknowledged", [False, True])
-@pytest.mark.parametrize("answers", [announced, unannounced, whole_text, whole_item])
-def test_the_response_to_a_doubtful_request_does_not_answer_the_output_behind_it(answers, is_acknowledged):
-    book = with_output()
-    book = answers(book.acknowledge() if is_acknowledged and answers is not announced else book)
-    assert book.texts() == ["At noon."]
-    assert Wait.FIRST_EVENT.value in book.timers
-    assert again(book.acknowledge()).run(LONG_S).texts() == ["At noon.", "Here."]
-    assert book.losses() == []
-    assert len(book.asked()) == 2
-
-
-@pytest.mark.parametrize("answers", [announced, unannounced, whole_text, whole_item])
-def test_an_output_behind_a_doubtful_request_is_answered_by_the_next_upstream_if_this_one_is_silent(answers):
-    book = answers(with_output())
-    begin = book.here
-    assert book.run(LONG_S).losses() == ["first_event"]
-    book.restarted_after()
-    assert len(book.run(1.0).asked(since=begin)) == 1
-
-
-@pytest.mark.parametrize("status", ["completed", "incomplete", "failed", "cancelled"])
-def test_the_mere_end_of_the_response_to_a_doubtful_request_leaves_the_request_behind_it_in_flight(status):
-    book = with_output().acknowledge().ends("resp_1", status)
-    assert Wait.FIRST_EVENT.value in book.timers
-    assert again(book).run(LONG_S).texts() == ["Here."]
-    assert book.losses() == []
-    assert len(book.asked()) == 2
-
-
-def test_a_response_behind_the_acknowledgement_of_an_output_answers_it():
-    assert announced(with_output().acknowledge()).run(LONG_S).losses() == []
-
-
-def test_the_response_to_a_doubtful_request_may_call_a_function_without_an_announcement():
-    book = with_output().upstream(call_done("call_2"))
-    book.client({"type": "FunctionCallResponse", "id": "call_2", "name": "lookup", "content": "43"})
-    assert len(book.asked()) == 2
-    assert Wait.FIRST_EVENT.value in book.timers
-    assert len(again(book.acknowledge()).asked()) == 3
-
-
-@pytest.mark.parametrize("answers", [announced, unannounced])
-def test_a_request_is_doubtful_until_a_response_that_nothing_else_asked_for(answers):
-    book = answers(doubtful().says("Here.", response_id="resp_v", item_id="item_v").ends("resp_v")).types("And then?")
-    book.says("Later.", response_id="resp_2", item_id="item_2").run(LONG_S)
-    assert book.texts() == ["Here.", "At noon.", "Later."]
-    assert book.losses() == []

@@ -1,0 +1,146 @@
+"""The memory of a guard as a value: `written` writes it, and `fill` puts it into the guard of another process."""
+
+from __future__ import annotations
+
+import zlib
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from actors.messages import ClientTextReceived, SendToClient
+from router.guard.machine import GuardedMachine, HeldFrame, OpenWindow
+from router.guard.windows import Windows
+from router.session.packing import Layout, Layouts, Packer, PackingError, Unpacker
+from router.session.snapshot import SnapshotError, UnknownVersionError
+
+if TYPE_CHECKING:
+    from router.guard.inputs import GuardedInputs
+
+VERSION: Final = 1
+"""Increase this number when a field of the same name gets another meaning."""
+
+
+def _pack(guard: GuardedMachine, packer: Packer) -> Any:
+    # A router's own function whose process died counts as failed, so its output must not follow.
+    waiting = deque(it for it in guard.waiting if isinstance(it, ClientTextReceived))
+    return [packer.pack(waiting), *(packer.pack(getattr(guard, name)) for name in _STORED)]
+
+
+def _fill(made: GuardedMachine, packed: Any, unpacker: Unpacker) -> None:
+    waiting, *fields = packed
+    made.waiting = unpacker.unpack(waiting)
+    for name, value in zip(_STORED, fields, strict=True):
+        setattr(made, name, unpacker.unpack(value, getattr(made, name)))
+
+
+_STORED: Final = (
+    "hits",
+    "_windows",
+    "_open",
+    "_started",
+    "_answer",
+    "_held",
+    "_transcripts",
+    "_replaced",
+    "_is_muted",
+    "_has_delta",
+    "_generation",
+    "_own",
+    "_typed",
+    "dropped",
+)
+
+LAYOUTS: Final = (
+    Layout(
+        kind=GuardedMachine,
+        stored=("waiting", *_STORED),
+        # The numbers of checks and of records begin again, because no other process refers to them.
+        derived=("_machine", "_guard", "_session_id", "_checks", "record_due"),
+        is_filled=True,
+        pack=_pack,
+        fill=_fill,
+    ),
+    Layout(kind=Windows, stored=("_rest",), derived=("_chars",), is_filled=True),
+    Layout(kind=OpenWindow, stored=("text", "number", "answer")),
+    Layout(kind=HeldFrame, stored=("awaited", "command", "answer")),
+    # msgspec decodes no union of text and bytes, so its fields are written one by one.
+    Layout(kind=SendToClient, stored=("frame",)),
+)
+
+GUARD: Final = Layouts(LAYOUTS, structs=(ClientTextReceived,), enums=())
+"""A guard that may move to another process."""
+
+LAYOUT: Final = zlib.crc32(f"{VERSION} {GUARD.fingerprint()}".encode())
+"""The checksum of the layouts. It differs between two programs whose guards differ."""
+
+
+class _Value(msgspec.Struct, frozen=True, array_like=True, tag="switchboard guard"):
+    layout: int
+    is_at_rest: bool
+    body: bytes
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_VALUES: Final = msgspec.msgpack.Decoder(_Value)
+_DAMAGES: Final = (
+    PackingError,
+    msgspec.MsgspecError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    RecursionError,
+)
+"""The errors of data that this program has not written."""
+
+
+def can_outlive(guard: GuardedInputs) -> bool:
+    """Whether the guard's memory can be written at any moment, not only at rest."""
+    return isinstance(guard, GuardedMachine)
+
+
+def written(guard: GuardedInputs) -> bytes:
+    """Return the memory of a guard. Call this between two inputs. The guard of a relay has no memory at rest.
+
+    Raises:
+        SnapshotError: a text waits for a guard whose memory has no layout.
+    """
+    if not isinstance(guard, GuardedMachine):
+        if not guard.is_at_rest:
+            raise SnapshotError("a text waits for the guard")
+        return b""
+    try:
+        body = _ENCODER.encode(Packer(GUARD).pack(guard))
+    except (PackingError, AttributeError, TypeError, ValueError, OverflowError) as error:
+        raise SnapshotError(f"the guard cannot be written: {error}") from error
+    return _ENCODER.encode(_Value(LAYOUT, guard.is_at_rest, body))
+
+
+def fill(guard: GuardedInputs | None, data: bytes) -> None:
+    """Put the memory of another process's guard into a new guard.
+
+    A new configuration may have no guard any more. Then a memory in which nothing waits is dropped.
+
+    Raises:
+        SnapshotError: the data is damaged, of another version, or has texts that no guard would check.
+    """
+    if not data:
+        return
+    try:
+        value = _VALUES.decode(data)
+    except msgspec.MsgspecError as error:
+        raise SnapshotError(f"the guard's memory is damaged: {error}") from error
+    if not isinstance(guard, GuardedMachine):
+        if not value.is_at_rest:
+            raise SnapshotError("a text waits for a guard, and there is none any more")
+        return
+    if value.layout != LAYOUT:
+        raise UnknownVersionError(f"{value.layout:08x}")
+    try:
+        found = Unpacker(GUARD).unpack(msgspec.msgpack.decode(value.body), guard)
+    except _DAMAGES as error:
+        raise SnapshotError(f"the guard's memory is damaged: {error}") from error
+    if found is not guard:
+        raise SnapshotError("the guard's memory is damaged: it is no guard")

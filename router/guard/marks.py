@@ -1,0 +1,41 @@
+"""The signs that a guarded session has to be stored: those of its machine, and those of its guard. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from actors.machine import Marks
+    from router.guard.inputs import GuardedInputs
+
+
+class GuardedMarks:
+    """The signs of a machine with a guard around it; see `actors.machine.Marks`."""
+
+    __slots__ = ("_guard", "_marks", "may_drop_audio", "note_stored", "take_words", "words_bytes")
+
+    is_exact = False
+    """Any step may release messages that waited for the guard."""
+
+    def __init__(self, guard: GuardedInputs, marks: Marks) -> None:
+        self._guard = guard
+        self._marks = marks
+        self.may_drop_audio = marks.may_drop_audio
+        self.note_stored = marks.note_stored
+        self.take_words = marks.take_words
+        self.words_bytes = marks.words_bytes
+
+    @property
+    def record_due(self) -> int:
+        """A number that changes when a whole snapshot has to be stored."""
+        return self._marks.record_due + self._guard.record_due
+
+    @property
+    def words_due(self) -> int:
+        """A number that changes when it is enough to store some words."""
+        return self._marks.words_due
+
+    @property
+    def was_audio(self) -> bool:
+        """Whether the client's newest text message was only audio."""
+        return self._marks.was_audio
