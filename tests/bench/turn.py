@@ -1,18 +1,11 @@
 """The cost of a dispatcher's turn: `python -m tests.bench.turn`; docs/performance.md says what the figures mean.
 
 With --against it compares this checkout with another one. The two alternate, so that other programs affect both
-<<<<<<< HEAD
-equally. With --safe it compares a router that has authentication, a policy and limits with one
-that has none, with --kept one whose sessions have a keeper, and with --fronts relaying (`/v1/realtime`) with
-translating (`/v1/agent/converse`). With --cold each turn carries one message, and finds nothing in the core's own
-caches, as after other work of the machine. With --instructions it counts instructions in place of time, and with
---check it fails if they are more than tests/bench/instructions.json allows.
-=======
 equally. With --safe it compares a router that has authentication, a policy and limits with one that has none. With
 --kept it compares one whose sessions have a keeper, for the clients that --front names. With --fronts it compares
-relaying (`/v1/realtime`) with translating (`/v1/agent/converse`). With --instructions it counts instructions in place
-of time, and with --check it fails if they are more than tests/bench/instructions.json allows.
->>>>>>> w-keeper
+relaying (`/v1/realtime`) with translating (`/v1/agent/converse`). With --cold each turn carries one message, and finds
+nothing in the core's own caches, as after other work of the machine. With --instructions it counts instructions in
+place of time, and with --check it fails if they are more than tests/bench/instructions.json allows.
 """
 
 import argparse
@@ -205,13 +198,9 @@ def parse():
     parser.add_argument("--safe", action="store_true", help="authentication, a policy and limits, beside none")
     parser.add_argument("--fronts", action="store_true", help="/v1/realtime, beside /v1/agent/converse")
     parser.add_argument("--kept", action="store_true", help="with the keeper, beside the same without")
-<<<<<<< HEAD
+    parser.add_argument("--front", choices=PATHS, help="of the clients, with --kept (openai)")
     parser.add_argument("--cold", action="store_true", help="a turn for each message, with nothing in the caches")
     parser.add_argument("--sessions", type=int, nargs="+", metavar="N", help="in a turn (1 4), or one by one (60)")
-=======
-    parser.add_argument("--front", choices=PATHS, help="of the clients, with --kept (openai)")
-    parser.add_argument("--sessions", type=int, nargs="+", default=SESSIONS, metavar="N", help="in a turn (1 4)")
->>>>>>> w-keeper
     parser.add_argument("--starts", type=int, default=8, metavar="N", help="of each checkout's process (8)")
     parser.add_argument("--laps", type=int, default=12, metavar="N", help="of each start (12)")
     parser.add_argument("--rounds", type=int, metavar="N", help="in a lap: 5 frames and 1 delta (40, cold 3)")
