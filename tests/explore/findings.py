@@ -371,6 +371,11 @@ FINDINGS = (
             READY + "say take-1-message frame speech-1 take-1-message stop-1 commit-1 step-1-False step-1-False "
             "step-1-False step-1-False run_silent",
             _set(response_begin, "_answer_earlier_speech", response_begin._answer_speech)),
+    Finding("E31", "a standby upstream that refused speech without its transcript does not get its words",
+            ("openai", "session.update", "no created"),
+            "dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 fire-rollover dialled-2 "
+            "fire-unannounced take-2-message refuse-2 words-1-user~101 run_silent",
+            _set(ledger, "_has_id", lambda *_args: False)),
 )  # fmt: skip
 
 
