@@ -1,11 +1,11 @@
 """The cost of a dispatcher's turn: `python -m tests.bench.turn`; docs/performance.md says what the figures mean.
 
 With --against it compares this checkout with another one. The two alternate, so that other programs affect both
-equally. With --safe it compares a router that has authentication, a policy and limits with one
-that has none, with --kept one whose sessions have a keeper, and with --fronts relaying (`/v1/realtime`) with
-translating (`/v1/agent/converse`). With --cold each turn carries one message, and finds nothing in the core's own
-caches, as after other work of the machine. With --instructions it counts instructions in place of time, and with
---check it fails if they are more than tests/bench/instructions.json allows.
+equally. With --safe it compares a router that has authentication, a policy and limits with one that has none. With
+--kept it compares one whose sessions have a keeper, for the clients that --front names. With --fronts it compares
+relaying (`/v1/realtime`) with translating (`/v1/agent/converse`). With --cold each turn carries one message, and finds
+nothing in the core's own caches, as after other work of the machine. With --instructions it counts instructions in
+place of time, and with --check it fails if they are more than tests/bench/instructions.json allows.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 import orjson
 
 from tests.bench import instructions, report, safe
-from tests.bench.turner import FRAMES
+from tests.bench.turner import FRAMES, PATHS
 
 RELAYED = ("--front", "realtime")
 TRANSLATED = ("--front", "converse")
@@ -156,8 +156,9 @@ def main():
     options = parse()
     with contextlib.ExitStack() as stack:
         safely = stack.enter_context(safe.settings()) if options.safe else None
+        of_front = ("--front", options.front) if options.front else ()
         if (options.safe or options.kept) and options.instructions:
-            return instructions.compare(ROOT, safely or ("--kept",))
+            return instructions.compare(ROOT, safely or ("--kept",), of_front)
         if options.fronts and options.instructions:
             return instructions.compare_fronts(ROOT, RELAYED, TRANSLATED)
         if options.instructions or options.check or options.write:
@@ -168,7 +169,7 @@ def main():
         elif options.fronts:
             candidates = {"relayed": (ROOT, RELAYED), "translated": (ROOT, TRANSLATED)}
         elif options.kept:
-            candidates = {"kept": (ROOT, ("--kept",)), "not kept": (ROOT, ())}
+            candidates = {"kept": (ROOT, ("--kept", *of_front)), "not kept": (ROOT, of_front)}
         elif options.against is not None:
             candidates[options.against.resolve().name] = (options.against.resolve(), ())
         compare(candidates, options)
@@ -197,6 +198,7 @@ def parse():
     parser.add_argument("--safe", action="store_true", help="authentication, a policy and limits, beside none")
     parser.add_argument("--fronts", action="store_true", help="/v1/realtime, beside /v1/agent/converse")
     parser.add_argument("--kept", action="store_true", help="with the keeper, beside the same without")
+    parser.add_argument("--front", choices=PATHS, help="of the clients, with --kept (openai)")
     parser.add_argument("--cold", action="store_true", help="a turn for each message, with nothing in the caches")
     parser.add_argument("--sessions", type=int, nargs="+", metavar="N", help="in a turn (1 4), or one by one (60)")
     parser.add_argument("--starts", type=int, default=8, metavar="N", help="of each checkout's process (8)")
