@@ -15,6 +15,7 @@ from actors.connections.arena import AREA_HEAD_BYTES, TRANSFER_BYTES
 
 if TYPE_CHECKING:
     from actors.connections.arena import Arena
+    from actors.connections.transfer import Transfer
 
 MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
 """The size of the largest record: a minute of speech, and the conversation, with events that wait for an upstream."""
@@ -104,7 +105,7 @@ class Rest(NamedTuple):
 class Block:
     """A block of the journal."""
 
-    __slots__ = ("at", "is_aligned", "place", "room", "size", "word")
+    __slots__ = ("at", "is_aligned", "place", "size", "word")
 
     def __init__(self, at: int, size: int, place: int, *, is_aligned: bool) -> None:
         self.at = at
@@ -114,8 +115,6 @@ class Block:
         """Whether the block begins with a frame."""
         self.word = 0
         """The word of the memory that has `place`."""
-        self.room: memoryview | None = None
-        """The whole memory of the block, if it is the one that `Shelf.only` names."""
 
 
 class Shelf:
@@ -125,14 +124,15 @@ class Shelf:
         "_arena",
         "_blocks",
         "_first",
+        "_is_overwritten",
         "_notes_at",
         "_notes_end",
+        "_notes_word",
         "_read_before",
         "_record",
         "_size",
         "_valid",
         "_word",
-        "_write_at",
         "_write_word",
         "asks_for_record",
         "at",
@@ -141,12 +141,13 @@ class Shelf:
         "limit",
         "memory",
         "newest_bytes",
-        "only",
         "rest",
         "serial",
         "step",
+        "transfer",
         "view",
         "words",
+        "write_at",
         "written",
     )
 
@@ -162,7 +163,9 @@ class Shelf:
         self.newest_bytes = 0
         """The size of the newest read. A client's frames have one size, and nearly every read brings one of them."""
         self.words = words = arena.words
-        self._write_word = self._write_at = 0
+        self._write_word = 0
+        self.write_at = 0
+        """The place of the data in the area of the session's thread; 0 before the first write."""
         self.at, self._size = arena.allocate(HEAD_BYTES)
         """The place of the head, by which another process finds the session."""
         self._word = head = self.at // 8
@@ -182,16 +185,14 @@ class Shelf:
         self._record = (0, 0)
         """The block of the valid record."""
         self._valid = 0
-        self._notes_at = self._notes_end = 0
+        self._notes_at = self._notes_end = self._notes_word = 0
         self.rest: tuple[int, int] | None = None
         """The block with the rest of a write that the socket took in part."""
         self._blocks: list[Block] = []
-        self.only: Block | None = None
-        """The only block, if it has the size for the audio of a silent user.
-
-        A read may begin it anew: it writes the new `Block.place`, and reads into `Block.room`. So nearly each read of a
-        silent user's audio costs one word.
-        """
+        self.transfer: Transfer | None = None
+        """The reads of the socket, if the connection has set them."""
+        self._is_overwritten = False
+        """Whether `Transfer.receive` reads into the only block, so that `settle` has to note these reads."""
         self._first = 0
         self._read_before = 0
 
@@ -199,7 +200,6 @@ class Shelf:
         """Release the memory."""
         arena = self._arena
         arena.words[self._word + _SERIAL] = 0
-        self.only = None
         for at, size in (self._record, *((it.at, it.size) for it in self._blocks), self.rest or (0, 0)):
             if size:
                 arena.release(at, size)
@@ -212,8 +212,43 @@ class Shelf:
         """The bytes read from the client since the shelf was made."""
         if not self._blocks:
             return self._read_before
+        self._settle()
         last = self._blocks[-1]
         return last.place + self.fill - last.at
+
+    def may_overwrite(self) -> bool:
+        """Return whether `Transfer.receive` may read from now on, until a method adds or removes a block.
+
+        The caller has checked that the user is silent, and that the last read ended with a frame. Nearly every read is
+        of this kind. One word drops what was read before, and the read overwrites it.
+        """
+        blocks, transfer = self._blocks, self.transfer
+        if self._is_overwritten and blocks[0].size == JOURNAL_BYTES:
+            return True
+        self.settle()
+        if transfer is None or len(blocks) != 1 or not self._has_right_size(blocks[0]):
+            return False
+        block = blocks[0]
+        transfer.begin(block.at, block.size, 8 * block.word, self.fill - block.at)
+        self._is_overwritten = True
+        return True
+
+    def _has_right_size(self, block: Block) -> bool:
+        # A block from speech or from a flood, which is longer than needed, is replaced.
+        size = block.size
+        return size == JOURNAL_BYTES or (size == LONG_JOURNAL_BYTES and self.newest_bytes > JOURNAL_BYTES // 2)
+
+    def settle(self) -> None:
+        """Note the reads of `Transfer.receive`. The next reads follow them."""
+        self._settle()
+        self._is_overwritten = False
+
+    def _settle(self) -> None:
+        if self._is_overwritten and self.transfer is not None:
+            (block,) = self._blocks
+            block.place, block.is_aligned = self.words[block.word], True
+            self.newest_bytes = self.transfer.count
+            self.fill = block.at + self.newest_bytes
 
     def make_room(self, unfinished: bytes | None, *, may_drop: bool) -> None:
         """Make room in the journal for the next read.
@@ -225,6 +260,7 @@ class Shelf:
         Raises:
             ArenaFullError: no memory is left.
         """
+        self.settle()
         blocks, place = self._blocks, self.read
         # A block begins with a frame, if the blocks before it may be dropped later.
         begin = unfinished if may_drop and unfinished is not None else b""
@@ -249,16 +285,12 @@ class Shelf:
     def begin_anew(self) -> bool:
         """Make room for the next read by dropping the content of the last block. Return whether that was possible.
 
-        The caller has checked that the user is silent, and that the last read ended with a frame. Nearly always this
-        method makes the room. It changes a single word: after that the content does not count, and the next read
-        overwrites it.
+        The caller has checked that the user is silent, and that the last read ended with a frame. One word drops the
+        content, and the next read overwrites it.
         """
+        self.settle()
         blocks = self._blocks
-        if not blocks:
-            return False
-        size = blocks[-1].size
-        # The block is replaced if it is longer than needed: it is left from speech, or from a flood.
-        if size != JOURNAL_BYTES and (size != LONG_JOURNAL_BYTES or self.newest_bytes <= JOURNAL_BYTES // 2):
+        if not blocks or not self._has_right_size(blocks[-1]):
             return False
         block = blocks[-1]
         at = block.at
@@ -281,7 +313,6 @@ class Shelf:
         self._write_entry(block, number)
         self.words[self._word + _JOURNAL] = number << _COUNT_BITS | 1
         self._first, self._blocks[:] = number, [block]
-        self._choose_only()
         for other in others:
             self._arena.release(other.at, other.size)
 
@@ -312,17 +343,6 @@ class Shelf:
         self.fill = fill
         self.end = end = at + size
         self.limit = end - min(max(self.newest_bytes, LEAST_ROOM_BYTES), size // 2)
-        self._choose_only()
-
-    def _choose_only(self) -> None:
-        """Choose `only` after a change of the blocks."""
-        before, self.only = self.only, None
-        if len(self._blocks) == 1 and self._blocks[0].size == JOURNAL_BYTES:
-            self.only = block = self._blocks[0]
-            if block.room is None:
-                block.room = self.view[block.at : block.at + block.size]
-        if before is not None and before is not self.only:
-            before.room = None
 
     def _drop(self, place: int) -> Block | None:
         """Drop the first blocks that are not needed any more. Return a dropped block that can be used again, or None.
@@ -342,7 +362,6 @@ class Shelf:
         block = self._blocks.pop(0)
         self._first = (self._first + 1) % MAX_BLOCKS
         self.words[self._word + _JOURNAL] = self._first << _COUNT_BITS | len(self._blocks)
-        self._choose_only()
         return block
 
     def _remove_first(self) -> None:
@@ -378,8 +397,8 @@ class Shelf:
         if not word:
             area = self._arena.area()
             self._write_word = word = area.word + 2
-            self._write_at = area.data_at
-        memory, at = self.memory, self._write_at
+            self.write_at = area.data_at
+        memory, at = self.memory, self.write_at
         self.words[word] = 0
         memory[at : at + size] = data
         # The number of the session comes last, and makes the rest valid.
@@ -434,7 +453,7 @@ class Shelf:
         word = head + _SLOTS + slot * _SLOT_WORDS
         words[word], words[word + 1], words[word + 2], words[word + 3] = at, len(record), journal_from, 0
         words[head + _VALID] = self._valid = slot + 1
-        self._notes_at, self._notes_end = end, at + size
+        self._notes_at, self._notes_end, self._notes_word = end, at + size, word + 3
         before, self._record = self._record, (at, size)
         if before[1]:
             self._arena.release(*before)
@@ -442,6 +461,7 @@ class Shelf:
         return True
 
     def _shorten(self, journal_from: int) -> None:
+        self.settle()
         blocks = self._blocks
         while len(blocks) > 1 and blocks[1].place <= journal_from:
             self._remove_first()
@@ -460,13 +480,13 @@ class Shelf:
 
     def note_words(self, text: bytes) -> bool:
         """Add words of the agent's answer to the notes behind the record. Return whether there was room."""
-        at, end = self._notes_at, self._notes_at + len(text)
-        if not self._valid or end > self._notes_end:
+        at = self._notes_at
+        end = at + len(text)
+        if end > self._notes_end:
             return False
-        self.view[at:end] = text
+        self.memory[at:end] = text
         self._notes_at = end
-        word = self._word + _SLOTS + (self._valid - 1) * _SLOT_WORDS
-        self.words[word + 3] += len(text)
+        self.words[self._notes_word] += end - at
         return True
 
 

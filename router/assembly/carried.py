@@ -17,7 +17,7 @@ import msgspec
 
 from router.access.request import Request
 from router.assembly import guard_memory as guards
-from router.fronts.realtime import value as relays
+from router.fronts.table import FRONTS
 from router.guard.marks import GuardedMarks
 from router.session import snapshot as snapshots
 from router.session.layouts import VERSION
@@ -27,7 +27,7 @@ from router.translation.voices import Voices  # noqa: TC001 - msgspec resolves t
 
 if TYPE_CHECKING:
     from actors.machine import Marks
-    from router.fronts.front import Standalone
+    from router.fronts.front import Noting, Standalone
     from router.guard.inputs import GuardedInputs
     from router.session.machine import Session
     from router.session.options import SessionOptions
@@ -68,7 +68,9 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parc
         return snapshots.open_envelope(self.session).adoptions > MAX_ADOPTIONS * INNOCENT
 
 
-VALUE_LAYOUT: Final = f"{VERSION}.{zlib.crc32(f'{snapshots.LAYOUT} {relays.LAYOUT} {guards.LAYOUT}'.encode()):08x}"
+_LAYOUTS: Final = [snapshots.LAYOUT, guards.LAYOUT, *(front.layout for front in FRONTS.values())]
+
+VALUE_LAYOUT: Final = f"{VERSION}.{zlib.crc32(repr(_LAYOUTS).encode()):08x}"
 """The name of the form in which this program reads and writes sessions."""
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -152,6 +154,7 @@ class CarriedSession:
         can_outlive: bool = True,
         can_return: bool = True,
         guard: GuardedInputs | None = None,
+        front: Noting | None = None,
     ) -> None:
         self._session = session
         self._request = request
@@ -161,7 +164,9 @@ class CarriedSession:
         """The relay that takes the place of the session, which then has only counts. None without a relay."""
         self._guard = guard
         marks: Marks = session if relay is None else relay.marks
-        self._marks = marks if guard is None else GuardedMarks(guard, marks)
+        if guard is not None:
+            marks = GuardedMarks(guard, marks)
+        self._marks = marks if front is None else front.marks_around(marks)
         self.can_outlive = can_outlive
         """Whether the session may outlive its process. Otherwise it can only move."""
         self.can_return = can_return

@@ -142,6 +142,7 @@ class SessionFactory:
             can_outlive=front.can_outlive and (assembled.guard is None or guards.can_outlive(assembled.guard)),
             can_return=front.can_return and not config.guard.is_on,
             guard=assembled.guard,
+            front=assembled.front,
         )
         can_move = front.can_move and assembled.is_movable
         return SessionSpec(

@@ -16,7 +16,7 @@ from router.assembly import guard_memory as guards
 from router.assembly.carried import no_memory, restored
 from router.fronts import agents
 from router.fronts.failover import build
-from router.fronts.front import Call, Remembering, Standalone, guarded
+from router.fronts.front import Call, Noting, Remembering, guarded, standalone
 from router.guard.inputs import GuardedInputs
 from router.guard.machine import GuardedMachine
 from router.logs import trace
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from router.call_names import CallNames
     from router.config.model import RouterConfig
     from router.fronts.failover.build import Plan
-    from router.fronts.front import Front
+    from router.fronts.front import Front, Standalone
     from router.observer.sessions import SessionObserver
     from router.recording.recorder import Recorder
     from router.session.options import SessionOptions
@@ -59,6 +59,8 @@ class Assembled(NamedTuple):
     """Whether the memory of the whole machine can be written."""
     guard: GuardedInputs | None
     """The guard, if there is one."""
+    front: Noting | None
+    """The machine of the front, if its frames are not the session's audio."""
 
 
 class _Fronted(NamedTuple):
@@ -69,6 +71,7 @@ class _Fronted(NamedTuple):
     relay: Standalone | None = None
     is_movable: bool = True
     guard: GuardedInputs | None = None
+    front: Noting | None = None
 
 
 class Machines:
@@ -168,7 +171,7 @@ class Machines:
         viewed = adapted = self._viewed(session_id, front, session, machine, request)
         if not front.is_relay:
             viewed = adapted = _adapted(front, msgspec.structs.replace(call, machine=viewed))
-        relay = own if isinstance(own, Standalone) else None
+        relay = standalone(own)
         remembering = relay or adapted
         return _Fronted(
             viewed,
@@ -176,6 +179,7 @@ class Machines:
             relay,
             is_movable=own is session or relay is not None,
             guard=guard,
+            front=adapted if isinstance(adapted, Noting) else None,
         )
 
     def _viewed(self, session_id: str, front: Front, session: Session, machine: Machine, request: Request) -> Machine:

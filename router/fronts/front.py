@@ -61,6 +61,18 @@ class Remembering(Protocol):
 
 
 @runtime_checkable
+class Noting(Remembering, Protocol):
+    """The machine of a front whose frames for the client are not the session's audio.
+
+    The machine notes how much of the session's audio each of its frames has, because another process gets the number
+    of sent bytes (`ClientAdopted.sent_bytes`).
+    """
+
+    def marks_around(self, marks: Marks) -> Marks:
+        """Return the signs that the session has to be stored: `marks`, which are the session's, and such notes."""
+
+
+@runtime_checkable
 class Standalone(Remembering, Protocol):
     """The machine of a relay that can move to another process.
 
@@ -74,6 +86,22 @@ class Standalone(Remembering, Protocol):
     @property
     def marks(self) -> Marks:
         """The object whose attributes show when the memory has to be stored."""
+
+
+@runtime_checkable
+class Wrapping(Protocol):
+    """A machine without a memory of its own around another machine."""
+
+    @property
+    def wrapped(self) -> Machine:
+        """The other machine."""
+
+
+def standalone(machine: Machine) -> Standalone | None:
+    """Return the relay that can move to another process, within the machines around it. None if there is none."""
+    while isinstance(machine, Wrapping):
+        machine = machine.wrapped
+    return machine if isinstance(machine, Standalone) else None
 
 
 class Front(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,13 +137,15 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     """The largest text message of a client, in bytes, if it exceeds the configured limit."""
     lost_frame: str = ""
     """The last frame for a client whose session no process can continue; empty if its wire has none."""
+    layout: int = 0
+    """The checksum of the layouts of a relay's memory."""
     can_move: bool = False
     """Whether another process can continue a session: the machine has no memory of its own, or passes it on."""
     can_outlive: bool = False
     """Whether another process can also continue a session whose process died.
 
-    This needs binary frames that are the session's audio, because their bytes count as heard. A `Standalone` machine
-    notes by itself which events the client has.
+    This needs binary frames that are the session's audio, because their bytes count as heard, or a machine that is
+    `Noting`. A `Standalone` machine notes by itself which events the client has.
     """
     can_return: bool = False
     """Whether a client that lost its connection can come back to its session."""

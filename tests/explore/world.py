@@ -164,7 +164,6 @@ class World:
             if generation == self.serving and not is_repeated:
                 self.judge.upstream_ends_commit(event)
             if event["type"] == "input_audio_buffer.cleared" and not is_repeated:
-                # By their order, an acknowledgement is that of the first clear on its way, also if that one was lost.
                 self.judge.is_cleared = self.judge.is_clearing and not self.judge.clears
             elif event["type"] == "response.output_audio_transcript.delta" and self.session.context.profile.sentences:
                 self.judge.upstream_words(upstream.text_of(event["response_id"]))

@@ -9,8 +9,10 @@ from contextlib import ExitStack
 import pytest
 
 from router.simulator import Simulator, SimulatorConfig
+from router.simulator.deepgram.simulator import DeepgramSimulator
 from tests.support.clients import openai_clients
-from tests.support.clients.questioners import Questioner, RealtimeQuestioner
+from tests.support.clients.questioners import Questioner, RealtimeQuestioner, RelayQuestioner
+from tests.support.clients.telephone import Telephone, dialled
 from tests.support.clients.voice_agent import PATHS, hold_text_turn, voice_agent
 from tests.support.processes.children import RUN_PY, child, router, workers_of
 from tests.support.processes.further import further
@@ -86,6 +88,24 @@ action = "block"
 """
 
 
+def on_the_relay(process):
+    """Return callers whose upstream is Deepgram's own backend."""
+    return [RelayQuestioner(n, process.address, speaks=n % 2 > 0) for n in range(CALLERS)]
+
+
+def test_calls_on_the_relay_of_deepgram_outlive_their_workers(tmp_path):
+    config = tmp_path / "router.toml"
+    with DeepgramSimulator(SimulatorConfig(pace=4)) as backend, ExitStack() as stack:
+        config.write_text(f'deepgram_api_key = "dg-0123456789"\ndeepgram_agent_url = "{backend.url}"\n')
+        process = stack.enter_context(router("--config", str(config), "--workers", "2"))
+        process.child.wait_for_lines(r"worker \d+ serves", 2)
+        callers = on_the_relay(process)
+        asyncio.run(ask_under_deaths(process, callers))
+        assert [it for caller in callers for it in caller.faults()] == []
+        assert not any(caller.errors for caller in callers)
+        assert any("SESSION_RECOVERED" in caller.warnings for caller in callers)
+
+
 @pytest.mark.parametrize(
     ("callers_of", "settings"),
     [(of_deepgram, ""), further(of_openai, ""), further(of_deepgram, GUARD)],
@@ -103,6 +123,54 @@ def test_no_question_is_lost_and_none_is_answered_twice_when_workers_die(callers
         assert [it for caller in callers for it in caller.faults()] == []
         assert not any(caller.errors for caller in callers)
         assert len(process.child.wait_for_lines("was taken over from a dead worker", CALLERS // 2)) >= CALLERS // 2
+
+
+TELEPHONE = """
+twilio_dtmf = "message"
+[agents.silent]
+"""
+ANSWER_DIFFERENCE_S = 1.0
+"""Two words of a spoken answer, which may be lost or repeated."""
+
+
+def hear_answer(phone, *, meanwhile=None):
+    """Ask by a key, call `meanwhile` within the answer, and return the seconds of audio until the answer has ended."""
+    before_s, count = phone.heard_s(), len(phone.of("mark"))
+    phone.press("#")
+    phone.run(lambda: len(phone.of("mark")) > count and phone.heard_s() > before_s + 0.5)
+    if meanwhile is not None:
+        assert phone.left_s > 0
+        meanwhile()
+    phone.run(lambda: not phone.left_s)
+    phone.run_for(2.0)  # the rest of the answer, from another worker
+    phone.run(lambda: not phone.left_s)
+    return phone.heard_s() - before_s
+
+
+@pytest.mark.parametrize(
+    ("pace", "settings"), [(1, ""), further(8, ""), further(2, GUARD)], ids=["as spoken", "far ahead", "a guard"]
+)
+def test_a_telephone_call_outlives_its_worker_and_its_caller_hears_the_rest_of_the_answer(pace, settings, tmp_path):
+    config = tmp_path / "router.toml"
+    with Simulator(SimulatorConfig(pace=pace)) as simulator, ExitStack() as stack:
+        config.write_text(f'upstream = "{simulator.url}"\n{TELEPHONE}{settings}')
+        process = stack.enter_context(router("--config", str(config), "--workers", "2"))
+        process.child.wait_for_lines(r"worker \d+ serves", 2)
+        phone = Telephone(stack.enter_context(dialled(process.address)))
+        phone.begin(agent="silent")
+
+        def kill():
+            workers = workers_of(process.address)
+            os.kill(max(workers, key=workers.get), signal.SIGKILL)
+
+        whole_s = hear_answer(phone)
+        cut_s = hear_answer(phone, meanwhile=kill)
+        process.child.wait_for("was taken over from a dead worker")
+        assert abs(cut_s - whole_s) < ANSWER_DIFFERENCE_S
+        assert abs(hear_answer(phone) - whole_s) < ANSWER_DIFFERENCE_S
+        names = [message["mark"]["name"] for _, message in phone.of("mark")]
+        assert len(set(names)) == len(names)
+        assert not phone.is_closed
 
 
 def recordings_of(session_id, folder):

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
+from router.fronts.wire_bytes import wire_bytes
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -18,10 +20,6 @@ WORDS_BYTES: Final = 8192
 
 MAX_NOTES: Final = 100
 """The most notes that wait. Without a keeper nobody takes them."""
-
-_SMALL: Final = 126
-_MEDIUM: Final = 65_536
-"""The bounds of a frame's length: from `_SMALL` on its header has 4 bytes, and from `_MEDIUM` on 10 bytes."""
 
 
 class Progress(NamedTuple):
@@ -49,6 +47,7 @@ class Marks:
     __slots__ = ("_is_kept", "_item", "_notes", "may_drop_audio", "record_due", "was_audio", "words_due")
 
     words_bytes = WORDS_BYTES
+    is_exact = True
 
     def __init__(self, may_drop_audio: Callable[[], bool] = bool) -> None:
         self.may_drop_audio = may_drop_audio
@@ -89,19 +88,13 @@ class Marks:
         return orjson.dumps(notes).decode() + "\n" if notes else ""
 
 
-def wire_bytes(frame: str) -> int:
-    """Return the length of a text frame on the wire."""
-    size = len(frame) if frame.isascii() else len(frame.encode(errors="surrogatepass"))
-    return size + (2 if size < _SMALL else 4 if size < _MEDIUM else 10)
-
-
 def read_notes(words: str, sent_bytes: int) -> Iterator[Progress]:
     """Yield the deltas of stored notes whose frames are among the `sent_bytes` after the record.
 
     A frame of which most was sent counts, because the rest of it follows.
     """
     item: tuple[str, int] | None = None
-    for line in words.splitlines():
+    for line in words.split("\n"):
         try:
             notes = orjson.loads(line)
         except orjson.JSONDecodeError:

@@ -8,6 +8,7 @@ order. Its wire has no Settings, so the call names an agent of the configuration
 `playout`    the audio that was sent, and the part that Twilio reported as played; pure
 `keypad`     the keys that the caller pressed, and the text by which the model gets them; pure
 `key_function`  the function by which the model reads those keys; pure
+`marks`      the signs that a call has to be stored, with notes of the sent pieces; pure
 `machine`    a call: Twilio's messages in, a session's messages out; pure
 `signature`  the signature of Twilio's requests; pure
 `front`      the front, as data

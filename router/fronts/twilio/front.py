@@ -32,6 +32,7 @@ def _front(wire: Wire) -> Front:
         options=_options,
         is_policed=False,
         can_move=True,
+        can_outlive=True,
     )
 
 

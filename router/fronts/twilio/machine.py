@@ -17,12 +17,15 @@ from router.fronts.twilio import key_function
 from router.fronts.twilio import messages as twilio
 from router.fronts.twilio.key_function import KeyFunction
 from router.fronts.twilio.keypad import PAUSE_S, Keypad, message_of
+from router.fronts.twilio.marks import TelephoneMarks, progress_of
 from router.fronts.twilio.playout import Playout, PlayoutMemory
 from router.fronts.twilio.wires import TWILIO, Wire
+from router.fronts.wire_bytes import wire_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from actors.machine import Marks
     from router.fronts.front import Call
     from router.fronts.twilio.playout import Piece
 
@@ -81,6 +84,7 @@ class TelephoneCall:
         self._stream_sid = ""
         """The id of the stream, which every message to Twilio contains; empty before the stream has started."""
         self._has_ended = False
+        self._marks = TelephoneMarks(call.session)
         if call.memory:
             self._remember(_MEMORIES.decode(call.memory))
 
@@ -89,6 +93,11 @@ class TelephoneCall:
         calls = self._key_function.memory if self._key_function is not None else ([], None)
         memory = Memory(self._stream_sid, self._call_sid, self._keypad.keys, self._playout.memory, calls)
         return msgspec.msgpack.encode(memory)
+
+    def marks_around(self, marks: Marks) -> Marks:
+        """Return the signs that this call has to be stored; see `Noting`. `marks` are those of its session."""
+        self._marks = TelephoneMarks(marks)
+        return self._marks
 
     def _remember(self, memory: Memory) -> None:
         self._stream_sid, self._call_sid = memory.stream_sid, memory.call_sid
@@ -104,11 +113,12 @@ class TelephoneCall:
         match message:
             case engine.ClientTextReceived(text):
                 decoded = twilio.decode(text, self._wire)
+                self._marks.was_audio = isinstance(decoded, twilio.Media | twilio.Mark)
                 return list(self._takes[type(decoded)](self, decoded, now_s))
             case engine.ClientBinaryReceived() if not (self._wire.has_binary_audio and self._stream_sid):
                 return []  # Media Streams has no binary messages
             case engine.ClientAdopted():
-                return [*self._start_timers(), *self._pass_on(message, now_s)]
+                return [*self._start_timers(), *self._pass_on(self._advance(message), now_s)]
             case engine.TimerFired(name) if name == KEYPAD_TIMER:
                 return list(self._send_keys(now_s))
             case engine.TimerFired(name) if name == KEYS_TIMER and self._key_function is not None:
@@ -129,6 +139,14 @@ class TelephoneCall:
             yield engine.StartTimer(KEYPAD_TIMER, PAUSE_S)
         if self._key_function is not None and self._key_function.is_waiting:
             yield engine.StartTimer(KEYS_TIMER, key_function.WAIT_S)
+
+    def _advance(self, adopted: engine.ClientAdopted) -> engine.ClientAdopted:
+        """Note the audio that the other process has sent, and return the input with the bytes of the session's audio.
+
+        If it had a record, `sent_bytes` counts the frames after it.
+        """
+        words, pieces = progress_of(adopted.words, adopted.sent_bytes)
+        return msgspec.structs.replace(adopted, words=words, sent_bytes=self._playout.advance(pieces))
 
     # From Twilio.
 
@@ -229,10 +247,12 @@ class TelephoneCall:
 
     def _play(self, pieces: Iterable[Piece]) -> Iterator[engine.Command]:
         for piece in pieces:
-            yield from map(engine.SendToClient, self._media_of(piece.audio))
-            yield engine.SendToClient(twilio.mark(self._stream_sid, piece.mark, self._wire))
+            frames = self._media_of(piece.audio)
+            mark = twilio.mark(self._stream_sid, piece.mark, self._wire)
+            self._marks.note(sum(map(wire_bytes, frames)), len(piece.audio), wire_bytes(mark))
+            yield from map(engine.SendToClient, [*frames, mark])
 
-    def _media_of(self, audio: bytes) -> Iterable[str | bytes]:
+    def _media_of(self, audio: bytes) -> Sequence[str | bytes]:
         if not self._wire.has_binary_audio:
             return [twilio.media(self._stream_sid, audio, self._wire)]
         frame_bytes = self._wire.shape.frame_bytes

@@ -8,9 +8,12 @@ an earlier number is ignored.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from router.fronts.twilio.wires import MULAW, Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MAX_MARKS: Final = 1000
 """The most marks that are remembered: the newest ones. Audio is sent at most 30 s ahead, which takes 150 marks."""
@@ -85,14 +88,30 @@ class Playout:
             at += size_bytes
         return pieces
 
+    def advance(self, sizes: Iterable[int]) -> int:
+        """Note pieces that another process has sent, by their sizes, and return the bytes of the session's audio.
+
+        The bytes that waited for a whole frame went with the first piece. The session has counted them already.
+        """
+        before_bytes = self._given_bytes
+        for size_bytes in sizes:
+            self._given_bytes += max(0, size_bytes - len(self._rest))
+            self._rest = b""
+            self._note(size_bytes)
+        return self._given_bytes - before_bytes
+
     def _marked(self, audio: bytes) -> Piece:
+        return Piece(audio, self._note(len(audio)))
+
+    def _note(self, size_bytes: int) -> str:
+        """Note that a piece leaves, and return the name of its mark."""
         self._marks += 1
-        self._sent_bytes += len(audio)
+        self._sent_bytes += size_bytes
         name = f"{self._clears}:{self._marks}"
         # The silence in a last frame does not count as audio of the session.
         self._waiting.append(_Marked(name, min(self._sent_bytes, self._given_bytes)))
         self._sent_bytes = min(self._sent_bytes, self._given_bytes)
-        return Piece(audio, name)
+        return name
 
     def left_s(self, mark: str) -> float | None:
         """Return the seconds of audio that are not played yet, now that Twilio has returned the named mark.

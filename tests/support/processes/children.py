@@ -13,10 +13,10 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 
 from tests.support.processes import fork_server
 
@@ -173,7 +173,7 @@ def child(
         # A command that is killed leaves its temporary files: they go with the directory.
         where = clean_environment() | {"TMPDIR": cwd} | dict(env or {})
         command = [str(arg) for arg in argv]
-        server = None if is_fresh or pass_fds or not fork_server.fits(where) else _server_of(command)
+        server = None if is_fresh or pass_fds or not fork_server.fits(where) else _server_of(command, where)
         process = Child(command, env=where, cwd=cwd, pass_fds=pass_fds, server=server)
         try:
             yield process
@@ -181,12 +181,12 @@ def child(
             process.kill()
 
 
-def _server_of(command: Sequence[str]) -> fork_server.ForkServer | None:
+def _server_of(command: Sequence[str], env: Mapping[str, str]) -> fork_server.ForkServer | None:
     """Return the fork server for a command; None if its program is not in `MODULES`."""
     flags = DEVELOPMENT if tuple(command[1:5]) == DEVELOPMENT else ()
     program = command[1 + len(flags) : 2 + len(flags)]
     found = MODULES.get(Path(*program)) if command[0] == sys.executable else None
-    return None if found is None else fork_server.server(flags, found)
+    return None if found is None else fork_server.server(flags, found, env.get("PYTHONHASHSEED", "random"))
 
 
 @contextmanager
@@ -198,6 +198,41 @@ def router(*flags: str, env: Mapping[str, str] | None = None) -> Iterator[Router
         status = process.stop()
         if status:
             raise ChildError(f"run.py ended with status {status}", process.output)
+
+
+def completed(
+    *flags: str | Path,
+    env: Mapping[str, str] | None = None,
+    cwd: str | Path = ".",
+    typed: str = "",
+    timeout_s: float = START_S,
+) -> subprocess.CompletedProcess[str]:
+    """Run `python run.py` with these arguments and this input until it ends, and return its status and its streams.
+
+    Raises:
+        subprocess.TimeoutExpired: the process did not end in time, and was killed.
+    """
+    command = [sys.executable, str(RUN_PY), *map(str, flags)]
+    environment = clean_environment() | dict(env or {})
+    server = _server_of(command, environment) if fork_server.fits(environment) else None
+    with ExitStack() as stack:
+        streams = [stack.enter_context(TemporaryFile("w+")) for _ in range(3)]
+        streams[0].write(typed)
+        streams[0].seek(0)
+        stdin, stdout, stderr = (stream.fileno() for stream in streams)
+        process: subprocess.Popen[bytes] | fork_server.Process
+        if server is None:
+            process = subprocess.Popen(command, env=environment, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
+        else:
+            process = server.start(command, environment, str(cwd), (stdin, stdout, stderr))
+        try:
+            status = process.wait(timeout_s)
+        finally:
+            process.kill()
+            process.wait()
+        for stream in streams[1:]:
+            stream.seek(0)
+        return subprocess.CompletedProcess(command, status, streams[1].read(), streams[2].read())
 
 
 def clean_environment() -> dict[str, str]:

@@ -32,8 +32,8 @@ PR_SET_CHILD_SUBREAPER = 36
 
 AT_START = ("PYTHON", "LANG", "LC_", "LD_", "MALLOC_", "GLIBC_")
 """The prefixes of variables that count only at the start of an interpreter."""
-FITTING = {"PYTHONPATH", "PYTHONUNBUFFERED"}
-"""Such variables that a forked process takes over nevertheless."""
+FITTING = {"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONHASHSEED"}
+"""Such variables that a forked process takes over nevertheless. Each hash seed has a server."""
 
 _lock = threading.Lock()
 
@@ -85,12 +85,12 @@ class Process:
 class ForkServer:
     """A fork server whose interpreter has these flags, such as `-X dev`, and has imported these modules."""
 
-    def __init__(self, flags: Sequence[str], modules: Sequence[str]) -> None:
+    def __init__(self, flags: Sequence[str], modules: Sequence[str], hash_seed: str = "random") -> None:
         self._flags = flags
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process = subprocess.Popen(
             [sys.executable, *flags, __file__, str(theirs.fileno()), *modules],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": hash_seed, "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
@@ -118,9 +118,9 @@ class ForkServer:
 
 
 @functools.cache
-def server(flags: tuple[str, ...], modules: tuple[str, ...]) -> ForkServer:
-    """Return the fork server of this process with these flags and modules."""
-    started = ForkServer(flags, modules)
+def server(flags: tuple[str, ...], modules: tuple[str, ...], hash_seed: str = "random") -> ForkServer:
+    """Return the fork server of this process with these flags, modules and seed."""
+    started = ForkServer(flags, modules, hash_seed)
     atexit.register(started.close)
     return started
 

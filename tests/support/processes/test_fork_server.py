@@ -46,13 +46,13 @@ def started(command, env, cwd):
     return ended.returncode, ended.stdout, ended.stderr
 
 
-def forked(command, env, cwd, flags):
+def forked(command, env, cwd, flags, hash_seed="random"):
     """Run a program with the fork server. Return its status and its output."""
     files = [Path(cwd, name) for name in ("stdin", "stdout", "stderr")]
     files[0].write_bytes(b"typed")
     with files[0].open() as stdin, files[1].open("w") as stdout, files[2].open("w") as stderr:
         streams = [it.fileno() for it in (stdin, stdout, stderr)]
-        process = fork_server.server(flags, ("json",)).start(command, env, str(cwd), streams)
+        process = fork_server.server(flags, ("json",), hash_seed).start(command, env, str(cwd), streams)
         status = process.wait(20.0)
     return status, files[1].read_bytes(), files[2].read_bytes()
 
@@ -71,6 +71,14 @@ def test_a_forked_program_finds_what_a_started_one_finds(program, tmp_path, flag
     assert warm.pop("environ") == env
     del new["environ"]
     assert warm == new
+
+
+def test_each_hash_seed_has_a_server(program, tmp_path):
+    program.write_text("print(hash('text'), hash('another'))")
+    command = [sys.executable, str(program)]
+    one = {**os.environ, "PYTHONHASHSEED": "1"}
+    assert forked(command, one, tmp_path, (), "1") == started(command, one, tmp_path)
+    assert forked(command, one, tmp_path, (), "2") != started(command, one, tmp_path)
 
 
 def test_a_program_that_a_signal_ends_has_its_number_as_status(tmp_path):
@@ -93,7 +101,7 @@ def test_a_program_that_a_signal_ends_has_its_number_as_status(tmp_path):
     [
         ({"ROUTER_PORT": "1"}, True),
         ({"PYTHONPATH": "/x"}, True),
-        ({"PYTHONHASHSEED": "1"}, False),
+        ({"PYTHONDEVMODE": "1"}, False),
         ({"LC_ALL": "C"}, False),
     ],
 )

@@ -1,9 +1,6 @@
 """The signs that a relay's memory has to be stored: records for events, notes for deltas."""
 
-import pytest
-
-from actors.connections import frames
-from router.fronts.realtime.marks import AUDIO, MAX_NOTES, SPEECH, Marks, Progress, read_notes, wire_bytes
+from router.fronts.realtime.marks import AUDIO, MAX_NOTES, SPEECH, Marks, Progress, read_notes
 from router.fronts.realtime.responses import Response
 from tests.support.machine.realtime_book import AUDIO_SESSION, MANUAL_SESSION, RealtimeBook
 
@@ -83,11 +80,10 @@ def test_notes_behind_a_record_name_their_item_again():
     assert list(read_notes(marks.take_words(), SIZE)) == [SECOND]
 
 
-@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
-def test_the_length_of_a_frame_is_that_on_the_wire(size):
-    text = "é" * (size // 2) + "x" * (size % 2)
-    written = b"".join(frames.text_frames(text, mask=False, max_frame_bytes=2**20))
-    assert wire_bytes(text) == len(written)
+def test_a_separator_of_lines_within_the_words_ends_no_note():
+    marks, words = kept(), FIRST._replace(value="One\u2028two\x85three")
+    marks.note(FRAME, words)
+    assert list(read_notes(marks.take_words(), SIZE)) == [words]
 
 
 def test_the_deltas_of_an_answer_call_for_few_records():

@@ -98,3 +98,13 @@ def test_another_playback_goes_on_where_one_ended():
         assert moved.left_s(mark) == other.left_s(mark)
     assert moved.add(SECOND) == other.add(SECOND)
     assert moved.finish() == other.finish()
+
+
+def test_pieces_of_another_process_count_like_its_own():
+    one = Playout()
+    one.add(SECOND[:200])
+    two = Playout(memory=one.memory)
+    sizes = [len(piece.audio) for piece in one.add(SECOND)]
+    assert two.advance(sizes) == sum(sizes) - 40
+    assert two.memory.waiting == one.memory.waiting
+    assert two.advance([]) == 0

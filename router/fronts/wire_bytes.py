@@ -1,0 +1,17 @@
+"""The length of a frame on the wire to the client, by which bytes that were sent are counted as frames."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_SMALL: Final = 126
+_MEDIUM: Final = 65_536
+"""The bounds of a frame's length: from `_SMALL` on its header has 4 bytes, and from `_MEDIUM` on 10 bytes."""
+
+
+def wire_bytes(frame: str | bytes) -> int:
+    """Return the length of a frame on the wire."""
+    size = len(frame)
+    if isinstance(frame, str) and not frame.isascii():
+        size = len(frame.encode(errors="surrogatepass"))
+    return size + (2 if size < _SMALL else 4 if size < _MEDIUM else 10)
