@@ -161,9 +161,11 @@ def finish_unannounced(context: Context, event: TextDone) -> ResponseState | Non
     turn = context.state.turn
     if rejects_overtaken(context, event.response_id):
         return turn.response
-    is_known = turn.current is not None or turn.output_id is not None or context.state.pending.in_flight is not None
+    is_known = turn.is_seen or context.state.pending.in_flight is not None
     if turn.is_announced or not is_known or turn.is_other_response(event.response_id):
         return turn.response
+    if turn.current is None and turn.output_id is None and context.state.pending.in_flight is None:
+        turn.doubtful_id = None  # the upstream refused a request because of this response
     if turn.output_id is None:
         turn.output_id = event.response_id
     _end_by_text(context)

@@ -143,6 +143,14 @@ def test_a_response_ends_without_output_although_the_end_of_the_one_before_it_ma
     assert "first_event" not in book.timers
 
 
+def test_a_response_because_of_which_the_upstream_refused_a_request_ends_with_its_whole_text():
+    book = Playbook().ready()
+    book.upstream(item_added(ask(book)), error("conversation_already_has_active_response"))
+    words = {"type": "response.output_text.delta", "response_id": "resp_1", "item_id": "item_1", "delta": "Hi."}
+    book.upstream(words, said("Hi.", "resp_1"))
+    assert book.session.state.turn.response.name == "REQUESTED"
+
+
 @pytest.mark.parametrize("first", [said("Hi.", "resp_1"), said("Hi.")])
 def test_an_upstream_that_still_has_the_response_of_a_whole_text_active_is_asked_again(first):
     book = requested_behind(first)
