@@ -364,6 +364,13 @@ def test_the_upstream_s_own_answer_shows_that_a_forced_end_is_not_answered_yet_a
     assert len(book.asked()) == 3
 
 
+def test_a_commit_that_is_refused_after_its_deadline_leaves_a_later_one_on_its_way():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started("u1")).client(FORCE, COMMIT).fire(Wait.COMMIT)
+    book.upstream(committed("u1")).client(COMMIT)
+    book.upstream(error("invalid_value", event_id=commit_ids(book)[1]))
+    assert (phase_of(book), owed_to(book)) == (UserTurnState.COMMITTING, ["u1"])
+
+
 def test_a_second_commit_of_speech_answers_a_commit_by_hand_that_crossed_the_first():
     book = TimedPlaybook().ready().client(LOUD).upstream(started("u1"), stopped("u1")).client(COMMIT)
     book.upstream(committed("u1"), committed("u2"), created("own", None), *speech("u3"))
