@@ -17,7 +17,7 @@ import msgspec
 
 from router.access.request import Request
 from router.assembly import guard_memory as guards
-from router.fronts.realtime import value as relays
+from router.fronts.table import FRONTS
 from router.guard.marks import GuardedMarks
 from router.session import snapshot as snapshots
 from router.session.layouts import VERSION
@@ -68,7 +68,9 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parc
         return snapshots.open_envelope(self.session).adoptions > MAX_ADOPTIONS * INNOCENT
 
 
-VALUE_LAYOUT: Final = f"{VERSION}.{zlib.crc32(f'{snapshots.LAYOUT} {relays.LAYOUT} {guards.LAYOUT}'.encode()):08x}"
+_LAYOUTS: Final = [snapshots.LAYOUT, guards.LAYOUT, *(front.layout for front in FRONTS.values())]
+
+VALUE_LAYOUT: Final = f"{VERSION}.{zlib.crc32(repr(_LAYOUTS).encode()):08x}"
 """The name of the form in which this program reads and writes sessions."""
 
 _ENCODER: Final = msgspec.msgpack.Encoder()

@@ -16,7 +16,7 @@ from router.assembly import guard_memory as guards
 from router.assembly.carried import no_memory, restored
 from router.fronts import agents
 from router.fronts.failover import build
-from router.fronts.front import Call, Noting, Remembering, Standalone, guarded
+from router.fronts.front import Call, Noting, Remembering, guarded, standalone
 from router.guard.inputs import GuardedInputs
 from router.guard.machine import GuardedMachine
 from router.logs import trace
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from router.call_names import CallNames
     from router.config.model import RouterConfig
     from router.fronts.failover.build import Plan
-    from router.fronts.front import Front
+    from router.fronts.front import Front, Standalone
     from router.observer.sessions import SessionObserver
     from router.recording.recorder import Recorder
     from router.session.options import SessionOptions
@@ -171,7 +171,7 @@ class Machines:
         viewed = adapted = self._viewed(session_id, front, session, machine, request)
         if not front.is_relay:
             viewed = adapted = _adapted(front, msgspec.structs.replace(call, machine=viewed))
-        relay = own if isinstance(own, Standalone) else None
+        relay = standalone(own)
         remembering = relay or adapted
         return _Fronted(
             viewed,

@@ -16,6 +16,8 @@ it speaks with its upstream itself. docs/adding-a-front.md shows how to add a fr
 `listen`    Deepgram's transcription, relayed or by a session
 `realtime`  the OpenAI Realtime API, relayed
 `twilio`    the telephone: Twilio Media Streams
+`relay_marks`  the signs that the memory of a relay has to be stored
+`relay_value`  the memory of a relay as a value
 `wire_bytes`  the length of a frame on the wire to the client
 `table`     the fronts by name, and their routes
 """

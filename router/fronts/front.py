@@ -88,6 +88,22 @@ class Standalone(Remembering, Protocol):
         """The object whose attributes show when the memory has to be stored."""
 
 
+@runtime_checkable
+class Wrapping(Protocol):
+    """A machine without a memory of its own around another machine."""
+
+    @property
+    def wrapped(self) -> Machine:
+        """The other machine."""
+
+
+def standalone(machine: Machine) -> Standalone | None:
+    """Return the relay that can move to another process, within the machines around it. None if there is none."""
+    while isinstance(machine, Wrapping):
+        machine = machine.wrapped
+    return machine if isinstance(machine, Standalone) else None
+
+
 class Front(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of client, with the functions that translate its wire."""
 
@@ -121,6 +137,8 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     """The largest text message of a client, in bytes, if it exceeds the configured limit."""
     lost_frame: str = ""
     """The last frame for a client whose session no process can continue; empty if its wire has none."""
+    layout: int = 0
+    """The checksum of the layouts of a relay's memory."""
     can_move: bool = False
     """Whether another process can continue a session: the machine has no memory of its own, or passes it on."""
     can_outlive: bool = False

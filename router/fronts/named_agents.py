@@ -32,7 +32,8 @@ class NamedAgents:
     """A machine whose client may name an agent in its Settings. After the Settings the wrapper costs nothing."""
 
     def __init__(self, machine: Machine, call: Call, *, passes_unknown: bool) -> None:
-        self._machine = machine
+        self.wrapped = machine
+        """The machine within."""
         self._agents = call.agents
         self._variables = {name: value for name, value in call.query.items() if name not in OWN}
         self._passes_unknown = passes_unknown
@@ -43,7 +44,7 @@ class NamedAgents:
         """Handle an input as the machine does, with the named agent in the Settings."""
         fields = _settings(message)
         if fields is None:
-            return self._machine.handle(message, now_s)
+            return self.wrapped.handle(message, now_s)
         agent_id = fields.get("agent")
         if isinstance(agent_id, str):
             settings = self._agents.settings(agent_id, fields.get("audio", {}), self._variables)
@@ -53,8 +54,8 @@ class NamedAgents:
                 description = f"there is no agent {agent_id[:100]}: name one of [agents.ID] of the configuration"
                 error = deepgram.Error(description=description, code="INVALID_AGENT_ID")
                 return [engine.SendToClient(codec.encode(error))]
-        setattr(self, "handle", self._machine.handle)  # noqa: B010 - a type checker takes it for a method
-        return self._machine.handle(message, now_s)
+        setattr(self, "handle", self.wrapped.handle)  # noqa: B010 - a type checker takes it for a method
+        return self.wrapped.handle(message, now_s)
 
 
 def _settings(message: engine.Input) -> dict[str, Any] | None:

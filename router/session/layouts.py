@@ -218,7 +218,9 @@ LAYOUTS: Final = (
         " paused_s subject unanswered",
         times="last_audio_s paused_s",
     ),
-    _of(user_turn.UserTurn, "asked_s commit_id is_detected is_replayed item_id phase", times="asked_s"),
+    _of(
+        user_turn.UserTurn, "asked_s commit_id is_behind_request is_detected is_replayed item_id phase", times="asked_s"
+    ),
     _of(
         limited.Limited,
         "_has_user _heard_s _idle_s active_s began_s has_asked is_over reached spending warned_of",

@@ -184,9 +184,9 @@ class Microphone:
         self._clearing_bytes = self._uncommitted_bytes
         return self._taken_bytes + self._uncommitted_bytes
 
-    def withdraw_clear(self) -> None:
-        """Record that the upstream has lost the clear, so the audio before it stays uncommitted."""
-        self._clearing_bytes = 0
+    def await_clear(self, place: int | None) -> None:
+        """Await the clear at this place as the last one. None: all clears are answered or lost, and the audio stays."""
+        self._clearing_bytes = max(0, place - self._taken_bytes) if place is not None else 0
 
     def clear(self, place: int, *, is_committing: bool) -> None:
         """Forget the audio before the clear that the upstream acknowledges. Audio that was appended after it stays.

@@ -44,6 +44,8 @@ class Row:
     other_cores: float
     """The cores that other programs kept busy during the window."""
     lost: list[str]
+    wakes_per_message: float | None = None
+    """How often threads of the system were woken up. A message costs less if a turn finds several."""
 
 
 def percentile(values, share):

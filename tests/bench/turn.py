@@ -3,8 +3,9 @@
 With --against it compares this checkout with another one. The two alternate, so that other programs affect both
 equally. With --safe it compares a router that has authentication, a policy and limits with one that has none. With
 --kept it compares one whose sessions have a keeper, for the clients that --front names. With --fronts it compares
-relaying (`/v1/realtime`) with translating (`/v1/agent/converse`). With --instructions it counts instructions in place
-of time, and with --check it fails if they are more than tests/bench/instructions.json allows.
+relaying (`/v1/realtime`) with translating (`/v1/agent/converse`). With --cold each turn carries one message, and finds
+nothing in the core's own caches, as after other work of the machine. With --instructions it counts instructions in
+place of time, and with --check it fails if they are more than tests/bench/instructions.json allows.
 """
 
 import argparse
@@ -27,6 +28,9 @@ ROOT = Path(__file__).resolve().parents[2]
 TURNER = Path(__file__).with_name("turner.py")
 SESSIONS = (1, 4)
 """The numbers of sessions whose messages come in the same turn."""
+COLD_SESSIONS = (60,)
+COLD_ROUNDS = 3
+ROUNDS = 40
 QUANTILE = 0.1
 """The quantile of the rounds of a lap that counts. The quick rounds are those that nothing disturbed."""
 Z = 1.96
@@ -176,12 +180,13 @@ def compare(candidates, options):
     """Measure the candidates, and print their costs and the ratio."""
     print(f"µs, {report.interpreter()}")
     print(f"{'':<28}{'frame':>10}{'delta':>10}{'message':>10}")
-    for sessions in options.sessions:
-        found = measure(
-            list(candidates.values()), sessions, starts=options.starts, laps=options.laps, rounds=options.rounds
-        )
+    cold = ("--cold",) * options.cold
+    measured = [(checkout, (*further, *cold)) for checkout, further in candidates.values()]
+    rounds = options.rounds or (COLD_ROUNDS if options.cold else ROUNDS)
+    for sessions in options.sessions or (COLD_SESSIONS if options.cold else SESSIONS):
+        found = measure(measured, sessions, starts=options.starts, laps=options.laps, rounds=rounds)
         for name, costs in zip(candidates, found, strict=True):
-            print(row(f"{name}, {sessions} at once", costs), flush=True)
+            print(row(f"{name}, {sessions} {'in turn' if options.cold else 'at once'}", costs), flush=True)
         if len(found) > 1:
             print(f"{'ratio':<28}{ratio(*found)}", flush=True)
 
@@ -194,10 +199,11 @@ def parse():
     parser.add_argument("--fronts", action="store_true", help="/v1/realtime, beside /v1/agent/converse")
     parser.add_argument("--kept", action="store_true", help="with the keeper, beside the same without")
     parser.add_argument("--front", choices=PATHS, help="of the clients, with --kept (openai)")
-    parser.add_argument("--sessions", type=int, nargs="+", default=SESSIONS, metavar="N", help="in a turn (1 4)")
+    parser.add_argument("--cold", action="store_true", help="a turn for each message, with nothing in the caches")
+    parser.add_argument("--sessions", type=int, nargs="+", metavar="N", help="in a turn (1 4), or one by one (60)")
     parser.add_argument("--starts", type=int, default=8, metavar="N", help="of each checkout's process (8)")
     parser.add_argument("--laps", type=int, default=12, metavar="N", help="of each start (12)")
-    parser.add_argument("--rounds", type=int, default=40, metavar="N", help="in a lap: 5 frames and 1 delta (40)")
+    parser.add_argument("--rounds", type=int, metavar="N", help="in a lap: 5 frames and 1 delta (40, cold 3)")
     parser.add_argument("--instructions", action="store_true", help="count instructions, with valgrind and a compiler")
     parser.add_argument("--check", action="store_true", help="the same, and fail where they are 5 %% too many")
     parser.add_argument("--write", action="store_true", help="the same, and write the reference figures")

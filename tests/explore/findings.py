@@ -138,7 +138,7 @@ def _clear_all(self: Microphone, _place: int, **_facts: Any) -> None:
 def _clears_again() -> Iterator[None]:
     with (
         mock.patch.object(Microphone, "clear", _clear_all),
-        mock.patch.object(user_turn.UserTurns, "take_clear", return_value=inputs.ClearSent(0)),
+        mock.patch.object(user_turn.UserTurns, "take_clear", return_value=inputs.ClearSent("c", 0)),
     ):
         yield
 
@@ -362,6 +362,20 @@ FINDINGS = (
             "dialled-1 created-1 take-1-message say take-1-message take-1-message fire-rollover dialled-2 created-2 "
             "take-2-message update fire-update late-take lost-1 refuse-2 refuse-2 run_well",
             _set(upstream.UpstreamLink, "refuse_update", lambda *_args: False)),
+    Finding("E29", "a refused clear takes the acknowledgement of the next one",
+            ("openai", "settings", "numeric ids"),
+            READY + "native-input~audio~buffer.clear frame refuse-1 native-input~audio~buffer.clear run_well",
+            _set(user_turn.UserTurns, "withdraw_clear", lambda *_args: False)),
+    Finding("E30", "an unannounced response answers speech that was committed behind its request",
+            ("openai", "settings", "no created"),
+            READY + "say take-1-message frame speech-1 take-1-message stop-1 commit-1 step-1-False step-1-False "
+            "step-1-False step-1-False run_silent",
+            _set(response_begin, "_answer_earlier_speech", response_begin._answer_speech)),
+    Finding("E31", "a standby upstream that refused speech without its transcript does not get its words",
+            ("openai", "session.update", "no created"),
+            "dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 fire-rollover dialled-2 "
+            "fire-unannounced take-2-message refuse-2 words-1-user~101 run_silent",
+            _set(ledger, "_has_id", lambda *_args: False)),
 )  # fmt: skip
 
 

@@ -145,3 +145,9 @@ def test_a_commit_by_hand_does_not_commit_the_audio_behind_a_later_clear():
     assert world.upstreams[1].last["type"] == "error"
     for action in actions_of("take-1-message speech-1 force"):
         world.act(action)
+
+
+def test_an_acknowledgement_behind_a_lost_clear_is_that_of_the_lost_one():
+    clears = "native-input~audio~buffer.clear drop-1 frame native-input~audio~buffer.clear"
+    walk = f"dialled-1 created-1 take-1-message {clears} run_well"
+    assert breaks(("openai", "settings", "none"), actions_of(walk))[0] == ""

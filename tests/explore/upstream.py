@@ -92,11 +92,6 @@ class Response:
         return self.is_call or self.kind == "both"
 
     @property
-    def is_unseen(self) -> bool:
-        """Whether it has begun, and no event of it was sent. No order tells then whether it began before speech."""
-        return self.is_brief and self.at == 0
-
-    @property
     def trails(self) -> bool:
         """Whether words or audio of the response may follow after its cancellation (upstream 7.4)."""
         return self.is_cancelled and self.steps[self.at] in ("words", "audio")
@@ -458,10 +453,7 @@ class Upstream:
         # It commits all audio that it heard, also the audio behind a clear that it has not taken.
         for waiting in self.queue:
             waiting.pop("is_before_audio", None)
-        unseen = self.active if self.active is not None and self.active.is_unseen else None
-        if unseen is not None:
-            unseen.answers |= {item}
-        self.owes_answer = unseen is None
+        self.owes_answer = True
         return self._committed(item)
 
     def transcribe(self, item: str, outcome: str) -> list[dict[str, Any]]:

@@ -24,7 +24,6 @@ pytestmark = pytest.mark.filterwarnings(openai_clients.LEGACY)
 CALLS = 6
 SERVICE_RESTART = 1012
 LAST_WORDS = {
-    "/deepgram": "SERVER_GOING_AWAY",
     "/v1/listen": "SERVER_GOING_AWAY",
 }
 """The reason of the close on each relay that does not move."""
@@ -275,6 +274,25 @@ def test_calls_of_openais_clients_continue_when_their_worker_is_shot(signum):
             client.close()
             assert client.wire.errors == [] == client.problems
         assert "Ada" in clients[0].wire.text.rpartition("name")[2]
+
+
+def test_a_call_on_the_relay_of_deepgram_moves_at_a_reload_and_its_client_notices_nothing(tmp_path):
+    config = tmp_path / "router.toml"
+    with DeepgramSimulator(SimulatorConfig(pace=20)) as backend, ExitStack() as stack:
+        config.write_text(f'deepgram_api_key = "dg-0123456789"\ndeepgram_agent_url = "{backend.url}"\n')
+        process = stack.enter_context(router("--config", str(config)))
+        agent = stack.enter_context(voice_agent(process.address, "/deepgram"))
+        agent.start()
+        hold_text_turn(agent, "My name is Ada.")
+        for times in (1, 2):
+            os.kill(process.child.pid, signal.SIGHUP)
+            process.child.wait_for_lines("1 sessions moved, 0 were lost", times)
+            hold_text_turn(agent, "are you still there")
+        (settings,) = backend.connections[-1].of_type("Settings")
+        said = [it["content"] for it in settings["agent"]["context"]["messages"] if it.get("role") == "user"]
+        assert said == ["My name is Ada.", "are you still there"]
+        assert warnings_of([agent]) == set()
+        assert len(agent.received.of("Welcome")) == len(agent.received.of("SettingsApplied")) == 1
 
 
 def test_calls_on_the_other_relays_drain_at_a_reload_and_say_so(tmp_path):

@@ -9,8 +9,9 @@ from contextlib import ExitStack
 import pytest
 
 from router.simulator import Simulator, SimulatorConfig
+from router.simulator.deepgram.simulator import DeepgramSimulator
 from tests.support.clients import openai_clients
-from tests.support.clients.questioners import Questioner, RealtimeQuestioner
+from tests.support.clients.questioners import Questioner, RealtimeQuestioner, RelayQuestioner
 from tests.support.clients.telephone import Telephone, dialled
 from tests.support.clients.voice_agent import PATHS, hold_text_turn, voice_agent
 from tests.support.processes.children import RUN_PY, child, router, workers_of
@@ -85,6 +86,24 @@ expression = "secret"
 on = ["user", "agent"]
 action = "block"
 """
+
+
+def on_the_relay(process):
+    """Return callers whose upstream is Deepgram's own backend."""
+    return [RelayQuestioner(n, process.address, speaks=n % 2 > 0) for n in range(CALLERS)]
+
+
+def test_calls_on_the_relay_of_deepgram_outlive_their_workers(tmp_path):
+    config = tmp_path / "router.toml"
+    with DeepgramSimulator(SimulatorConfig(pace=4)) as backend, ExitStack() as stack:
+        config.write_text(f'deepgram_api_key = "dg-0123456789"\ndeepgram_agent_url = "{backend.url}"\n')
+        process = stack.enter_context(router("--config", str(config), "--workers", "2"))
+        process.child.wait_for_lines(r"worker \d+ serves", 2)
+        callers = on_the_relay(process)
+        asyncio.run(ask_under_deaths(process, callers))
+        assert [it for caller in callers for it in caller.faults()] == []
+        assert not any(caller.errors for caller in callers)
+        assert any("SESSION_RECOVERED" in caller.warnings for caller in callers)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ repeats.
 `closing`  the moment of a session's end: limits, drain, errors; pure
 `guarded`  the messages as the guard reads them; pure
 `machine`  the relay; pure
+`value`    the relay with the layouts of its memory, as it moves to another process
 `policed`  the relay behind the policy of its client
 `front`    the front, as data, and the address of the upstream
 """

@@ -42,6 +42,8 @@ class Closing:
         self._heard_at_s = 0.0
         """The time for which the playback timer was last started: the end of the playback, on the session's clock."""
         self.has_ended = False
+        self._ending: tuple[int, str, float] | None = None
+        """The close code, the reason and the time to read of a session that has ended."""
 
     def begin(self, now_s: float) -> Commands:
         """Start the clocks of a session whose client is connected."""
@@ -53,6 +55,13 @@ class Closing:
         if not has_settings:
             yield engine.StartTimer(SETTINGS_TIMER, self._settings_s)
         yield from self.limits.resume(limited, now_s)
+
+    def adopt(self, now_s: float, *, has_settings: bool) -> Commands:
+        """Continue the clocks of a session that another process carried. Only that process had to end."""
+        self._drain_until_s, self._stays_idle, self._heard_at_s = math.inf, False, 0.0
+        if not has_settings:
+            yield engine.StartTimer(SETTINGS_TIMER, self._settings_s)
+        yield from self.limits.adopt(now_s)
 
     def settle(self, now_s: float) -> Commands:
         """End a session that is between two turns, if a limit or a drain requires the end.
@@ -102,8 +111,13 @@ class Closing:
     def end(self, code: int = closes.HUNG_UP.code, reason: str = "", linger_s: float = 0.0) -> Commands:
         """End the session of a client that has got the reason already, or is gone."""
         self.has_ended = True
+        self._ending = int(code), reason, linger_s
         yield from self._reporter.end()
         yield engine.EndSession(code, reason, linger_s)
+
+    def end_again(self) -> Commands:
+        """End a session that had ended in another process, in the same way."""
+        yield engine.EndSession(*self._ending or (closes.HUNG_UP.code, "", 0.0))
 
     def _warn_of_limit(self, limit: Limit) -> Commands:
         yield to_client(deepgram.Warning(description=limit.warning, code=limit.code))

@@ -78,6 +78,11 @@ class Conversation:
         return self._is_answering or is_open or self.speech.is_on
 
     @property
+    def is_owed(self) -> bool:
+        """Whether the upstream owes a message, or the client the output of a function."""
+        return self.awaited is not None or self.injected.is_waiting or bool(self.memory.calls)
+
+    @property
     def size_bytes(self) -> int:
         """The size of the speech and texts that are kept for another upstream."""
         return self.speech.size_bytes + self.injected.size_chars

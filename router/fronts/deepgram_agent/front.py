@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from actors.connections.upstream import DialTarget
-from router.fronts.deepgram import BUSY_FRAME, CRASH_FRAME
+from router.fronts.deepgram import BUSY_FRAME, CRASH_FRAME, LOST_FRAME
 from router.fronts.deepgram_agent.guarded import DeepgramDialect
-from router.fronts.deepgram_agent.machine import DeepgramRelay
 from router.fronts.deepgram_agent.policed import PolicedMachine
+from router.fronts.deepgram_agent.value import VALUE, MovableRelay
 from router.fronts.front import Call, Front
 from router.fronts.named_agents import with_agents
 from router.session.profile import CONVERSE
@@ -40,7 +40,7 @@ def dial_target(config: RouterConfig, limits: ConnectionLimits, _query: Mapping[
 
 
 def _adapt(call: Call) -> Machine:
-    relay = DeepgramRelay(call.session.context.options)
+    relay = MovableRelay(call.session, call.memory)
     machine = relay if call.policy is None else PolicedMachine(relay, call.policy)
     return with_agents(machine, call, passes_unknown=True)
 
@@ -52,6 +52,10 @@ RELAY: Final = Front(
     crash_frame=CRASH_FRAME,
     busy_frame=BUSY_FRAME,
     dial_target=dial_target,
+    lost_frame=LOST_FRAME,
+    layout=VALUE.layout,
+    can_move=True,
+    can_outlive=True,
     dialect=DeepgramDialect,
     is_relay=True,
 )

@@ -33,6 +33,11 @@ class Injected:
         return any(text["type"] == "InjectUserMessage" for text in self._texts)
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether the upstream has not responded to a text or a change."""
+        return bool(self._texts or self._awaited)
+
+    @property
     def has_room(self) -> bool:
         """Whether another text may be sent before the upstream repeats an earlier one."""
         return len(self._texts) < self._max_texts

@@ -25,11 +25,16 @@ from router.fronts.deepgram_agent.conversation import ACTIVE, Awaited, Conversat
 from router.fronts.deepgram_agent.fields import Fields, read, text_of, write
 from router.fronts.deepgram_agent.reporting import Reporter
 from router.fronts.deepgram_agent.waiting import Waiting
-from router.session.deadlines import SPEECH_S
+from router.fronts.relay_marks import RelayMarks
+from router.session.deadlines import ADOPTION_S, SPEECH_S
+from router.session.handlers.adoption import RECOVERED
 from router.session.handlers.refusals import UNPARSABLE
 from router.session.state.limited import Limited  # noqa: TC001 - msgspec resolves the annotation
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from router.session.machine import Session
     from router.session.options import SessionOptions
 
 Commands = Iterator[engine.Command]
@@ -41,7 +46,14 @@ STEP_TIMER: Final = "deepgram.step"
 """The wait for the upstream's `Welcome`, then for its `SettingsApplied`, and for the close after its `Error`."""
 TURN_TIMER: Final = "deepgram.turn"
 """The wait for the message that the upstream owes next (`Conversation.awaited`)."""
+ADOPTION_TIMER: Final = "deepgram.adoption"
+"""The wait until this process has shown that the session does not kill it."""
 MAX_CAUSE_CHARS: Final = 100
+
+RESTARTED: Final = deepgram.Warning(
+    description="the connection to the upstream was lost and is restored; the conversation continues",
+    code="UPSTREAM_RESTARTED",
+)
 
 
 class CallSoFar(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,13 +86,16 @@ class Stage(enum.Enum):
 class DeepgramRelay:
     """The machine of one relayed session."""
 
-    def __init__(self, options: SessionOptions) -> None:
+    def __init__(self, options: SessionOptions, session: Session | None = None) -> None:
+        self._session = session
+        """The session in whose place the relay is, which has the count of adoptions. None in a call of two backends."""
+        self.marks = RelayMarks(self._may_drop_audio)
+        """The object whose attributes show when the memory has to be stored."""
         self._deadlines = options.deadlines
         self._redact = options.redact
         self._now_s = 0.0
         self._reporter = Reporter(options)
         self._closing = Closing(options, self._reporter, self._is_in_turn)
-        self._playback = self._closing.limits.playback
         self._conversation = Conversation(options.bounds.early_messages)
         self._waiting = Waiting(options.bounds.early_messages, options.bounds.early_bytes)
         self._as_sent: Callable[[Fields], Fields] = dict
@@ -104,13 +119,16 @@ class DeepgramRelay:
         self._now_s = now_s
         generation = getattr(message, "generation", self._generation)
         take = _TAKES.get(type(message))
-        if self._closing.has_ended or take is None or generation != self._generation:
+        is_over = self._closing.has_ended and type(message) is not engine.ClientAdopted
+        if is_over or take is None or generation != self._generation:
             return []
         commands = list(take(self, message))
         if self._conversation.is_renewed:
             self._conversation.is_renewed = False
             commands.append(self._turn_timer(self._conversation.awaited))
         commands += self._closing.settle(now_s)
+        if type(message) is not engine.UpstreamBinaryReceived:
+            self.marks.note(commands)
         return commands
 
     def held_bytes(self) -> int:
@@ -128,6 +146,54 @@ class DeepgramRelay:
             "generation": self._generation,
             "dropped_bytes": self._waiting.dropped_bytes,
         }
+
+    # Another process.
+
+    @property
+    def can_move(self) -> bool:
+        """Whether a move at this moment interrupts no turn and no request."""
+        is_waiting = self._waiting.size_bytes > 0 or self._conversation.is_owed or self._error is not None
+        is_open = self._stage in (Stage.WELCOMED, Stage.READY)
+        return is_open and not (is_waiting or self._is_in_turn() or self._closing.has_ended)
+
+    def shortened(self) -> AbstractContextManager[None]:
+        """Return a context within which the memory lacks older audio of a silent user."""
+        return self._conversation.speech.shortened()
+
+    def _may_drop_audio(self) -> bool:
+        return self._stage is Stage.READY and not self._conversation.speech.is_on
+
+    def _adopt(self, adopted: engine.ClientAdopted) -> Commands:
+        """Restore the session with another upstream. The upstream of the other process is lost."""
+        if self._closing.has_ended:
+            yield from self._closing.end_again()
+            return
+        yield from self._closing.adopt(self._now_s, has_settings=self._has_settings)
+        if adopted.sent_bytes:
+            self._note_audio(adopted.sent_bytes)
+        error, self._error = self._error, None
+        if error is not None and self._is_for_client(error):
+            yield from self._end_refused(error)
+            return
+        if self._session is not None and self._session.state.adoptions:
+            yield engine.StartTimer(ADOPTION_TIMER, ADOPTION_S)
+        if self._is_applied and not adopted.is_planned:
+            yield to_client(RECOVERED)
+        elif self._is_applied and self._is_in_turn():
+            yield to_client(RESTARTED)
+        # The start of speech is reported late, so the next upstream hears the newest audio of a silent user again.
+        recent = self._conversation.speech.recent() if self._stage is Stage.READY else []
+        yield from self._lose_turn()
+        for audio in recent:
+            self._waiting.keep_audio(audio)
+        yield from self._dial()
+
+    def _acquit(self) -> Commands:
+        """Set the count of adoptions to 0, because this process still lives."""
+        if self._session is not None and self._session.state.adoptions:
+            self._session.state.adoptions = 0
+            self.marks.record_due += 1
+        yield from ()
 
     # The other backend (router.fronts.failover).
 
@@ -226,7 +292,7 @@ class DeepgramRelay:
     def _client_binary(self, received: engine.ClientBinaryReceived) -> Commands:
         speech = self._conversation.speech
         speech.add(received.data)
-        self._reporter.hear(self._duration_s(received.data, "input"))
+        self._reporter.hear(self._duration_s(len(received.data), "input"))
         if self._stage is Stage.READY:
             yield self._to_upstream(received.data)
         elif received.data and not speech.is_on:  # speech that is under way is heard again from its start
@@ -234,9 +300,9 @@ class DeepgramRelay:
             if dropped_bytes == self._waiting.dropped_bytes and dropped_bytes:
                 yield engine.Log(logging.WARNING, "microphone audio is dropped while no upstream is ready")
 
-    def _duration_s(self, audio: bytes, side: str) -> float:
+    def _duration_s(self, size_bytes: int, side: str) -> float:
         # Before Settings the format is unknown.
-        return len(audio) / self._bytes_per_s[side] if self._bytes_per_s[side] else 0.0
+        return size_bytes / self._bytes_per_s[side] if self._bytes_per_s[side] else 0.0
 
     def _client_closed(self, _closed: engine.ClientClosed) -> Commands:
         yield from self._closing.end()
@@ -321,13 +387,14 @@ class DeepgramRelay:
 
     def _start_speech(self, fields: Fields, text: str) -> Commands:
         if self._conversation.take(fields):
-            self._playback.stop()
+            self._closing.limits.playback.stop()
             yield engine.SendToClient(text)
 
     def _end_turn(self, fields: Fields, text: str) -> Commands:
         if self._conversation.memory.question is not None:
             self._closing.limits.add_turn()
         self._conversation.take(fields)
+        yield from self._acquit()
         yield engine.ResetRestartBudget()
         yield engine.SendToClient(text)
         yield from self._reporter.take(fields, self._now_s)
@@ -346,11 +413,15 @@ class DeepgramRelay:
         return not self._is_applied or text_of(error, "code") in endings.CLIENT_ERRORS
 
     def _upstream_binary(self, received: engine.UpstreamBinaryReceived) -> Commands:
-        self._conversation.take_audio()
-        duration_s = self._duration_s(received.data, "output")
-        self._reporter.take_audio(duration_s, self._now_s)
-        self._playback.play(duration_s, self._now_s)
+        self._note_audio(len(received.data))
         yield engine.SendToClient(received.data)
+
+    def _note_audio(self, size_bytes: int) -> None:
+        """Note audio of the agent that the client gets."""
+        self._conversation.take_audio()
+        duration_s = self._duration_s(size_bytes, "output")
+        self._reporter.take_audio(duration_s, self._now_s)
+        self._closing.limits.playback.play(duration_s, self._now_s)
 
     # The loss of an upstream.
 
@@ -358,20 +429,25 @@ class DeepgramRelay:
         yield engine.CancelTimer(STEP_TIMER)
         error, self._error = self._error, None
         if error is not None and self._is_for_client(error):
-            reason = self._redact(text_of(error, "code"))[:MAX_CAUSE_CHARS]
-            yield from self._closing.end(closes.SETTINGS_REFUSED.code, reason)
+            yield from self._end_refused(error)
             return
         if lost.verdict.decision is Decision.TEAR_DOWN:
             yield from self._closing.fail(endings.of_loss(lost.loss, error, self._redact))
             return
+        if self._is_applied:
+            yield to_client(RESTARTED)
+        yield from self._lose_turn()
+        yield from self._dial(lost.verdict.delay_s)
+
+    def _lose_turn(self) -> Commands:
         texts, frames = self._conversation.lose()
         self._waiting.put_back(texts)
-        if self._is_applied:
-            description = "the connection to the upstream was lost and is restored; the conversation continues"
-            yield to_client(deepgram.Warning(description=description, code="UPSTREAM_RESTARTED"))
-        for frame in frames:
-            yield engine.SendToClient(frame)
-        yield from self._dial(lost.verdict.delay_s)
+        yield from map(engine.SendToClient, frames)
+
+    def _end_refused(self, error: Fields) -> Commands:
+        """End a session whose client has got the upstream's `Error` already."""
+        reason = self._redact(text_of(error, "code"))[:MAX_CAUSE_CHARS]
+        yield from self._closing.end(closes.SETTINGS_REFUSED.code, reason)
 
     # Time.
 
@@ -409,6 +485,7 @@ _CONTENT: Final = frozenset({"ConversationText", "History", "FunctionCallRequest
 
 _TAKES: Final[dict[type, Callable[[Any, Any], Commands]]] = {
     engine.ClientOpened: DeepgramRelay._open,  # noqa: SLF001 - the tables of this class
+    engine.ClientAdopted: DeepgramRelay._adopt,  # noqa: SLF001
     engine.ClientTextReceived: DeepgramRelay._client_text,  # noqa: SLF001
     engine.ClientBinaryReceived: DeepgramRelay._client_binary,  # noqa: SLF001
     engine.ClientOverflowed: DeepgramRelay._overflowed,  # noqa: SLF001
@@ -435,5 +512,6 @@ _STEPS: Final[dict[str, Callable[[DeepgramRelay, Fields, str], Commands]]] = {
 _TIMERS: Final[dict[str, Callable[[DeepgramRelay], Commands]]] = {
     STEP_TIMER: DeepgramRelay._step_missed,  # noqa: SLF001
     TURN_TIMER: DeepgramRelay._turn_missed,  # noqa: SLF001
+    ADOPTION_TIMER: DeepgramRelay._acquit,  # noqa: SLF001
 }
-"""The handlers of the timers that bound the relay's waits for its upstream. `Closing` has the other timers."""
+"""The handlers of the relay's own timers. `Closing` has the other timers."""

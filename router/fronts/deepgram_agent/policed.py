@@ -23,7 +23,8 @@ class PolicedMachine:
     """A machine whose client's messages obey a policy. The upstream gets no field that the router does not know."""
 
     def __init__(self, machine: Machine, policy: Policy) -> None:
-        self._machine = machine
+        self.wrapped = machine
+        """The machine within."""
         self._policy = policy
 
     def handle(self, message: engine.Input, now_s: float, /) -> Iterable[engine.Command]:
@@ -33,15 +34,15 @@ class PolicedMachine:
             if isinstance(judged, Denied):
                 return self._denial(judged)
             message = engine.ClientTextReceived(judged)
-        return [self._shown(command) for command in self._machine.handle(message, now_s)]
+        return [self._shown(command) for command in self.wrapped.handle(message, now_s)]
 
     def held_bytes(self) -> int:
         """Return the bytes that the machine keeps for its peers."""
-        return self._machine.held_bytes()
+        return self.wrapped.held_bytes()
 
     def describe(self) -> engine.Facts:
         """Return a few facts about the session; see `Machine.describe`."""
-        return self._machine.describe()
+        return self.wrapped.describe()
 
     def _denial(self, denied: Denied) -> list[engine.Command]:
         line = f"the policy {self._policy.name} denies a message of the client: {denied.sentence}"

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PREROLL_BYTES: Final = 32_000
 """The most audio that is kept while the user is silent: 1 s at 16 kHz. The start of speech is reported late."""
+
+RECENT_BYTES: Final = 6400
+"""The audio of a silent user that another process gets: 0.2 s at 16 kHz."""
 
 MAX_BYTES: Final = 2 * 1024 * 1024
 """The most audio that is kept while the user speaks: a minute at 16 kHz."""
@@ -42,6 +49,36 @@ class Speech:
         self.is_on = False
         self._frames.clear()
         self.size_bytes = self.dropped_bytes = 0
+
+    def recent(self) -> list[bytes]:
+        """Return the newest audio, in which a silent user may just have begun to speak; an empty list in speech."""
+        if self.is_on:
+            return []
+        return list(self._newest())
+
+    @contextlib.contextmanager
+    def shortened(self) -> Iterator[None]:
+        """Keep only the newest audio of a silent user while the context lasts."""
+        if self.is_on:
+            yield
+            return
+        before = self._frames, self.size_bytes
+        self._frames = self._newest()
+        self.size_bytes = sum(map(len, self._frames))
+        try:
+            yield
+        finally:
+            self._frames, self.size_bytes = before
+
+    def _newest(self) -> deque[bytes]:
+        newest: deque[bytes] = deque()
+        size_bytes = 0
+        for audio in reversed(self._frames):
+            size_bytes += len(audio)
+            if size_bytes > RECENT_BYTES:
+                break
+            newest.appendleft(audio)
+        return newest
 
     def again(self) -> list[bytes]:
         """Return the audio of the present speech for the next upstream; an empty list while the user is silent."""

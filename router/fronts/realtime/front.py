@@ -9,6 +9,7 @@ import orjson
 from router.fronts.front import Call, Front
 from router.fronts.realtime.guarded import RealtimeDialect
 from router.fronts.realtime.machine import RealtimeRelay
+from router.fronts.realtime.value import VALUE
 from router.fronts.realtime.wire import SERVER_ERROR, error_of
 from router.session.profile import CONVERSE
 
@@ -35,6 +36,7 @@ REALTIME: Final = Front(
     crash_frame=_frame("internal_server_error", "internal error; the server logged it"),
     busy_frame=_frame("server_busy", "the server holds too much data of its clients, and of this one the most"),
     subprotocols=("realtime",),
+    layout=VALUE.layout,
     lost_frame=_frame("session_lost", "the session could not be continued: connect again"),
     can_move=True,
     can_outlive=True,

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import orjson
 
-from router.fronts.call_limits import CallLimits, Playback
 from router.fronts.realtime.configuration import Configuration
 from router.fronts.realtime.kept_items import Conversation, Item
 from router.fronts.realtime.kept_speech import Speech
@@ -22,11 +21,11 @@ from router.fronts.realtime.requests import Sent, Unanswered, Waiting
 from router.fronts.realtime.responses import Output, Part, Request, Response
 from router.fronts.realtime.turn_reports import Reports
 from router.fronts.realtime.wire import Event
+from router.fronts.relay_value import LIMITS, layout_of
 from router.session import layouts as session
-from router.session.packing import Layout, Layouts
+from router.session.packing import Layouts
 from router.session.reports import Said, Stopwatch
 from router.session.state.item_weight import Weight
-from router.session.state.limited import Limited, Spending
 
 if TYPE_CHECKING:
     from router.session.packing import Packer, Unpacker
@@ -104,22 +103,14 @@ def _fill_conversation(made: Conversation, packed: Any, _unpacker: Unpacker) -> 
     made.memory = [_item_of(row) for row in msgspec.msgpack.decode(rows)], order
 
 
-def _of(kind: type, stored: str, *, derived: str = "", **own: Any) -> Layout:
-    names, apart = tuple(stored.split()), tuple(derived.split())
-    return Layout(kind=kind, stored=names, derived=apart, is_filled=bool(apart), **own)
-
-
-_SHARED: Final = (Limited, Spending, Stopwatch)
-"""The classes that the session's memory has, too."""
-
 LAYOUTS: Final = (
-    _of(
+    layout_of(
         Context,
         "state reports limits now_s model closing",
         # Between two inputs there is no command.
         derived="config options is_noticed policy commands marks session",
     ),
-    _of(
+    layout_of(
         State,
         "stage generation _dialled is_rollover is_announced early was_ready has_restarted session_id configuration"
         " items names responses speech unanswered waiting resumes is_owed replayed unacknowledged deleted"
@@ -127,33 +118,32 @@ LAYOUTS: Final = (
         # They belong to upstreams that the other process has closed.
         derived="standby held_error",
     ),
-    _of(Configuration, " ".join(_CONFIGURATION), pack=_pack_configuration, fill=_fill_configuration),
-    _of(
+    layout_of(Configuration, " ".join(_CONFIGURATION), pack=_pack_configuration, fill=_fill_configuration),
+    layout_of(
         Conversation,
         "_items _order _tokens _bytes dropped",
         derived="_most",
         pack=_pack_conversation,
         fill=_fill_conversation,
     ),
-    _of(Names, "_to_client _to_upstream _count _known _current"),
-    _of(Response, "fields request is_outside outputs is_cancelled began_s"),
-    _of(Output, "item index parts arguments has_arguments is_done is_in_conversation"),
-    _of(Part, "is_audio text audio_bytes has_text_ended has_audio_ended is_done"),
-    _of(Request, "fields event_id is_own adopts sent_s"),
-    _of(Speech, "_segments _chars item_id has_stopped is_repeated appended_ms offset_ms forgotten_chars"),
-    _of(Unanswered, "_sent held_bytes"),
-    _of(Waiting, "_events _chars _count dropped_chars"),
-    _of(Sent, "event event_id has_own_id request sent_s behind"),
-    _of(Event, "kind text is_changed fields", pack=_pack_event, fill=_fill_event),
-    _of(
+    layout_of(Names, "_to_client _to_upstream _count _known _current"),
+    layout_of(Response, "fields request is_outside outputs is_cancelled began_s"),
+    layout_of(Output, "item index parts arguments has_arguments is_done is_in_conversation"),
+    layout_of(Part, "is_audio text audio_bytes has_text_ended has_audio_ended is_done"),
+    layout_of(Request, "fields event_id is_own adopts sent_s"),
+    layout_of(Speech, "_segments _chars item_id has_stopped is_repeated appended_ms offset_ms forgotten_chars"),
+    layout_of(Unanswered, "_sent held_bytes"),
+    layout_of(Waiting, "_events _chars _count dropped_chars"),
+    layout_of(Sent, "event event_id has_own_id request sent_s behind"),
+    layout_of(Event, "kind text is_changed fields", pack=_pack_event, fill=_fill_event),
+    layout_of(
         Reports,
         "_received_s _sent_s model _stopwatch _said _functions _asked_s _first_s",
         # The meter is the session's own.
         derived="_meter",
     ),
-    _of(CallLimits, "limited playback _heard_at_s _is_over", derived="_wire"),
-    _of(Playback, "ends_s"),
-    *(layout for layout in session.LAYOUTS if layout.kind in _SHARED),
+    *LIMITS,
+    *(layout for layout in session.LAYOUTS if layout.kind is Stopwatch),
 )
 
 RELAY: Final = Layouts(LAYOUTS, structs=(Said,), enums=(Stage,))

@@ -182,7 +182,19 @@ def finish_by_item(context: Context, event: openai.ConversationItemDone) -> Resp
 def _end_by_text(context: Context) -> None:
     if context.state.turn.response is ResponseState.REQUESTED:
         take_unannounced(context)
+    _end_unannounced(context)
+
+
+def _end_unannounced(context: Context) -> None:
+    """End a response without its response.done, and request an answer to speech that was committed meanwhile.
+
+    The response may have begun before that commit: no event tells (docs/decisions/0050).
+    """
+    turn = context.state.turn
+    is_answer = turn.current is not None and turn.verbatim is None and not turn.is_cut
     end_of_response(context, is_announced=False)
+    if is_answer and context.state.user_turns.owed:
+        _answer_crossed_speech(context)
 
 
 def _brought_text(context: Context, event: openai.ConversationItemDone) -> bool:
@@ -215,7 +227,7 @@ def finish_by_calls(context: Context) -> None:
     turn = context.state.turn
     if turn.is_cut:
         turn.mute(turn.output_id)
-    end_of_response(context, is_announced=False)
+    _end_unannounced(context)
 
 
 def note_late_end(context: Context, event: openai.ResponseDone) -> None:

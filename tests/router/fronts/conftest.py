@@ -18,8 +18,8 @@ def _of_call(front):
     return machine_of
 
 
-def _of_options(machine, options):
-    return machine, Session("session", CONVERSE, options), {"front": "deepgram"}
+def _of_options(machine, options, session=None):
+    return machine, session or Session("session", CONVERSE, options), {"front": "deepgram"}
 
 
 BEGINS = {RealtimeRelay: _of_call("realtime"), TelephoneCall: _of_call("twilio"), DeepgramRelay: _of_options}

@@ -240,7 +240,7 @@ def test_audio_before_a_clear_that_the_upstream_lost_is_uncommitted_again():
     mic.append(b"\x01\x01" * 320)
     mic.note_clear()
     assert not mic.has_uncommitted
-    mic.withdraw_clear()
+    mic.await_clear(None)
     assert mic.has_uncommitted
 
 

@@ -212,6 +212,22 @@ class Questioner:
         return found
 
 
+class RelayQuestioner(Questioner):
+    """One caller on the relay of Deepgram's backend, which gives a cut answer again from its beginning."""
+
+    def __init__(self, number, address, *, speaks):
+        super().__init__(number, address, "/deepgram", speaks=speaks)
+
+    def _faults_of(self, turn, most_words):
+        if turn.question is None or turn.took_s is None:
+            return super()._faults_of(turn, most_words)
+        found = [] if turn.echoes == [turn.question] else [f"{turn.question!r} was echoed as {turn.echoes}"]
+        expected = words(turn.expected)
+        if words(turn.answer)[-len(expected) :] != expected:
+            found.append(f"{turn.question!r} was answered with {turn.answers}")
+        return found
+
+
 class RealtimeQuestioner(Questioner):
     """One caller that speaks the OpenAI Realtime API. It is answered as it asks: by text or by voice.
 

@@ -1,6 +1,7 @@
 """A relay as a value: written, put into another relay, refused."""
 
 import json
+import zlib
 
 import msgspec
 import pytest
@@ -158,14 +159,14 @@ def test_a_damaged_value_is_refused(at):
 
 def test_a_value_of_another_version_is_refused(monkeypatch):
     data = talk().relay.memory()
-    monkeypatch.setattr(value, "LAYOUT", value.LAYOUT + 1)
+    monkeypatch.setattr(value.VALUE, "layout", value.VALUE.layout + 1)
     with pytest.raises(UnknownVersionError):
         make_relay(memory=data)
 
 
 def test_a_value_whose_body_is_no_relay_is_refused():
     body = msgspec.msgpack.encode([9, 0])
-    data = msgspec.msgpack.encode(["switchboard relay", value.LAYOUT, value.zlib.crc32(body), body])
+    data = msgspec.msgpack.encode(["switchboard relay", value.VALUE.layout, zlib.crc32(body), body])
     with pytest.raises(SnapshotError, match="damaged"):
         make_relay(memory=data)
 

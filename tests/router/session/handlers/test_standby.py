@@ -19,8 +19,10 @@ from tests.support.machine.playbook import (
     response_created,
     response_done,
     text_done,
+    transcribed,
     user,
 )
+from tests.support.machine.timed_playbook import speech
 
 RESTART = Decision.RESTART
 
@@ -142,6 +144,23 @@ def test_a_standby_upstream_gets_an_item_that_it_refused_again_when_it_takes_ove
     book.forget().upstream(refusal).expect({"type": "Error", "code": "invalid_value", "description": ANY})
     assert owed_acknowledgements(book) == 0
     assert not book.session.state.pending
+
+
+@pytest.mark.parametrize("is_transcribed", [True, False])
+def test_a_standby_upstream_gets_speech_that_it_refused_again_when_it_takes_over(is_transcribed):
+    book = Playbook().ready().client(bytes(4800)).upstream(*speech("u1"))
+    generation = dial_standby(book)
+    book.feed(messages.UpstreamOpened(generation, 0, book.unix_s))
+    feed_standby(book, generation, {"type": "session.created", "session": {}})
+    feed_standby(book, generation, {"type": "session.updated", "session": {}})
+    given = book.events_to_upstream[-1]["item"]
+    feed_standby(book, generation, error("invalid_value", event_id=given["id"]))
+    if is_transcribed:
+        book.upstream(transcribed("When?", "u1"))
+    book.forget().upstream_is_lost(Loss(kind=LossKind.CLOSED, code=1000))
+    (again,) = [event["item"] for event in book.events_to_upstream if event["type"] == "conversation.item.create"]
+    assert again["id"] == given["id"]
+    assert again["content"] == ([{"type": "input_text", "text": "When?"}] if is_transcribed else given["content"])
 
 
 def test_a_refusal_that_a_standby_upstream_sends_twice_does_not_refuse_the_item_that_it_gets_again():

@@ -35,6 +35,10 @@ def commit_ids(book):
     return [event["event_id"] for event in book.sent("input_audio_buffer.commit")]
 
 
+def clear_ids(book):
+    return [event["event_id"] for event in book.sent("input_audio_buffer.clear")]
+
+
 def owed_to(book):
     return [turn.item_id for turn in book.session.state.user_turns.owed]
 
@@ -124,6 +128,29 @@ def test_a_commit_behind_a_clear_goes_to_the_next_upstream_with_the_audio_betwee
     begin = book.restarted_after()
     assert book.appended(since=begin) == LOUD
     assert commit_ids(book) == [first, first]
+
+
+def test_a_refused_clear_leaves_the_audio_before_it_to_the_next_upstream():
+    book = TimedPlaybook().ready().client(LOUD, CLEAR)
+    book.upstream(error("invalid_value", event_id=clear_ids(book)[0]))
+    assert book.appended(since=book.restarted_after()) == LOUD
+
+
+def test_a_clear_behind_a_refused_one_discards_all_audio_before_it():
+    book = TimedPlaybook().ready().client(CLEAR, LOUD)
+    book.upstream(error("invalid_value", event_id=clear_ids(book)[0])).client(CLEAR).upstream(CLEARED)
+    assert book.appended(since=book.restarted_after()) == b""
+
+
+def test_a_refused_clear_leaves_an_earlier_clear_without_effect_and_a_later_one_due():
+    book = TimedPlaybook().ready().client(CLEAR, QUIET, CLEAR, LOUD, CLEAR)
+    book.upstream(error("invalid_value", event_id=clear_ids(book)[1])).client(QUIET).upstream(CLEARED)
+    assert book.appended(since=book.restarted_after()) == QUIET
+
+
+def test_a_clear_keeps_the_event_id_of_the_client():
+    book = TimedPlaybook().ready().client({**CLEAR, "event_id": "mine"})
+    assert clear_ids(book) == ["mine"]
 
 
 def test_a_refused_commit_behind_a_clear_that_was_lost_gives_the_audio_before_the_clear_back():

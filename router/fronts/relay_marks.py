@@ -1,0 +1,45 @@
+"""The signs that a relay's memory has to be stored, for a relay whose audio is binary. Pure.
+
+Each text for the client calls for a record. Audio calls for none, because the number of sent bytes tells how much of it
+has left.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors import messages as engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+class RelayMarks:
+    """The signs that the memory of one relay has to be stored; see `actors.machine.Marks`."""
+
+    __slots__ = ("may_drop_audio", "record_due")
+
+    words_bytes = 0
+    words_due = 0
+    was_audio = False
+    """Whether the client's newest text was audio, which no text is."""
+
+    def __init__(self, may_drop_audio: Callable[[], bool]) -> None:
+        self.may_drop_audio = may_drop_audio
+        """Whether only the newest audio of the microphone matters, because the user does not speak."""
+        self.record_due = 0
+
+    def note(self, commands: Iterable[engine.Command]) -> None:
+        """Note the commands of a step."""
+        for command in commands:
+            is_text = isinstance(command, engine.SendToClient) and isinstance(command.frame, str)
+            if is_text or isinstance(command, engine.EndSession):
+                self.record_due += 1
+                return
+
+    def note_stored(self) -> None:
+        """Note that the whole memory is stored now."""
+
+    def take_words(self) -> str:
+        """Return the words that no record has: there are none."""
+        return ""
