@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -33,14 +34,19 @@ def extensions() -> list[Extension]:
         raise SystemExit(f"{COMPILE} must be 0, 1 or unset, not {asked!r}")
     if asked == "0" or sysconfig.get_config_var("Py_GIL_DISABLED"):  # the limited API requires the lock
         return []
-    resampling = Extension(
-        "router.audio._resampling",
-        ["router/audio/_resampling.c"],
-        extra_compile_args=["-O3"],
-        py_limited_api=True,
-        optional=asked != "1",
-    )
-    return [resampling]
+    names = ["router.audio._resampling"]
+    if sys.platform == "linux":  # no other system has the kernel's counts that a kept session needs
+        names.append("actors.connections._transfer")
+    return [
+        Extension(
+            name,
+            [name.replace(".", "/") + ".c"],
+            extra_compile_args=["-O3"],
+            py_limited_api=True,
+            optional=asked != "1",
+        )
+        for name in names
+    ]
 
 
 found = extensions()

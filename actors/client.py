@@ -164,7 +164,7 @@ class ClientActor(Actor):
 
     @guarded
     def on_evicted(self) -> None:
-        """Close the connection of the client that holds the most memory.
+        """Close the client's connection, because of all peers this one holds the most memory.
 
         The session gets the same notification as at any other end of its client.
         """

@@ -18,6 +18,11 @@ class Marks(Protocol):
 
     words_bytes: int
     """The room for words behind each snapshot."""
+    is_exact: bool
+    """Whether a step that changes `words_due` alone has no other effect, and audio sends the client nothing.
+
+    Audio of the microphone that changes one of the two numbers may do so.
+    """
 
     @property
     def record_due(self) -> int:

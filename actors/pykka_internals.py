@@ -48,7 +48,7 @@ class UnsupportedPykkaError(ImportError):
 
 
 def check() -> None:
-    """Look for every name of the table.
+    """Look for every name of `PRIVATE_NAMES`.
 
     Raises:
         UnsupportedPykkaError: a name is missing; the text has the first missing name.

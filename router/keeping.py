@@ -146,62 +146,81 @@ class ShelvedMachine:
 
     def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
         """Handle an input. If the session needs a record, store it before the effects of the input."""
+        connection, unhandled = self._connection, self._unhandled
         if type(message) is ClientBinaryReceived:
             # Most inputs are frames of the microphone, which send nothing to the client.
-            unhandled = self._unhandled
             if unhandled.newest is message.data:
                 unhandled.newest = None
             else:
+                connection.may_overwrite = False
                 unhandled.take_binary(len(message.data))
             commands = self._machine.handle(message, now_s)
-            return commands if self._marks.record_due == self._seen else self._note_binary(commands)
-        connection, marks = self._connection, self._marks
+            marks = self._marks
+            return commands if marks.record_due == self._seen else self._note(commands, marks.words_due)
+        shelf, marks, is_text = connection.shelf, self._marks, False
         if type(message) is ClientTextReceived:
-            self._unhandled.take_text(message.text)
-        shelf = connection.shelf
+            is_text = True
+            if unhandled.newest is message.text:
+                unhandled.newest = None
+            else:
+                connection.may_overwrite = False
+                unhandled.take_text()
         if shelf is None:
             return self._machine.handle(message, now_s)
-        words, step, emitted = shelf.words, shelf.step, connection.emitted
-        words[step] = 1
+        memory, step, words = shelf.memory, shelf.step, marks.words_due
+        memory[step] = 1
         commands = self._machine.handle(message, now_s)
-        words[step] = 0
-        if marks.was_audio and type(message) is ClientTextReceived:
-            self._unhandled.texts -= 1
+        memory[step] = 0
+        if (
+            is_text
+            and marks.was_audio
+            and marks.is_exact
+            and not shelf.asks_for_record
+            and marks.record_due == self._seen
+            and marks.words_due == words
+            and type(commands) is list
+        ):
+            # Nearly every text of OpenAI's clients is a frame of the microphone, which sends the client nothing.
+            return commands
+        if is_text and not marks.was_audio:
+            unhandled.texts += 1
+        return self._note(commands, words)
+
+    def _note(self, commands: Iterable[messages.Command], words: int) -> Iterable[messages.Command]:
+        """Note the frames for the client among the commands of a step, and store what the step calls for.
+
+        `words` is the value of `Marks.words_due` before the step.
+        """
+        connection, marks, shelf = self._connection, self._marks, self._connection.shelf
+        if shelf is None:
+            return commands
         if type(commands) is not list:
             commands = list(commands)
         for command in commands:
             if type(command) is SendToClient:
-                emitted.append(command.frame)
+                connection.emitted.append(command.frame)
+        is_due = marks.record_due != self._seen
+        if is_due or marks.words_due == words or not marks.is_exact:
+            # Otherwise the words are the whole effect of the step, so the user is as silent as before.
+            connection.is_silent, connection.may_overwrite = None, False
         # Most of these inputs are audio of the agent.
-        if marks.record_due != self._seen or marks.words_due != self._words or shelf.asks_for_record:
-            self._note_step(shelf, commands)
-        return commands
-
-    def _note_binary(self, commands: Iterable[messages.Command]) -> Iterable[messages.Command]:
-        shelf = self._connection.shelf
-        if shelf is not None:
-            commands = list(commands)
-            self._connection.emitted += [it.frame for it in commands if type(it) is SendToClient]
-            self._note_step(shelf, commands)
-        return commands
-
-    def _note_step(self, shelf: Shelf, commands: Iterable[messages.Command]) -> None:
-        marks = self._marks
-        if marks.record_due != self._seen:
-            self._seen = marks.record_due
-            self._connection.due = self._store
-            kinds = [type(it) for it in commands]
-            starts_function = any(isinstance(it, StartWork) and not it.is_preparation for it in commands)
-            if starts_function or SendToClient not in kinds:
-                self._store()
+        if is_due:
+            self._call_for_record(commands)
         elif marks.words_due != self._words:
-            self._note_words(shelf)
-        else:
+            self._words = marks.words_due
+            if not shelf.note_words(marks.take_words().encode()):
+                self._store()
+        elif shelf.asks_for_record:
             self._store()
+        return commands
 
-    def _note_words(self, shelf: Shelf) -> None:
-        self._words = self._marks.words_due
-        if not shelf.note_words(self._marks.take_words().encode()):
+    def _call_for_record(self, commands: Iterable[messages.Command]) -> None:
+        """Store a record before the bytes of a step are written, or at once if no such bytes are on their way."""
+        self._seen = self._marks.record_due
+        self._connection.due = self._store
+        kinds = [type(it) for it in commands]
+        starts_function = any(isinstance(it, StartWork) and not it.is_preparation for it in commands)
+        if starts_function or SendToClient not in kinds:
             self._store()
 
     def _store(self, current: bytes | memoryview = b"") -> None:
@@ -222,6 +241,7 @@ class ShelvedMachine:
         waiting = self._unhandled.messages()
         pending = [(isinstance(it, str), it.encode() if isinstance(it, str) else it) for it in waiting]
         record = pack(Record(value, shelf.written, unwritten, pending))
+        connection.may_overwrite = False  # the journal begins anew
         try:
             is_stored = shelf.store(record, journal_from, self._marks.words_bytes)
         except MemoryError as error:

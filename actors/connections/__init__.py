@@ -22,6 +22,7 @@
 `blocking`         a blocking client and a blocking server for commands, over websockets; on no dispatcher
 `kept`             the leg to a client whose session outlives its process: notes each byte in a shelf
 `shelf`            the memory of one such session: its record, its journal, the rest of a write; also read after a death
+`transfer`         the reads and writes of such a leg, with their notes in the arena: compiled, or in Python
 `arena`            the memory of one process from which its shelves get their blocks
 `memory`           the fake connection of this package: two ends joined in memory
 """

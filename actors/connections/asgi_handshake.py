@@ -33,7 +33,7 @@ class AsgiHandshake:
     ) -> AsgiConnection:
         """Accept the request; see `actors.connections.client.accept`.
 
-        The server accepts the WebSocket later, in `carry`.
+        The ASGI server accepts the WebSocket later, when `router.asgi` awaits `AsgiConnection.carry`.
         """
         selected = next((name for name in self._offered if name in subprotocols), None)
         self.connection = AsgiConnection(

@@ -102,6 +102,7 @@ class FrameParser:
         "_needed_bytes",
         "_partial",
         "held_bytes",
+        "is_cut",
         "traffic",
     )
 
@@ -117,6 +118,8 @@ class FrameParser:
         self._is_done = False
         self.held_bytes = 0
         """The bytes of the message, and of the frame, that are not whole yet."""
+        self.is_cut = False
+        """Whether the bytes so far end within a message, unless the parser reads nothing any more."""
         self.traffic = NO_TRAFFIC
         """The counts that the messages, and the bytes of whole frames, add to."""
 
@@ -131,7 +134,7 @@ class FrameParser:
     @property
     def is_between_messages(self) -> bool:
         """Whether no message is unfinished after the bytes so far."""
-        return not (self._partial or self._message_opcode or self._is_done)
+        return not (self.is_cut or self._is_done)
 
     def abandon(self) -> None:
         """Drop an unfinished message, and all that follows."""
@@ -162,8 +165,9 @@ class FrameParser:
             self.traffic.received_bytes += rest
             if rest < len(data) and not self._is_done:
                 self._partial = bytearray(memoryview(data)[rest:])
-        if self._partial or self._message or self.held_bytes:
+        if self._partial or self._message_opcode or self.is_cut:
             self.held_bytes = len(self._partial) + len(self._message)
+            self.is_cut = bool(self._partial or self._message_opcode)
         return events
 
     def _parse(self, data: bytes, events: list[Event]) -> int:

@@ -16,8 +16,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Self
 
 from actors.connections import frames
+from actors.connections.arena import TRANSFER_BYTES
 from actors.connections.client import ClientConnection
 from actors.connections.shelf import Shelf
+from actors.connections.transfer import new_transfer
 from actors.footprint import STEP_BYTES
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from actors.connections.arena import Arena
     from actors.connections.base import ConnectionLimits, Detached
+    from actors.connections.transfer import Transfer
 
 logger = logging.getLogger(__name__)
 
@@ -107,12 +110,8 @@ class Unhandled:
                     waiting.insert(0, first[size:])
                 size -= len(first)
 
-    def take_text(self, text: str) -> None:
-        """Remove a text message that the session has handled. Nearly always it is the message of the newest read."""
-        self.texts += 1
-        if self.newest is text:
-            self.newest = None
-            return
+    def take_text(self) -> None:
+        """Remove a text message that the session has handled. It came before any other text message."""
         waiting = self._line_up()
         while waiting and not isinstance(waiting[0], bytes):
             if isinstance(waiting.pop(0), str):
@@ -134,10 +133,13 @@ class KeptConnection(ClientConnection):
 
     __slots__ = (
         "_is_bare",
+        "_transfer",
         "before",
         "due",
         "emitted",
+        "is_silent",
         "may_drop",
+        "may_overwrite",
         "on_unkept",
         "shelf",
         "unhandled",
@@ -155,10 +157,18 @@ class KeptConnection(ClientConnection):
         """The function that stores a record before the next bytes are written. Its argument is these bytes."""
         self.may_drop: Callable[[], bool] = bool
         """Whether the session needs only the newest audio."""
+        self.may_overwrite = False
+        """Whether the next read may overwrite the one before, if the session has handled its message.
+
+        The session sets this to False with each input that is not audio of the microphone.
+        """
+        self.is_silent: bool | None = None
+        """The answer of `may_drop`; None if it has to be called again, because an input may have changed its answer."""
         self.on_unkept: Callable[[], object] = bool
         """The function that is called when no memory is left, so that the session no longer outlives this process."""
         self.before = b""
         """The bytes of an unfinished message that another process has read."""
+        self._transfer: Transfer | None = None
         self._is_bare = False
         """Whether another thread ends the connection. That thread writes without noting it in the shelf."""
 
@@ -181,10 +191,11 @@ class KeptConnection(ClientConnection):
         written, read = counted(self._sock)
         unfinished = self.before or self._parser.unfinished_frame or b""
         # The half of a message that another process has read comes first.
-        self.shelf = Shelf(arena, written, read - len(unfinished))
+        self.shelf = shelf = Shelf(arena, written, read - len(unfinished))
+        shelf.transfer = self._transfer = new_transfer(arena, self._sock.fileno(), shelf.serial)
         if unfinished:
-            self.shelf.note_read(unfinished)
-        return self.shelf
+            shelf.note_read(unfinished)
+        return shelf
 
     def duplicate(self) -> int:
         """Return a duplicate of the socket's descriptor."""
@@ -204,9 +215,21 @@ class KeptConnection(ClientConnection):
 
     def transmit(self, data: bytes | memoryview, /) -> int:
         """Write some of `data`; see `WriterOwner.transmit`."""
-        shelf = self.shelf
-        if shelf is None or self._is_bare:
+        shelf, transfer = self.shelf, self._transfer
+        if shelf is None or transfer is None or self._is_bare:
             return _transmit(self, data)
+        size_bytes = len(data)
+        if self.due is not None or shelf.rest is not None or not shelf.write_at or size_bytes > TRANSFER_BYTES:
+            return self._transmit_with_record(shelf, data)
+        taken_bytes = transfer.send(data, shelf.write_at, shelf.written)
+        if taken_bytes == size_bytes:
+            shelf.written += taken_bytes
+        else:
+            self._note_part(shelf, data, taken_bytes)
+        return taken_bytes
+
+    def _transmit_with_record(self, shelf: Shelf, data: bytes | memoryview) -> int:
+        """Write some of `data`, after the record that is due, or with the rest of an earlier write."""
         try:
             if self.due is not None:
                 self.due(data)
@@ -216,14 +239,8 @@ class KeptConnection(ClientConnection):
         except MemoryError as error:
             self.stop_keeping(error)
             return _transmit(self, data)
-        try:
-            taken_bytes = self._sock.send(data)
-        except BlockingIOError:
-            taken_bytes = 0
-        if taken_bytes == len(data) and shelf.rest is None:
-            shelf.written += taken_bytes
-        else:
-            self._note_part(shelf, data, taken_bytes)
+        taken_bytes = _transmit(self, data)
+        self._note_part(shelf, data, taken_bytes)
         return taken_bytes
 
     def _note_part(self, shelf: Shelf, data: bytes | memoryview, taken_bytes: int) -> None:
@@ -238,44 +255,63 @@ class KeptConnection(ClientConnection):
         super().abort_from_outside(last_text)
 
     def _read_once(self) -> int:
-        """Read once and deliver, as the base class does, and note what was read.
-
-        All of this is in one function, because another function call would cost more than the noting.
-        """
-        shelf = self.shelf
-        if shelf is None or (shelf.fill > shelf.limit and not self._make_room(shelf)):
+        """Read once and deliver, as the base class does, and note what was read."""
+        transfer, unhandled = self._transfer, self.unhandled
+        if transfer is None:
             return _read_once(self)
-        fill = shelf.fill
         try:
-            count = self._sock.recv_into(shelf.view[fill : shelf.end])
-        except BlockingIOError:
-            return 0
+            if self.may_overwrite and unhandled.newest is None:
+                data = transfer.receive()
+            else:
+                data = self._read_behind(transfer)
         except OSError as error:
             logger.debug("%s: read failed: %s", self, error, extra=self.log_fields)
-            count = 0
-        if not count:
+            data = b""
+        if data is None:
+            return 0
+        if not data:
             self.abort()
             return 0
-        shelf.newest_bytes = count
-        shelf.fill = end = fill + count
         self._alive_s = monotonic()
         if self._is_pinged:
             self._show_life()
-        self._events = events = self._feed(shelf.memory[fill:end])
-        unhandled = self.unhandled
-        if len(events) == 1 and unhandled.newest is None and not unhandled.others:
+        self._events = events = self._feed(data)
+        if self.may_overwrite and len(events) == 1 and not self._parser.is_cut:
             unhandled.newest = events[0]
         else:
-            unhandled.note_read(events)
-        if self._parser.held_bytes >= STEP_BYTES or (self._share is not None and self._share.holding.held_bytes):
-            self._note_share()
+            self._note_events(events)
         self._deliver()
-        return count
+        return len(data)
 
-    def _make_room(self, shelf: Shelf) -> bool:
+    def _read_behind(self, transfer: Transfer) -> bytes | None:
+        """Read behind the bytes that the journal has to keep, or else decide to overwrite them from now on."""
+        shelf = self.shelf
+        if shelf is None:
+            return self._receive()
+        if self.is_silent is None:
+            self.is_silent = self.may_drop()
         # A message that waits for the session may be a text, and must not be dropped.
         unhandled = self.unhandled
-        may_drop = unhandled.newest is None and not (unhandled.others or unhandled.texts) and self.may_drop()
+        may_drop = self.is_silent and unhandled.newest is None and not (unhandled.others or unhandled.texts)
+        self.may_overwrite = may_drop and self._parser.is_between_messages and shelf.may_overwrite()
+        if self.may_overwrite:
+            return transfer.receive()
+        shelf.settle()
+        if shelf.fill > shelf.limit and not self._make_room(shelf, may_drop=may_drop):
+            return self._receive()
+        data = transfer.receive_at(shelf.fill, shelf.end)
+        if data is not None:
+            shelf.newest_bytes = len(data)
+            shelf.fill += len(data)
+        return data
+
+    def _note_events(self, events: list[frames.Event]) -> None:
+        self.may_overwrite = False
+        self.unhandled.note_read(events)
+        if self._parser.held_bytes >= STEP_BYTES or (self._share is not None and self._share.holding.held_bytes):
+            self._note_share()
+
+    def _make_room(self, shelf: Shelf, *, may_drop: bool) -> bool:
         if may_drop and self._parser.is_between_messages and shelf.begin_anew():
             return True
         try:
@@ -307,7 +343,7 @@ class KeptConnection(ClientConnection):
         super()._release()
 
     def _leave_shelf(self) -> None:
-        shelf, self.shelf, self.due = self.shelf, None, None
+        shelf, self.shelf, self.due, self._transfer = self.shelf, None, None, None
         if shelf is not None:
             shelf.close()
 

@@ -522,7 +522,7 @@ class ProtocolConnection(Connection):
         self._listener = None  # it holds this connection: the two would wait for the garbage collector
 
     def _let_go(self) -> None:
-        """Release the timers, and the connection's share of the memory."""
+        """Discard the timers, and record in the process's `Footprint` that this connection holds no memory any more."""
         for timer in (self._idle, self._close_deadline):
             if timer is not None:
                 timer.discard()

@@ -15,6 +15,7 @@ from actors.connections.arena import AREA_HEAD_BYTES, TRANSFER_BYTES
 
 if TYPE_CHECKING:
     from actors.connections.arena import Arena
+    from actors.connections.transfer import Transfer
 
 MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
 """The size of the largest record: a minute of speech, and the conversation, with events that wait for an upstream."""
@@ -101,7 +102,9 @@ class Rest(NamedTuple):
     """Whether the process died while this session handled an input."""
 
 
-class _Block:
+class Block:
+    """A block of the journal."""
+
     __slots__ = ("at", "is_aligned", "place", "size", "word")
 
     def __init__(self, at: int, size: int, place: int, *, is_aligned: bool) -> None:
@@ -121,14 +124,15 @@ class Shelf:
         "_arena",
         "_blocks",
         "_first",
+        "_is_overwritten",
         "_notes_at",
         "_notes_end",
+        "_notes_word",
         "_read_before",
         "_record",
         "_size",
         "_valid",
         "_word",
-        "_write_at",
         "_write_word",
         "asks_for_record",
         "at",
@@ -140,8 +144,10 @@ class Shelf:
         "rest",
         "serial",
         "step",
+        "transfer",
         "view",
         "words",
+        "write_at",
         "written",
     )
 
@@ -157,7 +163,9 @@ class Shelf:
         self.newest_bytes = 0
         """The size of the newest read. A client's frames have one size, and nearly every read brings one of them."""
         self.words = words = arena.words
-        self._write_word = self._write_at = 0
+        self._write_word = 0
+        self.write_at = 0
+        """The place of the data in the area of the session's thread; 0 before the first write."""
         self.at, self._size = arena.allocate(HEAD_BYTES)
         """The place of the head, by which another process finds the session."""
         self._word = head = self.at // 8
@@ -165,8 +173,8 @@ class Shelf:
             words[head + number] = 0
         self.serial = words[head + _SERIAL] = arena.new_serial()
         words[head + _WRITTEN], words[head + _READ] = written, read
-        self.step = head + _STEP
-        """The word that is 1 while the session handles an input.
+        self.step = 8 * (head + _STEP)
+        """The place of a byte that is 1 while the session handles an input.
 
         If the process dies in that time, the session may be the cause.
         """
@@ -177,10 +185,14 @@ class Shelf:
         self._record = (0, 0)
         """The block of the valid record."""
         self._valid = 0
-        self._notes_at = self._notes_end = 0
+        self._notes_at = self._notes_end = self._notes_word = 0
         self.rest: tuple[int, int] | None = None
         """The block with the rest of a write that the socket took in part."""
-        self._blocks: list[_Block] = []
+        self._blocks: list[Block] = []
+        self.transfer: Transfer | None = None
+        """The reads of the socket, if the connection has set them."""
+        self._is_overwritten = False
+        """Whether `Transfer.receive` reads into the only block, so that `settle` has to note these reads."""
         self._first = 0
         self._read_before = 0
 
@@ -200,8 +212,43 @@ class Shelf:
         """The bytes read from the client since the shelf was made."""
         if not self._blocks:
             return self._read_before
+        self._settle()
         last = self._blocks[-1]
         return last.place + self.fill - last.at
+
+    def may_overwrite(self) -> bool:
+        """Return whether `Transfer.receive` may read from now on, until a method adds or removes a block.
+
+        The caller has checked that the user is silent, and that the last read ended with a frame. Nearly every read is
+        of this kind. One word drops what was read before, and the read overwrites it.
+        """
+        blocks, transfer = self._blocks, self.transfer
+        if self._is_overwritten and blocks[0].size == JOURNAL_BYTES:
+            return True
+        self.settle()
+        if transfer is None or len(blocks) != 1 or not self._has_right_size(blocks[0]):
+            return False
+        block = blocks[0]
+        transfer.begin(block.at, block.size, 8 * block.word, self.fill - block.at)
+        self._is_overwritten = True
+        return True
+
+    def _has_right_size(self, block: Block) -> bool:
+        # A block from speech or from a flood, which is longer than needed, is replaced.
+        size = block.size
+        return size == JOURNAL_BYTES or (size == LONG_JOURNAL_BYTES and self.newest_bytes > JOURNAL_BYTES // 2)
+
+    def settle(self) -> None:
+        """Note the reads of `Transfer.receive`. The next reads follow them."""
+        self._settle()
+        self._is_overwritten = False
+
+    def _settle(self) -> None:
+        if self._is_overwritten and self.transfer is not None:
+            (block,) = self._blocks
+            block.place, block.is_aligned = self.words[block.word], True
+            self.newest_bytes = self.transfer.count
+            self.fill = block.at + self.newest_bytes
 
     def make_room(self, unfinished: bytes | None, *, may_drop: bool) -> None:
         """Make room in the journal for the next read.
@@ -213,6 +260,7 @@ class Shelf:
         Raises:
             ArenaFullError: no memory is left.
         """
+        self.settle()
         blocks, place = self._blocks, self.read
         # A block begins with a frame, if the blocks before it may be dropped later.
         begin = unfinished if may_drop and unfinished is not None else b""
@@ -231,22 +279,18 @@ class Shelf:
             is_flood = self.fill == self.end and blocks[-1].size > FIRST_JOURNAL_BYTES
             least = LONG_JOURNAL_BYTES if is_flood or not may_drop else JOURNAL_BYTES
         at, size = self._arena.allocate(max(least, 2 * len(begin)))
-        self._begin(_Block(at, size, place - len(begin), is_aligned=is_aligned), begin)
+        self._begin(Block(at, size, place - len(begin), is_aligned=is_aligned), begin)
         self.asks_for_record = place - blocks[0].place > MOST_JOURNAL_BYTES
 
     def begin_anew(self) -> bool:
         """Make room for the next read by dropping the content of the last block. Return whether that was possible.
 
-        The caller has checked that the user is silent, and that the last read ended with a frame. Nearly always this
-        method makes the room. It changes a single word: after that the content does not count, and the next read
-        overwrites it.
+        The caller has checked that the user is silent, and that the last read ended with a frame. One word drops the
+        content, and the next read overwrites it.
         """
+        self.settle()
         blocks = self._blocks
-        if not blocks:
-            return False
-        size = blocks[-1].size
-        # The block is replaced if it is longer than needed: it is left from speech, or from a flood.
-        if size != JOURNAL_BYTES and (size != LONG_JOURNAL_BYTES or self.newest_bytes <= JOURNAL_BYTES // 2):
+        if not blocks or not self._has_right_size(blocks[-1]):
             return False
         block = blocks[-1]
         at = block.at
@@ -260,7 +304,7 @@ class Shelf:
         self.limit = self.end - max(self.newest_bytes, LEAST_ROOM_BYTES)
         return True
 
-    def _keep_last(self, block: _Block) -> None:
+    def _keep_last(self, block: Block) -> None:
         """Drop all blocks except the last one, and store its new position in the stream."""
         others = self._blocks[:-1]
         # One entry is free. The word written after it makes the block the only one, at its new place: the block may
@@ -272,7 +316,7 @@ class Shelf:
         for other in others:
             self._arena.release(other.at, other.size)
 
-    def _write_entry(self, block: _Block, number: int) -> None:
+    def _write_entry(self, block: Block, number: int) -> None:
         entry = self._word + _BLOCKS + number % MAX_BLOCKS * 2
         block.word = entry + 1
         self.words[entry], self.words[entry + 1] = block.at, block.place
@@ -280,9 +324,9 @@ class Shelf:
     def note_read(self, data: bytes) -> None:
         """Note bytes that the session's former process has read. Call this before any other method."""
         at, size = self._arena.allocate(max(FIRST_JOURNAL_BYTES, 2 * len(data)))
-        self._begin(_Block(at, size, 0, is_aligned=True), data)
+        self._begin(Block(at, size, 0, is_aligned=True), data)
 
-    def _begin(self, block: _Block, data: bytes) -> None:
+    def _begin(self, block: Block, data: bytes) -> None:
         """Begin a block with bytes that were read."""
         fill = block.at
         if data:
@@ -290,7 +334,7 @@ class Shelf:
             self.view[block.at : fill] = data
         self._append(block, fill)
 
-    def _append(self, block: _Block, fill: int) -> None:
+    def _append(self, block: Block, fill: int) -> None:
         at, size = block.at, block.size
         words, head, count = self.words, self._word, len(self._blocks)
         self._write_entry(block, self._first + count)
@@ -300,7 +344,7 @@ class Shelf:
         self.end = end = at + size
         self.limit = end - min(max(self.newest_bytes, LEAST_ROOM_BYTES), size // 2)
 
-    def _drop(self, place: int) -> _Block | None:
+    def _drop(self, place: int) -> Block | None:
         """Drop the first blocks that are not needed any more. Return a dropped block that can be used again, or None.
 
         The blocks that stay hold at least `KEPT_BYTES` before `place`, a position in the stream from the client. They
@@ -314,7 +358,7 @@ class Shelf:
                 self._remove_first()
         return found
 
-    def _take_first(self) -> _Block:
+    def _take_first(self) -> Block:
         block = self._blocks.pop(0)
         self._first = (self._first + 1) % MAX_BLOCKS
         self.words[self._word + _JOURNAL] = self._first << _COUNT_BITS | len(self._blocks)
@@ -338,7 +382,7 @@ class Shelf:
         self._blocks.clear()
         # One entry is free. The word written after it makes the new block the only one.
         self._first = (self._first + len(blocks)) % MAX_BLOCKS
-        self._append(_Block(at, size, place, is_aligned=blocks[0].is_aligned), at + read - place)
+        self._append(Block(at, size, place, is_aligned=blocks[0].is_aligned), at + read - place)
         for block in blocks:
             self._arena.release(block.at, block.size)
 
@@ -353,8 +397,8 @@ class Shelf:
         if not word:
             area = self._arena.area()
             self._write_word = word = area.word + 2
-            self._write_at = area.data_at
-        memory, at = self.memory, self._write_at
+            self.write_at = area.data_at
+        memory, at = self.memory, self.write_at
         self.words[word] = 0
         memory[at : at + size] = data
         # The number of the session comes last, and makes the rest valid.
@@ -409,7 +453,7 @@ class Shelf:
         word = head + _SLOTS + slot * _SLOT_WORDS
         words[word], words[word + 1], words[word + 2], words[word + 3] = at, len(record), journal_from, 0
         words[head + _VALID] = self._valid = slot + 1
-        self._notes_at, self._notes_end = end, at + size
+        self._notes_at, self._notes_end, self._notes_word = end, at + size, word + 3
         before, self._record = self._record, (at, size)
         if before[1]:
             self._arena.release(*before)
@@ -417,6 +461,7 @@ class Shelf:
         return True
 
     def _shorten(self, journal_from: int) -> None:
+        self.settle()
         blocks = self._blocks
         while len(blocks) > 1 and blocks[1].place <= journal_from:
             self._remove_first()
@@ -435,13 +480,13 @@ class Shelf:
 
     def note_words(self, text: bytes) -> bool:
         """Add words of the agent's answer to the notes behind the record. Return whether there was room."""
-        at, end = self._notes_at, self._notes_at + len(text)
-        if not self._valid or end > self._notes_end:
+        at = self._notes_at
+        end = at + len(text)
+        if end > self._notes_end:
             return False
-        self.view[at:end] = text
+        self.memory[at:end] = text
         self._notes_at = end
-        word = self._word + _SLOTS + (self._valid - 1) * _SLOT_WORDS
-        self.words[word + 3] += len(text)
+        self.words[self._notes_word] += end - at
         return True
 
 

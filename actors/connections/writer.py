@@ -220,7 +220,7 @@ class Writer:
         self.outbox.advance(taken_bytes)
 
     def drop_backlog(self) -> None:
-        """Drop all units that wait, except the unit that is being written."""
+        """Drop the backlog. The unit that is being written, and a pong that waits, stay."""
         self.outbox.drop_backlog()
 
     def take_dropped(self) -> int:

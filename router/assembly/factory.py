@@ -107,7 +107,7 @@ class SessionFactory:
         options, policy and prices apply, and the session's metrics, wire view and spans start again.
 
         Raises:
-            SnapshotError: the snapshot in `parcel` is damaged.
+            SnapshotError: a part of `parcel` is damaged or of another version.
         """
         config, front = self._config, FRONTS[request.profile]
         observer = self.observers.new(session_id, request)

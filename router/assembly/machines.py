@@ -101,12 +101,13 @@ class Machines:
     ) -> Assembled:
         """Return the machine of a session, with the front, the log of messages and the recorder around it.
 
-        The dispatcher calls `on_settings` once, when the session has its Settings. `parcel` holds a session that
+        `on_settings` is called once: here if the session of `parcel` has its Settings already, else by the dispatcher
+        when they arrive. `parcel` holds a session that
         another process carried. That session is not recorded here, because a recording must contain the beginning of
         its session. With `failover` either of two backends may serve the call.
 
         Raises:
-            SnapshotError: the snapshot in `parcel` is damaged.
+            SnapshotError: a part of `parcel` is damaged or of another version.
         """
         if self.recorder is not None:
             options = self.recorder.watched(options)

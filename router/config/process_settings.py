@@ -129,7 +129,7 @@ RUNNING: Final = (
         flag="--allow-host",
         is_repeatable=True,
         env=("ROUTER_ALLOW_HOSTS",),
-        default_text="addresses and this machine's names",
+        default_text="addresses and localhost",
     ),
     Setting(
         name="trusted_proxies",

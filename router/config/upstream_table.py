@@ -122,7 +122,7 @@ def refuse_both(sourced: SourcesByUpstream, path: str) -> None:
 
 
 def variables_named(sourced: Mapping[str, SourcedValue]) -> frozenset[str]:
-    """Return the names of the variables that the list gives in place of keys."""
+    """Return the names of the environment variables that `api_key_env` in `[[upstreams]]` names."""
     named = (it.value for name, it in sourced.items() if name.endswith(".api_key_env"))
     return frozenset(variable for variables in named for variable in variables)
 

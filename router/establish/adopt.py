@@ -53,7 +53,7 @@ def adopt(
         journal: the client's messages that the other process read after the snapshot.
         ahead: the next upstream, which was dialled in advance (`dial_ahead`). The session owns it, unless this call
             raises.
-        dialler: dials the upstreams in place of the connector.
+        dialler: the function that the connector calls to dial; None for its own.
 
     Raises:
         SnapshotError: `data` is damaged, of another version, or of a session that has killed `MAX_ADOPTIONS`

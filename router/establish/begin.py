@@ -51,14 +51,16 @@ def begin(
     Args:
         parts: the parts of this process.
         environ: the request.
-        profile: the front of the client.
+        profile: the name of the client's profile.
         open_connection: makes the connection. Its argument is the first text for the client, or None.
         turn_detection: the turn detection that the URL chooses; None for the configured one.
         is_verified: whether the front has verified the request itself, so that `authenticate` is not called.
-        dialler: dials the upstream in place of the connector, as for the sessions in memory of `router.testing`.
+        dialler: the function that the connector calls to dial; None for its own. The connections of the one of
+            `router.testing` are in memory.
 
     Raises:
-        HandshakeRefused: the router takes no more sessions, or the request's page or credential is refused.
+        HandshakeRefused: the router takes no more sessions; the page or the credential is refused; `authenticate`
+            gives no verdict; or the call comes back to this router.
     """
     environ = parts.gate.admit(environ)
     parts.start_lazily(dials=dialler is None)

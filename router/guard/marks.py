@@ -14,6 +14,9 @@ class GuardedMarks:
 
     __slots__ = ("_guard", "_marks", "may_drop_audio", "note_stored", "take_words", "words_bytes")
 
+    is_exact = False
+    """Any step may release messages that waited for the guard."""
+
     def __init__(self, guard: GuardedInputs, marks: Marks) -> None:
         self._guard = guard
         self._marks = marks

@@ -35,7 +35,7 @@ MAX_CHARS: Final = 256 * 1024 * 1024
 
 
 class NotationError(ValueError):
-    """A text is not in the notation of the expected value, such as an input."""
+    """A part of a recording cannot be decoded as the value that belongs there, such as an input, a text or bytes."""
 
 
 # Writing.

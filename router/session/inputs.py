@@ -157,6 +157,11 @@ class CommitRefused(msgspec.Struct, frozen=True):
 class ClearSent(msgspec.Struct, frozen=True):
     """An `input_audio_buffer.clear` of the client's own went upstream."""
 
+    event_id: str
+    """The `event_id` of the clear. An error that refuses the clear carries this id (upstream 8.1)."""
+    place: int
+    """The number of bytes of the microphone that the upstream got before the clear (`Microphone.note_clear`)."""
+
 
 class CommitTimedOut(msgspec.Struct, frozen=True):
     """The commit that ends the user's speech did not come in time."""

@@ -164,7 +164,7 @@ LAYOUTS: Final = (
         upstream.UpstreamLink,
         "generation items is_updating position opened_at expires_at formats has_confirmed_formats created_s rate_limits"
         " rates_warned is_created is_unannounced seeded_to last_item_id pending_updates refused repeated"
-        " is_rollover_due has_warned",
+        " is_rollover_due has_warned standby_updates",
         times="created_s rates_warned",
     ),
     _of(upstream.Items, "_unacknowledged _ours adds_unnamed", pack=_pack_items, fill=_fill_items),
@@ -182,7 +182,7 @@ LAYOUTS: Final = (
         "is_open response response_id output_id is_announced current is_cut answers_speech has_output"
         " has_started_speaking answer closed unnamed unasked failures interrupted ended cancels_next cancelled outside"
         " outputs overtaken_ids doubtful_id is_cancelled_by_client is_resumed is_answered_by_passthrough has_called"
-        " is_end_open is_rejected",
+        " is_end_named is_end_open is_rejected",
         times="unasked",
     ),
     _of(text_delivery.TextDelivery, "before given parts resent"),
@@ -218,7 +218,9 @@ LAYOUTS: Final = (
         " paused_s subject unanswered",
         times="last_audio_s paused_s",
     ),
-    _of(user_turn.UserTurn, "asked_s commit_id is_detected is_replayed item_id phase", times="asked_s"),
+    _of(
+        user_turn.UserTurn, "asked_s commit_id is_behind_request is_detected is_replayed item_id phase", times="asked_s"
+    ),
     _of(
         limited.Limited,
         "_has_user _heard_s _idle_s active_s began_s has_asked is_over reached spending warned_of",
@@ -241,7 +243,7 @@ LAYOUTS: Final = (
     _of(
         Microphone,
         "_clearing_bytes _committing_bytes _converter _is_filling _keeps_source _kept _kept_in _max_bytes"
-        " _max_s _preroll_bytes _preroll_s _longest_bytes _sample_bytes _start _uncommitted_bytes"
+        " _max_s _preroll_bytes _preroll_s _longest_bytes _sample_bytes _start _taken_bytes _uncommitted_bytes"
         " forgotten_bytes is_speech",
     ),
     _of(

@@ -250,7 +250,7 @@ class Unpacker:
         return ((self.unpack(key), self.unpack(value)) for key, value in zip(elements, elements, strict=True))
 
     def items(self, packed: list[Any], begin: int = 1) -> list[Any]:
-        """Return the elements of a packed container, from the index `begin` on."""
+        """Return the unpacked elements of a packed container. Its elements begin at the index `begin`."""
         return [self.unpack(it) if type(it) is list else it for it in packed[begin:]]
 
     def struct(self, packed: list[Any]) -> Any:

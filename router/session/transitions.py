@@ -287,6 +287,7 @@ RESPONSE: Final[Mapping[ResponseState, Table[ResponseState]]] = {
         on(openai.ResponseCreated, response_begin.begin_response, ResponseState.ACTIVE, may_stay=True),
         *_by_output(response_begin.begin_unknown),
         *_BY_UNASKED_TEXT,
+        on(openai.ResponseDone, response_end.note_late_end),
     ),
     ResponseState.REQUESTED: rows(
         ResponseState.REQUESTED,

@@ -52,7 +52,10 @@ def answer(context: Context, scripted: Iterable[list[Output]] = ()) -> list[Outp
 
 
 def _at_any_minute(context: Context) -> Iterator[list[Output]]:
-    """Yield the answers for this minute and the minutes before, because an answer may contain the time of day."""
+    """Yield the answers for this minute and, if the time is known, for the `_MINUTES_BACK` minutes before.
+
+    An answer may contain the time of day.
+    """
     yield _by_rules(context)
     if context.now is not None:
         for minutes in range(1, _MINUTES_BACK + 1):

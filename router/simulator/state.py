@@ -157,7 +157,7 @@ class Outbox:
         return None if self.is_ended else self._plan.take(point, self._connection)
 
     def inject(self, fault: Fault) -> bool:
-        """Inject a fault, and return whether the caller may continue."""
+        """Inject a fault. Return False if it ended the connection, or if the client's event must not be handled."""
         if fault.delay_s:
             self._commands.append(Pause(fault.delay_s))
         _INJECTIONS[fault.action](self, fault)

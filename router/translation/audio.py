@@ -64,6 +64,7 @@ class Microphone:
         "_preroll_s",
         "_sample_bytes",
         "_start",
+        "_taken_bytes",
         "_uncommitted_bytes",
         "forgotten_bytes",
         "is_speech",
@@ -89,6 +90,8 @@ class Microphone:
         """The number of uncommitted bytes when the commit in progress was sent. None if no commit is in progress."""
         self._clearing_bytes = 0
         """The number of uncommitted bytes before the last clear that the upstream has not acknowledged."""
+        self._taken_bytes = 0
+        """The number of bytes that this upstream has committed or cleared."""
         self.is_speech = False
         """Whether the user speaks, or may be speaking. Then more than the pre-roll is kept."""
         self.forgotten_bytes = 0
@@ -176,24 +179,27 @@ class Microphone:
         self._committing_bytes = None
         return self._take(size_bytes)
 
-    def note_clear(self) -> None:
-        """Record that a clear was sent. Audio that is appended after it stays."""
+    def note_clear(self) -> int:
+        """Record that a clear was sent, and return its place: the number of bytes that this upstream got before it."""
         self._clearing_bytes = self._uncommitted_bytes
+        return self._taken_bytes + self._uncommitted_bytes
 
-    def withdraw_clear(self) -> None:
-        """Record that the upstream has lost the clear, so the audio before it stays uncommitted."""
-        self._clearing_bytes = 0
+    def await_clear(self, place: int | None) -> None:
+        """Await the clear at this place as the last one. None: all clears are answered or lost, and the audio stays."""
+        self._clearing_bytes = max(0, place - self._taken_bytes) if place is not None else 0
 
-    def clear(self, *, is_committing: bool) -> None:
-        """Forget the audio before the clear that the upstream acknowledges.
+    def clear(self, place: int, *, is_committing: bool) -> None:
+        """Forget the audio before the clear that the upstream acknowledges. Audio that was appended after it stays.
 
-        `is_committing` tells whether a commit is on its way that was sent after the clear.
+        `note_clear` returned the `place`. `is_committing` tells whether a commit is on its way that was sent after the
+        clear.
         """
+        size_bytes = max(0, place - self._taken_bytes)
         committing_bytes = self._committing_bytes if is_committing else None
         if committing_bytes is not None:
-            committing_bytes = max(0, committing_bytes - self._clearing_bytes)
+            committing_bytes = max(0, committing_bytes - size_bytes)
         self._committing_bytes = committing_bytes
-        self._take(self._clearing_bytes)
+        self._take(size_bytes)
 
     def _take(self, size_bytes: int) -> Recording:
         """Forget the first `size_bytes` of the uncommitted audio, and return the part of them that was kept."""
@@ -203,6 +209,7 @@ class Microphone:
             audio = Recording(audio.data[: max(0, len(audio.data) - kept_behind)], audio.format)
         del self._straightened()[: len(audio.data)]
         self._uncommitted_bytes = behind_bytes
+        self._taken_bytes += size_bytes
         self._clearing_bytes = max(0, self._clearing_bytes - size_bytes)
         return audio
 
@@ -222,7 +229,7 @@ class Microphone:
         """Return appends of all uncommitted audio, for another upstream."""
         self._flush()  # the kept audio also has the samples in the filter, and they would be appended twice
         self._uncommitted_bytes, self._committing_bytes = 0, None
-        self._clearing_bytes = 0
+        self._clearing_bytes = self._taken_bytes = 0
         return self._appends(converted(self._recording(), self.target))
 
     @property
@@ -237,7 +244,10 @@ class Microphone:
 
     @contextlib.contextmanager
     def shortened(self) -> Iterator[None]:
-        """Hide all kept audio except the newest during the block, unless the user speaks: a brief snapshot is small."""
+        """Hide all kept audio except the newest during the block, unless the user speaks.
+
+        So a snapshot that is taken in the block is small.
+        """
         whole = self._kept, self._start, self._is_filling
         if not self.is_speech:
             self._kept, self._start, self._is_filling = self._newest(self._kept_in.size_bytes(BRIEF_MS)), 0, False

@@ -85,7 +85,10 @@ def detection_of(mode: TurnDetection) -> Detection:
 
 
 def detection_after(session: Any, before: Detection) -> Detection:
-    """Return the detection after a client's own `session.update`. Without `turn_detection` it is unchanged."""
+    """Return the detection after a client's own `session.update`.
+
+    Without `turn_detection` in `session` the detection is unchanged.
+    """
     audio_input = _audio_input(session)
     if "turn_detection" not in audio_input:
         return before

@@ -64,7 +64,7 @@ def _check_kind(found: socket.socket) -> None:
 
 
 def check_address(listener: socket.socket, host: str) -> None:
-    """Check that a socket of systemd does not listen beyond the configured host.
+    """Check that a socket of systemd listens only on this machine if `host` is a loopback address.
 
     The check that demands authentication trusts `host`, so a wider socket would evade it.
 

@@ -433,7 +433,10 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         return {pid: pid in serving for pid, it in self.WORKERS.items() if is_meant(it)}
 
     def adopt_trial(self, ready: Ready) -> None:
-        """End the trial of a reload: its workers are the present ones, and all other workers are retired."""
+        """End the trial of a successful reload: keep its workers, and retire all others.
+
+        `ready` has the new number of workers, and the new `drain_s`.
+        """
         tried = [it.age for it in self.WORKERS.values() if it.is_on_trial and not it.is_retired]
         self.app.reload_board.least_age = min(tried, default=0)
         for pid, worker in list(self.WORKERS.items()):

@@ -42,7 +42,10 @@ class Workers(Protocol):
         """
 
     def adopt_trial(self, ready: Ready) -> None:
-        """End the trial: the workers on trial are the present ones, and all other workers are retired."""
+        """End the trial of a successful reload: keep its workers, and retire all others.
+
+        `ready` has the new number of workers, and the new `drain_s`.
+        """
 
     def end_trial(self) -> None:
         """End the workers on trial."""

@@ -217,8 +217,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "keepalive": KEEP_ALIVE_S,
             "graceful_timeout": 0,  # the arbiter would wait for old workers at a reload, and handle no signal meanwhile
             "limit_request_line": 8190,  # the query may carry a long token
-            # A trusted proxy gives its client's address by the PROXY protocol, which is read here, or by headers, which
-            # `router.access.proxies` reads.
+            # A trusted proxy gives its client's address by the PROXY protocol, which gunicorn reads, or by headers,
+            # which `router.access.proxies` reads.
             "proxy_protocol": "auto" if proxies else "off",
             "proxy_allow_ips": proxies,
             "forwarded_allow_ips": proxies,

@@ -97,9 +97,9 @@ def reference():
     return orjson.loads(REFERENCE.read_bytes())
 
 
-def compare(checkout, options):
-    """Count with and without the options of `turner`, print both, and return the exit code."""
-    with_them, without = count(checkout, options), count(checkout)
+def compare(checkout, options, common=()):
+    """Count with and without options of `turner`, beside those of both, print both, and return the exit code."""
+    with_them, without = count(checkout, (*options, *common)), count(checkout, common)
     print(f"{with_them:,.0f} instructions a message: {with_them / without - 1:+.1%} of {without:,.0f} without")
     return 0
 

@@ -163,7 +163,15 @@ class Run:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             flags = ("--port", "0", "--upstream", f"ws://127.0.0.1:{port}/v1/realtime", "--drain-s", str(DRAIN_S))
             server = stack.enter_context(
-                child(sys.executable, RUN_PY, *flags, "--workers", str(self._workers), env={"TMPDIR": folder})
+                child(
+                    sys.executable,
+                    RUN_PY,
+                    *flags,
+                    "--workers",
+                    str(self._workers),
+                    env={"TMPDIR": folder},
+                    is_fresh=True,
+                )
             )
             url = server.wait_for(r"(ws://127\.0\.0\.1:\d+/openai)")[1]
             server.wait_for_lines(r"worker \d+ serves", self._workers)

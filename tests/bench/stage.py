@@ -62,6 +62,8 @@ class System:
     """The configuration file of the router, where `{stub}` stands for the stub's address; empty for none."""
     shape: Shape | None = None
     """The form of the audio of both sides; None for the usual one."""
+    checkout: Path = ROOT
+    """The checkout of the router, whose own `run.py` is started."""
 
 
 DIRECT = System(name="direct", protocol="bare")
@@ -215,14 +217,19 @@ class Stage:
         if self.system == PIPE:
             command = ["-m", "tests.bench.pipe", self.stub_port, port]
         if self.system.name in OURS:
-            program = ["-m", "tests.bench.stamped", self.system.stamps] if self.system.stamps else [ROOT / "run.py"]
+            program = (
+                ["-m", "tests.bench.stamped", self.system.stamps]
+                if self.system.stamps
+                else [self.system.checkout / "run.py"]
+            )
             served = ["--config", self._config()] if self.system.config else ["--upstream", upstream]
             command = [*program, *served, "--port", port, "--log-level", "warning"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "ROUTER_"))}
         log = None
         if self.system.log:
             log = self._stack.enter_context(Path(self.system.log).open("wb"))  # noqa: SIM115 - the stack closes it
-        child = Child([*command, *self.system.flags], speaks=False, cwd=ROOT, env=environment, log=log)
+        environment["PYTHONPATH"] = str(self.system.checkout)
+        child = Child([*command, *self.system.flags], speaks=False, cwd=self.system.checkout, env=environment, log=log)
         process = self._stack.enter_context(child)
         process.wait_for_port(port)
         self.root_pid = process.pid

@@ -145,3 +145,15 @@ def speaking(session):
     voice = speech.Voice(session, speech.Shape())
     voice.opening()
     return voice
+
+
+def test_the_difference_of_two_samples_has_an_interval_that_contains_it():
+    mine, theirs = [1.0 + number / 1000 for number in range(1000)], [number / 1000 for number in range(1000)]
+    more, low, high = figures.difference(mine, theirs, 0.99)
+    assert more == pytest.approx(1.0)
+    assert 0.97 < low <= more <= high < 1.03
+
+
+def test_a_single_slow_call_of_a_thousand_changes_no_difference():
+    theirs = [1.0] * 1000
+    assert figures.difference([*theirs, 90.0], theirs, 0.99) == (0.0, 0.0, 0.0)

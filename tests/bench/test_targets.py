@@ -147,11 +147,13 @@ def test_the_chart_shows_what_was_lost_where_a_latency_would_be_of_the_rest_only
     assert shown[shown.index("router, 1,000") + 1].endswith(" ms")
 
 
-def test_the_cost_of_safety_is_a_ratio_of_medians():
-    rows = [a_row("router", 100, cpu) for cpu in (40.0, 50.0, 90.0)]
-    found = {"safe": {"sessions": 100, "open": rows, "safe": [a_row("router", 100, 51.0)]}}
+def test_the_cost_of_safety_is_the_median_of_the_ratios_of_laps():
+    without, with_all = (
+        [a_row("router", 100, cpu) for cpu in cpus] for cpus in ((40.0, 50.0, 90.0), (40.4, 51.0, 99.0))
+    )
+    found = {"safe": {"sessions": 100, "open": without, "safe": with_all}}
     reading = targets.safe_cpu(found)
-    assert (reading.is_met, reading.shown) == (True, "51.0 µs, 1.02 × the 50.0 without")
+    assert (reading.is_met, reading.shown) == (True, "1.02 × (1.01–1.10), 51.0 µs")
     found["safe"]["safe"][0]["lost"] = ["something"]
     assert targets.safe_cpu(found) is None
 
@@ -167,12 +169,12 @@ def test_the_worst_attack_is_judged():
     assert targets.attacked({"attacked": rows}) is None
 
 
-def test_the_cost_of_safety_for_a_welcome_is_a_difference_of_medians():
-    def probes(*p99s_ms):
-        return [{"welcome": {"p50_ms": 0.5, "p99_ms": each}, "lost": []} for each in p99s_ms]
+def test_the_cost_of_safety_for_a_welcome_is_that_of_all_calls_with_its_interval():
+    def calls(p99_ms):
+        return {"calls": 1800, "p50_ms": 0.5, "p99_ms": p99_ms, "lost": []}
 
-    found = {"welcomes": {"open": probes(1.0, 1.2, 9.0), "safe": probes(1.5, 1.6, 1.7)}}
-    reading = targets.safe_welcome(found)
-    assert (reading.is_met, reading.shown) == (True, "1.60 ms; 1.20 without")
-    found["welcomes"]["safe"][0]["lost"] = ["a caller"]
-    assert targets.safe_welcome(found) is None
+    found = {"open": calls(1.2), "safe": calls(1.6), "more_at_p99_ms": 0.4, "low_ms": -0.1, "high_ms": 0.9}
+    reading = targets.safe_welcome({"welcomes": found})
+    assert (reading.is_met, reading.shown) == (True, "+0.40 ms (-0.10 to +0.90): 1.60 and 1.20 of 1800 calls each")
+    found["safe"]["lost"] = ["a caller"]
+    assert targets.safe_welcome({"welcomes": found}) is None

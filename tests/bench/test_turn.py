@@ -62,6 +62,13 @@ def test_relaying_and_translating_are_measured_by_turns():
 
 
 @pytest.mark.slow
+def test_turns_without_the_caches_take_longer():
+    cold, hot = turn.measure([(ROOT, ("--cold",)), (ROOT, ())], 8, starts=1, laps=3, rounds=5)
+
+    assert min(lap.message for lap in cold[0]) > min(lap.message for lap in hot[0])
+
+
+@pytest.mark.slow
 def test_a_process_that_has_ended_is_an_error_and_no_figure(tmp_path):
     with pytest.raises(RuntimeError, match="has ended"):
         turn.measure([(tmp_path, ())], 1, starts=1, laps=1, rounds=1)

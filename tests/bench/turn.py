@@ -1,10 +1,11 @@
 """The cost of a dispatcher's turn: `python -m tests.bench.turn`; docs/performance.md says what the figures mean.
 
 With --against it compares this checkout with another one. The two alternate, so that other programs affect both
-equally. With --safe it compares a router that has authentication, a policy and limits with one
-that has none, with --kept one whose sessions have a keeper, and with --fronts relaying (`/v1/realtime`) with
-translating (`/v1/agent/converse`). With --instructions it counts instructions in place of time, and with --check it
-fails if they are more than tests/bench/instructions.json allows.
+equally. With --safe it compares a router that has authentication, a policy and limits with one that has none. With
+--kept it compares one whose sessions have a keeper, for the clients that --front names. With --fronts it compares
+relaying (`/v1/realtime`) with translating (`/v1/agent/converse`). With --cold each turn carries one message, and finds
+nothing in the core's own caches, as after other work of the machine. With --instructions it counts instructions in
+place of time, and with --check it fails if they are more than tests/bench/instructions.json allows.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 import orjson
 
 from tests.bench import instructions, report, safe
-from tests.bench.turner import FRAMES
+from tests.bench.turner import FRAMES, PATHS
 
 RELAYED = ("--front", "realtime")
 TRANSLATED = ("--front", "converse")
@@ -27,6 +28,9 @@ ROOT = Path(__file__).resolve().parents[2]
 TURNER = Path(__file__).with_name("turner.py")
 SESSIONS = (1, 4)
 """The numbers of sessions whose messages come in the same turn."""
+COLD_SESSIONS = (60,)
+COLD_ROUNDS = 3
+ROUNDS = 40
 QUANTILE = 0.1
 """The quantile of the rounds of a lap that counts. The quick rounds are those that nothing disturbed."""
 Z = 1.96
@@ -152,8 +156,9 @@ def main():
     options = parse()
     with contextlib.ExitStack() as stack:
         safely = stack.enter_context(safe.settings()) if options.safe else None
+        of_front = ("--front", options.front) if options.front else ()
         if (options.safe or options.kept) and options.instructions:
-            return instructions.compare(ROOT, safely or ("--kept",))
+            return instructions.compare(ROOT, safely or ("--kept",), of_front)
         if options.fronts and options.instructions:
             return instructions.compare_fronts(ROOT, RELAYED, TRANSLATED)
         if options.instructions or options.check or options.write:
@@ -164,7 +169,7 @@ def main():
         elif options.fronts:
             candidates = {"relayed": (ROOT, RELAYED), "translated": (ROOT, TRANSLATED)}
         elif options.kept:
-            candidates = {"kept": (ROOT, ("--kept",)), "not kept": (ROOT, ())}
+            candidates = {"kept": (ROOT, ("--kept", *of_front)), "not kept": (ROOT, of_front)}
         elif options.against is not None:
             candidates[options.against.resolve().name] = (options.against.resolve(), ())
         compare(candidates, options)
@@ -175,12 +180,13 @@ def compare(candidates, options):
     """Measure the candidates, and print their costs and the ratio."""
     print(f"µs, {report.interpreter()}")
     print(f"{'':<28}{'frame':>10}{'delta':>10}{'message':>10}")
-    for sessions in options.sessions:
-        found = measure(
-            list(candidates.values()), sessions, starts=options.starts, laps=options.laps, rounds=options.rounds
-        )
+    cold = ("--cold",) * options.cold
+    measured = [(checkout, (*further, *cold)) for checkout, further in candidates.values()]
+    rounds = options.rounds or (COLD_ROUNDS if options.cold else ROUNDS)
+    for sessions in options.sessions or (COLD_SESSIONS if options.cold else SESSIONS):
+        found = measure(measured, sessions, starts=options.starts, laps=options.laps, rounds=rounds)
         for name, costs in zip(candidates, found, strict=True):
-            print(row(f"{name}, {sessions} at once", costs), flush=True)
+            print(row(f"{name}, {sessions} {'in turn' if options.cold else 'at once'}", costs), flush=True)
         if len(found) > 1:
             print(f"{'ratio':<28}{ratio(*found)}", flush=True)
 
@@ -192,10 +198,12 @@ def parse():
     parser.add_argument("--safe", action="store_true", help="authentication, a policy and limits, beside none")
     parser.add_argument("--fronts", action="store_true", help="/v1/realtime, beside /v1/agent/converse")
     parser.add_argument("--kept", action="store_true", help="with the keeper, beside the same without")
-    parser.add_argument("--sessions", type=int, nargs="+", default=SESSIONS, metavar="N", help="in a turn (1 4)")
+    parser.add_argument("--front", choices=PATHS, help="of the clients, with --kept (openai)")
+    parser.add_argument("--cold", action="store_true", help="a turn for each message, with nothing in the caches")
+    parser.add_argument("--sessions", type=int, nargs="+", metavar="N", help="in a turn (1 4), or one by one (60)")
     parser.add_argument("--starts", type=int, default=8, metavar="N", help="of each checkout's process (8)")
     parser.add_argument("--laps", type=int, default=12, metavar="N", help="of each start (12)")
-    parser.add_argument("--rounds", type=int, default=40, metavar="N", help="in a lap: 5 frames and 1 delta (40)")
+    parser.add_argument("--rounds", type=int, metavar="N", help="in a lap: 5 frames and 1 delta (40, cold 3)")
     parser.add_argument("--instructions", action="store_true", help="count instructions, with valgrind and a compiler")
     parser.add_argument("--check", action="store_true", help="the same, and fail where they are 5 %% too many")
     parser.add_argument("--write", action="store_true", help="the same, and write the reference figures")

@@ -46,6 +46,8 @@ WAIT_S = 60.0
 WARM_ROUNDS = 30
 RECEIVED = bytearray(256 * 1024)
 """A buffer that is larger than any message, so that one read empties a socket."""
+OTHERS = bytearray(4 * 1024 * 1024)
+"""The memory of another program. Its use between two turns takes the place of the router's in a core's own caches."""
 TEXT, BINARY = 0x1, 0x2
 MASK = bytes(4)
 """The mask of the benchmark's frames. Zeros cost the benchmark nothing, and the router XORs them like any mask."""
@@ -269,10 +271,11 @@ class Custody:
 class Turner:
     """The sessions, and the turns of their dispatcher."""
 
-    def __init__(self, sessions, settings, token, *, front="openai", are_kept=False):
+    def __init__(self, sessions, settings, token, *, front="openai", are_kept=False, is_cold=False):
         from router.config.command_line import load  # noqa: PLC0415 - after the clock has stopped
         from router.core import Router  # noqa: PLC0415
 
+        self._is_cold = is_cold
         self._listener = socket.create_server(("127.0.0.1", 0))
         flags = ["--upstream", f"ws://127.0.0.1:{self._listener.getsockname()[1]}/v1/realtime"]
         flags += ["--config", settings] if settings else []
@@ -308,8 +311,18 @@ class Turner:
         frames_ns = 0
         for _ in range(FRAMES):
             clock[0] += FRAME_S
-            frames_ns += self._turn([(it.client, it.frame, it.upstream) for it in self._sessions])
-        return frames_ns, self._turn([(it.upstream, it.delta(), it.client) for it in self._sessions])
+            frames_ns += self._turns([(it.client, it.frame, it.upstream) for it in self._sessions])
+        return frames_ns, self._turns([(it.upstream, it.delta(), it.client) for it in self._sessions])
+
+    def _turns(self, messages):
+        """Return the time of the turn that carries all messages, or of the turns that carry one each."""
+        if not self._is_cold:
+            return self._turn(messages)
+        took_ns = 0
+        for message in messages:
+            OTHERS[: len(OTHERS) // 2] = OTHERS[len(OTHERS) // 2 :]
+            took_ns += self._turn([message])
+        return took_ns
 
     def _turn(self, messages):
         """Send a message of each session, and return the time of the turn that carries them."""
@@ -348,6 +361,7 @@ def main():
     parser.add_argument("--token", help="the credential of each client")
     parser.add_argument("--front", choices=PATHS, default="openai", help="of the clients")
     parser.add_argument("--kept", action="store_true", help="the sessions outlive their process")
+    parser.add_argument("--cold", action="store_true", help="a turn for each message, with nothing in the caches")
     given = parser.parse_args()
     checkout = given.checkout
     sys.path[0] = checkout
@@ -355,7 +369,9 @@ def main():
     stop_the_clock()
     if Path(find_spec("router").origin).parents[1] != Path(checkout):
         raise SystemExit(f"{checkout} is no checkout of the router")
-    turner = Turner(given.sessions, given.settings, given.token, front=given.front, are_kept=given.kept)
+    turner = Turner(
+        *(given.sessions, given.settings, given.token), front=given.front, are_kept=given.kept, is_cold=given.cold
+    )
     gc.collect()
     gc.disable()  # a talking session makes no garbage, and a collection belongs to no turn
     turner.measure(WARM_ROUNDS, contextlib.nullcontext)

@@ -184,12 +184,14 @@ def found_in_prose(pattern):
             )
 
 
+@cache
 def _prose_of(text):
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            yield node.lineno, node.value.value
-    for line, _column, comment in comments_of(text):
-        yield line, comment
+    statements = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Expr))
+    strings = [
+        node for node in statements if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    ]
+    docstrings = [(node.lineno, node.value.value) for node in strings]
+    return docstrings + [(line, comment) for line, _column, comment in comments_of(text)]
 
 
 def test_no_document_is_cited_that_is_not_in_the_repository():

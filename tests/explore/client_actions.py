@@ -69,16 +69,11 @@ def _force(world: World) -> None:
 def _has_open_turn(world: World) -> bool:
     """Whether the user speaks, and no commit is on its way."""
     upstream = world.upstreams.get(world.serving)
-    if upstream is None or world.session.state.lifecycle is not Lifecycle.READY or not upstream.has_audio:
+    if upstream is None or world.session.state.lifecycle is not Lifecycle.READY or not upstream.keeps_audio:
         return False
     is_spoken = world.serving in world.judge.speaking and not world.judge.has_missed_commit
     is_spoken &= not (upstream.has_lost_commit or world.judge.has_lost_clear)  # the session still awaits that one
-    return is_spoken and not any(_ends_turn(event) for event in upstream.queue)
-
-
-def _ends_turn(event: dict[str, Any]) -> bool:
-    is_clear = event["type"] == "input_audio_buffer.clear" and "is_before_audio" not in event
-    return is_clear or event["type"] == "input_audio_buffer.commit"
+    return is_spoken and not any(event["type"] == "input_audio_buffer.commit" for event in upstream.queue)
 
 
 def _inject(world: World, behavior: str) -> None:

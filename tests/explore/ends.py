@@ -87,7 +87,8 @@ def _rest_well(world: World) -> None:
 def _is_silent_about(world: World, action: tuple[Any, ...]) -> bool:
     """Whether the action is one that some upstream never takes: some servers never send session.created."""
     is_second = action[0] == "created" and action[1] % 2 == 0
-    return action[0] == "announce" or (is_second and world.quirk == "no created")
+    is_never_sent = action[0] == "end" and not world.upstreams[action[1]].is_ending
+    return action[0] == "announce" or is_never_sent or (is_second and world.quirk == "no created")
 
 
 def _judge_account(world: World, *, has_dropped: bool) -> None:

@@ -77,7 +77,7 @@ def _fire(world: World, name: str) -> None:
 def _is_speaking(world: World) -> bool:
     """Whether the upstream in use has a response to finish."""
     serving = world.upstreams.get(world.serving)
-    return serving is None or serving.active is not None or serving.outside is not None
+    return serving is None or serving.active is not None or serving.outside is not None or serving.is_ending
 
 
 def _judge_deadline(world: World, name: str) -> None:

@@ -68,6 +68,7 @@ def _refuse(world: World, generation: int) -> None:
     is_in_use = generation == world.session.state.upstream.generation
     if is_in_use:
         world.judge.refused(generation, event)
+        world.judge.refuses_clear(event)
         world.judge.knowledge.deny(event, generation)
     else:
         # An item that a standby refuses is missing in its conversation alone.
@@ -85,6 +86,7 @@ def _drop(world: World, generation: int) -> None:
     event = upstream.ignore()
     world.has_dropped = True
     upstream.has_lost_commit |= event["type"] == "input_audio_buffer.commit"
+    world.judge.has_lost_clear |= event["type"] == "input_audio_buffer.clear"
     world.judge.refused(generation, event)
 
 

@@ -130,7 +130,7 @@ def _deliver_again(context: Any, part: Any, content: str) -> None:
 _DELIVER = agent_output.deliver_text
 
 
-def _clear_all(self: Microphone, **_facts: Any) -> None:
+def _clear_all(self: Microphone, _place: int, **_facts: Any) -> None:
     self._take(self._uncommitted_bytes)
 
 
@@ -138,9 +138,19 @@ def _clear_all(self: Microphone, **_facts: Any) -> None:
 def _clears_again() -> Iterator[None]:
     with (
         mock.patch.object(Microphone, "clear", _clear_all),
-        mock.patch.object(user_turn.UserTurns, "take_clear", return_value=True),
+        mock.patch.object(user_turn.UserTurns, "take_clear", return_value=inputs.ClearSent("c", 0)),
     ):
         yield
+
+
+def _keeps_speech(handler: Any) -> Any:
+    def refused(context: Any, signal: Any) -> Any:
+        was_speech = context.state.microphone.is_speech
+        phase = handler(context, signal)
+        context.state.microphone.is_speech = was_speech
+        return phase
+
+    return refused
 
 
 def _forgets_commits(handler: Any) -> Any:
@@ -337,6 +347,35 @@ FINDINGS = (
             READY + "say take-1-message take-1-call step-1-False step-1-False "
             "step-1-False native-response.create fire-rollover answer-call~101 fire-first~event dialled-2 created-2 "
             "take-2-message take-2-message refuse-2 lost-1", _set(ledger.Ledger, "output_of", lambda *_args: None)),
+    Finding("E25", "the late end of a response that its text ended ends the next request",
+            ("openai", "settings", "no created"),
+            READY + "say take-1-message take-1-text+only step-1-False say take-1-message end-1 run_silent",
+            _set(turn.Turn, "takes_late_end", lambda *_args: False)),
+    Finding("E26", "a spoken answer acknowledges an item that the upstream lost", ("openai", "settings", "no created"),
+            READY + "inject-interrupt refuse-1 drop-1 say take-1-message take-1-item+only step-1-False end-1",
+            _set(upstream, "_SPOKEN", frozenset({"input_audio"}))),
+    Finding("E27", "a commit that is refused because its clear was lost leaves the speech open",
+            ("openai", "settings", "reused ids"),
+            READY + "frame speech-1 native-input~audio~buffer.clear native-input~audio~buffer.commit drop-1 "
+            "take-1-message", _in_table(inputs.CommitRefused, _keeps_speech)),
+    Finding("E28", "an update of its time on standby that an upstream refuses late is awaited without end", AS_IS,
+            "dialled-1 created-1 take-1-message say take-1-message take-1-message fire-rollover dialled-2 created-2 "
+            "take-2-message update fire-update late-take lost-1 refuse-2 refuse-2 run_well",
+            _set(upstream.UpstreamLink, "refuse_update", lambda *_args: False)),
+    Finding("E29", "a refused clear takes the acknowledgement of the next one",
+            ("openai", "settings", "numeric ids"),
+            READY + "native-input~audio~buffer.clear frame refuse-1 native-input~audio~buffer.clear run_well",
+            _set(user_turn.UserTurns, "withdraw_clear", lambda *_args: False)),
+    Finding("E30", "an unannounced response answers speech that was committed behind its request",
+            ("openai", "settings", "no created"),
+            READY + "say take-1-message frame speech-1 take-1-message stop-1 commit-1 step-1-False step-1-False "
+            "step-1-False step-1-False run_silent",
+            _set(response_begin, "_answer_earlier_speech", response_begin._answer_speech)),
+    Finding("E31", "a standby upstream that refused speech without its transcript does not get its words",
+            ("openai", "session.update", "no created"),
+            "dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 fire-rollover dialled-2 "
+            "fire-unannounced take-2-message refuse-2 words-1-user~101 run_silent",
+            _set(ledger, "_has_id", lambda *_args: False)),
 )  # fmt: skip
 
 

@@ -116,10 +116,10 @@ class Judge:
         """The client's component awaits the UtteranceEnd of speech that has just stopped."""
         self.is_clearing = self.is_cleared = False
         """The client clears its audio; the upstream has cleared it. Then no other upstream may receive it."""
-        self.clears: list[tuple[int, frozenset[str]]] = []
-        """The clears that are not acknowledged, each as its generation and the ids of the commits before it."""
+        self.clears: list[tuple[int, frozenset[str], str]] = []
+        """The clears that are not answered: generation, the ids of the commits before the clear, and the clear's id."""
         self.has_lost_clear = False
-        """An upstream refused or lost a clear, so the session may take a repeated acknowledgement for a due one."""
+        """An upstream lost a clear. The session may take another acknowledgement for that of this clear."""
         self.appended_to: set[int] = set()
         """The generations that received audio."""
         self.is_excused = False
@@ -388,13 +388,14 @@ class Judge:
             self.unsent.remove(kind)
         if kind == "input_audio_buffer.append":
             self.early_frames = 0
-            is_replay = self.is_cleared and generation not in self.appended_to
+            is_replay = self.is_cleared and generation not in self.appended_to and not self.has_lost_clear
             require(not is_replay, "viii the next upstream gets audio that the client cleared")
             self.appended_to.add(generation)
             # The clear on its way does not concern audio, or silence, behind it.
             self.is_clearing = False
         if kind == "input_audio_buffer.clear":
-            self.clears.append((generation, frozenset(it for number, it in self.committed_at if number == generation)))
+            before = frozenset(it for number, it in self.committed_at if number == generation)
+            self.clears.append((generation, before, event["event_id"]))
         if kind == "response.create" and (event.get("response") or {}).get("conversation") != "none":
             # The outputs of its calls are the end of a response that was not announced.
             active = [it for it in self.active.values() if not (it.is_brief and it.has_called)]
@@ -479,12 +480,18 @@ class Judge:
 
     def refused(self, generation: int, event: dict[str, Any]) -> None:
         """Record that an upstream refused an event, or lost it."""
-        self.has_lost_clear |= event["type"] == "input_audio_buffer.clear"
         if event["type"] == "response.create" and generation in self.asks:
             self.asks.remove(generation)
             self.cuts_next = False
         if event["type"] == "response.create" and (event.get("response") or {}).get("conversation") == "none":
             self._forget_statement(generation)
+
+    def refuses_clear(self, event: dict[str, Any]) -> None:
+        """Record that an upstream refused a clear. It handles events in order, so it has lost the clears before."""
+        ids = [it[2] for it in self.clears]
+        if event["type"] == "input_audio_buffer.clear" and event["event_id"] in ids:
+            self.clears = self.clears[ids.index(event["event_id"]) + 1 :]
+            self.is_clearing &= bool(self.clears)
 
     def lacks(self, generation: int, event: dict[str, Any]) -> None:
         """Record that a standby upstream refused an item. It gets the item again when it takes over."""

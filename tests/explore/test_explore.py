@@ -135,3 +135,19 @@ def test_a_detector_commits_the_audio_behind_a_clear_that_its_upstream_has_not_t
     for action in actions_of(f"{walk} take-1-message"):
         world.act(action)
     assert ("speech", 1) not in world.actions()
+
+
+def test_a_commit_by_hand_does_not_commit_the_audio_behind_a_later_clear():
+    walk = "dialled-1 created-1 take-1-message frame speech-1 native-input~audio~buffer.commit stop-1 commit-1"
+    world = World("openai", "session.update", "none").open()
+    for action in actions_of(f"{walk} native-input~audio~buffer.clear frame take-1-message"):
+        world.act(action)
+    assert world.upstreams[1].last["type"] == "error"
+    for action in actions_of("take-1-message speech-1 force"):
+        world.act(action)
+
+
+def test_an_acknowledgement_behind_a_lost_clear_is_that_of_the_lost_one():
+    clears = "native-input~audio~buffer.clear drop-1 frame native-input~audio~buffer.clear"
+    walk = f"dialled-1 created-1 take-1-message {clears} run_well"
+    assert breaks(("openai", "settings", "none"), actions_of(walk))[0] == ""

@@ -45,6 +45,8 @@ LAST = {**dict.fromkeys(WHOLE, "item done"), "call first": "call"}
 """The last event of a response without `response.created`, by its kind, if the whole text is not the last event."""
 UNANNOUNCED = ("message", "call", "words first", "audio first", "call first", "text only", *WHOLE)
 """The kinds of requested responses that a server without `response.created` begins."""
+BUSY = "busy"
+"""In place of a kind: the upstream refuses the request, because it has not sent the last response.done."""
 OWN_UNANNOUNCED = ("message", "words first", "audio first", "call first", "text only", "item only")
 """The kinds of answers to speech that such a server may begin while no request is on its way."""
 
@@ -90,11 +92,6 @@ class Response:
         return self.is_call or self.kind == "both"
 
     @property
-    def is_unseen(self) -> bool:
-        """Whether it has begun, and no event of it was sent. No order tells then whether it began before speech."""
-        return self.is_brief and self.at == 0
-
-    @property
     def trails(self) -> bool:
         """Whether words or audio of the response may follow after its cancellation (upstream 7.4)."""
         return self.is_cancelled and self.steps[self.at] in ("words", "audio")
@@ -132,6 +129,10 @@ class Upstream:
         self.active: Response | None = None
         self.outside: Response | None = None
         """A response outside the conversation. It may run beside the active response."""
+        self.unended: Response | None = None
+        """The last response whose text was its last event. Some servers send its response.done late, others never."""
+        self.is_ending = False
+        """The upstream has refused a request because of that response, so it will send its response.done."""
         self.has_audio = False
         self.speech = ""
         """The id of the item of the detected speech."""
@@ -159,16 +160,30 @@ class Upstream:
     # What it receives.
 
     def receive(self, event: dict[str, Any]) -> None:
-        """Add an event to the queue. Audio is not added: its presence matters, and whether a clear is before it."""
+        """Add an event to the queue. Audio is not added: its presence matters, and the clear before it."""
         if event["type"] == "input_audio_buffer.append":
-            self.has_audio = True
-            for waiting in self.queue:
-                if waiting["type"] == "input_audio_buffer.clear":
-                    waiting["is_before_audio"] = True
-        else:
-            if event["type"] == "input_audio_buffer.commit" and not self.has_audio:
-                event["is_empty"] = True
-            self.queue.append(event)
+            if self._last_clear is None:
+                self.has_audio = True
+            else:
+                self._last_clear["is_before_audio"] = True
+            return
+        if event["type"] == "input_audio_buffer.commit" and not self.keeps_audio:
+            event["is_empty"] = True
+        self.queue.append(event)
+
+    @property
+    def _last_clear(self) -> dict[str, Any] | None:
+        return next((it for it in reversed(self.queue) if it["type"] == "input_audio_buffer.clear"), None)
+
+    @property
+    def keeps_audio(self) -> bool:
+        """Whether uncommitted audio has arrived that no clear in the queue will discard."""
+        return self.has_audio if self._last_clear is None else "is_before_audio" in self._last_clear
+
+    @property
+    def hears_audio(self) -> bool:
+        """Whether uncommitted audio has arrived. The detector may hear it before the upstream takes earlier events."""
+        return self.has_audio or any("is_before_audio" in event for event in self.queue)
 
     # What it may do.
 
@@ -194,10 +209,13 @@ class Upstream:
                 found.append(("step", self.generation, response is self.outside))
         if self.active is not None and self.active.trails:
             found.append(("trail", self.generation))
-        if self.owes_answer and self.active is None and not (self.is_single and self.outside is not None):
+        is_free = self.active is None and not self.is_ending and not (self.is_single and self.outside is not None)
+        if self.owes_answer and is_free:
             found += [("own", self.generation, kind) for kind in self._own_kinds()]
         if self.detects:
             found += self._hearing()
+        if self.unended is not None:
+            found.append(("end", self.generation))
         return found + [("words", self.generation, item) for item in self.untranscribed]
 
     @property
@@ -219,7 +237,7 @@ class Upstream:
     def _kinds(self, event: dict[str, Any]) -> tuple[str, ...]:
         if event["type"] == "response.create" and not _is_verbatim(event):
             if self.quirk == "no created":
-                return UNANNOUNCED
+                return UNANNOUNCED if self.unended is None else (*UNANNOUNCED, BUSY)
             return (*self._own_kinds(), "both")
         return ("message",)
 
@@ -228,7 +246,7 @@ class Upstream:
 
     def _hearing(self) -> list[tuple[Any, ...]]:
         if not self.speech:
-            return [("speech", self.generation)] if self.has_audio else []
+            return [("speech", self.generation)] if self.hears_audio else []
         if self.has_stopped:
             return [("commit", self.generation), ("speech", self.generation)]
         return [("stop", self.generation)]
@@ -293,7 +311,8 @@ class Upstream:
 
     def _response_create(self, event: dict[str, Any], kind: str) -> list[dict[str, Any]]:
         is_outside = (event.get("response") or {}).get("conversation") == "none"
-        if self.active is not None and not is_outside:
+        self.is_ending |= kind == BUSY
+        if self.is_ending or (self.active is not None and not is_outside):
             return [self._error("conversation_already_has_active_response", event)]
         return self._begin(kind, (event.get("response") or {}).get("metadata"), is_outside=is_outside)
 
@@ -307,7 +326,7 @@ class Upstream:
     def may_answer_unannounced(self) -> bool:
         """Whether the upstream may begin an unannounced response to speech, because no request is on its way."""
         is_asked = any(event["type"] == "response.create" for event in self.queue)
-        is_idle = self.active is None and self.outside is None and not is_asked
+        is_idle = self.active is None and self.outside is None and not self.is_ending and not is_asked
         return self.quirk == "no created" and self.phase == "created" and self.owes_answer and is_idle
 
     def own(self, kind: str) -> list[dict[str, Any]]:
@@ -356,7 +375,14 @@ class Upstream:
         events = self._events(response, step)
         if response.is_brief and step == LAST.get(response.kind, "text"):
             self._end(response, "completed")
+            self.unended, self.is_ending = response, False
         return events
+
+    def end_late(self) -> list[dict[str, Any]]:
+        """Send the response.done of a response that has ended without it."""
+        assert self.unended is not None
+        ended, self.unended, self.is_ending = self.unended, None, False
+        return [{"type": "response.done", "response": {"id": self.id_of(ended), "status": "completed"}}]
 
     def trail(self) -> list[dict[str, Any]]:
         """Send another event of a cancelled response."""
@@ -427,10 +453,7 @@ class Upstream:
         # It commits all audio that it heard, also the audio behind a clear that it has not taken.
         for waiting in self.queue:
             waiting.pop("is_before_audio", None)
-        unseen = self.active if self.active is not None and self.active.is_unseen else None
-        if unseen is not None:
-            unseen.answers |= {item}
-        self.owes_answer = unseen is None
+        self.owes_answer = True
         return self._committed(item)
 
     def transcribe(self, item: str, outcome: str) -> list[dict[str, Any]]:

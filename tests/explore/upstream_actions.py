@@ -90,6 +90,10 @@ def _trail(world: World, generation: int) -> None:
     after(world, upstream, before, upstream.trail())
 
 
+def _end(world: World, generation: int) -> None:
+    world.deliver(generation, world.upstreams[generation].end_late())
+
+
 def after(world: World, upstream: Upstream, before: tuple[Any, Any], events: list[dict[str, Any]]) -> None:
     after = (upstream.active, upstream.outside)
     for old, new in zip(before, after, strict=True):
@@ -153,6 +157,7 @@ ACTS: dict[str, Callable[..., None]] = {
     "unannounced": _unannounced,
     "step": _step,
     "trail": _trail,
+    "end": _end,
     "speech": _speech,
     "stop": _stop,
     "commit": _commit,

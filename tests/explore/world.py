@@ -164,7 +164,7 @@ class World:
             if generation == self.serving and not is_repeated:
                 self.judge.upstream_ends_commit(event)
             if event["type"] == "input_audio_buffer.cleared" and not is_repeated:
-                self.judge.is_cleared = self.judge.is_clearing
+                self.judge.is_cleared = self.judge.is_clearing and not self.judge.clears
             elif event["type"] == "response.output_audio_transcript.delta" and self.session.context.profile.sentences:
                 self.judge.upstream_words(upstream.text_of(event["response_id"]))
             elif event["type"] == "response.output_audio.delta":

@@ -86,12 +86,12 @@ WORST = {
 }
 
 
-@pytest.mark.alone
+@pytest.mark.cputime
 @pytest.mark.parametrize("text", WORST.values(), ids=WORST)
 def test_no_text_costs_much_to_judge(text):
     worst = text()
     prices = []
-    for _ in range(3):
+    while len(prices) < 10 and min(prices, default=1.0) >= 0.05:
         began_s = time.thread_time()
         exceeded_bound(worst)
         prices.append(time.thread_time() - began_s)

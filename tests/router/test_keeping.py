@@ -24,6 +24,7 @@ class Session:
     """A machine that answers each text with a text, and calls for a record then."""
 
     words_bytes = 160
+    is_exact = True
     was_audio = False
 
     def __init__(self):
@@ -76,6 +77,7 @@ class Connection:
         self.emitted, self.unhandled = [], Unhandled()
         self.journal_from = 0
         self.due = None
+        self.is_silent, self.may_overwrite = None, False
 
     def unwritten(self, current):
         return bytes(current) + b"".join(it.encode() for it in self.emitted)
@@ -267,6 +269,115 @@ def test_words_of_an_answer_are_noted_behind_the_record(process):
     process.session.words, process.session.words_due = "x" * 10_000, 7
     process.machine.handle(messages.TimerFired("any"), 0.0)
     assert (recovered(process, 6).words, recovered(process, 6).value) == ("", b"after 4")
+
+
+def saying(session, words):
+    """Return a handler whose whole effect are words of the agent."""
+
+    def handle(_message, _now_s):
+        session.words, session.words_due = words, session.words_due + 1
+        return []
+
+    return handle
+
+
+def test_words_of_an_earlier_step_do_not_hide_that_an_input_may_end_the_silence(process):
+    connection, session = process.connection, process.session
+    ask(process, "hello")
+    session.words, session.words_due = "once upon", 1
+    session.handle = lambda _message, _now_s: []
+    connection.is_silent, connection.may_overwrite = True, True
+    process.machine.handle(messages.TimerFired("any"), 0.0)
+    assert (connection.is_silent, connection.may_overwrite) == (None, False)
+    assert recovered(process, 6).words == "once upon"
+
+
+def test_audio_of_a_relay_stores_a_record_if_the_journal_is_long(process):
+    ask(process, "hello")
+    process.session.handle, process.session.was_audio = lambda _message, _now_s: [], True
+    process.connection.journal_from = process.shelf.read
+    process.machine.handle(messages.ClientTextReceived("audio"), 0.0)
+    assert process.session.written == 1
+    process.shelf.asks_for_record = True
+    process.machine.handle(messages.ClientTextReceived("audio"), 0.0)
+    assert process.session.written == 2
+
+
+def test_audio_leaves_the_answer_whether_the_user_is_silent(process):
+    connection, session = process.connection, process.session
+    ask(process, "hello")
+    session.handle = lambda _message, _now_s: []
+    for message, was_audio, is_known in (
+        (messages.ClientBinaryReceived(b"pcm"), False, True),
+        (messages.ClientTextReceived("audio"), True, True),
+        (messages.ClientTextReceived("a question"), False, False),
+        (messages.TimerFired("any"), False, False),
+    ):
+        session.was_audio = was_audio
+        connection.is_silent, connection.may_overwrite = True, True
+        connection.unhandled.newest = getattr(message, "text", None) or getattr(message, "data", None)
+        process.machine.handle(message, 0.0)
+        assert (connection.is_silent, connection.may_overwrite) == ((True, True) if is_known else (None, False))
+    session.was_audio, session.handle = False, saying(session, "once upon")
+    connection.is_silent, connection.may_overwrite = True, True
+    process.machine.handle(messages.TimerFired("any"), 0.0)
+    assert (connection.is_silent, connection.may_overwrite) == (True, True), "words of the agent"
+
+
+def test_audio_around_which_a_guard_may_send_is_looked_at_as_any_input(process):
+    connection, session = process.connection, process.session
+    ask(process, "hello")
+    session.is_exact, session.was_audio = False, True
+    session.handle = lambda _message, _now_s: [messages.SendToClient("released")]
+    connection.is_silent, connection.may_overwrite = True, True
+    process.machine.handle(messages.ClientTextReceived("audio"), 0.0)
+    assert (connection.is_silent, connection.may_overwrite) == (None, False)
+    assert connection.emitted == ["released"]
+    connection.write()
+    session.handle = saying(session, "once upon")
+    connection.is_silent, connection.may_overwrite = True, True
+    process.machine.handle(messages.TimerFired("any"), 0.0)
+    assert (connection.is_silent, connection.may_overwrite) == (None, False)
+
+
+def test_audio_that_calls_for_a_record_asks_again_whether_the_user_is_silent(process):
+    connection, session = process.connection, process.session
+    ask(process, "hello")
+    session.handle = lambda _message, _now_s: [messages.SendToClient("the limit is near")]
+    for message in (messages.ClientBinaryReceived(b"pcm"), messages.ClientTextReceived("audio")):
+        session.was_audio, session.record_due = True, session.record_due + 1
+        connection.is_silent, connection.may_overwrite = True, True
+        connection.unhandled.newest = getattr(message, "text", None) or getattr(message, "data", None)
+        process.machine.handle(message, 0.0)
+        assert (connection.is_silent, connection.may_overwrite) == (None, False)
+        assert connection.emitted == ["the limit is near"]
+        connection.write()
+
+
+def test_a_record_ends_the_reads_that_overwrite_each_other(process):
+    connection, session = process.connection, process.session
+    ask(process, "hello")
+    connection.may_overwrite = True
+    session.handle = saying(session, "x" * 10_000)  # too long for a note
+    process.machine.handle(messages.TimerFired("any"), 0.0)
+    assert recovered(process, 6).value == b"after 1"
+    assert (session.written, connection.may_overwrite) == (2, False)
+
+
+def test_messages_that_are_handled_out_of_turn_end_the_reads_that_overwrite_each_other(process):
+    connection, session = process.connection, process.session
+    ask(process, "hello")
+    session.handle, session.was_audio = lambda _message, _now_s: [], True
+    for message, waiting in (
+        (messages.ClientBinaryReceived(b"01234"), [b"0123456789"]),
+        (messages.ClientTextReceived("one"), ["one", "two"]),
+    ):
+        connection.unhandled.note_read(waiting)
+        connection.may_overwrite = True
+        process.machine.handle(message, 0.0)
+        assert not connection.may_overwrite
+        assert len(connection.unhandled.messages()) == 1
+        connection.unhandled.others.clear()
 
 
 def test_a_long_journal_asks_for_a_record_at_the_next_step(process):

@@ -347,6 +347,7 @@ def administered(tmp_path):
 def test_health_answers_on_an_address_of_its_own_while_every_thread_is_held(administered):
     address, admin = administered
     host, _, port = address.rpartition(":")
+    assert request(address, "GET", "/healthz") == (200, "ok\n")  # the worker's loop runs
     silent = []
     for _ in range(8):
         sock = socket.create_connection((host, int(port)), timeout=TIMEOUT_S)

@@ -40,7 +40,7 @@ DELTA_BYTES = 4800
 
 def run(*flags, env=None):
     """Run the command until it ends by itself; return its exit code and its output."""
-    with child(sys.executable, RUN_PY, *flags, env=env) as process:
+    with child(sys.executable, RUN_PY, *flags, env=env, is_fresh=True) as process:
         status = process.wait(timeout_s=TIMEOUT_S)
         with pytest.raises(ChildError):  # the output is whole once no line can follow
             process.wait_for("a line that nothing prints")

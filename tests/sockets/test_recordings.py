@@ -4,7 +4,6 @@ import base64
 import contextlib
 import json
 import os
-import subprocess
 import sys
 import urllib.parse
 
@@ -15,7 +14,7 @@ from router.simulator import Simulator, SimulatorConfig
 from router.simulator.deepgram.simulator import DeepgramSimulator
 from tests.support.clients.telephone import STREAM, start_event
 from tests.support.clients.voice_agent import SETTINGS
-from tests.support.processes.children import RUN_PY, child
+from tests.support.processes.children import RUN_PY, child, completed
 
 WAIT_S = 15.0
 UPSTREAM_KEY = "marked-upstream-key-0123456789"
@@ -115,9 +114,7 @@ SEEDS = ("1", "2") if os.environ.get("CI") else ("1",)
 
 def replay(path, *flags, seed="0"):
     """Run `switchboard replay`, and return its exit status and its output."""
-    argv = (sys.executable, RUN_PY, "replay", str(path), *flags)
-    env = {**os.environ, "PYTHONHASHSEED": seed}
-    ran = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+    ran = completed("replay", path, *flags, env={**os.environ, "PYTHONHASHSEED": seed}, timeout_s=60)
     assert "Traceback" not in ran.stderr
     return ran.returncode, ran.stdout + ran.stderr
 
@@ -199,8 +196,7 @@ def test_sessions_that_are_not_chosen_leave_no_file(tmp_path, flags):
 
 def test_a_folder_that_cannot_be_written_stops_the_start(tmp_path):
     (tmp_path / "file").touch()
-    argv = (sys.executable, RUN_PY, "--port", "0", "--record", str(tmp_path / "file"))
-    ran = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    ran = completed("--port", "0", "--record", tmp_path / "file", timeout_s=60)
     assert ran.returncode == 1
     assert "cannot write recordings into" in ran.stderr
 

@@ -14,6 +14,7 @@ from websockets.sync.client import connect
 
 from tests.support.clients.voice_agent import OPENAI, VoiceAgent, hold_text_turn
 from tests.support.processes.children import child, clean_environment
+from tests.support.processes.further import further
 from tests.support.processes.host_apps import EXAMPLES, GUNICORN, LISTENS, ROOT, TIMEOUT_S
 
 PASSWORD = "correct horse"  # noqa: S105 - of an example
@@ -47,7 +48,7 @@ def prepare_django(folder):
 APPS = {"flask": ("flask_users:app", lambda _: None), "django": ("django_users:application", prepare_django)}
 
 
-@pytest.fixture(scope="module", params=APPS)
+@pytest.fixture(scope="module", params=["flask", further("django")])
 def application(request, tmp_path_factory):
     """Run an application; yield its address and its process."""
     folder = tmp_path_factory.mktemp(request.param)

@@ -269,7 +269,7 @@ class Agent:
         return speech
 
     def announce_speech(self, speech: Speech) -> None:
-        """Report the start of speech to the client, unless the client ends its turns by its own commits."""
+        """Send the client `input_audio_buffer.speech_started`, unless its `turn_detection` is null."""
         if not self.session.is_manual:
             kind = "input_audio_buffer.speech_started"
             self.emit({"type": kind, "audio_start_ms": self.appended_ms, "item_id": speech.item_id})

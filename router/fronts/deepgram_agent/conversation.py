@@ -35,9 +35,9 @@ ACTIVE: Final = frozenset(
 
 
 class Awaited(enum.Enum):
-    """The message that an upstream owes next.
+    """The message that the conversation needs next.
 
-    The value of a member names the deadline of that message, and the cause of the loss when the deadline passes.
+    A member's value names the deadline of the message, and the cause of the loss when the deadline expires.
     """
 
     ANSWER = "first_event"

@@ -38,7 +38,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     session: Session
     options: SessionOptions
     around_session: Callable[[Session], Machine]
-    """The function that returns the session with its layers, such as the guard."""
+    """The function that returns the machine to run in place of the session; a layer around it would be added here."""
     around_relay: Callable[[DeepgramRelay], Machine]
     """The function that returns a relay with its layers, such as the policy."""
     judged: Callable[[str], str | None]
@@ -97,10 +97,9 @@ class RelaySide:
 
 
 class SessionSide:
-    """The machine of OpenAI's backend: the session, with further machines around it.
+    """The machine of OpenAI's backend: the session.
 
-    A `SessionSide` follows the messages between client and session with the memory of a relay, so that a relay can
-    continue the call.
+    A `SessionSide` also records the conversation in the form that a relay needs. So `RelaySide` can continue the call.
     """
 
     def __init__(self, parts: Parts) -> None:

@@ -47,6 +47,7 @@ class Marks:
     __slots__ = ("_is_kept", "_item", "_notes", "may_drop_audio", "record_due", "was_audio", "words_due")
 
     words_bytes = WORDS_BYTES
+    is_exact = True
 
     def __init__(self, may_drop_audio: Callable[[], bool] = bool) -> None:
         self.may_drop_audio = may_drop_audio

@@ -106,9 +106,10 @@ class Unanswered:
         return self._take(next((it for it in about if item_of(it.event) == item_id), None))
 
     def take_request(self, response: Fields) -> Request | None:
-        """Remove and return the oldest request that a response may answer.
+        """Remove the oldest event whose request this response may answer, and return that request.
 
-        Return None for a response that the upstream began by itself.
+        Return None if no request fits. Without metadata, a response of the upstream's own counts as the answer to a
+        request.
         """
         asked = [it for it in self._sent if it.request is not None]
         sent = next((it for it in asked if it.request is not None and _answers(response, it.request)), None)

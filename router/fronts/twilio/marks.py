@@ -29,13 +29,13 @@ class Progress(NamedTuple):
 class TelephoneMarks:
     """The signs that one call has to be stored; see `actors.machine.Marks`."""
 
-    __slots__ = ("_due", "_is_kept", "_marks", "_notes", "_words", "may_drop_audio", "was_audio")
+    __slots__ = ("_due", "_is_kept", "_marks", "_notes", "_words", "is_exact", "may_drop_audio", "was_audio")
 
     words_bytes = 1024
 
     def __init__(self, marks: Marks) -> None:
         self._marks = marks
-        self.may_drop_audio = marks.may_drop_audio
+        self.may_drop_audio, self.is_exact = marks.may_drop_audio, marks.is_exact
         self.was_audio = False
         """Whether the newest message of the client was audio, or the echo of a mark, which a later one replaces."""
         self._due = self._words = 0

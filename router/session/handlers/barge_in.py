@@ -33,7 +33,10 @@ def stop_agent(context: Context) -> None:
 
 
 def interrupt(context: Context) -> None:
-    """Cut off the agent's current speech, and the speech that it is about to begin."""
+    """Cut off the agent's current speech.
+
+    A response in flight is cut, too, if the agent is audible or the response is a verbatim text.
+    """
     state = context.state
     # Read both before `stop` empties the playback.
     is_audible = state.playback.is_audible(context.now_s)

@@ -36,7 +36,7 @@ def keep_message(context: Context, message: object) -> None:
 
 
 class Waiting(Protocol):
-    """A request that waits for a busy upstream."""
+    """A response request, or an update, that waits until the upstream has finished an earlier one."""
 
     @property
     def size_bytes(self) -> int:

@@ -70,7 +70,7 @@ def request_linear16(context: Context, link: UpstreamLink) -> None:
 
 
 def rule_out_refused_g711(context: Context, link: UpstreamLink, error: openai.ErrorDetail) -> bool:
-    """Record that an upstream lacks G.711, if the error may be its refusal of G.711.
+    """Record that an upstream lacks G.711, if its error may be a refusal of G.711.
 
     Return whether the error may be such a refusal. The calling handler then sends the configuration again, without
     G.711.

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 def forward_event(context: Context, event: inputs.PassthroughEvent) -> None:
-    """Forward an OpenAI client event unchanged."""
-    kind, microphone = orjson.loads(event.text).get("type"), context.state.microphone
+    """Forward an OpenAI client event unchanged, except that a clear without an `event_id` gets one."""
+    kind, text, microphone = orjson.loads(event.text).get("type"), event.text, context.state.microphone
     # The session does not request again a response that the client itself cancelled (docs/decisions/0027).
     context.state.turn.is_cancelled_by_client |= kind == "response.cancel"
     if kind == "input_audio_buffer.clear":
-        context.state.user_turns.note_sent(inputs.ClearSent())
-        if microphone is not None:
-            microphone.note_clear()
-    context.forward(event.text)
+        text, event_id = with_event_id(context, text)
+        place = microphone.note_clear() if microphone is not None else 0
+        context.state.user_turns.note_sent(inputs.ClearSent(event_id, place))
+    context.forward(text)
 
 
 def forward_commit(context: Context, event: inputs.PassthroughCommit) -> None:

@@ -133,6 +133,18 @@ def _answer_speech(context: Context, sent: SentRequest) -> None:
         context.signal(inputs.SpeechAnswered())
 
 
+def _answer_earlier_speech(context: Context, sent: SentRequest) -> None:
+    """Count an unannounced response as the answer to the user's speech, if all speech was committed before the request.
+
+    If speech was committed later, no event tells whether the response began before or after that commit. The session
+    requests another answer at the end of the response.
+    """
+    if any(turn.is_behind_request for turn in context.state.user_turns.owed):
+        context.state.user_turns.by_hand = None
+    else:
+        _answer_speech(context, sent)
+
+
 def _covers_speech(sent: SentRequest) -> bool:
     return not sent.is_interrupted and (sent.request.is_general or not sent.is_proven)
 
@@ -214,7 +226,7 @@ def begin_unannounced(context: Context, event: Output) -> ResponseState | None:
     turn = context.state.turn
     if rejects_overtaken(context, event.response_id) or turn.is_other_response(event.response_id):
         return turn.response
-    turn.output_id, turn.is_end_open = event.response_id, False
+    turn.output_id = event.response_id
     take_unannounced(context)
     if turn.current is None:
         user_turn.reopen_crossed(context)
@@ -223,7 +235,7 @@ def begin_unannounced(context: Context, event: Output) -> ResponseState | None:
         cancel_active(context)
     elif turn.current.request.verbatim is None:
         user_turn.suspect_crossed(context, turn.current)
-        _answer_speech(context, turn.current)
+        _answer_earlier_speech(context, turn.current)
     context.stop_waiting(Wait.FIRST_EVENT)
     context.wait(Wait.NEXT_EVENT)
     context.wait(Wait.RESPONSE)

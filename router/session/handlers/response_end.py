@@ -34,7 +34,7 @@ _MAX_REASON_CHARS: Final = 200
 def finish_response(context: Context, event: openai.ResponseDone) -> ResponseState | None:
     """End a response, whatever its status. The agent's turn ends, too, unless a function call is outstanding."""
     turn = context.state.turn
-    if turn.takes_late_end() or turn.is_other_response(event.response.id):
+    if turn.takes_late_end(event.response.id, event.response.status) or turn.is_other_response(event.response.id):
         return turn.response
     if turn.response is ResponseState.REQUESTED:
         take_unannounced(context)
@@ -54,6 +54,8 @@ def finish_response(context: Context, event: openai.ResponseDone) -> ResponseSta
         if not was_verbatim and not context.state.calls.outstanding:
             context.state.limited.spending.add_turn()
     end_of_response(context)
+    # An upstream sends events in order: the end of an earlier response does not come any more.
+    turn.is_end_open = False
     # A verbatim text runs beside the conversation, so it does not keep the upstream from answering.
     if context.state.user_turns.owed and not was_verbatim and _reason_of(event.response) != "turn_detected":
         _answer_crossed_speech(context)
@@ -74,8 +76,7 @@ def awaits_request(context: Context) -> bool:
 
 
 def return_to_request(context: Context) -> None:
-    """Await the request in flight. The end of the response that ran beside it may still come."""
-    context.state.turn.is_end_open = True
+    """Await the request in flight, because the response beside it has ended."""
     _return_to_request(context)
 
 
@@ -163,6 +164,8 @@ def finish_unannounced(context: Context, event: TextDone) -> ResponseState | Non
     is_known = turn.current is not None or turn.output_id is not None or context.state.pending.in_flight is not None
     if turn.is_announced or not is_known or turn.is_other_response(event.response_id):
         return turn.response
+    if turn.output_id is None:
+        turn.output_id = event.response_id
     _end_by_text(context)
     return None
 
@@ -179,7 +182,19 @@ def finish_by_item(context: Context, event: openai.ConversationItemDone) -> Resp
 def _end_by_text(context: Context) -> None:
     if context.state.turn.response is ResponseState.REQUESTED:
         take_unannounced(context)
-    end_of_response(context)
+    _end_unannounced(context)
+
+
+def _end_unannounced(context: Context) -> None:
+    """End a response without its response.done, and request an answer to speech that was committed meanwhile.
+
+    The response may have begun before that commit: no event tells (docs/decisions/0050).
+    """
+    turn = context.state.turn
+    is_answer = turn.current is not None and turn.verbatim is None and not turn.is_cut
+    end_of_response(context, is_announced=False)
+    if is_answer and context.state.user_turns.owed:
+        _answer_crossed_speech(context)
 
 
 def _brought_text(context: Context, event: openai.ConversationItemDone) -> bool:
@@ -212,8 +227,12 @@ def finish_by_calls(context: Context) -> None:
     turn = context.state.turn
     if turn.is_cut:
         turn.mute(turn.output_id)
-    end_of_response(context)
-    turn.is_end_open = True
+    _end_unannounced(context)
+
+
+def note_late_end(context: Context, event: openai.ResponseDone) -> None:
+    """Record the end of the previous response: no later response.done is that of this response."""
+    context.state.turn.takes_late_end(event.response.id, event.response.status)
 
 
 def finish_unasked_by_item(context: Context, event: openai.ConversationItemDone) -> None:
@@ -239,20 +258,28 @@ def _end_unasked(context: Context, response_id: str | None) -> None:
     user_turn.reopen_crossed(context)
     context.state.user_turns.by_hand = None
     context.signal(inputs.SpeechAnswered())
-    end_of_response(context)
+    end_of_response(context, is_announced=False)
 
 
-def end_of_response(context: Context) -> None:
-    """Stop the deadlines of the response, send the rest of its audio, and forget the response."""
+def end_of_response(context: Context, *, is_announced: bool = True) -> None:
+    """Stop the deadlines of the response, send the rest of its audio, and forget the response.
+
+    `is_announced` is false if no response.done ends it. That event may come later.
+    """
     turn, pending = context.state.turn, context.state.pending
     context.stop_waiting(Wait.FIRST_EVENT, Wait.NEXT_EVENT, Wait.RESPONSE)
     flush_audio(context)
     verbatim.conclude(context)
     if pending.in_flight is turn.current:
         pending.in_flight = None
-    # A rejected response is no turn. The turn that is open beside it is that of a request.
-    is_turn = not turn.is_rejected or not (pending or pending.in_flight)
-    turn.end()
+    # A rejected response is no turn. Neither is the mere end of the previous response, because of which the upstream
+    # refused a request. The turn that is open beside it is that of a request.
+    is_no_turn = turn.is_rejected or (turn.is_end_open and not turn.is_seen)
+    is_turn = not is_no_turn or not (pending or pending.in_flight)
+    if is_announced:
+        turn.end()
+    else:
+        turn.end_unannounced()
     if is_turn:
         end_turn(context)
     if not turn.is_open and context.state.transcripts.are_awaited and not context.state.transcripts.held:

@@ -133,10 +133,11 @@ def _await_other_response(context: Context) -> ResponseState:
 
 
 def refused_in_flight(context: Context, event: openai.Error) -> None:
-    """Handle the refusal of a request while another response is active. Repeat the request afterwards, or drop it.
+    """Handle the upstream's refusal of a `response.create` while another response may be active.
 
-    Without metadata the session may have taken the active response for the requested one. The refusal shows that this
-    was wrong.
+    If another response is active, request this one again after its end. After any other refusal, drop the request. If
+    the upstream returns no metadata, the session may have taken the active response for the requested one. The refusal
+    corrects that.
     """
     turn, pending, error = context.state.turn, context.state.pending, event.error
     if is_fatal_error(error):

@@ -105,7 +105,7 @@ def _active(context: Context) -> ResponseRequest | None:
     turn = context.state.turn
     if turn.response is ResponseState.NONE or (context.state.calls.outstanding and turn.verbatim is None):
         return None
-    if turn.current is None and not turn.is_announced and not turn.has_output and turn.output_id is None:
+    if not turn.is_seen:
         # The session knows this response only from the refusal of another request, so it knows no question to ask
         # again.
         return None

@@ -265,7 +265,7 @@ def _update_standby(context: Context, update: Update) -> None:
     standby_link = context.state.standby
     if standby_link is None or context.state.standby_state is StandbyState.CONNECTING:
         return
-    standby_link.pending_updates += 1
+    standby_link.note_update(update.event_id)
     context.wait_for(Wait.STANDBY, context.options.deadlines.session_updated_s)
     _send(context, update, standby_link)
 
@@ -278,8 +278,11 @@ def take_refusal(context: Context, error: openai.ErrorDetail) -> bool:
 
     An error without an `event_id` refuses the update if it names a field of the session.
     """
-    updates = context.state.updates
-    if not updates or not context.state.upstream.is_updating:
+    updates, link = context.state.updates, context.state.upstream
+    if link.refuse_update(error.event_id):
+        # Another upstream has acknowledged this update before, and the client knows. Now it gets the error, too.
+        return False
+    if not updates or not link.is_updating:
         return False
     # At most one update is on its way, so an error about the session can only be about this one.
     is_named = error.event_id == updates[0].event_id

@@ -99,6 +99,7 @@ def upstream_error(context: Context, event: openai.Error) -> None:
         is_empty = code == errors.NOTHING_TO_COMMIT
         user_turn.forget_crossed(context, event.error.event_id)
         context.signal(inputs.CommitRefused(is_empty=is_empty, event_id=event.error.event_id))
+    user_turn.withdraw_clear(context, event.error.event_id)
     # A refused request gets no response, so no later response has to be rejected as its own (docs/decisions/0027).
     if event.error.event_id is not None:
         context.state.turn.forget_request(event.error.event_id)

@@ -199,7 +199,7 @@ def judge_error(context: Context, event: openai.Error) -> None:
 
 
 def rules_out(context: Context, link: UpstreamLink, error: openai.ErrorDetail) -> bool:
-    """Record that an upstream lacks a part of the configuration, if the error may be its refusal of that part.
+    """Record that an upstream lacks a part of the configuration, if its error may be a refusal of that part.
 
     Return whether the error may be such a refusal. The calling handler then sends the configuration again, without the
     part.

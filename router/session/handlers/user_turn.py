@@ -69,6 +69,20 @@ def end_speech(context: Context, _signal: object = None) -> None:
         context.state.microphone.is_speech = not context.state.plan.detection.is_on
 
 
+def withdraw_clear(context: Context, event_id: str | None) -> None:
+    """Withdraw the clear that the upstream refused, if the error is about a clear. The audio before it stays."""
+    turns = context.state.user_turns
+    if turns.withdraw_clear(event_id):
+        _follow_clears(context)
+
+
+def _follow_clears(context: Context) -> None:
+    """Set the place in the audio up to which the newest clear on its way discards it; none without such a clear."""
+    microphone, last = context.state.microphone, context.state.user_turns.last_clear
+    if microphone is not None:
+        microphone.await_clear(last.place if last is not None else None)
+
+
 def buffer_cleared(context: Context, _event: openai.InputAudioBufferCleared) -> UserTurnState | None:
     """Discard the audio before the client's clear, as the upstream did. A commit after the clear is still awaited.
 
@@ -77,10 +91,11 @@ def buffer_cleared(context: Context, _event: openai.InputAudioBufferCleared) -> 
     """
     turns, microphone = context.state.user_turns, context.state.microphone
     turn = turns.subject
-    if not turns.take_clear():
+    clear = turns.take_clear()
+    if clear is None:
         return turn.phase
     if microphone is not None:
-        microphone.clear(is_committing=bool(turns.commits))
+        microphone.clear(clear.place, is_committing=bool(turns.commits))
     end_speech(context)
     if turn.phase is not UserTurnState.COMMITTING or not turns.commits:
         return None
@@ -139,7 +154,7 @@ def committed(context: Context, event: openai.InputAudioBufferCommitted) -> User
         return turn.phase
     if state.microphone is not None:
         state.microphone.is_speech = not detection.is_on
-    turn.item_id = event.item_id
+    turn.item_id, turn.is_behind_request = event.item_id, state.pending.in_flight is not None
     _note_by_hand(context, sent, is_behind=is_behind)
     is_owed = detection.owes_answers and not turns.is_ended_by_hand and not is_behind
     return _await_answer(context) if is_owed else UserTurnState.IDLE
@@ -269,8 +284,7 @@ def _withdraw(context: Context, signal: inputs.CommitRefused) -> bool:
     is_last = turns.withdraw_commit(signal.event_id)
     if microphone is not None and not turns.commits:
         microphone.withdraw_commit()
-    if microphone is not None and not turns.is_clearing:
-        microphone.withdraw_clear()
+    _follow_clears(context)
     return is_last
 
 
@@ -293,6 +307,8 @@ def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnSta
         return UserTurnState.COMMITTING
     turns.is_ended_by_hand = False
     if signal.is_empty or not turns.subject.is_detected:
+        # Also if the upstream lost the speech's commit, or a clear before this commit.
+        end_speech(context)
         return None
     context.stop_waiting(Wait.COMMIT)
     context.wait_for(Wait.MICROPHONE, turns.fill_after_s)

@@ -42,7 +42,10 @@ class Entry:
         self.other_half: Entry | None = None
         """The output of a call, or the call of an output. Some servers give several calls the same id."""
         self.event_id: str | None = None
-        """The `event_id` of a client's own item. The error that refuses the item carries it."""
+        """The `event_id` of a client's own item, or the id of speech that an upstream got without its transcript.
+
+        The error that refuses the item carries it.
+        """
 
     @property
     def size_bytes(self) -> int:
@@ -117,9 +120,9 @@ class Ledger:
     # Changes.
 
     def add(self, item: Item, *, event_id: str | None = None) -> None:
-        """Add an item that the session created: a text of either side, a call, an output, or a client's own item.
+        """Add an item: a text of the user or the agent, a function call, the output of a call, or a client's own item.
 
-        A client's own item may have its own `event_id`.
+        `event_id` is the id of the `conversation.item.create` that brought a client's own item.
         """
         self._add(item, event_id)
         self._trim()
@@ -260,7 +263,8 @@ class Ledger:
         self._speech.pop(entry.sequence, None)
         self._weigh(entry, 1)
         if content:
-            self._fill(entry, text.message_item(self._new_id(), "user", content))
+            # An upstream that refused the speech on standby gets its words under the same id.
+            self._fill(entry, text.message_item(entry.event_id or self._new_id(), "user", content))
             self._trim()
         else:
             self._remove(entry)
@@ -281,7 +285,8 @@ class Ledger:
         Untranscribed speech is converted to `audio_format`.
         """
         for entry in self._entries.values():
-            if entry.sequence > sequence or _has_id(entry.item, again):
+            is_repeated = entry.event_id in again if entry.item is None else _has_id(entry.item, again)
+            if entry.sequence > sequence or is_repeated:
                 item = entry.item or self._speech_item(entry, audio_format)
                 if item is not None:
                     yield item
@@ -311,7 +316,10 @@ class Ledger:
         if not entry.audio.data:
             return None
         audio = converted(entry.audio, audio_format)
-        return openai.MessageItem(id=self._new_id(), role="user", content=[openai.InputAudio(audio=audio)])
+        if entry.event_id is None:
+            entry.event_id = self._new_id()
+            self.changes += 1
+        return openai.MessageItem(id=entry.event_id, role="user", content=[openai.InputAudio(audio=audio)])
 
     # Snapshots.
 

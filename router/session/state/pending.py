@@ -179,7 +179,7 @@ class PendingResponses:
 
     @property
     def continues_turn(self) -> bool:
-        """Whether a request continues the agent's turn."""
+        """Whether any pending request continues the agent's turn, such as the request after a function call."""
         return any(request.continues_turn for request in self._requests)
 
     @property

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ItemDelivery:
-    """The delivered part of one text of an item, and of its audio."""
+    """The account of one text of an item, and of its audio: the part that the client has."""
 
     __slots__ = (
         "_differs",

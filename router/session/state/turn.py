@@ -49,6 +49,7 @@ class Turn:
         "is_answered_by_passthrough",
         "is_cancelled_by_client",
         "is_cut",
+        "is_end_named",
         "is_end_open",
         "is_open",
         "is_rejected",
@@ -123,7 +124,9 @@ class Turn:
         self.has_called = False
         """The response in progress has called a function."""
         self.is_end_open = False
-        """The previous response ended with the outputs of its calls. Its response.done may still come."""
+        """The previous response ended without its response.done, which may still come."""
+        self.is_end_named = False
+        """`outputs` has the id of that response."""
 
     @property
     def verbatim(self) -> VerbatimText | None:
@@ -293,11 +296,36 @@ class Turn:
             return response_id is not None and (is_earlier or response_id in known)
         return response_id not in (self.response_id, None)
 
-    def takes_late_end(self) -> bool:
-        """Whether a response.done belongs to the previous response, because the requested response has not begun."""
-        is_late = self.is_end_open and self.response is ResponseState.REQUESTED
-        self.is_end_open = False
+    def end_unannounced(self) -> None:
+        """Forget the response in progress, which ends without its response.done."""
+        is_named = self.output_id is not None
+        self.end()
+        self.is_end_open, self.is_end_named = True, is_named
+
+    def takes_late_end(self, response_id: str | None, status: str | None) -> bool:
+        """Whether a response.done is that of an earlier response, which ended without it.
+
+        That response has brought its whole output, so it does not fail. A response without response.created that is
+        completed, and brought output, ends with its whole text or with the outputs of its calls. So while it is active,
+        a response.done without an id is not its own.
+        """
+        is_open, has_id = self.is_end_open, response_id is not None
+        if self.response is ResponseState.REQUESTED:
+            is_late = is_open and status != "failed" and not (has_id and self.is_end_named)
+            is_late |= response_id in self.outputs
+        elif self.is_announced:
+            is_late = False
+        elif has_id:
+            is_late = is_open and not self.is_end_named and self.output_id not in (None, response_id)
+        else:
+            is_late = is_open and self.has_output and status in ("completed", None)
+        self.is_end_open = is_open and not is_late and self.response is not ResponseState.NONE
         return is_late
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether an event of the response in progress came. If not, the session knows it only from a refusal."""
+        return self.current is not None or self.is_announced or self.has_output or self.output_id is not None
 
     @property
     def is_interrupted(self) -> bool:

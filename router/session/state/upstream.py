@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
-from router.session.state.queues import NO_ENTRIES, Newest
+from router.session.state.queues import NO_ENTRIES, Newest, newest, without
 from router.translation.formats import Formats
 
 if TYPE_CHECKING:
@@ -20,8 +20,14 @@ if TYPE_CHECKING:
         deepgram.UpdatePrompt | deepgram.UpdateThink | deepgram.UpdateSpeak | deepgram.UpdateListen
     )
 
+_SPOKEN: Final = frozenset({"input_audio", "output_audio", "audio"})
+"""The types of content of the user's speech, and of a spoken answer."""
+
 MAX_ITEMS: Final = 1000
 """The most items of one upstream that are remembered by id. A conversation may last for days."""
+
+MAX_STANDBY_UPDATES: Final = 8
+"""The most updates of an upstream's time on standby that are remembered by id."""
 
 
 class Items:
@@ -92,8 +98,8 @@ class Items:
 
     def _oldest_like(self, item: openai.Item) -> str | None:
         # The upstream's own items are no acknowledgements (upstream 3.5): speech from its audio buffer, and an answer
-        # that it is about to generate.
-        if any(part.type == "input_audio" for part in item.content or []):
+        # that it generates. The session creates no assistant message with audio.
+        if any(part.type in _SPOKEN for part in item.content or []):
             return None
         if item.role == "assistant" and (item.status == "in_progress" or not item.content):
             return None
@@ -156,6 +162,7 @@ class UpstreamLink:
         "refused",
         "repeated",
         "seeded_to",
+        "standby_updates",
     )
 
     def __init__(self, generation: int) -> None:
@@ -189,6 +196,8 @@ class UpstreamLink:
         """The last item of the ledger that the upstream got."""
         self.pending_updates = 0
         """The number of unacknowledged session.updates: its configuration, and changes that it received on standby."""
+        self.standby_updates: tuple[str, ...] = ()
+        """The ids of the updates that the upstream received on standby."""
         self.refused: tuple[str, ...] = ()
         """Items that the upstream refused while it was on standby. It gets them again when it takes over."""
         self.repeated: tuple[str, ...] = ()
@@ -197,3 +206,19 @@ class UpstreamLink:
         """The upstream's rollover was due before the session was ready."""
         self.has_warned = False
         """The client was warned that this upstream's session ends, because the standby upstream failed."""
+
+    def note_update(self, event_id: str) -> None:
+        """Record an update that the upstream receives on standby."""
+        self.pending_updates += 1
+        self.standby_updates = newest(self.standby_updates, event_id, MAX_STANDBY_UPDATES)
+
+    def refuse_update(self, event_id: str | None) -> bool:
+        """Await no acknowledgement of an update that the upstream received on standby, and refused after the takeover.
+
+        Otherwise the next session.updated would count as that acknowledgement. Return False for any other event.
+        """
+        if event_id not in self.standby_updates:
+            return False
+        self.standby_updates = without(self.standby_updates, event_id)
+        self.pending_updates = max(0, self.pending_updates - 1)
+        return True

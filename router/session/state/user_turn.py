@@ -32,7 +32,7 @@ FILL_AFTER_S: Final = 0.3
 class UserTurn:
     """One turn of the user's."""
 
-    __slots__ = ("asked_s", "commit_id", "is_detected", "is_replayed", "item_id", "phase")
+    __slots__ = ("asked_s", "commit_id", "is_behind_request", "is_detected", "is_replayed", "item_id", "phase")
 
     def __init__(self) -> None:
         self.phase = UserTurnState.IDLE
@@ -44,6 +44,8 @@ class UserTurn:
         """The upstream has detected the speech."""
         self.is_replayed = False
         """Another upstream receives the speech again. The client knows its start."""
+        self.is_behind_request = False
+        """The turn was committed while a request was in flight. Its response may have begun before the commit."""
         self.commit_id: str | None = None
         """The commit by hand that has ended the turn, if the response in progress is the upstream's own.
 
@@ -119,9 +121,9 @@ class UserTurns:
         return tuple(it for it in self.unanswered if isinstance(it, inputs.CommitSent))
 
     @property
-    def is_clearing(self) -> bool:
-        """Whether a clear of the client's is on its way."""
-        return any(isinstance(it, inputs.ClearSent) for it in self.unanswered)
+    def last_clear(self) -> inputs.ClearSent | None:
+        """The newest clear of the client's that the upstream has not answered, or None."""
+        return next((it for it in reversed(self.unanswered) if isinstance(it, inputs.ClearSent)), None)
 
     @property
     def asked_s(self) -> float | None:
@@ -167,22 +169,33 @@ class UserTurns:
     def take_commit(self) -> inputs.CommitSent | None:
         """Remove and return the oldest commit that is on its way.
 
-        The clears before it stay, because the commit that the upstream reports may be its detector's.
+        The clears before this commit stay, because the upstream may have reported a commit of its detector instead.
         """
         oldest = next(iter(self.commits), None)
         self.unanswered = without(self.unanswered, oldest)
         return oldest
 
-    def take_clear(self) -> bool:
-        """Remove the oldest clear that is on its way, and all commits before it. Return False if there is no clear.
+    def take_clear(self) -> inputs.ClearSent | None:
+        """Remove and return the oldest clear that is on its way, and remove all commits before it.
 
-        The upstream has answered the commits before the clear, or lost them. The commits after the clear are still to
-        be answered.
+        The upstream has answered the commits before the clear, or lost them. Those after it are still to be answered.
         """
-        at = next((at for at, it in enumerate(self.unanswered) if isinstance(it, inputs.ClearSent)), None)
-        if at is None:
+        for at, sent in enumerate(self.unanswered):
+            if isinstance(sent, inputs.ClearSent):
+                self.unanswered = self.unanswered[at + 1 :]
+                return sent
+        return None
+
+    def withdraw_clear(self, event_id: str | None) -> bool:
+        """Remove the clear with this id, which the upstream refused. Return whether there is one.
+
+        The clears before it are lost. A commit before it stays, because its own deadline ends the wait for it.
+        """
+        at = next((at for at, it in enumerate(self.unanswered) if it.event_id == event_id), None)
+        if at is None or not isinstance(self.unanswered[at], inputs.ClearSent):
             return False
-        self.unanswered = self.unanswered[at + 1 :]
+        before = [it for it in self.unanswered[:at] if isinstance(it, inputs.CommitSent)]
+        self.unanswered = (*before, *self.unanswered[at + 1 :])
         return True
 
     def withdraw_commit(self, event_id: str | None) -> bool:

@@ -111,7 +111,8 @@ def test_a_text_among_the_audio_of_a_silent_user_is_kept(kept, dispatcher, arena
     connection.may_drop = (True).__bool__
 
     def handle(text):
-        connection.unhandled.take_text(text)
+        connection.unhandled.take_text()
+        connection.unhandled.texts += 1
         listener.heard.put(text)
 
     listener.on_text = handle
@@ -122,6 +123,120 @@ def test_a_text_among_the_audio_of_a_silent_user_is_kept(kept, dispatcher, arena
         assert listener.heard.get(timeout=WAIT_S) == bytes(100)
     rest, _ = on(dispatcher, lambda: left_by(connection, arena))
     assert rest.journal.startswith(masked(b"a question"))
+
+
+def silent(kept, dispatcher):
+    """Let a session handle the audio of a silent user, until each read overwrites the one before."""
+    connection, listener, client = kept
+    on(dispatcher, lambda: connection.shelf.store(b"record", 0))
+    connection.may_drop = (True).__bool__
+
+    def handle(data):
+        connection.unhandled.take_binary(len(data))
+        listener.heard.put(data)
+
+    listener.on_binary = handle
+    while not connection.may_overwrite:
+        client.sendall(masked(bytes(100), 0x82))
+        assert listener.heard.get(timeout=WAIT_S) == bytes(100)
+
+
+def journal_of(kept, dispatcher, arena):
+    """Return what another process would find in the journal."""
+    return on(dispatcher, lambda: left_by(kept[0], arena))[0].journal
+
+
+def test_the_journal_of_a_silent_user_is_the_last_frame(kept, dispatcher, arena):
+    silent(kept, dispatcher)
+    connection, listener, client = kept
+    for number in range(20):
+        client.sendall(masked(bytes([number]), 0x82))
+        assert listener.heard.get(timeout=WAIT_S) == bytes([number])
+        assert journal_of(kept, dispatcher, arena) == masked(bytes([number]), 0x82)
+        assert connection.may_overwrite
+
+
+def test_a_frame_that_comes_in_two_reads_is_kept_from_its_first_byte_on(kept, dispatcher, arena):
+    silent(kept, dispatcher)
+    _, listener, client = kept
+    frame = masked(b"audio", 0x82)
+    client.sendall(frame[:6])
+    client.sendall(frame[6:])
+    assert listener.heard.get(timeout=WAIT_S) == b"audio"
+    assert journal_of(kept, dispatcher, arena).endswith(frame)
+
+
+@pytest.mark.parametrize("begin", [b"a ", b""], ids=["words", "empty"])
+def test_the_begin_of_a_longer_message_behind_audio_is_kept(kept, dispatcher, arena, begin):
+    silent(kept, dispatcher)
+    connection, listener, client = kept
+    client.sendall(masked(b"audio", 0x82) + masked(begin, 0x01))
+    assert listener.heard.get(timeout=WAIT_S) == b"audio"
+    client.sendall(masked(b"ping", 0x89) + masked(b"text", 0x80))
+    text = begin.decode() + "text"
+    assert listener.heard.get(timeout=WAIT_S) == text
+    assert masked(begin, 0x01) in journal_of(kept, dispatcher, arena)
+    assert on(dispatcher, connection.unhandled.messages) == [text]
+
+
+def test_audio_that_the_session_has_not_handled_is_not_overwritten(kept, dispatcher, arena):
+    silent(kept, dispatcher)
+    connection, listener, client = kept
+    listener.on_binary = listener.heard.put
+    frames = [masked(bytes([number]) * 100, 0x82) for number in range(60)]
+    for frame in frames:
+        client.sendall(frame)
+        listener.heard.get(timeout=WAIT_S)
+    assert journal_of(kept, dispatcher, arena).endswith(b"".join(frames))
+    assert len(on(dispatcher, connection.unhandled.messages)) == len(frames)
+
+
+def test_a_frame_that_the_session_handles_in_pieces_is_not_overwritten(kept, dispatcher, arena):
+    silent(kept, dispatcher)
+    connection, listener, client = kept
+    listener.on_binary = listener.heard.put
+    client.sendall(masked(b"0123456789", 0x82))
+    assert listener.heard.get(timeout=WAIT_S) == b"0123456789"
+
+    def handle_half():
+        connection.may_overwrite = False  # as the machine does
+        connection.unhandled.take_binary(5)
+
+    on(dispatcher, handle_half)
+    client.sendall(masked(b"next", 0x82))
+    assert listener.heard.get(timeout=WAIT_S) == b"next"
+    assert journal_of(kept, dispatcher, arena) == masked(b"0123456789", 0x82) + masked(b"next", 0x82)
+
+
+def test_an_input_that_may_end_the_silence_keeps_all_audio_behind_it(kept, dispatcher, arena):
+    silent(kept, dispatcher)
+    connection, listener, client = kept
+
+    def begin_to_speak():
+        connection.may_drop = (False).__bool__
+        connection.is_silent, connection.may_overwrite = None, False  # as the machine does
+
+    on(dispatcher, begin_to_speak)
+    frames = [masked(os.urandom(100), 0x82) for _ in range(100)]
+    for frame in frames:
+        client.sendall(frame)
+        listener.heard.get(timeout=WAIT_S)
+    assert journal_of(kept, dispatcher, arena).endswith(b"".join(frames))
+
+
+def test_a_record_within_the_silence_leaves_the_count_of_the_bytes_right(kept, dispatcher, arena):
+    silent(kept, dispatcher)
+    connection, listener, client = kept
+
+    def store():
+        connection.may_overwrite = False  # as the machine does
+        assert connection.shelf.store(b"next", connection.journal_from)
+
+    for number in range(20):
+        client.sendall(masked(bytes([number]), 0x82))
+        assert listener.heard.get(timeout=WAIT_S) == bytes([number])
+        on(dispatcher, store)
+        assert journal_of(kept, dispatcher, arena) == b""
 
 
 def test_a_single_message_waits_behind_those_of_earlier_reads(kept, dispatcher):
@@ -194,7 +309,7 @@ def test_messages_of_the_same_read_wait_while_the_first_of_them_is_delivered(kep
 
     def on_text(text):
         seen.append(connection.unhandled.messages())
-        connection.unhandled.take_text(text)
+        connection.unhandled.take_text()
         listener.heard.put(text)
 
     listener.on_text = on_text

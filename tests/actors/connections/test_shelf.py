@@ -200,6 +200,54 @@ def test_a_block_that_begins_anew_always_has_room_for_a_read(shelf):
         assert shelf.limit < shelf.end
 
 
+class Reads:
+    """The reads of a socket into one block, without a socket; see `Transfer`."""
+
+    def __init__(self, shelf):
+        self._shelf = shelf
+        self.count = 0
+
+    def begin(self, at, _size, word_at, count):
+        self._at, self._word, self.count = at, word_at // 8, count
+
+    def read(self, data):
+        self._shelf.words[self._word] += self.count
+        self._shelf.view[self._at : self._at + len(data)] = data
+        self.count = len(data)
+
+
+def test_reads_that_overwrite_each_other_are_counted_whenever_another_method_looks(arena, shelf):
+    shelf.transfer = reads = Reads(shelf)
+    assert not shelf.may_overwrite()
+    shelf.store(b"record", 0)
+    read_into(shelf, bytes(FIRST_JOURNAL_BYTES))
+    assert not shelf.may_overwrite()  # the first block is small
+    read_into(shelf, bytes(FRAME_BYTES), may_drop=True)
+    assert not shelf.may_overwrite()  # there are two blocks
+    assert shelf.begin_anew()
+    sent = shelf.read
+    for number in range(1, 40):
+        assert shelf.may_overwrite()
+        reads.read(bytes([number]) * FRAME_BYTES)
+        sent += FRAME_BYTES
+        if number % 3 == 0:
+            assert shelf.read == sent
+        if number % 4 == 0:
+            shelf.settle()
+            read_into(shelf, b"slow")
+            sent += 4
+        if number % 5 == 0:
+            assert rest(arena, shelf, 0, sent).journal.startswith(bytes([number]) * FRAME_BYTES)
+        if number % 6 == 0:
+            assert shelf.store(b"record", shelf.read)
+        if number % 7 == 0:
+            shelf.make_room(b"", may_drop=False)
+            assert not shelf.may_overwrite()
+            assert shelf.begin_anew() or not shelf.make_room(b"", may_drop=True)
+            shelf.begin_anew()
+    assert rest(arena, shelf, 0, sent).record == b"record"
+
+
 def test_half_a_frame_at_the_end_of_a_block_is_at_the_begin_of_the_next(arena, shelf):
     shelf.store(b"record", 0)
     data = b""
@@ -274,9 +322,9 @@ def test_words_follow_their_record_as_long_as_there_is_room(arena, shelf):
 
 def test_a_process_that_died_within_a_step_is_known(arena, shelf):
     shelf.store(b"record", 0)
-    shelf.words[shelf.step] = 1
+    shelf.memory[shelf.step] = 1
     assert rest(arena, shelf, 0, 0).died_in_step
-    shelf.words[shelf.step] = 0
+    shelf.memory[shelf.step] = 0
     assert not rest(arena, shelf, 0, 0).died_in_step
 
 

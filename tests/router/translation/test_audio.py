@@ -182,20 +182,20 @@ def test_appended_audio_is_uncommitted_until_a_commit():
 def test_a_clear_forgets_only_the_audio_before_it():
     mic = microphone(target=LINEAR16_16K)
     mic.append(b"\x01\x01" * 320)
-    mic.note_clear()
+    clear = mic.note_clear()
     mic.append(b"\x02\x02" * 320)
-    mic.clear(is_committing=False)
+    mic.clear(clear, is_committing=False)
     assert audio_of(mic.resend()) == b"\x02\x02" * 320
 
 
 def test_a_commit_behind_a_clear_takes_the_audio_between_the_two():
     mic = microphone(target=LINEAR16_16K)
     mic.append(b"\x01\x01" * 320)
-    mic.note_clear()
+    clear = mic.note_clear()
     mic.append(b"\x02\x02" * 320)
     mic.note_commit()
     mic.append(b"\x03\x03" * 320)
-    mic.clear(is_committing=True)
+    mic.clear(clear, is_committing=True)
     assert mic.commit().data == b"\x02\x02" * 320
     assert mic.commit().data == b"\x03\x03" * 320
 
@@ -203,20 +203,35 @@ def test_a_commit_behind_a_clear_takes_the_audio_between_the_two():
 def test_a_clear_forgets_nothing_where_a_commit_took_the_audio_before_it():
     mic = microphone(target=LINEAR16_16K)
     mic.append(b"\x01\x01" * 320)
-    mic.note_clear()
+    clear = mic.note_clear()
     mic.commit()
     mic.append(b"\x02\x02" * 320)
-    mic.clear(is_committing=False)
+    mic.clear(clear, is_committing=False)
     assert mic.commit().data == b"\x02\x02" * 320
+
+
+def test_of_two_clears_on_their_way_each_forgets_the_audio_before_it():
+    mic = microphone(target=LINEAR16_16K)
+    places = []
+    for loudness in (b"\x01\x01", b"\x02\x02"):
+        mic.append(loudness * 320)
+        if places:
+            mic.note_commit()
+        places.append(mic.note_clear())
+    mic.append(b"\x03\x03" * 320)
+    mic.clear(places[0], is_committing=True)
+    assert mic.commit().data == b"\x02\x02" * 320
+    mic.clear(places[1], is_committing=False)
+    assert mic.commit().data == b"\x03\x03" * 320
 
 
 def test_a_commit_of_nothing_behind_a_clear_takes_no_audio_that_comes_later():
     mic = microphone(target=LINEAR16_16K)
     mic.append(b"\x01\x01" * 320)
-    mic.note_clear()
+    clear = mic.note_clear()
     mic.note_commit()
     mic.append(b"\x02\x02" * 320)
-    mic.clear(is_committing=True)
+    mic.clear(clear, is_committing=True)
     assert mic.is_committing_nothing
 
 
@@ -225,19 +240,19 @@ def test_audio_before_a_clear_that_the_upstream_lost_is_uncommitted_again():
     mic.append(b"\x01\x01" * 320)
     mic.note_clear()
     assert not mic.has_uncommitted
-    mic.withdraw_clear()
+    mic.await_clear(None)
     assert mic.has_uncommitted
 
 
 def test_a_commit_behind_a_clear_has_100_ms_of_its_own():
     mic = microphone(target=LINEAR16_16K)
     mic.append(b"\x01\x01" * 3200)
-    mic.note_clear()
+    clear = mic.note_clear()
     assert not mic.has_uncommitted
     mic.append(b"\x02\x02" * 320)
     assert mic.has_uncommitted
     assert audio_of(mic.finish()) == LINEAR16_16K.silence(80)
-    mic.clear(is_committing=True)
+    mic.clear(clear, is_committing=True)
     assert mic.commit().duration_ms == 100
 
 
@@ -246,7 +261,7 @@ def test_the_next_upstream_has_no_clear_to_acknowledge():
     mic.append(b"\x01\x01" * 320)
     mic.note_clear()
     assert audio_of(mic.resend()) == b"\x01\x01" * 320
-    mic.clear(is_committing=False)
+    assert mic.has_uncommitted
     assert mic.commit().data == b"\x01\x01" * 320
 
 

@@ -58,6 +58,7 @@ class Invariants:
         self.client.record_input(message)
         self.upstream.record_input(message)
         had_ended = self.client.has_ended
+        before = self._silence()
         commands = self.session.handle(message, now_s)
         self._trace += [f"          {_shown(command)}" for command in commands if isinstance(command, SHOWN)]
         try:
@@ -65,9 +66,20 @@ class Invariants:
                 self._judge(command, message)
             assert not (had_ended and [it for it in commands if not isinstance(it, messages.Log)]), "more after an end"
             self.client.judge_after_input()
+            self._judge_silence(before, message)
         except AssertionError as broken:
             raise AssertionError("\n".join([str(broken), *self._trace[-60:]])) from None
         return commands
+
+    def _silence(self) -> tuple[bool, int, int]:
+        return self.session.may_drop_audio(), self.session.record_due, self.session.words_due
+
+    def _judge_silence(self, before: tuple[bool, int, int], message: messages.Input) -> None:
+        """Judge that audio, and words of the agent, do not end the user's silence: the keeper does not look then."""
+        may_drop, record_due, words_due = self._silence()
+        is_audio = isinstance(message, messages.ClientBinaryReceived)
+        if record_due == before[1] and (is_audio or words_due != before[2]):
+            assert may_drop or not before[0], "the user's silence has ended unnoticed"
 
     def _judge(self, command: messages.Command, message: messages.Input) -> None:
         match command:

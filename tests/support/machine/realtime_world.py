@@ -221,10 +221,23 @@ class RealtimeWorld:
     def _handle(self, message: engine.Input) -> None:
         if self.closed:
             return
+        marks = self.relay.marks
+        before = marks.may_drop_audio(), marks.record_due, marks.words_due
         commands = list(self.machine.handle(message, self.now_s))
+        self._judge_silence(before, message, commands)
         self._keep(message, commands)
         for command in commands:
             self._perform(command)
+
+    def _judge_silence(
+        self, before: tuple[bool, int, int], message: engine.Input, commands: list[engine.Command]
+    ) -> None:
+        """Judge that audio sends the client nothing, and that neither audio nor notes end the user's silence."""
+        marks = self.relay.marks
+        is_audio = marks.was_audio and isinstance(message, engine.ClientTextReceived)
+        if marks.record_due == before[1] and (is_audio or marks.words_due != before[2]):
+            assert marks.may_drop_audio() or not before[0], "the user's silence has ended unnoticed"
+            assert marks.words_due != before[2] or not any(isinstance(it, engine.SendToClient) for it in commands)
 
     def _around(self, relay: RealtimeRelay) -> Machine:
         return relay

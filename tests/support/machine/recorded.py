@@ -79,7 +79,8 @@ def recorded_tests(request, monkeypatch, begins):
     """
     number = zlib.crc32(request.node.nodeid.encode())
     # A test that runs alone measures time.
-    if number % SHARE or request.node.get_closest_marker("alone"):
+    is_measuring = any(request.node.get_closest_marker(mark) for mark in ("alone", "cputime"))
+    if number % SHARE or is_measuring:
         yield
         return
     has_content = bool(number // SHARE % 2)

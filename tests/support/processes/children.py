@@ -13,13 +13,23 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
+
+from tests.support.processes import fork_server
 
 RUN_PY = Path(__file__).resolve().parents[3] / "run.py"
 GC_STRESS_PY = Path(__file__).with_name("gc_stress.py")
+WEB_SERVER_PY = Path(__file__).with_name("web_server.py")
+DEVELOPMENT = ("-X", "dev", "-W", "always")
+
+MODULES = {
+    RUN_PY: ("numpy", "router.__main__", "router.command.main", "router.command.serve", "router.simulator"),
+    WEB_SERVER_PY: ("router.fronts.table", "router.logs.setup", "router.web.server"),
+}
+"""The modules that a program imports at its start, and with its first call."""
 START_S = 30.0
 STOP_S = 10.0
 """The longest time in seconds for the end of a process. It takes less than a second, but longer on a busy machine."""
@@ -41,20 +51,33 @@ class Child:
     """A running process, with the output of both of its streams."""
 
     def __init__(
-        self, argv: list[str], *, env: Mapping[str, str], cwd: str | Path, pass_fds: Sequence[int] = ()
+        self,
+        argv: list[str],
+        *,
+        env: Mapping[str, str],
+        cwd: str,
+        pass_fds: Sequence[int] = (),
+        server: fork_server.ForkServer | None = None,
     ) -> None:
-        self._process = subprocess.Popen(
-            argv,
-            env=env,
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-            pass_fds=pass_fds,
-        )
+        read, write = os.pipe()
+        self._stdout = os.fdopen(read, errors="replace")
+        self._process: subprocess.Popen[bytes] | fork_server.Process
+        if server is None:
+            self._process = subprocess.Popen(
+                argv,
+                env=env,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=write,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=pass_fds,
+            )
+        else:
+            with Path(os.devnull).open() as nothing:
+                streams = (nothing.fileno(), write, write)
+                self._process = server.start(argv, env, cwd, streams)
+        os.close(write)
         self._lines: list[str] = []
         self._has_ended = False
         self._changed = threading.Condition()
@@ -114,8 +137,7 @@ class Child:
         self._reader.join()
 
     def _read(self) -> None:
-        assert self._process.stdout
-        with self._process.stdout as lines:
+        with self._stdout as lines:
             for line in lines:
                 with self._changed:
                     self._lines.append(line)
@@ -140,16 +162,31 @@ class Router:
 
 
 @contextmanager
-def child(*argv: str | Path, env: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()) -> Iterator[Child]:
-    """Run a command in an empty working directory, with `env` over a clean environment."""
+def child(
+    *argv: str | Path, env: Mapping[str, str] | None = None, pass_fds: Sequence[int] = (), is_fresh: bool = False
+) -> Iterator[Child]:
+    """Run a command in an empty working directory, with `env` over a clean environment.
+
+    A program of `MODULES` is forked from a process that has imported its modules, unless `is_fresh`.
+    """
     with TemporaryDirectory() as cwd:
         # A command that is killed leaves its temporary files: they go with the directory.
         where = clean_environment() | {"TMPDIR": cwd} | dict(env or {})
-        process = Child([str(arg) for arg in argv], env=where, cwd=cwd, pass_fds=pass_fds)
+        command = [str(arg) for arg in argv]
+        server = None if is_fresh or pass_fds or not fork_server.fits(where) else _server_of(command, where)
+        process = Child(command, env=where, cwd=cwd, pass_fds=pass_fds, server=server)
         try:
             yield process
         finally:
             process.kill()
+
+
+def _server_of(command: Sequence[str], env: Mapping[str, str]) -> fork_server.ForkServer | None:
+    """Return the fork server for a command; None if its program is not in `MODULES`."""
+    flags = DEVELOPMENT if tuple(command[1:5]) == DEVELOPMENT else ()
+    program = command[1 + len(flags) : 2 + len(flags)]
+    found = MODULES.get(Path(*program)) if command[0] == sys.executable else None
+    return None if found is None else fork_server.server(flags, found, env.get("PYTHONHASHSEED", "random"))
 
 
 @contextmanager
@@ -161,6 +198,41 @@ def router(*flags: str, env: Mapping[str, str] | None = None) -> Iterator[Router
         status = process.stop()
         if status:
             raise ChildError(f"run.py ended with status {status}", process.output)
+
+
+def completed(
+    *flags: str | Path,
+    env: Mapping[str, str] | None = None,
+    cwd: str | Path = ".",
+    typed: str = "",
+    timeout_s: float = START_S,
+) -> subprocess.CompletedProcess[str]:
+    """Run `python run.py` with these arguments and this input until it ends, and return its status and its streams.
+
+    Raises:
+        subprocess.TimeoutExpired: the process did not end in time, and was killed.
+    """
+    command = [sys.executable, str(RUN_PY), *map(str, flags)]
+    environment = clean_environment() | dict(env or {})
+    server = _server_of(command, environment) if fork_server.fits(environment) else None
+    with ExitStack() as stack:
+        streams = [stack.enter_context(TemporaryFile("w+")) for _ in range(3)]
+        streams[0].write(typed)
+        streams[0].seek(0)
+        stdin, stdout, stderr = (stream.fileno() for stream in streams)
+        process: subprocess.Popen[bytes] | fork_server.Process
+        if server is None:
+            process = subprocess.Popen(command, env=environment, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
+        else:
+            process = server.start(command, environment, str(cwd), (stdin, stdout, stderr))
+        try:
+            status = process.wait(timeout_s)
+        finally:
+            process.kill()
+            process.wait()
+        for stream in streams[1:]:
+            stream.seek(0)
+        return subprocess.CompletedProcess(command, status, streams[1].read(), streams[2].read())
 
 
 def clean_environment() -> dict[str, str]:

@@ -13,11 +13,11 @@ TESTS = Path(__file__).resolve().parents[2]
 SLOW_FOLDERS = tuple(TESTS / name for name in ("sockets", "console", "upstreams", "live"))
 """The folders in which every test is slow. Elsewhere a slow test has a mark."""
 
-NOT_FAST = {"slow", "open", "exhaustive", "alone"}
+NOT_FAST = {"slow", "open", "exhaustive", "alone", "cputime"}
 """The marks that a fast test must not have. A test marked `alone` would delay all others."""
 
 MARKED_SLOW = re.compile(
-    r"^pytestmark = (?:\[[^\]]*)?pytest\.mark\.(?:slow|voice|exhaustive|live|open|alone)\b", re.MULTILINE
+    r"^pytestmark = (?:\[[^\]]*)?pytest\.mark\.(?:slow|voice|exhaustive|live|open|alone|cputime)\b", re.MULTILINE
 )
 """Matches the mark of a file without a fast test."""
 

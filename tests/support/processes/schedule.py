@@ -1,11 +1,13 @@
 """The order in which a plain `pytest` hands tests to its processes: a scheduler of pytest-xdist.
 
-Slow tests come first and mostly wait. Fast tests follow: they never wait, and fill the cores while the last slow tests
-run. Quiet tests come next, and at the end one process runs all tests that are alone, so that no process waits for it.
+Slow tests come first and mostly wait. Fast tests never wait. So one process, the *filler*, runs half of them beside the
+slow tests, and the other half fills the cores while the last slow tests run. Quiet tests come next, and at the end one
+process runs all tests that are alone, so that no process waits for it.
 """
 
 from __future__ import annotations
 
+import bisect
 from typing import TYPE_CHECKING
 
 from xdist.scheduler import LoadScheduling
@@ -19,9 +21,14 @@ if TYPE_CHECKING:
     import pytest
     from xdist.workermanage import WorkerController
 
+ORDER = (SLOW + FAST + QUIET + ALONE).index
 MOST_SLOW = 12
 """Tests of one file that one process gets together, because they share the fixtures of their module."""
 MOST_FAST = 150
+FEWEST_FOR_A_FILLER = 4
+"""The least number of processes of which one is the filler."""
+FILLED_LATER = 0.5
+"""The share of the fast tests that fills the cores at the end of the slow tests."""
 FEWEST_AHEAD = {SLOW: 2, FAST: 20, QUIET: 2, ALONE: 2}
 """A process that has fewer tests left gets more. It runs a test only when it knows the next one."""
 
@@ -33,6 +40,7 @@ class Scheduling(LoadScheduling):
         super().__init__(config)
         self._path = kinds
         self._kinds = ""
+        self._filler: WorkerController | None = None
 
     def schedule(self) -> None:
         """Order the tests and hand out the first ones; later calls serve processes that joined."""
@@ -41,13 +49,14 @@ class Scheduling(LoadScheduling):
             return
         self.collection = next(iter(self.node2collection.values()))
         self._kinds = self._path.read_text(encoding="ascii")
-        order = (SLOW + FAST + QUIET + ALONE).index
-        self.pending[:] = sorted(range(len(self.collection)), key=lambda index: order(self._kinds[index]))
+        self.pending[:] = sorted(range(len(self.collection)), key=self._order_of)
         if len(self.pending) < 2 * len(self.nodes):
             for index, node in zip(range(len(self.pending)), self.nodes * 2, strict=False):
                 self.node2pending[node].append(self.pending[index])
                 node.send_runtest_some([self.pending[index]])
             self.pending.clear()
+        if len(self.nodes) >= FEWEST_FOR_A_FILLER:
+            self._filler = self.nodes[-1]
         for node in self.nodes:
             self.check_schedule(node)
 
@@ -55,27 +64,41 @@ class Scheduling(LoadScheduling):
         """Hand out more tests to a process that has few left, or let it end."""
         del duration
         while self.pending and not node.shutting_down:
-            if len(self.node2pending[node]) >= FEWEST_AHEAD[self._kinds[self.pending[0]]]:
+            start = self._next_start(node)
+            if len(self.node2pending[node]) >= FEWEST_AHEAD[self._kinds[self.pending[start]]]:
                 return
-            self._send_tests(node, self._next_count())
+            tests = self.pending[start : start + self._next_count(start)]
+            del self.pending[start : start + len(tests)]
+            self.node2pending[node] += tests
+            node.send_runtest_some(tests)
         if not self.pending and not node.shutting_down:
             node.shutdown()
 
-    def _next_count(self) -> int:
-        """Return how many of the pending tests go to one process together."""
-        kind = self._kinds[self.pending[0]]
-        ahead = sum(1 for _ in self._ahead(kind))
+    def _next_start(self, node: WorkerController) -> int:
+        """Return the place of the next test for a process, in the list of pending tests."""
+        if node is not self._filler or self._kinds[self.pending[0]] != SLOW:
+            return 0
+        fast, behind = (bisect.bisect_left(self.pending, ORDER(kind), key=self._order_of) for kind in FAST + QUIET)
+        return fast if behind - fast > FILLED_LATER * self._kinds.count(FAST) else 0
+
+    def _order_of(self, index: int) -> int:
+        return ORDER(self._kinds[index])
+
+    def _next_count(self, start: int) -> int:
+        """Return how many of the pending tests, from this place on, go to one process together."""
+        kind = self._kinds[self.pending[start]]
+        ahead = sum(1 for _ in self._ahead(kind, start))
         if kind == SLOW:
             return min(ahead, MOST_SLOW)
         if kind == FAST:
             return min(ahead, MOST_FAST, max(2, ahead // (4 * len(self.nodes))))
         return 1 if kind == QUIET else ahead
 
-    def _ahead(self, kind: str) -> Iterable[int]:
-        """Yield the pending tests of this kind that come next; of slow tests those of one file."""
+    def _ahead(self, kind: str, start: int) -> Iterable[int]:
+        """Yield the pending tests of this kind from this place on; of slow tests those of one file."""
         assert self.collection
-        file = self._file_of(self.pending[0])
-        for index in self.pending:
+        file = self._file_of(self.pending[start])
+        for index in self.pending[start:]:
             if self._kinds[index] != kind or (kind == SLOW and self._file_of(index) != file):
                 return
             yield index

@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.processes.children import child
 from tests.support.processes.further import further
+from tests.support.processes.schedule import FEWEST_AHEAD
+from tests.support.processes.side_by_side import QUIET
 
 pytestmark = pytest.mark.slow
 
@@ -258,7 +260,10 @@ def test_processes_get_slow_tests_first_then_fast_then_quiet_and_one_gets_all_th
     for process in {process for process, _ in ran}:
         kinds = [kind for each, kind in ran if each == process]
         assert kinds == sorted(kinds, key=["slow", "fast", "quiet", "alone"].index)
-    assert [kind for _, kind in ran][-5:] == ["alone"] * 5
+    # Another process may be late with the last quiet tests that it got.
+    behind = [kind for _, kind in ran][[kind for _, kind in ran].index("alone") :]
+    assert set(behind) <= {"alone", "quiet"}
+    assert behind.count("quiet") <= FEWEST_AHEAD[QUIET]
     assert len({process for process, kind in ran if kind == "alone"}) == 1
     assert len({process for process, kind in ran if kind == "quiet"}) == 2
 

@@ -1,8 +1,6 @@
 """`switchboard canary` as a process: green before good upstreams, red with a sentence before broken ones."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -10,7 +8,7 @@ from router.command.canary import main as canary
 from router.command.canary.steps import SPOKEN, STEPS
 from router.errors import ConfigError
 from tests.support.processes.broken_upstreams import BROKEN
-from tests.support.processes.children import RUN_PY, clean_environment
+from tests.support.processes.children import completed
 from tests.support.processes.further import further
 
 KEY = "sk-proj-0123456789-never-shown"
@@ -26,9 +24,7 @@ session_created_s = 0.5
 
 
 def run(*flags, env=None, cwd="."):
-    command = [sys.executable, RUN_PY, "canary", *flags]
-    environ = clean_environment() | (env or {})
-    return subprocess.run(command, env=environ, cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    return completed("canary", *flags, env=env, cwd=cwd, timeout_s=TIMEOUT_S)
 
 
 # Green.

@@ -13,7 +13,7 @@ from router.command.canary.steps import QUESTION_WAV
 from router.command.talk import main as talk
 from router.errors import ConfigError, StartError
 from tests.support.processes.broken_upstreams import serving, with_status
-from tests.support.processes.children import RUN_PY, child, clean_environment, router
+from tests.support.processes.children import RUN_PY, child, clean_environment, completed, router
 from tests.support.processes.further import further
 
 TIMEOUT_S = 60.0
@@ -27,15 +27,7 @@ def running():
 
 
 def run(*flags, typed=""):
-    return subprocess.run(
-        [sys.executable, RUN_PY, "talk", *map(str, flags)],
-        input=typed,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    return completed("talk", *flags, typed=typed, timeout_s=TIMEOUT_S)
 
 
 @pytest.mark.slow

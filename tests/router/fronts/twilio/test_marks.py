@@ -27,6 +27,7 @@ class Session:
 
     def __init__(self):
         self.record_due = self.words_due = 0
+        self.is_exact = True
         self.words = ""
         self.audio = b""
         self.input = None
@@ -157,7 +158,7 @@ def test_a_call_that_nothing_stores_takes_no_notes_and_one_that_takes_many_is_st
 
 
 def test_the_signs_of_the_session_count_too():
-    session = SimpleNamespace(record_due=3, words_due=4, may_drop_audio=lambda: True)
+    session = SimpleNamespace(record_due=3, is_exact=True, words_due=4, may_drop_audio=lambda: True)
     marks = TelephoneMarks(session)
     assert (marks.record_due, marks.words_due, marks.may_drop_audio()) == (3, 4, True)
 

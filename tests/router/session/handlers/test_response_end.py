@@ -70,6 +70,87 @@ def test_the_late_end_of_a_response_that_its_calls_ended_does_not_end_the_next_o
     book.upstream(text_done("Seen.")).expect(STARTED, assistant("Seen."), AUDIO_DONE, DONE)
 
 
+def said(text, response_id=None, item_id="item_1"):
+    """Make an item with a whole text, and with a response's id if one is given: the end of an unannounced response."""
+    if response_id is not None:
+        return {"type": "response.output_text.done", "response_id": response_id, "item_id": item_id, "text": text}
+    content = [{"type": "output_text", "text": text}]
+    item = {"id": item_id, "type": "message", "role": "assistant", "status": "completed", "content": content}
+    return {"type": "conversation.item.done", "item": item}
+
+
+def ended(response_id, status="completed"):
+    return {"type": "response.done", "response": {"id": response_id, "status": status}}
+
+
+def requested_behind(*events):
+    """Return a session whose question was answered with these events, and that has requested another answer."""
+    book = Playbook().ready()
+    book.upstream(item_added(ask(book)), *events)
+    book.upstream(item_added(ask(book)))
+    assert book.session.state.turn.response.name == "REQUESTED"
+    return book.forget()
+
+
+@pytest.mark.parametrize("late_id", ["resp_1", None])
+@pytest.mark.parametrize(
+    "events",
+    [
+        [said("Hi.", "resp_1")],
+        [said("Hi.")],
+        [delta(bytes(4800), "resp_1"), said("Hi.", "resp_1")],
+    ],
+)
+def test_the_late_end_of_a_response_that_its_text_ended_does_not_end_the_next_one(events, late_id):
+    book = requested_behind(*events)
+    book.upstream(ended(late_id)).expect()
+    assert "first_event" in book.timers
+    book.upstream(said("Seen.", "resp_2", "item_2")).expect(STARTED, assistant("Seen."), AUDIO_DONE, DONE)
+
+
+def test_the_late_end_of_a_response_without_an_id_does_not_end_the_next_one_although_its_output_has_come():
+    book = requested_behind(said("Hi."))
+    words = {"type": "response.output_text.delta", "response_id": "resp_2", "item_id": "item_2", "delta": "Seen"}
+    book.upstream(words, ended("resp_1")).expect(STARTED)
+    book.upstream(ended("resp_2")).expect(AUDIO_DONE, DONE)
+
+
+@pytest.mark.parametrize("kind", ["words", "call"])
+def test_a_late_end_without_an_id_does_not_end_the_next_response_before_its_whole_text(kind):
+    book = requested_behind(said("Hi."))
+    if kind == "words":
+        book.upstream({"type": "response.output_text.delta", "item_id": "item_2", "delta": "Seen"}).forget()
+        book.upstream(ended(None)).expect()
+        book.upstream(ended(None, "incomplete"))
+        assert AUDIO_DONE in book.frames_to_client
+    else:
+        book.upstream(call_done("c0", "look")).forget()
+        book.upstream(ended(None)).expect()
+        book.client(answer("c0")).expect(THINKING, upstream=[output("c0"), CREATE])
+
+
+@pytest.mark.parametrize("first", [said("Hi.", "resp_1"), said("Hi.")])
+def test_an_empty_response_ends_behind_one_whose_end_has_come(first):
+    book = requested_behind(first, ended("resp_1"))
+    book.upstream(ended("resp_2")).expect(AUDIO_DONE, DONE)
+    assert set(book.timers) == {"rollover"}
+
+
+@pytest.mark.parametrize(("first", "status"), [(said("Hi.", "resp_1"), "completed"), (said("Hi."), "failed")])
+def test_a_response_ends_without_output_although_the_end_of_the_one_before_it_may_still_come(first, status):
+    book = requested_behind(first)
+    book.upstream(ended("resp_2", status))
+    assert "first_event" not in book.timers
+
+
+@pytest.mark.parametrize("first", [said("Hi.", "resp_1"), said("Hi.")])
+def test_an_upstream_that_still_has_the_response_of_a_whole_text_active_is_asked_again(first):
+    book = requested_behind(first)
+    book.upstream(error("conversation_already_has_active_response")).expect()
+    book.upstream(ended("resp_1")).expect(upstream=[CREATE])
+    book.upstream(ended("resp_2")).expect(AUDIO_DONE, DONE)
+
+
 def test_an_upstream_that_still_has_the_response_of_a_call_active_is_asked_again():
     book = called()
     book.client(answer("c0")).forget()

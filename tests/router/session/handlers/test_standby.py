@@ -19,8 +19,10 @@ from tests.support.machine.playbook import (
     response_created,
     response_done,
     text_done,
+    transcribed,
     user,
 )
+from tests.support.machine.timed_playbook import speech
 
 RESTART = Decision.RESTART
 
@@ -144,6 +146,23 @@ def test_a_standby_upstream_gets_an_item_that_it_refused_again_when_it_takes_ove
     assert not book.session.state.pending
 
 
+@pytest.mark.parametrize("is_transcribed", [True, False])
+def test_a_standby_upstream_gets_speech_that_it_refused_again_when_it_takes_over(is_transcribed):
+    book = Playbook().ready().client(bytes(4800)).upstream(*speech("u1"))
+    generation = dial_standby(book)
+    book.feed(messages.UpstreamOpened(generation, 0, book.unix_s))
+    feed_standby(book, generation, {"type": "session.created", "session": {}})
+    feed_standby(book, generation, {"type": "session.updated", "session": {}})
+    given = book.events_to_upstream[-1]["item"]
+    feed_standby(book, generation, error("invalid_value", event_id=given["id"]))
+    if is_transcribed:
+        book.upstream(transcribed("When?", "u1"))
+    book.forget().upstream_is_lost(Loss(kind=LossKind.CLOSED, code=1000))
+    (again,) = [event["item"] for event in book.events_to_upstream if event["type"] == "conversation.item.create"]
+    assert again["id"] == given["id"]
+    assert again["content"] == ([{"type": "input_text", "text": "When?"}] if is_transcribed else given["content"])
+
+
 def test_a_refusal_that_a_standby_upstream_sends_twice_does_not_refuse_the_item_that_it_gets_again():
     book, generation = seeded()
     question = book.events_to_upstream[-1]["item"]
@@ -172,6 +191,20 @@ def test_a_standby_upstream_that_refused_a_call_gets_the_call_and_its_output_aga
     book.upstream_is_lost(Loss(kind=LossKind.CLOSED, code=1000)).configured()
     kinds = [event["item"]["type"] for event in book.events_to_upstream if event["type"] == "conversation.item.create"]
     assert kinds == ["message", "function_call", "function_call_output"]
+
+
+def test_an_update_of_its_time_on_standby_that_an_upstream_refuses_late_is_no_longer_awaited():
+    book, _ = seeded()
+    book.client({"type": "UpdatePrompt", "prompt": "Be kind."}).upstream({"type": "session.updated", "session": {}})
+    update = book.events_to_upstream[-1]
+    refusal = error("invalid_value", event_id=update["event_id"])
+    book.upstream_is_lost(Loss(kind=LossKind.CLOSED, code=1000)).forget()
+    book.upstream(refusal).expect({"type": "Error", "code": "invalid_value", "description": ANY})
+    assert book.session.state.upstream.pending_updates == 0
+    book.upstream(refusal)
+    book.forget().client({"type": "UpdatePrompt", "prompt": "Be brief."})
+    book.upstream({"type": "session.updated", "session": {}})
+    assert {"type": "PromptUpdated"} in book.frames_to_client
 
 
 @pytest.mark.parametrize("has_item", [True, False])

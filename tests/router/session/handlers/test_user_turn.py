@@ -35,6 +35,10 @@ def commit_ids(book):
     return [event["event_id"] for event in book.sent("input_audio_buffer.commit")]
 
 
+def clear_ids(book):
+    return [event["event_id"] for event in book.sent("input_audio_buffer.clear")]
+
+
 def owed_to(book):
     return [turn.item_id for turn in book.session.state.user_turns.owed]
 
@@ -126,10 +130,48 @@ def test_a_commit_behind_a_clear_goes_to_the_next_upstream_with_the_audio_betwee
     assert commit_ids(book) == [first, first]
 
 
+def test_a_refused_clear_leaves_the_audio_before_it_to_the_next_upstream():
+    book = TimedPlaybook().ready().client(LOUD, CLEAR)
+    book.upstream(error("invalid_value", event_id=clear_ids(book)[0]))
+    assert book.appended(since=book.restarted_after()) == LOUD
+
+
+def test_a_clear_behind_a_refused_one_discards_all_audio_before_it():
+    book = TimedPlaybook().ready().client(CLEAR, LOUD)
+    book.upstream(error("invalid_value", event_id=clear_ids(book)[0])).client(CLEAR).upstream(CLEARED)
+    assert book.appended(since=book.restarted_after()) == b""
+
+
+def test_a_refused_clear_leaves_an_earlier_clear_without_effect_and_a_later_one_due():
+    book = TimedPlaybook().ready().client(CLEAR, QUIET, CLEAR, LOUD, CLEAR)
+    book.upstream(error("invalid_value", event_id=clear_ids(book)[1])).client(QUIET).upstream(CLEARED)
+    assert book.appended(since=book.restarted_after()) == QUIET
+
+
+def test_a_clear_keeps_the_event_id_of_the_client():
+    book = TimedPlaybook().ready().client({**CLEAR, "event_id": "mine"})
+    assert clear_ids(book) == ["mine"]
+
+
 def test_a_refused_commit_behind_a_clear_that_was_lost_gives_the_audio_before_the_clear_back():
     book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(CLEAR, COMMIT)
     book.upstream(error("invalid_value", event_id=commit_ids(book)[0])).client(FORCE)
     assert len(commit_ids(book)) == 2
+
+
+def test_a_clear_behind_a_commit_leaves_the_commit_its_audio():
+    book = TimedPlaybook().ready().client(CLEAR, LOUD).upstream(started()).client(COMMIT, CLEAR).upstream(CLEARED)
+    assert phase_of(book) is UserTurnState.COMMITTING
+    book.upstream(committed("u1"), CLEARED)
+    (speech_item,) = book.session.state.ledger.items_after()
+    assert speech_item.content[0].audio == LOUD
+
+
+def test_a_commit_that_is_refused_because_its_clear_was_lost_ends_the_speech():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(CLEAR, COMMIT)
+    book.upstream(error("input_audio_buffer_commit_empty", event_id=commit_ids(book)[0]))
+    assert phase_of(book) is UserTurnState.IDLE
+    assert book.session.may_drop_audio()
 
 
 # Commits by hand.

@@ -37,6 +37,16 @@ def test_an_item_of_another_id_acknowledges_the_oldest_of_its_kind():
     assert items.acknowledge(added("ours_3")) == "ours_3"
 
 
+@pytest.mark.parametrize(
+    ("content", "acknowledged"), [("output_text", "ours"), ("output_audio", None), ("audio", None)]
+)
+def test_a_spoken_answer_acknowledges_no_item_of_the_session(content, acknowledged):
+    items = Items()
+    items.register("ours", "message", "assistant")
+    answer = openai.Item(id="theirs", type="message", role="assistant", content=[openai.ContentPart(type=content)])
+    assert items.acknowledge(answer, is_done=True) == acknowledged
+
+
 def test_an_item_without_an_id_acknowledges_the_oldest_of_its_kind_once():
     items = Items()
     for number in range(3):

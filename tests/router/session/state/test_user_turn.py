@@ -79,27 +79,27 @@ def test_a_refused_commit_takes_the_earlier_ones_with_it_and_leaves_the_later_on
 
 def test_a_clear_takes_the_commits_before_it_and_leaves_those_after_it():
     turns = UserTurns()
-    assert not turns.take_clear()
+    assert turns.take_clear() is None
     turns.note_sent(inputs.CommitSent(is_by_client=True, event_id="a"))
-    turns.note_sent(inputs.ClearSent())
+    turns.note_sent(inputs.ClearSent("c", 0))
     turns.note_sent(inputs.CommitSent(is_by_client=True, event_id="b"))
-    assert turns.take_clear()
+    assert turns.take_clear() is not None
     assert [it.event_id for it in turns.commits] == ["b"]
-    assert not turns.take_clear()
+    assert turns.take_clear() is None
 
 
 def test_a_commit_is_taken_before_a_clear_on_its_way_or_behind_it():
     turns = UserTurns()
-    turns.note_sent(inputs.ClearSent())
+    turns.note_sent(inputs.ClearSent("c", 0))
     turns.note_sent(inputs.CommitSent(is_by_client=True, event_id="a"))
     assert turns.take_commit().event_id == "a"
-    assert turns.is_clearing
+    assert turns.last_clear is not None
 
 
 def test_a_refused_commit_shows_that_the_clear_before_it_is_lost():
     turns = UserTurns()
     for event_id in "ab":
-        turns.note_sent(inputs.ClearSent())
+        turns.note_sent(inputs.ClearSent("c", 0))
         turns.note_sent(inputs.CommitSent(is_by_client=True, event_id=event_id))
     turns.withdraw_commit("a")
     assert [type(it) for it in turns.unanswered] == [inputs.ClearSent, inputs.CommitSent]
