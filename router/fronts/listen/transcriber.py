@@ -43,7 +43,7 @@ class TranscriberMarks:
 
     __slots__ = ("_marks", "note_stored", "own", "take_words", "words_bytes")
 
-    was_audio = False
+    was_audio = is_exact = False
     may_drop_audio = staticmethod(bool)
     """No audio is dropped, because the times of the words count all of it."""
 
