@@ -84,7 +84,7 @@ retire retrieve retry return reuse reverse revert review revoke rewind reword re
 sample sanitize save say scale scan schedule script search seek select send separate serialize serve set settle shape
 share shift ship shorten show shrink shuffle shut signal silence simulate size skip sleep slice smooth solve sort span
 spawn speak specify split spread stamp start state stop store stream strip submit subscribe subtract suggest sum
-summarize supervise supply support suppress suspend swap switch synchronize synthesize tag take tap tear terminate
+summarize supervise supply support suppress suspend swap switch synchronize synthesize tag take tap tear tell terminate
 test throttle tick time toggle touch trace track train transcode transcribe transfer transform transition translate
 transmit traverse treat trigger trim truncate try tune turn type unblock undo unify unmask unpack unregister unset
 unwrap update upgrade use validate verify visit wait wake walk warm warn watch weigh wire withdraw withhold wrap write
