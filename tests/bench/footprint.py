@@ -24,6 +24,19 @@ def cpu_ns(pids):
     return sum(time.clock_gettime_ns((~pid << 3) | 2) for pid in pids)  # MAKE_PROCESS_CPUCLOCK, CPUCLOCK_SCHED
 
 
+def wakes(pids):
+    """Return how often the present threads of these processes have waited, and were woken up again."""
+    return sum(_waits(task) for pid in pids for task in Path(f"/proc/{pid}/task").iterdir())
+
+
+def _waits(task):
+    try:
+        text = (task / "status").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # the thread has just ended
+        return 0
+    return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.MULTILINE)[1])
+
+
 def pss_bytes(pids):
     """Return the proportional set size: each page divided by the number of processes that map it."""
     return sum(_kilobytes(pid, "smaps_rollup", "Pss") for pid in pids)

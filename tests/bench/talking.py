@@ -29,6 +29,8 @@ class Usage:
     """The processor time of the benchmark itself."""
     other_cores: float
     """The cores that other programs used."""
+    wakes: int
+    """The number of times that threads of the system waited in the window."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +93,7 @@ def row(stage, lap, sessions, *, memory_bytes=None):
         memory_kb_per_session=None if memory_bytes is None else memory_bytes / 1024,
         late_p99_ms=figures.percentile([*lap.heard["lateness"], *lap.said["lateness"]], 0.99) / 1e6,
         other_cores=lap.usage.other_cores,
+        wakes_per_message=lap.usage.wakes / messages if stage.pids and messages else None,
         lost=figures.losses(callers, upstream, stage.microphone),
     )
 
@@ -117,12 +120,13 @@ def _usage(window, stage, load, meanwhile):
     """Wait until the window ends, and return the processor time used in it."""
     ours = [stage.stub, load]
     wait_until(window.start)
-    before = _clocks(stage.pids, ours)
+    before, wakes_before = _clocks(stage.pids, ours), footprint.wakes(stage.pids)
     if meanwhile:
         meanwhile()
     wait_until(window.stop)
+    wakes = footprint.wakes(stage.pids) - wakes_before
     cpu_ns, ours_ns, busy_s = (after - was for after, was in zip(_clocks(stage.pids, ours), before, strict=True))
-    return Usage(cpu_ns, ours_ns, max(0.0, (busy_s - (cpu_ns + ours_ns) / 1e9) / (len(window) / 1e9)))
+    return Usage(cpu_ns, ours_ns, max(0.0, (busy_s - (cpu_ns + ours_ns) / 1e9) / (len(window) / 1e9)), wakes)
 
 
 def _clocks(pids, ours):
