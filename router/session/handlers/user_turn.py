@@ -170,7 +170,7 @@ def _note_by_hand(context: Context, sent: inputs.CommitSent | None, *, is_behind
     is_second = turns.by_hand is not None
     if context.state.plan.detection.owes_answers and (sent is not None or turns.is_ended_by_hand):
         # Without a commit on its way, the last one was not answered in time.
-        turns.by_hand = turns.subject
+        turns.set_by_hand()
         turns.by_hand_id = sent.event_id if sent is not None else turns.by_hand_id
     if sent is not None:
         turns.crossed = sent
