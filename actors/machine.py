@@ -19,9 +19,9 @@ class Marks(Protocol):
     words_bytes: int
     """The room for words behind each snapshot."""
     is_exact: bool
-    """Whether a step that changes `words_due` alone has no other effect, and audio sends the client nothing.
+    """Whether a step that changes `words_due` alone has no other effect.
 
-    Audio of the microphone that changes one of the two numbers may do so.
+    If so, audio of the microphone also sends the client nothing, unless `record_due` changes.
     """
 
     @property

@@ -35,7 +35,7 @@ MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 LEVEL: Final = 1
 """The level of compression of records. It halves their memory, and costs 25 µs at a few steps of a turn."""
 
-MOST_COMPRESSED_BYTES: Final = 256 * 1024
+MOST_COMPRESSED_BYTES: Final = 64 * 1024
 """The size of the largest record that is compressed.
 
 A larger one is mostly audio, which compression hardly shortens. A minute of it would stop the dispatcher for 0.2 s.
@@ -156,40 +156,39 @@ class ShelvedMachine:
                 unhandled.take_binary(len(message.data))
             commands = self._machine.handle(message, now_s)
             marks = self._marks
-            return commands if marks.record_due == self._seen else self._note(commands, marks.words_due)
-        shelf, marks, is_text = connection.shelf, self._marks, False
-        if type(message) is ClientTextReceived:
-            is_text = True
-            if unhandled.newest is message.text:
-                unhandled.newest = None
-            else:
-                connection.may_overwrite = False
-                unhandled.take_text()
+            return commands if marks.record_due == self._seen else self._note(commands, None)
+        shelf, marks, words = connection.shelf, self._marks, None
+        if type(message) is not ClientTextReceived:
+            words = marks.words_due
+        elif unhandled.newest is message.text:
+            unhandled.newest = None
+        else:
+            connection.may_overwrite = False
+            unhandled.take_text()
         if shelf is None:
             return self._machine.handle(message, now_s)
-        memory, step, words = shelf.memory, shelf.step, marks.words_due
+        memory, step = shelf.memory, shelf.step
         memory[step] = 1
         commands = self._machine.handle(message, now_s)
         memory[step] = 0
         if (
-            is_text
+            words is None
             and marks.was_audio
             and marks.is_exact
             and not shelf.asks_for_record
             and marks.record_due == self._seen
-            and marks.words_due == words
             and type(commands) is list
         ):
             # Nearly every text of OpenAI's clients is a frame of the microphone, which sends the client nothing.
             return commands
-        if is_text and not marks.was_audio:
+        if words is None and not marks.was_audio:
             unhandled.texts += 1
         return self._note(commands, words)
 
-    def _note(self, commands: Iterable[messages.Command], words: int) -> Iterable[messages.Command]:
+    def _note(self, commands: Iterable[messages.Command], words: int | None) -> Iterable[messages.Command]:
         """Note the frames for the client among the commands of a step, and store what the step calls for.
 
-        `words` is the value of `Marks.words_due` before the step.
+        `words` is the value of `Marks.words_due` before the step, or None after a message of the client.
         """
         connection, marks, shelf = self._connection, self._marks, self._connection.shelf
         if shelf is None:
@@ -200,7 +199,7 @@ class ShelvedMachine:
             if type(command) is SendToClient:
                 connection.emitted.append(command.frame)
         is_due = marks.record_due != self._seen
-        if is_due or marks.words_due == words or not marks.is_exact:
+        if is_due or words is None or marks.words_due == words or not marks.is_exact:
             # Otherwise the words are the whole effect of the step, so the user is as silent as before.
             connection.is_silent, connection.may_overwrite = None, False
         # Most of these inputs are audio of the agent.

@@ -78,7 +78,8 @@ def test_the_wheel_has_the_present_modules_alone(wheel):
 
 def test_the_wheel_has_the_files_that_are_no_modules(wheel):
     packed = names(wheel)
-    files = {path for path in (ROOT / "router").rglob("*") if path.is_file() and path.suffix != ".so"}
+    found = (path for name in ("actors", "router") for path in (ROOT / name).rglob("*"))
+    files = {path for path in found if path.is_file() and path.suffix != ".so"}
     others = {path for path in files if "__pycache__" not in path.parts}
     assert {str(path.relative_to(ROOT)) for path in others} <= packed
 
@@ -95,6 +96,8 @@ def test_a_wheel_with_the_compiled_filter_serves_every_later_python(tmp_path):
     wheel = built(tmp_path, SWITCHBOARD_COMPILE="1")
     assert re.fullmatch(r"switchboard_voice-[\d.]+-cp311-abi3-\w+\.whl", wheel.name), wheel.name
     assert "router/audio/_resampling.abi3.so" in names(wheel)
+    if sys.platform == "linux":
+        assert "actors/connections/_transfer.abi3.so" in names(wheel)
     assert resampling_of(wheel, tmp_path / "installed") == "compiled"
 
 

@@ -21,6 +21,7 @@ class RelayMarks:
 
     words_bytes = 0
     words_due = 0
+    is_exact = False
     was_audio = False
     """Whether the client's newest text was audio, which no text is."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-_SMALL: Final = 126
-_MEDIUM: Final = 65_536
-"""The bounds of a frame's length: from `_SMALL` on its header has 4 bytes, and from `_MEDIUM` on 10 bytes."""
+SMALL: Final = 126
+MEDIUM: Final = 65_536
+"""The bounds of a frame's length: from `SMALL` on its header has 4 bytes, and from `MEDIUM` on 10 bytes."""
 
 
 def wire_bytes(frame: str | bytes) -> int:
@@ -14,4 +14,4 @@ def wire_bytes(frame: str | bytes) -> int:
     size = len(frame)
     if isinstance(frame, str) and not frame.isascii():
         size = len(frame.encode(errors="surrogatepass"))
-    return size + (2 if size < _SMALL else 4 if size < _MEDIUM else 10)
+    return size + (2 if size < SMALL else 4 if size < MEDIUM else 10)

@@ -57,14 +57,18 @@ def percentile(values, share):
 def difference(mine, theirs, share):
     """Return the difference of a percentile of two samples, and the interval in which it lies 19 times out of 20.
 
-    The interval is that of the bootstrap: the same figure of samples that are drawn from the two, again and again.
+    Each sample is a list of laps. The interval is that of the bootstrap: the same figure of laps that are drawn from
+    the measured ones, again and again. It is whole laps that are drawn, because the machine is slower in some of them.
     """
     chance = random.Random(RESAMPLES)  # noqa: S311
-    drawn = sorted(
-        percentile(chance.choices(mine, k=len(mine)), share) - percentile(chance.choices(theirs, k=len(theirs)), share)
-        for _ in range(RESAMPLES)
-    )
-    return percentile(mine, share) - percentile(theirs, share), percentile(drawn, 0.025), percentile(drawn, 0.975)
+    numbers = range(len(mine))
+
+    def of(drawn):
+        ours, others = ([value for number in drawn for value in laps[number]] for laps in (mine, theirs))
+        return percentile(ours, share) - percentile(others, share)
+
+    drawn = [of(chance.choices(numbers, k=len(mine))) for _ in range(RESAMPLES)]
+    return of(numbers), percentile(drawn, 0.025), percentile(drawn, 0.975)
 
 
 def agent_latencies(callers, window):

@@ -75,16 +75,17 @@ def welcomes(shape, *, laps=WELCOME_LAPS):
 
     The p99 of one lap is the third-longest of 300 calls, which is chance. So the calls of all laps are one sample.
     """
-    times_ms, lost = {"open": [], "safe": []}, {"open": [], "safe": []}
+    laps_ms, lost = {"open": [], "safe": []}, {"open": [], "safe": []}
     with system() as safe:
         order = [("open", ROUTER), ("safe", safe)]
         for _ in range(laps):
             for kind, each in order:
                 found, of_lap = arrivals.each_probe(shape, each)
-                times_ms[kind] += of_lap
+                laps_ms[kind].append(of_lap)
                 lost[kind] += found["lost"]
             order.reverse()
-    more_ms, low_ms, high_ms = figures.difference(times_ms["safe"], times_ms["open"], 0.99)
+    more_ms, low_ms, high_ms = figures.difference(laps_ms["safe"], laps_ms["open"], 0.99)
+    times_ms = {kind: [each for of_lap in laps_ms[kind] for each in of_lap] for kind in laps_ms}
     return {
         kind: {
             "calls": len(times_ms[kind]),

@@ -376,6 +376,10 @@ FINDINGS = (
             "dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 fire-rollover dialled-2 "
             "fire-unannounced take-2-message refuse-2 words-1-user~101 run_silent",
             _set(ledger, "_has_id", lambda *_args: False)),
+    Finding("E32", "a late refusal of a commit hides a later commit", ("openai", "session.update", "no echo"),
+            READY + "say frame speech-1 force take-1-message fire-commit stop-1 commit-1 "
+            "native-input~audio~buffer.commit run_well",
+            _set(user_turn.UserTurns, "set_by_hand", lambda self: setattr(self, "by_hand", self.subject))),
 )  # fmt: skip
 
 

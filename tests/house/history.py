@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 
 from tests.house.tree import ROOT
-from tests.house.words import VERBS
+from tests.house.words import COMMIT_VERBS
 
 BASE = "02c6035"
 """The last commit that is older than the rule."""
@@ -56,7 +56,7 @@ def problem(subject):
     form = _FORM.fullmatch(subject)
     if not form:
         return "is not `area: verb object`"
-    return None if form["verb"] in VERBS else f"{form['verb']!r} is no imperative verb of tests/house/words.py"
+    return None if form["verb"] in COMMIT_VERBS else f"{form['verb']!r} is no imperative verb of tests/house/words.py"
 
 
 def offences(history):

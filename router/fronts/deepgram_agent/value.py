@@ -63,6 +63,13 @@ class MovableRelay(DeepgramRelay):
             return VALUE.written(self)
 
 
+WAITING: Final = layout_of(
+    Waiting,
+    "_frames texts _text_bytes _audio_bytes dropped_bytes",
+    derived="_max_texts _max_text_bytes _max_audio_bytes",
+)
+"""The layout of a client's frames that wait for an upstream."""
+
 LAYOUTS: Final = (
     layout_of(
         MovableRelay,
@@ -88,11 +95,7 @@ LAYOUTS: Final = (
     layout_of(Memory, " ".join((*_MEMORY, *_QUEUES)), pack=_pack_memory, fill=_fill_memory),
     layout_of(Speech, "_frames size_bytes dropped_bytes is_on"),
     layout_of(Injected, "_texts _awaited", derived="_max_texts"),
-    layout_of(
-        Waiting,
-        "_frames texts _text_bytes _audio_bytes dropped_bytes",
-        derived="_max_texts _max_text_bytes _max_audio_bytes",
-    ),
+    WAITING,
     *LIMITS,
 )
 

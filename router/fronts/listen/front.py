@@ -15,8 +15,9 @@ from router.config.model import LISTEN_PATHS
 from router.fronts.front import Call, Front
 from router.fronts.listen.guarded import ListenDialect
 from router.fronts.listen.parameters import OWN, SERVICE, problem_of
-from router.fronts.listen.relay import ListenRelay
+from router.fronts.listen.results import error
 from router.fronts.listen.transcriber import Transcriber
+from router.fronts.listen.value import VALUE, MovableListenRelay
 from router.session.profile import OPENAI
 from router.web import upgrade
 
@@ -49,18 +50,23 @@ def dial_target(config: RouterConfig, limits: ConnectionLimits, query: Mapping[s
 
 
 def _relay(call: Call) -> Machine:
-    return ListenRelay(call.session.context.options)
+    return MovableListenRelay(call.session, call.memory)
 
 
 def _without_answers(options: SessionOptions) -> SessionOptions:
     return msgspec.structs.replace(options, turn_detection="listen")
 
 
+LOST_FRAME: Final = error("SESSION_LOST", "the session could not be continued: connect again")
+
 TRANSCRIBER: Final = Front(
     name="listen",
     profile=msgspec.structs.replace(OPENAI, name="listen", openai_events=False),
     adapt=Transcriber,
     options=_without_answers,
+    lost_frame=LOST_FRAME,
+    can_move=True,
+    can_outlive=True,
 )
 """Transcription by a session of the router."""
 
@@ -69,6 +75,10 @@ LISTEN_RELAY: Final = Front(
     profile=OPENAI,
     adapt=_relay,
     dial_target=dial_target,
+    lost_frame=LOST_FRAME,
+    layout=VALUE.layout,
+    can_move=True,
+    can_outlive=True,
     dialect=ListenDialect,
     is_relay=True,
 )

@@ -17,15 +17,20 @@ from router.fronts.call_limits import CallLimits, Wire
 from router.fronts.deepgram_agent.fields import read, text_of, write
 from router.fronts.deepgram_agent.waiting import Waiting
 from router.fronts.listen import results
+from router.fronts.relay_marks import RelayMarks
+from router.session.deadlines import ADOPTION_S
 from router.session.handlers.ending import error_of_loss
 
 if TYPE_CHECKING:
+    from router.session.machine import Session
     from router.session.options import SessionOptions
     from router.session.state.limited import Limit
 
 Commands = Iterator[engine.Command]
 
 DRAIN_TIMER: Final = "listen.drain"
+ADOPTION_TIMER: Final = "listen.adoption"
+"""The wait until this process has shown that the session does not kill it."""
 
 CLOSE_TIMER: Final = "listen.close"
 """The wait from the client's `CloseStream` to the upstream's close. Words that come meanwhile start it again."""
@@ -43,7 +48,11 @@ CLOSED: Final = frozenset({CloseCode.NORMAL_CLOSURE, CloseCode.NO_STATUS_RCVD})
 class ListenRelay:
     """The machine of one relayed transcription."""
 
-    def __init__(self, options: SessionOptions) -> None:
+    def __init__(self, options: SessionOptions, session: Session | None = None) -> None:
+        self._session = session
+        """The session in whose place the relay is, which has the count of adoptions."""
+        self.marks = RelayMarks(bool)  # audio without final words must not be lost
+        """The object whose attributes show when the memory has to be stored."""
         self._redact = options.redact
         self._now_s = 0.0
         self._limits = CallLimits(options, Wire(lambda: False, lambda _limit: (), self._end_at_limit))
@@ -53,7 +62,11 @@ class ListenRelay:
         self._generation = 0
         self._is_ready = False
         self._is_closing = False
+        self._has_open_words = False
+        """Whether the client has got words of the present speech that are not final."""
         self._has_ended = False
+        self._ending: tuple[int, str] | None = None
+        """The close code and the reason of a session that has ended."""
 
     # The interface of a machine.
 
@@ -62,7 +75,8 @@ class ListenRelay:
         self._now_s = now_s
         generation = getattr(message, "generation", self._generation)
         take = _TAKES.get(type(message))
-        if self._has_ended or take is None or generation != self._generation:
+        is_over = self._has_ended and type(message) is not engine.ClientAdopted
+        if is_over or take is None or generation != self._generation:
             return []
         commands = list(take(self, message))
         if not self._has_ended:
@@ -84,6 +98,35 @@ class ListenRelay:
             "dropped_bytes": dropped_bytes,
         }
 
+    # Another process.
+
+    @property
+    def can_move(self) -> bool:
+        """Whether a move at this moment interrupts no words."""
+        is_open = self._is_closing or self._has_open_words or self._waiting.size_bytes > 0
+        return self._is_ready and not (is_open or self._has_ended)
+
+    def _adopt(self, _adopted: engine.ClientAdopted) -> Commands:
+        """Continue with another upstream. The upstream of the other process is lost."""
+        if self._ending is not None:
+            yield engine.EndSession(*self._ending)
+            return
+        yield from self._limits.adopt(self._now_s)
+        if self._session is not None and self._session.state.adoptions:
+            yield engine.StartTimer(ADOPTION_TIMER, ADOPTION_S)
+        yield from self._dial()
+
+    def _acquit(self) -> None:
+        """Set the count of adoptions to 0, because this process still lives."""
+        if self._session is not None and self._session.state.adoptions:
+            self._session.state.adoptions = 0
+            self.marks.record_due += 1
+
+    def _answer(self, code: str, problem: str) -> engine.Command:
+        # The journal has the message, so without a record another process would answer again.
+        self.marks.record_due += 1
+        return engine.SendToClient(results.error(code, problem))
+
     # From the client.
 
     def _open(self, _opened: engine.ClientOpened) -> Commands:
@@ -92,13 +135,13 @@ class ListenRelay:
 
     def _dial(self, delay_s: float = 0.0) -> Commands:
         self._generation += 1
-        self._is_ready = False
+        self._is_ready = self._has_open_words = False
         yield engine.OpenUpstream(self._generation, "deepgram", delay_s)
 
     def _client_text(self, received: engine.ClientTextReceived) -> Commands:
         fields = read(received.text)
         if isinstance(fields, str):
-            yield engine.SendToClient(results.error("UNPARSABLE_CLIENT_MESSAGE", fields))
+            yield self._answer("UNPARSABLE_CLIENT_MESSAGE", fields)
             return
         if text_of(fields, "type") == CLOSE_STREAM:
             # If there is no upstream, the next one gets `CloseStream` after the audio that waits.
@@ -109,7 +152,7 @@ class ListenRelay:
             yield self._to_upstream(received.text)
         elif text_of(fields, "type") != "KeepAlive" and not self._waiting.keep_text(received.text):
             problem = "the message is dropped: too many messages wait for the upstream"
-            yield engine.SendToClient(results.error("TOO_MANY_EARLY_MESSAGES", problem))
+            yield self._answer("TOO_MANY_EARLY_MESSAGES", problem)
 
     def _client_binary(self, received: engine.ClientBinaryReceived) -> Commands:
         if self._is_ready:
@@ -148,8 +191,13 @@ class ListenRelay:
                 self._limits.mark_active(self._now_s)
             if self._is_closing:
                 yield engine.StartTimer(CLOSE_TIMER, CLOSE_WAIT_S)
-            if fields.get("is_final") is True:
+            is_final = fields.get("is_final") is True
+            self._has_open_words = not is_final and (self._has_open_words or _has_words(fields))
+            if is_final:
                 self._unheard.take()
+                # Words that are not final need no record, because the client replaces them by the next ones.
+                self.marks.record_due += 1
+                self._acquit()
                 yield engine.ResetRestartBudget()
         # A service may repeat the router's credential in its own texts.
         yield engine.SendToClient(received.text if is_content else self._redact(received.text))
@@ -170,6 +218,8 @@ class ListenRelay:
     def _fired(self, fired: engine.TimerFired) -> Commands:
         if self._limits.is_own(fired):
             yield from self._limits.fire(fired, self._now_s)
+        elif fired.name == ADOPTION_TIMER:
+            self._acquit()
         elif fired.name == CLOSE_TIMER:
             yield engine.Log(logging.WARNING, "the upstream did not close behind the last words")
             yield from self._end(closes.STREAM_ENDED)
@@ -189,7 +239,9 @@ class ListenRelay:
 
     def _end(self, close: closes.Close) -> Commands:
         self._has_ended = True
-        yield engine.EndSession(close.code, close.reason)
+        self._ending = int(close.code), close.reason
+        self.marks.record_due += 1
+        yield engine.EndSession(*self._ending)
 
     def _to_upstream(self, frame: str | bytes) -> engine.Command:
         return engine.SendToUpstream(frame, self._generation, is_binary=isinstance(frame, bytes))
@@ -204,6 +256,7 @@ def _has_words(fields: dict[str, Any]) -> bool:
 
 _TAKES: Final[dict[type, Callable[[Any, Any], Commands]]] = {
     engine.ClientOpened: ListenRelay._open,  # noqa: SLF001 - the table of this class
+    engine.ClientAdopted: ListenRelay._adopt,  # noqa: SLF001
     engine.ClientTextReceived: ListenRelay._client_text,  # noqa: SLF001
     engine.ClientBinaryReceived: ListenRelay._client_binary,  # noqa: SLF001
     engine.ClientOverflowed: ListenRelay._overflowed,  # noqa: SLF001

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import orjson
 
 from actors import messages as engine
@@ -17,6 +18,7 @@ from router.fronts.listen.results import Words
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from actors.machine import Marks
     from router.fronts.front import Call
 
 CLOSE_TIMER: Final = "listen.close"
@@ -31,6 +33,37 @@ _KEEP_ALIVE: Final = engine.ClientTextReceived('{"type":"KeepAlive"}')
 _GONE: Final = engine.ClientClosed(
     ConnectionClosed(ending=Ending.CLOSED_BY_PEER, code=CloseCode.NORMAL_CLOSURE, reason="the stream is closed")
 )
+
+
+_MEMORIES: Final = msgspec.msgpack.Decoder(tuple[int, float, bool, bool, bool])
+
+
+class TranscriberMarks:
+    """The signs that one transcription has to be stored; see `actors.machine.Marks`."""
+
+    __slots__ = ("_marks", "note_stored", "own", "take_words", "words_bytes")
+
+    was_audio = is_exact = False
+    may_drop_audio = staticmethod(bool)
+    """No audio is dropped, because the times of the words count all of it."""
+
+    def __init__(self, marks: Marks) -> None:
+        self._marks = marks
+        self.own = 0
+        """The number of records for which the transcription itself has called."""
+        self.note_stored = marks.note_stored
+        self.take_words = marks.take_words
+        self.words_bytes = marks.words_bytes
+
+    @property
+    def record_due(self) -> int:
+        """A number that changes when a whole snapshot has to be stored."""
+        return self._marks.record_due + self.own
+
+    @property
+    def words_due(self) -> int:
+        """A number that changes when it is enough to store some words."""
+        return self._marks.words_due
 
 
 class Transcriber:
@@ -52,6 +85,25 @@ class Transcriber:
         self._is_open = False
         """Whether the user has begun to speak and the final words of this speech have not come."""
         self._is_closing = False
+        self._marks = TranscriberMarks(call.session)
+        if call.memory:
+            (
+                self._heard_bytes,
+                self._start_s,
+                self._is_ready,
+                self._is_open,
+                self._is_closing,
+            ) = _MEMORIES.decode(call.memory)
+
+    def memory(self, *, is_brief: bool = False) -> bytes:  # noqa: ARG002 - it has no audio
+        """Return the memory, for the machine of another process; see `Remembering`."""
+        facts = self._heard_bytes, self._start_s, self._is_ready, self._is_open, self._is_closing
+        return msgspec.msgpack.encode(facts)
+
+    def marks_around(self, marks: Marks) -> Marks:
+        """Return the signs that this transcription has to be stored; see `Noting`. `marks` are those of its session."""
+        self._marks = TranscriberMarks(marks)
+        return self._marks
 
     def handle(self, message: engine.Input, now_s: float) -> list[engine.Command]:
         """Take an input, and return the commands that follow; see `Machine.handle`."""
@@ -62,6 +114,8 @@ class Transcriber:
                 self._heard_bytes += len(data)
             case engine.TimerFired(name) if name == CLOSE_TIMER:
                 return list(self._close(now_s))
+            case engine.ClientAdopted(is_planned=is_planned):
+                return list(self._adopt(is_planned, now_s))
         commands = list(self._pass_on(message, now_s))
         if isinstance(message, engine.ClientOpened):
             commands += self._pass_on(engine.ClientTextReceived(settings_of(self._query)), now_s)
@@ -74,6 +128,12 @@ class Transcriber:
     def describe(self) -> engine.Facts:
         """Return a few facts about the session."""
         return self._machine.describe()
+
+    def _adopt(self, is_planned: bool, now_s: float) -> Iterator[engine.Command]:
+        if self._is_closing:
+            yield engine.StartTimer(CLOSE_TIMER, CLOSE_WAIT_S)
+        # The client gets no audio, so no byte that was sent is audio.
+        yield from self._pass_on(engine.ClientAdopted(is_planned), now_s)
 
     # From the client.
 
@@ -88,6 +148,8 @@ class Transcriber:
             yield from take(self, now_s)
         else:
             problem = f"the message is none of {', '.join(_MESSAGES)}"
+            # The journal has the message, so without a record another process would answer again.
+            self._marks.own += 1
             yield engine.SendToClient(results.error("UNPARSABLE_CLIENT_MESSAGE", problem))
 
     def _keep_alive(self, now_s: float) -> Iterator[engine.Command]:

@@ -18,7 +18,6 @@ from router.session.handlers import barge_in, function_calls
 from router.session.handlers.response_origin import echoes
 from router.session.state.pending import ResponseRequest
 from router.session.state.states import UserTurnState
-from router.session.state.user_turn import UserTurn
 from router.translation import text
 
 if TYPE_CHECKING:
@@ -171,10 +170,7 @@ def _note_by_hand(context: Context, sent: inputs.CommitSent | None, *, is_behind
     is_second = turns.by_hand is not None
     if context.state.plan.detection.owes_answers and (sent is not None or turns.is_ended_by_hand):
         # Without a commit on its way, the last one was not answered in time.
-        turns.by_hand = turns.subject
-        if turns.subject is turns.current and turns.current.phase is UserTurnState.IDLE:
-            # This speech was given up before. A later commit by hand begins another turn.
-            turns.current = UserTurn()
+        turns.set_by_hand()
         turns.by_hand_id = sent.event_id if sent is not None else turns.by_hand_id
     if sent is not None:
         turns.crossed = sent

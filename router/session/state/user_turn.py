@@ -222,6 +222,16 @@ class UserTurns:
         reopened = inputs.CommitSent(sent.is_by_client, sent.event_id, is_reopened=True)
         self.unanswered = (reopened, *self.unanswered)[:MAX_UNANSWERED]
 
+    def set_by_hand(self) -> None:
+        """Record that a commit by hand seems to have ended the subject.
+
+        A turn that is IDLE already stays in its place. Then another turn takes the place, because the next speech or
+        commit is not that turn's.
+        """
+        self.by_hand = self.subject
+        if self.by_hand is self.current and self.current.phase is UserTurnState.IDLE:
+            self.current = UserTurn()
+
     def forget_noise(self, item_id: str | None) -> None:
         """Forget the turn that a commit by hand seemed to end: it was a noise, which the upstream does not answer."""
         if self.by_hand is not None and item_id in (self.by_hand.item_id, None):

@@ -330,9 +330,9 @@ def test_masking_is_xor_with_the_key_over_and_over(payload, key):
 
 
 def test_mask_keys_do_not_repeat():
-    keys = [frames._new_key() for _ in range(5000)]
+    keys = [frames._new_key() for _ in range(1000)]
     assert all(len(key) == 4 for key in keys)
-    assert len(set(keys)) > 4990
+    assert len(set(keys)) > 998
 
 
 def test_wsproto_reads_a_fragmented_16_mib_message_of_ours():

@@ -26,6 +26,7 @@ from tests.support.machine.playbook import (
     transcript_done,
 )
 from tests.support.machine.samples import CLIENT, UPSTREAM
+from tests.support.machine.timed_playbook import speech
 from tests.support.processes.further import examples
 
 LOSS = Loss(kind=LossKind.CLOSED, code=1000)
@@ -259,6 +260,23 @@ class Driver:
             assert waited_for <= set(self.under_way), "a call waits for work that is not running"
 
 
+HELD_UNTIL_THE_NEXT_ANSWER = [
+    *of_upstream(response_created("resp_1")),
+    *as_text(
+        messages.ClientTextReceived,
+        [{"type": "InjectAgentMessage", "message": "Mind the step.", "behavior": "interrupt"}],
+    ),
+    *of_upstream(
+        *speech("u"),
+        {"type": "response.done", "response": {"id": "resp_1", "status": "failed"}},
+        response_created("resp_1"),
+        transcript_done("Hi.", "item_1"),
+        response_done("resp_1"),
+    ),
+]
+"""A text waits for the user's words. The next answer, which ends its turn, has no output before the end of its text."""
+
+
 @settings(max_examples=examples(300), deadline=None)
 @given(
     strategies.sampled_from([BEGINNINGS, GREETED_BEGINNINGS, TELEPHONE_BEGINNINGS, BEGINNINGS[:1]]),
@@ -268,6 +286,7 @@ class Driver:
 )
 @example(BEGINNINGS, UNASKED_ITEM, "openai", ENGINE[0])
 @example(BEGINNINGS, UNASKED_ITEM * 2, "converse", ENGINE[3])
+@example(BEGINNINGS, HELD_UNTIL_THE_NEXT_ANSWER, "openai", ENGINE[0])
 def test_the_rules_hold_for_any_interleaving(beginning, middle, profile, end):
     driver = Driver(profile)
     for what in [*beginning, *middle, end, *middle[:3], Wait.DRAIN]:

@@ -66,7 +66,7 @@ class Invariants:
                 self._judge(command, message)
             assert not (had_ended and [it for it in commands if not isinstance(it, messages.Log)]), "more after an end"
             self.client.judge_after_input()
-            self._judge_silence(before, message)
+            self._judge_silence(before, message, commands)
         except AssertionError as broken:
             raise AssertionError("\n".join([str(broken), *self._trace[-60:]])) from None
         return commands
@@ -74,12 +74,18 @@ class Invariants:
     def _silence(self) -> tuple[bool, int, int]:
         return self.session.may_drop_audio(), self.session.record_due, self.session.words_due
 
-    def _judge_silence(self, before: tuple[bool, int, int], message: messages.Input) -> None:
-        """Judge that audio, and words of the agent, do not end the user's silence: the keeper does not look then."""
+    def _judge_silence(
+        self, before: tuple[bool, int, int], message: messages.Input, commands: list[messages.Command]
+    ) -> None:
+        """Judge that audio, and words of the agent, do not end the user's silence: the keeper does not look then.
+
+        It does not look for frames to the client either, if the step is audio of the microphone.
+        """
         may_drop, record_due, words_due = self._silence()
         is_audio = isinstance(message, messages.ClientBinaryReceived)
         if record_due == before[1] and (is_audio or words_due != before[2]):
             assert may_drop or not before[0], "the user's silence has ended unnoticed"
+            assert not (is_audio and any(isinstance(it, messages.SendToClient) for it in commands)), "unnoticed frames"
 
     def _judge(self, command: messages.Command, message: messages.Input) -> None:
         match command:
@@ -133,6 +139,8 @@ class ClientSide:
         """Such texts whose turn ended at once."""
         self._begins_next = False
         """Whether the last input may begin the next answer: output of the upstream, or a request by the session."""
+        self._with_output: set[str] = set()
+        """The responses that had output. The end of a text is the first output of any other response."""
 
     # Inputs.
 
@@ -163,7 +171,12 @@ class ClientSide:
 
     def _record_upstream_event(self, event: dict[str, Any]) -> None:
         state, kind = self._session.state, event["type"]
-        self._begins_next = kind in OUTPUT
+        response_id = event.get("response_id") or ""
+        self._begins_next = kind in OUTPUT or (kind in TEXT_ENDS and response_id not in self._with_output)
+        if self._begins_next:
+            self._with_output.add(response_id)
+        if kind == "response.created":
+            self._with_output.discard(event["response"]["id"])
         is_begun = kind == "response.created" and state.turn.response is not ResponseState.ACTIVE
         if is_begun or (kind == "response.done" and not state.turn.is_announced):
             self._cut.discard(event["response"]["id"])  # an id that is given again belongs to another response

@@ -237,7 +237,7 @@ class RealtimeWorld:
         is_audio = marks.was_audio and isinstance(message, engine.ClientTextReceived)
         if marks.record_due == before[1] and (is_audio or marks.words_due != before[2]):
             assert marks.may_drop_audio() or not before[0], "the user's silence has ended unnoticed"
-            assert marks.words_due != before[2] or not any(isinstance(it, engine.SendToClient) for it in commands)
+            assert not is_audio or not any(isinstance(it, engine.SendToClient) for it in commands)
 
     def _around(self, relay: RealtimeRelay) -> Machine:
         return relay

@@ -1,9 +1,20 @@
 """A transcription by a session of the router, in memory, with the simulator for the model."""
 
+import json
+
+import msgspec
 import pytest
 
+from actors import messages as engine
+from router import Request, RouterConfig
+from router.assembly.carried import open_parcel
+from router.assembly.factory import SessionFactory
+from router.fronts.listen.transcriber import CLOSE_TIMER
+from router.hooks import Hooks
+from router.session.snapshot import SnapshotError
 from router.simulator import Fault, FaultAction, FaultPoint, Simulator, SimulatorConfig
 from router.testing import CallHarness
+from router.tools.registry import FunctionRegistry
 
 QUERY = {"service": "transcription", "encoding": "linear16", "sample_rate": "16000", "channels": "1"}
 ALL = {**QUERY, "interim_results": "true", "vad_events": "true", "utterance_end_ms": "1000"}
@@ -116,3 +127,57 @@ def test_an_unknown_message_gets_an_error_and_harms_nothing(listen, simulator):
     client.send("KeepAlive")
     say(client)
     assert text_of(client.wait_for("Results")) == "Good morning"
+
+
+def moving():
+    """Return a function that makes the spec of a transcription, perhaps from the parcel of another process."""
+    request = Request(path="/v1/listen", profile="listen", query=QUERY, headers={})
+    factory = SessionFactory(RouterConfig(upstream="ws://h"), FunctionRegistry(), Hooks())
+    return lambda parcel=None: factory.of("s", request, None, perform=print, on_end=print, parcel=parcel)
+
+
+def test_a_transcription_goes_on_in_another_process_with_the_time_of_its_audio():
+    make = moving()
+    spec = make()
+    assert spec.carried.can_outlive
+    list(spec.machine.handle(engine.ClientOpened(), 0.0))
+    for _ in range(50):
+        list(spec.machine.handle(engine.ClientBinaryReceived(LOUD), 0.0))
+    moved = make(open_parcel(spec.carried.snapshot()))
+    adopted = list(moved.machine.handle(engine.ClientAdopted(sent_bytes=999), 0.0))
+    assert any(isinstance(it, engine.OpenUpstream) for it in adopted)
+    assert not any(isinstance(it, engine.SendToClient) for it in adopted)
+    list(moved.machine.handle(engine.ClientTextReceived('{"type":"CloseStream"}'), 0.0))
+    closed = list(moved.machine.handle(engine.TimerFired(CLOSE_TIMER), 0.0))
+    (metadata,) = (json.loads(it.frame) for it in closed if isinstance(it, engine.SendToClient))
+    assert metadata["duration"] == 1.0
+
+
+def test_a_transcription_that_is_closing_still_ends_in_another_process():
+    make = moving()
+    spec = make()
+    list(spec.machine.handle(engine.ClientOpened(), 0.0))
+    list(spec.machine.handle(engine.ClientBinaryReceived(LOUD), 0.0))
+    list(spec.machine.handle(engine.ClientTextReceived('{"type":"CloseStream"}'), 0.0))
+    moved = make(open_parcel(spec.carried.snapshot()))
+    adopted = list(moved.machine.handle(engine.ClientAdopted(), 0.0))
+    assert CLOSE_TIMER in [it.name for it in adopted if isinstance(it, engine.StartTimer)]
+
+
+def test_an_answer_of_the_transcription_itself_calls_for_a_record_and_no_audio_may_be_dropped():
+    spec = moving()()
+    marks = spec.carried.marks
+    list(spec.machine.handle(engine.ClientOpened(), 0.0))
+    due = marks.record_due, marks.words_due
+    list(spec.machine.handle(engine.ClientBinaryReceived(LOUD), 0.0))
+    assert (marks.record_due, marks.words_due) == due
+    list(spec.machine.handle(engine.ClientTextReceived("{"), 0.0))
+    assert marks.record_due == due[0] + 1
+    assert (marks.was_audio, marks.may_drop_audio()) == (False, False)
+
+
+def test_a_damaged_memory_is_no_transcription():
+    make = moving()
+    parcel = open_parcel(make().carried.snapshot())
+    with pytest.raises(SnapshotError, match="memory of the front"):
+        make(msgspec.structs.replace(parcel, memory=b"no memory"))

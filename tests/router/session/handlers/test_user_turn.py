@@ -231,6 +231,22 @@ def test_the_detector_s_commit_owes_an_answer_although_a_commit_by_hand_was_not_
     assert owed_to(book) == ["u1"]
 
 
+def test_a_later_commit_is_awaited_although_the_one_before_it_is_refused_too_late():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(FORCE).fire(Wait.COMMIT)
+    (late,) = commit_ids(book)
+    book.upstream(stopped(), committed("u1")).client(COMMIT).upstream(error("invalid_value", event_id=late))
+    assert phase_of(book) is UserTurnState.COMMITTING
+    assert owed_to(book) == ["u1"]
+
+
+def test_later_speech_continues_although_a_commit_before_it_is_refused_too_late():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(FORCE).fire(Wait.COMMIT)
+    (late,) = commit_ids(book)
+    book.upstream(stopped(), committed("u1"), started("u2"), error("invalid_value", event_id=late))
+    assert phase_of(book) is UserTurnState.SPEAKING
+    assert owed_to(book) == ["u1"]
+
+
 def test_the_detector_s_commit_owes_an_answer_behind_a_commit_by_hand_that_was_refused_too_late():
     book = TimedPlaybook().ready().client(LOUD).upstream(started(), stopped()).client(COMMIT).fire(Wait.COMMIT)
     event_id = book.sent("input_audio_buffer.commit")[-1]["event_id"]
