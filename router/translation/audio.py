@@ -121,6 +121,7 @@ class Microphone:
         """Continue for an upstream that takes `target`, and convert the kept audio if its format changes."""
         if target == self.target:
             return
+        self._forget_cleared()
         # The filter of the old converter holds samples back. The kept audio lacks them until the filter is flushed.
         self._flush()
         kept = self._recording()
@@ -128,6 +129,7 @@ class Microphone:
         self._converter = self._converter.successor(target)
         self._uncommitted_bytes = target.size_bytes(uncommitted_ms)
         self._committing_bytes = None  # `resend` follows, and then the commit is repeated
+        self._clearing_bytes = 0
         self._choose_kept_format()
         if self._kept_in != kept.format:
             self._kept = bytearray(converted(kept, self._kept_in))
@@ -194,12 +196,19 @@ class Microphone:
         `note_clear` returned the `place`. `is_committing` tells whether a commit is on its way that was sent after the
         clear.
         """
-        size_bytes = max(0, place - self._taken_bytes)
+        # If the format has changed since the clear, the place counts bytes of the earlier format.
+        size_bytes = min(max(0, place - self._taken_bytes), self._uncommitted_bytes)
         committing_bytes = self._committing_bytes if is_committing else None
         if committing_bytes is not None:
             committing_bytes = max(0, committing_bytes - size_bytes)
         self._committing_bytes = committing_bytes
         self._take(size_bytes)
+
+    def _forget_cleared(self) -> None:
+        """Forget the audio before the last clear on its way, unless a commit is on its way before that clear."""
+        is_behind_commit = self._committing_bytes is not None and self._committing_bytes <= self._clearing_bytes
+        if self._clearing_bytes and not is_behind_commit:
+            self._take(self._clearing_bytes)
 
     def _take(self, size_bytes: int) -> Recording:
         """Forget the first `size_bytes` of the uncommitted audio, and return the part of them that was kept."""
@@ -226,7 +235,8 @@ class Microphone:
         return self._appends(self.target.silence(duration_ms))
 
     def resend(self) -> list[bytes]:
-        """Return appends of all uncommitted audio, for another upstream."""
+        """Return appends of all uncommitted audio, for another upstream. Audio before a clear on its way is dropped."""
+        self._forget_cleared()
         self._flush()  # the kept audio also has the samples in the filter, and they would be appended twice
         self._uncommitted_bytes, self._committing_bytes = 0, None
         self._clearing_bytes = self._taken_bytes = 0

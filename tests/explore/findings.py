@@ -362,9 +362,8 @@ FINDINGS = (
             "dialled-1 created-1 take-1-message say take-1-message take-1-message fire-rollover dialled-2 created-2 "
             "take-2-message update fire-update late-take lost-1 refuse-2 refuse-2 run_well",
             _set(upstream.UpstreamLink, "refuse_update", lambda *_args: False)),
-    Finding("E29", "a refused clear takes the acknowledgement of the next one",
-            ("openai", "settings", "numeric ids"),
-            READY + "native-input~audio~buffer.clear frame refuse-1 native-input~audio~buffer.clear run_well",
+    Finding("E29", "a refused clear counts as on its way, and the audio before it is not committed", OPENAI,
+            READY + "frame native-input~audio~buffer.clear refuse-1 speech-1 force",
             _set(user_turn.UserTurns, "withdraw_clear", lambda *_args: False)),
     Finding("E30", "an unannounced response answers speech that was committed behind its request",
             ("openai", "settings", "no created"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def forward_event(context: Context, event: inputs.PassthroughEvent) -> None:
-    """Forward an OpenAI client event unchanged, except that a clear without an `event_id` gets one."""
+    """Forward an OpenAI client event unchanged, except that a clear gets an `event_id` of the session's."""
     kind, text, microphone = orjson.loads(event.text).get("type"), event.text, context.state.microphone
     # The session does not request again a response that the client itself cancelled (docs/decisions/0027).
     context.state.turn.is_cancelled_by_client |= kind == "response.cancel"
@@ -117,13 +117,10 @@ def forward_response_create(context: Context, event: inputs.PassthroughResponseC
 
 
 def with_event_id(context: Context, text: str) -> tuple[str, str]:
-    """Return a client's own event with an `event_id`, and the id.
+    """Return a client's own event with an `event_id` of the session's, and the id.
 
-    An error names its cause by this id alone (upstream 8.1).
+    An error names its cause by this id alone (upstream 8.1). A client may repeat its ids, or choose one that the
+    upstream refuses. The client itself gets no `event_id`.
     """
-    fields = orjson.loads(text)
-    event_id = fields.get("event_id")
-    if isinstance(event_id, str):
-        return text, event_id
     event_id = context.state.new_id()
-    return orjson.dumps({**fields, "event_id": event_id}).decode(), event_id
+    return orjson.dumps({**orjson.loads(text), "event_id": event_id}).decode(), event_id

@@ -49,8 +49,9 @@ def test_a_client_s_own_item_that_the_upstream_refuses_reaches_no_other():
     book = conversation("openai")
     content = [{"type": "input_text", "text": "x" * 260_000}]
     item = {"id": "mine", "type": "message", "role": "user", "content": content}
-    book.client({"type": "conversation.item.create", "event_id": "e1", "item": item})
-    book.upstream(error("string_above_max_length", "too long", event_id="e1", param="item.content[0].text"))
+    book.client({"type": "conversation.item.create", "item": item})
+    event_id = book.sent("conversation.item.create")[-1]["event_id"]
+    book.upstream(error("string_above_max_length", "too long", event_id=event_id, param="item.content[0].text"))
     begin = book.restarted_after()
     assert replayed(book, begin) == TURNS_IN_WORDS
 

@@ -260,9 +260,29 @@ def test_the_next_upstream_has_no_clear_to_acknowledge():
     mic = microphone(target=LINEAR16_16K)
     mic.append(b"\x01\x01" * 320)
     mic.note_clear()
-    assert audio_of(mic.resend()) == b"\x01\x01" * 320
+    mic.append(b"\x02\x02" * 320)
+    assert audio_of(mic.resend()) == b"\x02\x02" * 320
     assert mic.has_uncommitted
-    assert mic.commit().data == b"\x01\x01" * 320
+    assert mic.commit().data == b"\x02\x02" * 320
+
+
+def test_a_commit_before_a_clear_on_its_way_keeps_its_audio_for_the_next_upstream():
+    mic = microphone(target=LINEAR16_16K)
+    mic.append(b"\x01\x01" * 320)
+    mic.note_commit()
+    mic.note_clear()
+    assert audio_of(mic.resend()) == b"\x01\x01" * 320
+
+
+def test_a_clear_from_before_a_change_of_format_leaves_the_audio_after_it():
+    mic = microphone(target=LINEAR16_16K)
+    mic.append(b"\x01\x01" * 3200)
+    place = mic.note_clear()
+    mic.append(b"\x02\x02" * 320)
+    mic.use(MULAW_8K)
+    mic.clear(place, is_committing=False)
+    assert mic.has_uncommitted
+    assert mic.commit().data == converted(Recording(b"\x02\x02" * 320, LINEAR16_16K), MULAW_8K)
 
 
 STEPS = st.one_of(

@@ -219,8 +219,9 @@ def test_a_client_s_own_session_update_that_is_refused_does_not_delay_the_next()
     event_id = book.events_to_upstream[0]["event_id"]
     book.forget().upstream(error("invalid_value", "no", event_id=event_id))
     book.expect({"type": "Error", "description": "no", "code": "invalid_value"}, upstream=[session_update()])
-    book.client(UPDATE | {"event_id": "mine"}).upstream(UPDATED).forget()
-    book.upstream(error("invalid_value", "no", event_id="mine")).forget().client(PROMPT)
+    book.client(UPDATE | {"event_id": "mine"}).upstream(UPDATED)
+    event_id = book.events_to_upstream[-1]["event_id"]
+    book.forget().upstream(error("invalid_value", "no", event_id=event_id)).forget().client(PROMPT)
     book.expect(upstream=[session_update(instructions=ANY)])
 
 

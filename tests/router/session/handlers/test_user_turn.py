@@ -18,6 +18,7 @@ from tests.support.machine.playbook import (
 from tests.support.machine.timed_playbook import FRAME, TimedPlaybook, committed, created, speech, started, stopped
 
 COMMIT = {"type": "input_audio_buffer.commit"}
+MINE = {**COMMIT, "event_id": "mine"}
 CLEAR = {"type": "input_audio_buffer.clear"}
 CLEARED = {"type": "input_audio_buffer.cleared"}
 UNASKED = {"type": "response.created", "response": {"id": "resp_v"}}
@@ -148,9 +149,33 @@ def test_a_refused_clear_leaves_an_earlier_clear_without_effect_and_a_later_one_
     assert book.appended(since=book.restarted_after()) == QUIET
 
 
-def test_a_clear_keeps_the_event_id_of_the_client():
-    book = TimedPlaybook().ready().client({**CLEAR, "event_id": "mine"})
-    assert clear_ids(book) == ["mine"]
+@pytest.mark.parametrize("event_id", [None, 7, [], {}, True, "", "mine", "x" * 600])
+def test_a_clear_and_a_commit_get_an_event_id_of_the_session_s(event_id):
+    book = TimedPlaybook().ready().client(LOUD, {**CLEAR, "event_id": event_id}, {**COMMIT, "event_id": event_id})
+    ids = clear_ids(book) + commit_ids(book)
+    assert len(set(ids)) == 2
+    assert all(book.session.state.new_id.gave(it) for it in ids)
+
+
+def test_audio_before_a_clear_on_its_way_goes_to_no_other_upstream():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(LOUD, CLEAR, QUIET)
+    assert book.appended(since=book.restarted_after()) == QUIET
+
+
+def test_speech_that_a_lost_upstream_was_to_clear_holds_no_question_back():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(CLEAR).types("Hello?")
+    book.restarted_after()
+    book.run(30.0)
+    assert phase_of(book) is UserTurnState.IDLE
+    assert len(book.asked()) == 1
+
+
+def test_a_clear_from_before_a_change_of_format_leaves_a_turn_to_force():
+    book = TimedPlaybook().ready().client(LOUD * 4, CLEAR, LOUD)
+    mulaw = {"format": {"type": "audio/pcmu"}}
+    session = {"type": "realtime", "audio": {"input": mulaw, "output": mulaw}}
+    book.upstream({"type": "session.updated", "session": session}, CLEARED, started()).client(LOUD, FORCE)
+    assert len(commit_ids(book)) == 1
 
 
 def test_a_refused_commit_behind_a_clear_that_was_lost_gives_the_audio_before_the_clear_back():
@@ -175,6 +200,28 @@ def test_a_commit_that_is_refused_because_its_clear_was_lost_ends_the_speech():
 
 
 # Commits by hand.
+
+
+def test_two_commits_with_one_event_id_of_the_client_are_awaited_both():
+    book = TimedPlaybook().ready().client(LOUD, MINE, LOUD, MINE).upstream(committed("u1"))
+    book.upstream(started("u3"), committed("u2"))
+    assert phase_of(book) is UserTurnState.SPEAKING
+    assert owed_to(book) == []
+
+
+def test_a_commit_of_nothing_with_a_repeated_event_id_owes_no_answer_to_the_turn_before():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(MINE).upstream(committed()).client(MINE)
+    book.upstream(error("input_audio_buffer_commit_empty", event_id=commit_ids(book)[-1]))
+    assert owed_to(book) == []
+    assert book.run(60.0).losses() == []
+
+
+def test_a_refused_request_with_the_event_id_of_a_commit_refuses_no_commit():
+    book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(MINE).upstream(committed())
+    book.client({"type": "response.create", "event_id": "mine"})
+    book.upstream(error("invalid_value", event_id=book.sent("response.create")[-1]["event_id"]))
+    assert owed_to(book) == []
+    assert book.run(60.0).losses() == []
 
 
 def test_a_client_s_own_commit_owes_no_answer():
