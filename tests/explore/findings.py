@@ -379,6 +379,9 @@ FINDINGS = (
             READY + "say frame speech-1 force take-1-message fire-commit stop-1 commit-1 "
             "native-input~audio~buffer.commit run_well",
             _set(user_turn.UserTurns, "set_by_hand", lambda self: setattr(self, "by_hand", self.subject))),
+    Finding("E33", "audio before a clear that the lost upstream did not acknowledge reaches the next upstream", OPENAI,
+            READY + "frame speech-1 native-input~audio~buffer.clear close-1 run_well",
+            _set(Microphone, "_forget_cleared", lambda *_args: None)),
 )  # fmt: skip
 
 

@@ -388,7 +388,8 @@ class Judge:
             self.unsent.remove(kind)
         if kind == "input_audio_buffer.append":
             self.early_frames = 0
-            is_replay = self.is_cleared and generation not in self.appended_to and not self.has_lost_clear
+            is_cleared = self.is_cleared or self._is_clear_lost_with(generation)
+            is_replay = is_cleared and generation not in self.appended_to and not self.has_lost_clear
             require(not is_replay, "viii the next upstream gets audio that the client cleared")
             self.appended_to.add(generation)
             # The clear on its way does not concern audio, or silence, behind it.
@@ -492,6 +493,11 @@ class Judge:
         if event["type"] == "input_audio_buffer.clear" and event["event_id"] in ids:
             self.clears = self.clears[ids.index(event["event_id"]) + 1 :]
             self.is_clearing &= bool(self.clears)
+
+    def _is_clear_lost_with(self, generation: int) -> bool:
+        """Whether the upstream before this one was lost with a clear, and nothing behind the clear was on its way."""
+        is_sent = any(it[0] != generation for it in self.clears)
+        return self.is_clearing and is_sent and not self.unanswered_commits
 
     def lacks(self, generation: int, event: dict[str, Any]) -> None:
         """Record that a standby upstream refused an item. It gets the item again when it takes over."""
