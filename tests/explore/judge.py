@@ -495,9 +495,12 @@ class Judge:
             self.is_clearing &= bool(self.clears)
 
     def _is_clear_lost_with(self, generation: int) -> bool:
-        """Whether the upstream before this one was lost with a clear, and nothing behind the clear was on its way."""
-        is_sent = any(it[0] != generation for it in self.clears)
-        return self.is_clearing and is_sent and not self.unanswered_commits
+        """Whether the upstream before this one was lost with a clear, and got no commit by hand before the clear.
+
+        The next upstream gets the audio of such a commit.
+        """
+        lost = [it for it in self.clears if it[0] != generation]
+        return self.is_clearing and bool(lost) and not lost[-1][1]
 
     def lacks(self, generation: int, event: dict[str, Any]) -> None:
         """Record that a standby upstream refused an item. It gets the item again when it takes over."""
