@@ -42,7 +42,7 @@ def _say(world: World) -> None:
 
 def _frame(world: World) -> None:
     world.spend("frame")
-    world.judge.is_cleared = world.judge.is_clearing = False
+    world.judge.is_cleared = world.judge.is_clearing = world.judge.is_clear_newest = False
     # Frames before the first upstream is ready are kept for it.
     world.judge.early_frames += not world.serving
     is_due = world.session.state.lifecycle is Lifecycle.READY and world.serving in world.upstreams

@@ -116,6 +116,8 @@ class Judge:
         """The client's component awaits the UtteranceEnd of speech that has just stopped."""
         self.is_clearing = self.is_cleared = False
         """The client clears its audio; the upstream has cleared it. Then no other upstream may receive it."""
+        self.is_clear_newest = False
+        """The last audio event that an upstream received is a clear, and the client has sent no audio behind it."""
         self.clears: list[tuple[int, frozenset[str], str]] = []
         """The clears that are not answered: generation, the ids of the commits before the clear, and the clear's id."""
         self.has_lost_clear = False
@@ -394,6 +396,8 @@ class Judge:
             self.appended_to.add(generation)
             # The clear on its way does not concern audio, or silence, behind it.
             self.is_clearing = False
+        if kind.startswith("input_audio_buffer."):
+            self.is_clear_newest = kind == "input_audio_buffer.clear"
         if kind == "input_audio_buffer.clear":
             before = frozenset(it for number, it in self.committed_at if number == generation)
             self.clears.append((generation, before, event["event_id"]))
@@ -493,6 +497,7 @@ class Judge:
         if event["type"] == "input_audio_buffer.clear" and event["event_id"] in ids:
             self.clears = self.clears[ids.index(event["event_id"]) + 1 :]
             self.is_clearing &= bool(self.clears)
+            self.is_clear_newest &= bool(self.clears)
 
     def _is_clear_lost_with(self, generation: int) -> bool:
         """Whether the upstream before this one was lost with a clear, and got no commit by hand before the clear.
@@ -500,7 +505,7 @@ class Judge:
         The next upstream gets the audio of such a commit.
         """
         lost = [it for it in self.clears if it[0] != generation]
-        return self.is_clearing and bool(lost) and not lost[-1][1]
+        return self.is_clear_newest and bool(lost) and not lost[-1][1]
 
     def lacks(self, generation: int, event: dict[str, Any]) -> None:
         """Record that a standby upstream refused an item. It gets the item again when it takes over."""
