@@ -257,6 +257,7 @@ class ShelvedMachine:
             # Hold the session only now, because until then the keeper has the memory of the previous process.
             self._hold()
             self._hold = None
+            connection.store = self._store
 
 
 def recovered(arena: Arena, at: int, serial: int, written: int, read: int) -> Recovered:

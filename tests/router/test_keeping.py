@@ -76,7 +76,7 @@ class Connection:
         self.shelf = Shelf(arena, 0, 0)
         self.emitted, self.unhandled = [], Unhandled()
         self.journal_from = 0
-        self.due = None
+        self.due, self.store = None, None
         self.is_silent, self.may_overwrite = None, False
 
     def unwritten(self, current):
@@ -386,6 +386,14 @@ def test_a_long_journal_asks_for_a_record_at_the_next_step(process):
     process.connection.journal_from = process.shelf.read
     process.machine.handle(messages.TimerFired("any"), 0.0)
     assert recovered(process, 6).value == b"after 2"
+
+
+def test_a_connection_may_store_a_record_once_the_keeper_holds_the_session(process):
+    assert process.connection.store is None  # until then the memory of the process before has the journal
+    ask(process, "hello")
+    process.connection.journal_from = process.shelf.read
+    process.connection.store()
+    assert (process.session.written, process.holds) == (2, [1])
 
 
 def test_a_session_that_does_not_outlive_its_process_any_more_goes_on(process):
