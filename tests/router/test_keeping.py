@@ -183,6 +183,15 @@ def test_binary_messages_that_come_in_pieces_are_handled_once(process):
     assert process.connection.unhandled.messages() == ["text"]
 
 
+def test_a_message_whose_answer_the_client_has_is_not_answered_again(process):
+    # A policy or a named agent refuses a message without its session.
+    ask(process, "hello")
+    process.session.handle = lambda message, _now_s: [messages.SendToClient(f"{message.text} is denied")]
+    ask(process, "please")
+    found = recovered(process, len("hello!please is denied"))
+    assert (found.journal, found.sent_bytes, found.unsent) == ([], 0, b"")
+
+
 def test_no_record_is_stored_without_a_call_for_one(process):
     ask(process, "hello")
     process.machine.handle(messages.ClientBinaryReceived(b"pcm"), 0.0)
@@ -236,13 +245,23 @@ def test_bytes_that_no_record_has_are_an_error(process):
 
 
 def test_steps_whose_bytes_leave_together_have_one_record(process):
+    ask(process, "hello")
     ask(process, "one", is_written=False)
     ask(process, "two", is_written=False)
-    with pytest.raises(ShelfError, match="no record"):
-        recovered(process, 0)
+    assert recovered(process, 6).value == b"after 1"
     process.connection.write()
+    found = recovered(process, 6)
+    assert (found.value, found.unsent, found.journal) == (b"after 3", b"one!two!", [])
+
+
+def test_the_first_record_waits_for_no_client_that_reads_slowly(process):
+    # Until then the keeper has the memory of the process before, which lacks the bytes that this one reads.
+    ask(process, "hello", is_written=False)
+    assert process.holds == [1]
     found = recovered(process, 0)
-    assert (found.value, found.unsent, found.journal) == (b"after 2", b"one!two!", [])
+    assert (found.value, found.unsent, found.journal) == (b"after 1", b"hello!", [])
+    process.connection.write()
+    assert process.session.written == 1
 
 
 def test_a_step_without_a_word_to_the_client_is_recorded_at_once(process):
