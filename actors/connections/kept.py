@@ -23,7 +23,7 @@ from actors.connections.transfer import new_transfer
 from actors.footprint import STEP_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from actors.connections.arena import Arena
     from actors.connections.base import ConnectionLimits, Detached
@@ -89,9 +89,9 @@ class Unhandled:
         self.newest: frames.Event | None = None
         """The message of the newest read. Nearly every read brings a single one, which is handled at once.
 
-        It may be a control frame, which the next read forgets.
+        It may be an event that no session takes, which the next read forgets.
         """
-        self.others: list[frames.Event] = []
+        self.others: list[str | bytes] = []
         """The messages behind it."""
         self.texts = 0
         """The number of text messages that the session has handled since the record."""
@@ -101,39 +101,41 @@ class Unhandled:
         if len(events) == 1 and self.newest is None and not self.others:
             self.newest = events[0]
         else:
-            self.others += [it for it in events if isinstance(it, str | bytes)]
+            self.others += _messages(events)
 
-    def forget_control_frame(self) -> None:
-        """Forget the newest event if it is no message. No session takes it, and a client may send nothing else."""
-        if not isinstance(self.newest, str | bytes):
+    def forget_unless_message(self) -> None:
+        """Forget the newest event if no session takes it. A client may send nothing else."""
+        if self.newest is not None and not _messages([self.newest]):
             self.newest = None
 
     def take_binary(self, size: int) -> None:
         """Remove the binary messages, or parts of them, whose bytes the session has handled: `size` bytes in all."""
         waiting = self._line_up()
-        while size > 0 and waiting and not isinstance(waiting[0], str):
-            first = waiting.pop(0)
-            if isinstance(first, bytes):
-                if len(first) > size:
-                    waiting.insert(0, first[size:])
-                size -= len(first)
+        while size > 0 and waiting and isinstance(first := waiting[0], bytes):
+            waiting[:1] = [first[size:]] if len(first) > size else []
+            size -= len(first)
 
     def take_text(self) -> None:
         """Remove a text message that the session has handled. It came before any other text message."""
         waiting = self._line_up()
-        while waiting and not isinstance(waiting[0], bytes):
-            if isinstance(waiting.pop(0), str):
-                return
+        if waiting and isinstance(waiting[0], str):
+            del waiting[0]
 
     def messages(self) -> list[str | bytes]:
         """Return all of them."""
-        return [it for it in (self.newest, *self.others) if isinstance(it, str | bytes)]
+        newest = () if self.newest is None else _messages([self.newest])
+        return [*newest, *self.others]
 
-    def _line_up(self) -> list[frames.Event]:
+    def _line_up(self) -> list[str | bytes]:
         if self.newest is not None:
-            self.others.insert(0, self.newest)
+            self.others[:0] = _messages([self.newest])
             self.newest = None
         return self.others
+
+
+def _messages(events: Iterable[frames.Event]) -> list[str | bytes]:
+    """Return the messages among events. A control frame is none, and audio without a byte changes no session."""
+    return [it for it in events if isinstance(it, str) or (isinstance(it, bytes) and it)]
 
 
 class KeptConnection(ClientConnection):
@@ -307,7 +309,7 @@ class KeptConnection(ClientConnection):
         # A message that waits for the session may be a text, and must not be dropped.
         unhandled = self.unhandled
         if unhandled.newest is not None:
-            unhandled.forget_control_frame()
+            unhandled.forget_unless_message()
         may_drop = self.is_silent and unhandled.newest is None and not (unhandled.others or unhandled.texts)
         self.may_overwrite = may_drop and self._parser.is_between_messages and shelf.may_overwrite()
         if self.may_overwrite:

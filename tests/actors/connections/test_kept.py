@@ -11,7 +11,7 @@ from actors.connections import kept as module
 from actors.connections.arena import Arena, ArenaFullError
 from actors.connections.base import ConnectionLimits
 from actors.connections.frames import FrameParser, apply_mask
-from actors.connections.kept import KeptConnection, counted
+from actors.connections.kept import KeptConnection, Unhandled, counted
 from actors.connections.shelf import LONG_JOURNAL_BYTES, MOST_JOURNAL_BYTES, rest_of
 from tests.support.engine import links
 from tests.support.engine.dispatching import WAIT_S, on
@@ -253,6 +253,18 @@ def test_messages_wait_until_the_session_has_handled_them(kept, dispatcher):
     client.sendall(masked(b"one") + masked(b"two", 0x82))
     assert [listener.heard.get(timeout=WAIT_S) for _ in range(2)] == ["one", b"two"]
     assert on(dispatcher, connection.unhandled.messages) == ["one", b"two"]
+
+
+def test_audio_without_a_byte_holds_up_no_message_behind_it():
+    unhandled = Unhandled()
+    unhandled.note_read(["one", b""])
+    unhandled.take_text()
+    unhandled.take_binary(0)
+    unhandled.note_read([b""])
+    unhandled.note_read(["two", "three"])
+    unhandled.take_binary(0)
+    unhandled.take_text()
+    assert unhandled.messages() == ["three"]
 
 
 def test_control_frames_of_an_idle_client_are_not_kept(kept, dispatcher):
