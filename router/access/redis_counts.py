@@ -153,16 +153,12 @@ class RedisCounts:
             StoreAwayError: Redis does not answer. If the session begins nevertheless, it counts as soon as Redis
                 answers, and has to be released like any other.
         """
-        limits = self._limits
-        client = _key("principal", principal) if principal is not None else _key("address", address)
-        own = f"{PREFIX}of:{client}"
-        # Without a principal, no limit applies to the third key.
-        keys = [f"{PREFIX}sessions", f"{PREFIX}from:{_key('address', address)}", own, f"{PREFIX}pending"]
+        limits, keys = self._limits, _keys(address, principal)
         most = limits.max_sessions_per_principal if principal is not None else 0
         bounds = (limits.max_sessions, limits.max_sessions_per_address, most, limits.max_pending_sessions)
         rate = rate_of(limits.new_sessions) if limits.new_sessions else (0, 0.0)
         day = (limits.max_tokens_per_day, round(limits.max_cost_usd_per_day * MICRO))
-        arrivals, today = f"{PREFIX}new:{_key('address', address)}", self.day_key(client)
+        arrivals, today = f"{PREFIX}new:{_key('address', address)}", self.day_key(_client(address, principal))
         try:
             place, wait_s = self._asked(
                 self._admit, keys=[*keys, arrivals, today], args=[session, LEASE_S, *bounds, *rate, *day]
@@ -175,6 +171,13 @@ class RedisCounts:
             return Full(int(place), int(wait_s))
         self._note(session, keys)
         return None
+
+    def readmit(self, session: str, address: str, principal: str | None) -> None:
+        """Take a place for a session that another process carried, without a check.
+
+        The call does not wait for Redis. The place counts from the next renewal on, after at most `RENEW_S` seconds.
+        """
+        self._note(session, _keys(address, principal))
 
     def _note(self, session: str, keys: list[str]) -> None:
         with self._lock:
@@ -211,8 +214,7 @@ class RedisCounts:
         The known sums are those that Redis last reported, plus the amounts that it has not counted yet. The call does
         not wait for Redis.
         """
-        client = _key("principal", principal) if principal is not None else _key("address", address)
-        key = self.day_key(client)
+        key = self.day_key(_client(address, principal))
         with self._lock:
             unsent = self._unsent.setdefault(key, [0, 0])
             unsent[0] += spent[0]
@@ -310,6 +312,17 @@ class RedisCounts:
             live: Iterable[tuple[str, list[str]]] = [(session, list(keys)) for session, keys in self._live.items()]
         for session, keys in live:
             self._renew(keys=keys, args=[session, LEASE_S])
+
+
+def _client(address: str, principal: str | None) -> str:
+    return _key("principal", principal) if principal is not None else _key("address", address)
+
+
+def _keys(address: str, principal: str | None) -> list[str]:
+    """Return the Redis keys that count a session without Settings."""
+    # Without a principal, no limit applies to the third key.
+    own = f"{PREFIX}of:{_client(address, principal)}"
+    return [f"{PREFIX}sessions", f"{PREFIX}from:{_key('address', address)}", own, f"{PREFIX}pending"]
 
 
 def _key(kind: str, name: str) -> str:

@@ -126,6 +126,28 @@ NO_TICKET: Final = Ticket(lambda: None, lambda: None)
 """The ticket of a session that no limit counts."""
 
 
+def _counted_in_redis(here: Ticket, remote: RedisCounts, session: str, group: str, principal: str | None) -> Ticket:
+    """Return a ticket that also changes the counts of all machines.
+
+    The sums of a day are counted here, too: without Redis, this server checks new sessions by its own sums.
+    """
+
+    def settle() -> None:
+        here.settle()
+        remote.settle(session)
+
+    def release() -> None:
+        here.release()
+        remote.release(session)
+
+    def spend(tokens: int, cost_usd: float) -> Sums:
+        here_tokens, here_usd = here.spend(tokens, cost_usd) if here.spend is not None else (0, 0.0)
+        all_tokens, all_usd = remote.spend(group, principal, (tokens, cost_usd))
+        return max(here_tokens, all_tokens), max(here_usd, all_usd)
+
+    return Ticket(settle, release, spend if here.spend is not None else None)
+
+
 class Admission:
     """The check of new sessions in one worker. Methods may be called from any thread.
 
@@ -165,23 +187,8 @@ class Admission:
             if remote is not None:
                 remote.release(session)
             raise
-        settle = functools.partial(self._locked, self._seats.settle, cell)
-        release = functools.partial(self._locked, self._seats.release, cell)
-        if remote is None:
-            return Ticket(settle, release, spender)
-
-        def settle_all() -> None:
-            settle()
-            remote.settle(session)
-
-        def release_all() -> None:
-            release()
-            remote.release(session)
-
-        def spend_all(tokens: int, cost_usd: float) -> Sums:
-            return remote.spend(group, principal, (tokens, cost_usd))
-
-        return Ticket(settle_all, release_all, spend_all if spender is not None else None)
+        here = self._ticket(self._seats, cell, spender)
+        return here if remote is None else _counted_in_redis(here, remote, session, group, principal)
 
     def readmit(self, address: str | None, principal: str | None) -> Ticket:
         """Take a place for a session that another process carried.
@@ -192,13 +199,22 @@ class Admission:
         """
         if self._seats is None:
             return NO_TICKET
+        group, remote = group_of(address or ""), self._remote
         try:
-            cell, spender = self._admit_here(self._seats, group_of(address or ""), principal, is_checked=False)
+            cell, spender = self._admit_here(self._seats, group, principal, is_checked=False)
         except HandshakeRefused:
             # Every cell of the worker is taken, so the session is not counted.
             return NO_TICKET
-        settle = functools.partial(self._locked, self._seats.settle, cell)
-        return Ticket(settle, functools.partial(self._locked, self._seats.release, cell), spender)
+        here = self._ticket(self._seats, cell, spender)
+        if remote is None:
+            return here
+        session = uuid.uuid4().hex
+        remote.readmit(session, group, principal)
+        return _counted_in_redis(here, remote, session, group, principal)
+
+    def _ticket(self, seats: Seats, cell: int, spender: Callable[[int, float], Sums] | None) -> Ticket:
+        settle = functools.partial(self._locked, seats.settle, cell)
+        return Ticket(settle, functools.partial(self._locked, seats.release, cell), spender)
 
     def spend(self, principal: Principal) -> bool:
         """Record the use of a principal's single-use token. Return False if the token was used before.

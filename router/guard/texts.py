@@ -57,7 +57,7 @@ _TEXTS: Final[dict[str, Source]] = {
 def said_by_client(text: str) -> bool:
     """Whether a client's message may have a text to check. The message is not parsed for this.
 
-    A message with an escaped character may have a text, too, because the escape may hide the type of the message.
+    A message with an escaped code point may have a text, too, because the escape may hide the type of the message.
     """
     return any(f'"{name}"' in text for name in _TEXTS) or "\\u" in text
 

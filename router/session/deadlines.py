@@ -47,7 +47,7 @@ LONGEST_LIFE_S: Final = 24 * 3600.0
 
 
 class Wait(enum.Enum):
-    """The waits of a session. The value names the timer of the wait, and the field of `Deadlines` with its length."""
+    """The waits of a session. The value names the timer. `length_s` returns the length, if no handler computes it."""
 
     SETTINGS = "settings"
     """From the client's handshake to its Settings."""

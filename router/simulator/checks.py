@@ -208,7 +208,7 @@ def tagged(tag: str, variants: Mapping[str, Check]) -> Check:
 
 
 def refuse_value(value: Any, path: str, allowed: tuple[str, ...]) -> None:
-    """Raise the `RequestError` for a value that is not in `allowed`."""
+    """Raise a `RequestError` that names `value` and `allowed`. The caller has found that `allowed` lacks the value."""
     quoted = [f"'{name}'" for name in allowed]
     listed = quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])}, and {quoted[-1]}"
     raise RequestError("invalid_value", f"Invalid value: '{value}'. Supported values are: {listed}.", path)

@@ -341,10 +341,10 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         return False
 
     def _note_failed_start(self, pid: int, code: int) -> None:
-        """Let the next attempt wait, because a worker could not start, for example without memory or descriptors.
+        """Delay the next start of a worker, because one could not start, for example without memory or descriptors.
 
-        Calls wait for the next worker, and calls of retired workers continue. So the server ends only if no worker has
-        ever served.
+        While no worker serves, new calls wait, and the calls of retired workers continue. So the server ends only if no
+        worker has ever served.
 
         Raises:
             HaltServer: no worker has served yet.

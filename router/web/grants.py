@@ -113,7 +113,10 @@ def _is_single_use(body: dict[str, Any]) -> bool:
 
 
 def _check_session(policy: Policy, session: object) -> None:
-    """Refuse a session that the policy would deny in a `session.update`. So a mistake shows now and not in the call."""
+    """Raise `HandshakeRefused` if the policy would deny the session in a `session.update`.
+
+    So the application learns of its mistake now, and not in the call.
+    """
     judged = policy.client_event({"type": "session.update", "session": session}) if session is not None else None
     if isinstance(judged, Denied):
         raise HandshakeRefused(HTTPStatus.FORBIDDEN, judged.sentence)

@@ -41,7 +41,7 @@ _FUNCTION: Final = ("name", "description", "parameters")
 
 
 class AgentSession:
-    """The effective configuration of one session at Deepgram, kept as OpenAI's `session` object."""
+    """The present configuration of one session with Deepgram, in the form of OpenAI's `session` object."""
 
     def __init__(self, session_id: str, model: str, as_sent: Callable[[Fields], Fields]) -> None:
         self._configuration = Configuration()

@@ -173,8 +173,10 @@ def record_acknowledgement(context: Context, link: UpstreamLink, event: openai.S
 def judge_error(context: Context, event: openai.Error) -> None:
     """End the session if the error refuses the Settings, since the next upstream would refuse them, too.
 
-    The session passes other errors on to the client, because they may be about something else. If session.updated does
-    not follow, its deadline decides.
+    If the upstream refuses G.711, the idle timeout or later changes, the session configures it again without that part.
+    A fatal error abandons the upstream. An error in place of session.created is only recorded. The client gets refusals
+    of items and of changes, and every error of another kind. If session.updated does not follow, its deadline abandons
+    the upstream.
     """
     # A close may follow, which this error explains.
     link, context.state.last_error = context.state.upstream, event.error

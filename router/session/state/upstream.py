@@ -31,7 +31,7 @@ MAX_STANDBY_UPDATES: Final = 8
 
 
 class Items:
-    """The items that one upstream was sent, and the ones that it has not acknowledged."""
+    """The newest items that the session knows at one upstream, and those that the upstream has not acknowledged."""
 
     __slots__ = ("_ours", "_unacknowledged", "adds_unnamed")
 

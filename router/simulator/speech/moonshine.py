@@ -27,7 +27,7 @@ class Moonshine:
         self._model = moonshine_cpp.MoonshineModel(language="en")
 
     def transcribe(self, samples: Samples) -> str:
-        """Return the words of samples between -1 and 1."""
+        """Return the words that are spoken in samples, whose values are between -1 and 1."""
         data = np.ascontiguousarray(samples, dtype=np.float32)
         text = ctypes.c_char_p()
         pointer = data.ctypes.data_as(ctypes.POINTER(ctypes.c_float))

@@ -157,6 +157,31 @@ def test_without_redis_the_configuration_decides_and_the_counts_arrive_later(sto
         admission.close()
 
 
+def test_without_redis_the_tokens_of_this_server_refuse_a_new_session():
+    with redis_server() as server:
+        admission = Admission(SharedLimits(Limits(store=server.url, max_tokens_per_day=10, store_away="open")))
+        ticket = admission.admit(None, "ada")
+        server.stop()
+        ticket.spend(50, 0.0)
+        assert refusal(admission, principal="ada")[0] == 429
+        admission.admit(None, "bob")
+        admission.close()
+
+
+def test_a_session_from_another_process_counts_and_spends_in_redis(machines, server, monkeypatch):
+    monkeypatch.setattr(redis_counts, "RENEW_S", 0.05)
+    one, other = machines(max_sessions=1, max_tokens_per_day=100), machines(max_sessions=1, max_tokens_per_day=100)
+    ticket = one.readmit(None, "ada")
+    with client(server) as connection:
+        assert until(lambda: connection.zcard(f"{redis_counts.PREFIX}sessions") == 1)
+        assert refusal(other)[0] == 429
+        ticket.release()
+        assert until(lambda: connection.zcard(f"{redis_counts.PREFIX}sessions") == 0)
+        ticket.spend(100, 0.0)
+        assert until(lambda: any("100" in connection.hvals(key) for key in connection.scan_iter("*day:*")))
+    assert refusal(other, principal="ada")[0] == 429
+
+
 @pytest.mark.parametrize("store_away", ["open", "closed"])
 def test_a_session_whose_answer_was_late_counts_once_and_for_its_own_time(machines, server, store_away):
     admission = machines(max_sessions=5, store_away=store_away)
