@@ -198,7 +198,9 @@ class ShelvedMachine:
         for command in commands:
             if type(command) is SendToClient:
                 connection.emitted.append(command.frame)
-        is_due = marks.record_due != self._seen
+        # A message that was answered must not stay in the journal, because another process would answer it again.
+        is_answer = words is None and any(type(it) is SendToClient for it in commands)
+        is_due = is_answer or marks.record_due != self._seen
         if is_due or words is None or marks.words_due == words or not marks.is_exact:
             # Otherwise the words are the whole effect of the step, so the user is as silent as before.
             connection.is_silent, connection.may_overwrite = None, False
@@ -214,12 +216,15 @@ class ShelvedMachine:
         return commands
 
     def _call_for_record(self, commands: Iterable[messages.Command]) -> None:
-        """Store a record before the bytes of a step are written, or at once if no such bytes are on their way."""
+        """Store a record before the bytes of a step are written, or at once if no such bytes are on their way.
+
+        The first record is stored at once, because only it lets the keeper forget the memory of the process before.
+        """
         self._seen = self._marks.record_due
         self._connection.due = self._store
         kinds = [type(it) for it in commands]
         starts_function = any(isinstance(it, StartWork) and not it.is_preparation for it in commands)
-        if starts_function or SendToClient not in kinds:
+        if starts_function or SendToClient not in kinds or self._hold is not None:
             self._store()
 
     def _store(self, current: bytes | memoryview = b"") -> None:
@@ -257,6 +262,7 @@ class ShelvedMachine:
             # Hold the session only now, because until then the keeper has the memory of the previous process.
             self._hold()
             self._hold = None
+            connection.store = self._store
 
 
 def recovered(arena: Arena, at: int, serial: int, written: int, read: int) -> Recovered:

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Final, Self
 from actors.connections import frames
 from actors.connections.arena import TRANSFER_BYTES
 from actors.connections.client import ClientConnection
-from actors.connections.shelf import Shelf
+from actors.connections.shelf import MOST_JOURNAL_BYTES, Shelf
 from actors.connections.transfer import new_transfer
 from actors.footprint import STEP_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from actors.connections.arena import Arena
     from actors.connections.base import ConnectionLimits, Detached
@@ -87,9 +87,12 @@ class Unhandled:
 
     def __init__(self) -> None:
         self.newest: frames.Event | None = None
-        """The message of the newest read. Nearly every read brings a single one, which is handled at once."""
-        self.others: list[frames.Event] = []
-        """The messages behind it, and control frames among them."""
+        """The message of the newest read. Nearly every read brings a single one, which is handled at once.
+
+        It may be an event that no session takes, which the next read forgets.
+        """
+        self.others: list[str | bytes] = []
+        """The messages behind it."""
         self.texts = 0
         """The number of text messages that the session has handled since the record."""
 
@@ -98,34 +101,41 @@ class Unhandled:
         if len(events) == 1 and self.newest is None and not self.others:
             self.newest = events[0]
         else:
-            self.others += events
+            self.others += _messages(events)
+
+    def forget_unless_message(self) -> None:
+        """Forget the newest event if no session takes it. A client may send nothing else."""
+        if self.newest is not None and not _messages([self.newest]):
+            self.newest = None
 
     def take_binary(self, size: int) -> None:
         """Remove the binary messages, or parts of them, whose bytes the session has handled: `size` bytes in all."""
         waiting = self._line_up()
-        while size > 0 and waiting and not isinstance(waiting[0], str):
-            first = waiting.pop(0)
-            if isinstance(first, bytes):
-                if len(first) > size:
-                    waiting.insert(0, first[size:])
-                size -= len(first)
+        while size > 0 and waiting and isinstance(first := waiting[0], bytes):
+            waiting[:1] = [first[size:]] if len(first) > size else []
+            size -= len(first)
 
     def take_text(self) -> None:
         """Remove a text message that the session has handled. It came before any other text message."""
         waiting = self._line_up()
-        while waiting and not isinstance(waiting[0], bytes):
-            if isinstance(waiting.pop(0), str):
-                return
+        if waiting and isinstance(waiting[0], str):
+            del waiting[0]
 
     def messages(self) -> list[str | bytes]:
         """Return all of them."""
-        return [it for it in (self.newest, *self.others) if isinstance(it, str | bytes)]
+        newest = () if self.newest is None else _messages([self.newest])
+        return [*newest, *self.others]
 
-    def _line_up(self) -> list[frames.Event]:
+    def _line_up(self) -> list[str | bytes]:
         if self.newest is not None:
-            self.others.insert(0, self.newest)
+            self.others[:0] = _messages([self.newest])
             self.newest = None
         return self.others
+
+
+def _messages(events: Iterable[frames.Event]) -> list[str | bytes]:
+    """Return the messages among events. A control frame is none, and audio without a byte changes no session."""
+    return [it for it in events if isinstance(it, str) or (isinstance(it, bytes) and it)]
 
 
 class KeptConnection(ClientConnection):
@@ -142,6 +152,7 @@ class KeptConnection(ClientConnection):
         "may_overwrite",
         "on_unkept",
         "shelf",
+        "store",
         "unhandled",
     )
 
@@ -155,6 +166,11 @@ class KeptConnection(ClientConnection):
         self.unhandled = Unhandled()
         self.due: Callable[[bytes | memoryview], None] | None = None
         """The function that stores a record before the next bytes are written. Its argument is these bytes."""
+        self.store: Callable[[], object] = bool
+        """The function that stores a record if the journal is long and no step of the session has stored one.
+
+        It is set when the session has its first record.
+        """
         self.may_drop: Callable[[], bool] = bool
         """Whether the session needs only the newest audio."""
         self.may_overwrite = False
@@ -292,6 +308,8 @@ class KeptConnection(ClientConnection):
             self.is_silent = self.may_drop()
         # A message that waits for the session may be a text, and must not be dropped.
         unhandled = self.unhandled
+        if unhandled.newest is not None:
+            unhandled.forget_unless_message()
         may_drop = self.is_silent and unhandled.newest is None and not (unhandled.others or unhandled.texts)
         self.may_overwrite = may_drop and self._parser.is_between_messages and shelf.may_overwrite()
         if self.may_overwrite:
@@ -314,6 +332,13 @@ class KeptConnection(ClientConnection):
     def _make_room(self, shelf: Shelf, *, may_drop: bool) -> bool:
         if may_drop and self._parser.is_between_messages and shelf.begin_anew():
             return True
+        # The journal keeps an unfinished message, so behind a long one a record would not shorten the journal.
+        if shelf.asks_for_record and self._parser.held_bytes < MOST_JOURNAL_BYTES // 2:
+            self.store()
+            if self.shelf is None:
+                return False
+            if shelf.fill <= shelf.limit:
+                return True
         try:
             shelf.make_room(self._parser.unfinished_frame, may_drop=may_drop)
         except MemoryError as error:
@@ -343,7 +368,7 @@ class KeptConnection(ClientConnection):
         super()._release()
 
     def _leave_shelf(self) -> None:
-        shelf, self.shelf, self.due, self._transfer = self.shelf, None, None, None
+        shelf, self.shelf, self.due, self._transfer, self.store = self.shelf, None, None, None, bool
         if shelf is not None:
             shelf.close()
 

@@ -1,9 +1,10 @@
 """The memory of one session that outlives its process: its last record, the rest of a write, and what was read since.
 
-Only the session's process writes this memory, and no other process reads it before that process is dead. Each part is
-written before the effect that it describes: a record before the bytes of its step, a write before `send`. The read
-itself puts received bytes into the memory (`recv_into`), and the kernel knows how much was read. A change becomes valid
-with one word of 8 bytes, which is written as a whole or not at all.
+Only the session's process writes this memory, and no other process reads it before that process is dead. Then the
+adopting process notes one fact there (`claim`). Each part is written before the effect that it describes: a record
+before the bytes of its step, a write before `send`. The read itself puts received bytes into the memory (`recv_into`),
+and the kernel knows how much was read. A change becomes valid with one word of 8 bytes, which is written as a whole or
+not at all.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ NOTES_BYTES: Final = 160
     _REST_PLACE,
     _REST_LENGTH,
     _JOURNAL,
-) = range(9)
+    _CLAIMED,
+) = range(10)
 _SLOTS: Final = 10
 """The index of the first word of the two records.
 
@@ -510,6 +512,9 @@ def rest_of(arena: Arena, at: int, serial: int, written: int, read: int) -> tupl
         raise GoneError("the session had ended before its process")
     if valid not in (1, 2):
         raise ShelfError("the session has no record")
+    claimed = words[head + _CLAIMED]
+    if claimed and read >= claimed:
+        raise ShelfError(f"another process has read {read - claimed + 1} bytes that the memory does not have")
     slot = head + _SLOTS + (valid - 1) * _SLOT_WORDS
     record_at, length, journal_from, notes = words[slot : slot + _SLOT_WORDS]
     behind = record_at + length
@@ -525,6 +530,15 @@ def rest_of(arena: Arena, at: int, serial: int, written: int, read: int) -> tupl
         died_in_step=bool(words[head + _STEP]),
     )
     return rest, written
+
+
+def claim(arena: Arena, at: int, read: int) -> None:
+    """Note that another process is about to read behind the position `read` of the stream from the client.
+
+    These bytes go to another memory. If that process dies without a record of its own, `rest_of` must not take the
+    bytes behind the journal for them.
+    """
+    arena.words[at // 8 + _CLAIMED] = read + 1
 
 
 def _journal(arena: Arena, head: int, journal_from: int, read: int) -> bytes:

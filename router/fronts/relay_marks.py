@@ -1,7 +1,7 @@
 """The signs that a relay's memory has to be stored, for a relay whose audio is binary. Pure.
 
-Each text for the client calls for a record. Audio calls for none, because the number of sent bytes tells how much of it
-has left.
+Each text for the client calls for a record, and so does the first audio of an answer. Further audio calls for none,
+because the number of sent bytes tells how much of it has left.
 """
 
 from __future__ import annotations

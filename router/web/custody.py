@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from actors.connections.arena import Arena
 from actors.connections.handover import HandshakeRefused
 from actors.connections.kept import KeptConnection, counted
-from actors.connections.shelf import GoneError
+from actors.connections.shelf import GoneError, claim
 from actors.messages import ClientAdopted
 from router.keeping import Recovered, recovered
 
@@ -186,7 +186,9 @@ class Custody:
             found = None
             try:
                 with _mapped(arena_fd) as arena:
-                    found = recovered(arena, *place, *counted(sock))
+                    written, read = counted(sock)
+                    found = recovered(arena, *place, written, read)
+                    claim(arena, place.at, read)
                 self._continue(sock, found)
                 logger.info("session %s was taken over from a dead worker", session_id)
             except GoneError:

@@ -76,7 +76,7 @@ class Connection:
         self.shelf = Shelf(arena, 0, 0)
         self.emitted, self.unhandled = [], Unhandled()
         self.journal_from = 0
-        self.due = None
+        self.due, self.store = None, None
         self.is_silent, self.may_overwrite = None, False
 
     def unwritten(self, current):
@@ -183,6 +183,15 @@ def test_binary_messages_that_come_in_pieces_are_handled_once(process):
     assert process.connection.unhandled.messages() == ["text"]
 
 
+def test_a_message_whose_answer_the_client_has_is_not_answered_again(process):
+    # A policy or a named agent refuses a message without its session.
+    ask(process, "hello")
+    process.session.handle = lambda message, _now_s: [messages.SendToClient(f"{message.text} is denied")]
+    ask(process, "please")
+    found = recovered(process, len("hello!please is denied"))
+    assert (found.journal, found.sent_bytes, found.unsent) == ([], 0, b"")
+
+
 def test_no_record_is_stored_without_a_call_for_one(process):
     ask(process, "hello")
     process.machine.handle(messages.ClientBinaryReceived(b"pcm"), 0.0)
@@ -236,13 +245,23 @@ def test_bytes_that_no_record_has_are_an_error(process):
 
 
 def test_steps_whose_bytes_leave_together_have_one_record(process):
+    ask(process, "hello")
     ask(process, "one", is_written=False)
     ask(process, "two", is_written=False)
-    with pytest.raises(ShelfError, match="no record"):
-        recovered(process, 0)
+    assert recovered(process, 6).value == b"after 1"
     process.connection.write()
+    found = recovered(process, 6)
+    assert (found.value, found.unsent, found.journal) == (b"after 3", b"one!two!", [])
+
+
+def test_the_first_record_waits_for_no_client_that_reads_slowly(process):
+    # Until then the keeper has the memory of the process before, which lacks the bytes that this one reads.
+    ask(process, "hello", is_written=False)
+    assert process.holds == [1]
     found = recovered(process, 0)
-    assert (found.value, found.unsent, found.journal) == (b"after 2", b"one!two!", [])
+    assert (found.value, found.unsent, found.journal) == (b"after 1", b"hello!", [])
+    process.connection.write()
+    assert process.session.written == 1
 
 
 def test_a_step_without_a_word_to_the_client_is_recorded_at_once(process):
@@ -386,6 +405,14 @@ def test_a_long_journal_asks_for_a_record_at_the_next_step(process):
     process.connection.journal_from = process.shelf.read
     process.machine.handle(messages.TimerFired("any"), 0.0)
     assert recovered(process, 6).value == b"after 2"
+
+
+def test_a_connection_may_store_a_record_once_the_keeper_holds_the_session(process):
+    assert process.connection.store is None  # until then the memory of the process before has the journal
+    ask(process, "hello")
+    process.connection.journal_from = process.shelf.read
+    process.connection.store()
+    assert (process.session.written, process.holds) == (2, [1])
 
 
 def test_a_session_that_does_not_outlive_its_process_any_more_goes_on(process):

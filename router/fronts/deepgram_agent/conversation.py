@@ -78,6 +78,11 @@ class Conversation:
         return self._is_answering or is_open or self.speech.is_on
 
     @property
+    def is_answering(self) -> bool:
+        """Whether the agent speaks."""
+        return self._is_answering
+
+    @property
     def is_owed(self) -> bool:
         """Whether the upstream owes a message, or the client the output of a function."""
         return self.awaited is not None or self.injected.is_waiting or bool(self.memory.calls)

@@ -169,7 +169,8 @@ class DeepgramRelay:
             yield from self._closing.end_again()
             return
         yield from self._closing.adopt(self._now_s, has_settings=self._has_settings)
-        if adopted.sent_bytes:
+        # Otherwise the bytes are pongs, because an answer begins with a record.
+        if adopted.sent_bytes and self._conversation.is_answering:
             self._note_audio(adopted.sent_bytes)
         error, self._error = self._error, None
         if error is not None and self._is_for_client(error):
@@ -413,6 +414,8 @@ class DeepgramRelay:
         return not self._is_applied or text_of(error, "code") in endings.CLIENT_ERRORS
 
     def _upstream_binary(self, received: engine.UpstreamBinaryReceived) -> Commands:
+        if not self._conversation.is_answering:
+            self.marks.record_due += 1
         self._note_audio(len(received.data))
         yield engine.SendToClient(received.data)
 

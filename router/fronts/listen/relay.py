@@ -1,6 +1,7 @@
 """A transcription by Deepgram: frames pass in both directions, and the relay replaces a lost upstream.
 
-Listen has no conversation. So another upstream needs only the audio for which Deepgram has sent no final words.
+Listen has no conversation. So another upstream needs only the audio for which Deepgram has sent no final words, and the
+client's texts among that audio, such as `Finalize`.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ class ListenRelay:
         self._now_s = 0.0
         self._limits = CallLimits(options, Wire(lambda: False, lambda _limit: (), self._end_at_limit))
         self._waiting = Waiting(options.bounds.early_messages, options.bounds.early_bytes)
-        self._unheard = Waiting(0, 0)
-        """The newest audio for which Deepgram has sent no final words."""
+        self._unheard = Waiting(options.bounds.early_messages, options.bounds.early_bytes)
+        """The newest audio for which Deepgram has sent no final words, and the client's texts among it."""
         self._generation = 0
         self._is_ready = False
         self._is_closing = False
@@ -149,6 +150,8 @@ class ListenRelay:
             if self._is_ready:
                 yield from self._close_stream()
         elif self._is_ready:
+            if text_of(fields, "type") != "KeepAlive":
+                self._unheard.keep_text(received.text)
             yield self._to_upstream(received.text)
         elif text_of(fields, "type") != "KeepAlive" and not self._waiting.keep_text(received.text):
             problem = "the message is dropped: too many messages wait for the upstream"
@@ -173,8 +176,11 @@ class ListenRelay:
     def _opened(self, _opened: engine.UpstreamOpened) -> Commands:
         self._is_ready = True
         for frame in (*self._unheard.take(), *self._waiting.take()):
+            # This upstream may be lost, too.
             if isinstance(frame, bytes):
-                self._unheard.keep_audio(frame)  # this upstream may be lost, too
+                self._unheard.keep_audio(frame)
+            else:
+                self._unheard.keep_text(frame)
             yield self._to_upstream(frame)
         if self._is_closing:
             yield from self._close_stream()

@@ -88,6 +88,7 @@ def progress_of(stored: str, sent_bytes: int) -> Progress:
         for at in range(0, len(notes), 3):
             media_bytes, audio_bytes, mark_bytes = notes[at : at + 3]
             if sent_bytes < media_bytes // 2:
+                sent_bytes = 0  # a later piece was not sent, either, although it may be shorter
                 break
             pieces.append(audio_bytes)
             sent_bytes -= media_bytes + mark_bytes

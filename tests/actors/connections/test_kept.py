@@ -11,8 +11,8 @@ from actors.connections import kept as module
 from actors.connections.arena import Arena, ArenaFullError
 from actors.connections.base import ConnectionLimits
 from actors.connections.frames import FrameParser, apply_mask
-from actors.connections.kept import KeptConnection, counted
-from actors.connections.shelf import rest_of
+from actors.connections.kept import KeptConnection, Unhandled, counted
+from actors.connections.shelf import LONG_JOURNAL_BYTES, MOST_JOURNAL_BYTES, rest_of
 from tests.support.engine import links
 from tests.support.engine.dispatching import WAIT_S, on
 
@@ -253,6 +253,68 @@ def test_messages_wait_until_the_session_has_handled_them(kept, dispatcher):
     client.sendall(masked(b"one") + masked(b"two", 0x82))
     assert [listener.heard.get(timeout=WAIT_S) for _ in range(2)] == ["one", b"two"]
     assert on(dispatcher, connection.unhandled.messages) == ["one", b"two"]
+
+
+def test_audio_without_a_byte_holds_up_no_message_behind_it():
+    unhandled = Unhandled()
+    unhandled.note_read(["one", b""])
+    unhandled.take_text()
+    unhandled.take_binary(0)
+    unhandled.note_read([b""])
+    unhandled.note_read(["two", "three"])
+    unhandled.take_binary(0)
+    unhandled.take_text()
+    assert unhandled.messages() == ["three"]
+
+
+def test_control_frames_of_an_idle_client_are_not_kept(kept, dispatcher):
+    connection, listener, client = kept
+    for _ in range(4):
+        client.sendall(masked(b"ping", 0x89))
+        assert client.recv(100) == b"\x8a\x04ping"
+    client.sendall(masked(b"a question"))
+    assert listener.heard.get(timeout=WAIT_S) == "a question"
+    unhandled = connection.unhandled
+    assert on(dispatcher, lambda: (unhandled.newest, unhandled.others)) == ("a question", [])
+
+
+def test_control_frames_of_a_silent_user_leave_the_reads_that_overwrite_each_other(kept, dispatcher, arena):
+    silent(kept, dispatcher)
+    _, listener, client = kept
+    for _ in range(20):
+        client.sendall(masked(b"ping", 0x89))
+        assert client.recv(100) == b"\x8a\x04ping"
+    client.sendall(masked(b"audio", 0x82))
+    assert listener.heard.get(timeout=WAIT_S) == b"audio"
+    assert journal_of(kept, dispatcher, arena) == masked(b"audio", 0x82)
+
+
+def test_a_long_journal_is_shortened_without_a_step_of_the_session(kept, dispatcher, arena):
+    connection, listener, client = kept
+    on(dispatcher, lambda: connection.shelf.store(b"record", 0))
+    connection.store = lambda: connection.shelf.store(b"record", connection.journal_from)
+    frame = b"\x82\xfe" + (1000).to_bytes(2, "big") + b"1234" + apply_mask(bytes(1000), b"1234")
+    for _ in range(2 * MOST_JOURNAL_BYTES // len(frame)):
+        client.sendall(frame)
+        assert listener.heard.get(timeout=WAIT_S) == bytes(1000)
+    assert len(journal_of(kept, dispatcher, arena)) < MOST_JOURNAL_BYTES + 3 * LONG_JOURNAL_BYTES
+    assert on(dispatcher, lambda: arena.used_bytes) < 2 * MOST_JOURNAL_BYTES
+
+
+def test_a_message_that_is_longer_than_the_journal_stores_no_records_that_cannot_shorten_it(kept, dispatcher):
+    connection, listener, client = kept
+    on(dispatcher, lambda: connection.shelf.store(b"record", 0))
+    stored = []
+
+    def store():
+        stored.append(connection.journal_from)
+        connection.shelf.store(b"record", connection.journal_from)
+
+    connection.store = store
+    message = bytes(2_000_000)
+    client.sendall(b"\x82\xff" + len(message).to_bytes(8, "big") + b"1234" + apply_mask(message, b"1234"))
+    assert listener.heard.get(timeout=WAIT_S) == message
+    assert len(stored) <= 1
 
 
 def test_frames_that_are_not_written_are_known(kept, dispatcher):

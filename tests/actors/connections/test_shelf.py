@@ -16,6 +16,7 @@ from actors.connections.shelf import (
     GoneError,
     Shelf,
     ShelfError,
+    claim,
     rest_of,
 )
 
@@ -340,6 +341,15 @@ def test_without_a_record_or_with_unknown_bytes_nothing_is_found(arena, shelf):
     shelf.store(b"record", 0)
     with pytest.raises(ShelfError, match="1 bytes were read that the memory does not have"):
         rest(arena, shelf, 0, 1)
+
+
+def test_bytes_that_an_adopting_process_has_read_are_not_taken_from_the_memory(arena, shelf):
+    shelf.store(b"record", 0)
+    read_into(shelf, b"words")
+    claim(arena, shelf.at, 50 + len(b"words"))
+    assert rest(arena, shelf, 0, 5).journal == b"words"
+    with pytest.raises(ShelfError, match="another process has read 1 bytes"):
+        rest(arena, shelf, 0, 6)
 
 
 def test_the_place_of_a_session_that_is_gone_may_be_that_of_another(arena):

@@ -100,6 +100,7 @@ def held(keeper):
     shelf = connection.keep(keeper.custody.arena)
     shelf.store(pack(Record(b"value", 0, b"rest", [(True, b"asked")])), 0)
     shelf.note_words(b"once upon")
+    shelf.make_room(b"", may_drop=False)
     keeper.custody.hold("s1", connection, shelf)
     packet, (descriptor,), _, _ = socket.recv_fds(keeper.channel, 100, 2)
     place = f"s1 {shelf.at} {shelf.serial}".encode()
@@ -119,6 +120,22 @@ def test_a_session_of_a_dead_worker_is_adopted_with_its_journal(keeper, held):
     held[0](b"a")
     adopted = keeper.router.adopted.get(timeout=WAIT_S)
     assert adopted == (b"value counted", ClientAdopted(words="once upon"), ["asked"])
+
+
+def test_a_session_ends_if_a_worker_read_its_client_and_died_without_a_record(keeper, held, monkeypatch):
+    def read_and_die(_data, connection, _adopted, *, journal):
+        keeper.router.adopted.put((connection._sock.recv(100), journal))
+        connection.abort()
+
+    monkeypatch.setattr(keeper.router, "adopt", read_and_die)
+    held[1].sendall(b"words")
+    held[0](b"a")
+    assert keeper.router.adopted.get(timeout=WAIT_S) == (b"words", ["asked"])
+    held[0](b"a")
+    assert held[1].recv(100) == b""
+    held[1].close()
+    assert keeper.channel.recv(100) == b"ds1"
+    assert (keeper.router.adopted.empty(), keeper.router.lost) == (True, 1)
 
 
 def test_a_session_that_cannot_be_continued_ends_with_its_last_words(keeper, held, caplog):

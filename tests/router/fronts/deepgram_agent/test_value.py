@@ -156,12 +156,12 @@ def test_functions_that_the_client_runs_in_vain_are_cancelled():
 
 
 def test_a_greeting_that_was_cut_off_ends():
-    book = MovingBook().ready()
-    book.relay.marks.record_due = 0
-    memory = book.relay.memory()
-    book.play()
-    assert book.relay.marks.record_due == 0
-    assert book.moved(memory=memory, sent_bytes=len(FRAME)).kinds() == ["SESSION_RECOVERED", "AgentAudioDone"]
+    book = MovingBook().ready().play()
+    assert book.moved(sent_bytes=len(FRAME)).kinds() == ["SESSION_RECOVERED", "AgentAudioDone"]
+
+
+def test_a_pong_behind_the_record_is_no_answer_that_was_cut_off():
+    assert MovingBook().talk().moved(sent_bytes=len(b"\x8a\x04pong")).kinds() == ["SESSION_RECOVERED"]
 
 
 def test_speech_in_progress_is_heard_again_and_the_newest_audio_of_a_silent_user_too():
@@ -184,11 +184,12 @@ def test_audio_that_waited_for_an_upstream_is_sent_once():
     assert [it for it in book.upstream if isinstance(it, bytes)] == [FRAME]
 
 
-def test_each_text_for_the_client_calls_for_a_record_and_audio_calls_for_none():
+def test_each_text_for_the_client_and_the_first_audio_of_an_answer_call_for_a_record():
     book = MovingBook().talk()
     marks = book.relay.marks
     for step, grows in (
         (lambda: book.server("ConversationText", role="user", content="Two?"), True),
+        (book.play, True),
         (book.play, False),
         (lambda: book.client("KeepAlive"), False),
         (lambda: book.feed(engine.ClientBinaryReceived(FRAME)), False),

@@ -77,6 +77,18 @@ def test_a_stream_that_the_client_closed_is_closed_behind_its_last_audio():
     assert book.upstream == [b"one", {"type": "CloseStream"}]
 
 
+@pytest.mark.parametrize("journal", [[], [json.dumps({"type": "Finalize"})]], ids=["recorded", "journal"])
+def test_a_demand_for_final_words_is_sent_again_in_its_place_until_they_come(journal):
+    book = MovingBook().opened().hear(b"one")
+    if not journal:
+        book.client("Finalize").client("KeepAlive").hear(b"two")
+    book.moved(journal=journal).opened(2).lose(2).opened(3)
+    again = [b"one", {"type": "Finalize"}, *([] if journal else [b"two"])]
+    assert book.upstream == [*again, *again]
+    book.server(3, **FINAL).moved().opened(4)
+    assert book.upstream == []
+
+
 def test_a_call_moves_when_no_words_are_open():
     book = MovingBook()
     assert not book.relay.can_move

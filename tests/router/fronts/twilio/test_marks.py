@@ -88,6 +88,13 @@ def audio_of(frame):
     return base64.b64decode(content["payload"]) if "payload" in content and "name" not in content["payload"] else b""
 
 
+def test_no_piece_counts_behind_one_that_was_not_sent():
+    stored = '["once ",[2200,1600,40]]\n["upon",[300,160,40]]\n'
+    pong_bytes = 160
+    assert progress_of(stored, pong_bytes) == ("once upon", [])
+    assert progress_of(stored, 2240 + 300) == ("once upon", [1600, 160])
+
+
 @pytest.mark.parametrize("wire", WIRES.values(), ids=WIRES)
 @given(
     before=st.integers(0, 9000),
