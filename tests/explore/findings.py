@@ -188,6 +188,14 @@ def _answer_all_with_speech(self: pending.PendingResponses) -> None:
     self._drop("ANSWERED_WITH_SPEECH", lambda _at, request: request.is_answer and request.is_open)
 
 
+def _begin_without_item(self: pending.PendingResponses, request: Any) -> None:
+    _BEGIN_AGAIN(self, request)
+    self._change(lambda it: it.is_paused, lambda it: pending._replace(it, presumed_item=None))
+
+
+_BEGIN_AGAIN = pending.PendingResponses.begin_again
+
+
 def _begin_and_cover(context: Any, response: Any) -> None:
     if context.state.user_turns.owed:
         context.state.pending.answer_with_speech()
@@ -365,6 +373,11 @@ FINDINGS = (
     Finding("E29", "a refused clear counts as on its way, and the audio before it is not committed", OPENAI,
             READY + "frame native-input~audio~buffer.clear refuse-1 speech-1 force",
             _set(user_turn.UserTurns, "withdraw_clear", lambda *_args: False)),
+    Finding("E34", "an answer to speech covers a question behind a failed answer that it cannot know",
+            ("converse", "settings", "numeric ids"),
+            READY + "say take-1-message take-1-message say frame fail-1-failed speech-1 fire-ask_again stop-1 "
+            "fire-item_ack commit-1 own-1-message words-1-user~102 step-1-False step-1-False step-1-False "
+            "step-1-False step-1-False step-1-False", _set(pending.PendingResponses, "begin_again", _begin_without_item)),
     Finding("E30", "an unannounced response answers speech that was committed behind its request",
             ("openai", "settings", "no created"),
             READY + "say take-1-message frame speech-1 take-1-message stop-1 commit-1 step-1-False step-1-False "

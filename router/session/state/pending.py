@@ -326,8 +326,12 @@ class PendingResponses:
         general = [other for other in self._requests if other.is_general]
         if request.is_general and general:
             self._drop("BEGUN_AGAIN", lambda _at, other: other.is_general)
-            continues_turn = any(other.continues_turn for other in (request, *general))
-            request = _replace(request, continues_turn=continues_turn)
+            covered = (request, *general)
+            continues_turn = any(other.continues_turn for other in covered)
+            # The pause may end before the upstream has the newest question. Speech before it is not its answer then.
+            unseen = (it.item_id or it.presumed_item for it in reversed(covered))
+            presumed_item = next((item_id for item_id in unseen if item_id is not None), None)
+            request = _replace(request, continues_turn=continues_turn, presumed_item=presumed_item)
         self.put_first(request)
 
     def refuse(self, item_id: str) -> bool:

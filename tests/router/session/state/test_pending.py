@@ -168,6 +168,18 @@ def test_begun_again():
     assert made.take_rules() == ()
 
 
+def test_an_answer_that_begins_again_still_lacks_the_item_of_a_later_question():
+    made = pending(TYPED)
+    made.begin_again(PAUSED)
+    assert list(made) == [ResponseRequest(is_paused=True, presumed_item="typed")]
+    made.end_pauses()
+    made.answer_with_speech()
+    assert len(made) == 1
+    made.acknowledge("typed")
+    made.answer_with_speech()
+    assert len(made) == 0
+
+
 def test_refused():
     made = pending(TYPED, TEXT)
     assert made.refuse("typed")
