@@ -377,7 +377,8 @@ FINDINGS = (
             ("converse", "settings", "numeric ids"),
             READY + "say take-1-message take-1-message say frame fail-1-failed speech-1 fire-ask_again stop-1 "
             "fire-item_ack commit-1 own-1-message words-1-user~102 step-1-False step-1-False step-1-False "
-            "step-1-False step-1-False step-1-False", _set(pending.PendingResponses, "begin_again", _begin_without_item)),
+            "step-1-False step-1-False step-1-False",
+            _set(pending.PendingResponses, "begin_again", _begin_without_item)),
     Finding("E30", "an unannounced response answers speech that was committed behind its request",
             ("openai", "settings", "no created"),
             READY + "say take-1-message frame speech-1 take-1-message stop-1 commit-1 step-1-False step-1-False "
