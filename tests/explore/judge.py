@@ -502,10 +502,10 @@ class Judge:
     def _is_clear_lost_with(self, generation: int) -> bool:
         """Whether the upstream before this one was lost with a clear, and got no commit by hand before the clear.
 
-        The next upstream gets the audio of such a commit.
+        The next upstream gets the audio of such a commit. It may also get audio behind a clear of its own.
         """
         lost = [it for it in self.clears if it[0] != generation]
-        return self.is_clear_newest and bool(lost) and not lost[-1][1]
+        return self.is_clear_newest and bool(lost) and not lost[-1][1] and len(lost) == len(self.clears)
 
     def lacks(self, generation: int, event: dict[str, Any]) -> None:
         """Record that a standby upstream refused an item. It gets the item again when it takes over."""

@@ -147,6 +147,12 @@ def test_a_commit_by_hand_does_not_commit_the_audio_behind_a_later_clear():
         world.act(action)
 
 
+def test_audio_behind_a_clear_that_waits_for_the_next_upstream_is_not_cleared():
+    clears = "native-input~audio~buffer.clear close-1 native-input~audio~buffer.clear"
+    walk = f"dialled-1 created-1 take-1-message {clears} frame run_well"
+    assert breaks(("openai", "session.update", "none"), actions_of(walk))[0] == ""
+
+
 def test_an_acknowledgement_behind_a_lost_clear_is_that_of_the_lost_one():
     clears = "native-input~audio~buffer.clear drop-1 frame native-input~audio~buffer.clear"
     walk = f"dialled-1 created-1 take-1-message {clears} run_well"
