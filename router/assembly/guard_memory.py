@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from actors.messages import ClientTextReceived, SendToClient
+from router.fronts.relay_value import DAMAGES
 from router.guard.machine import GuardedMachine, HeldFrame, OpenWindow
 from router.guard.windows import Windows
 from router.session.packing import Layout, Layouts, Packer, PackingError, Unpacker
@@ -83,17 +84,6 @@ class _Value(msgspec.Struct, frozen=True, array_like=True, tag="switchboard guar
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _VALUES: Final = msgspec.msgpack.Decoder(_Value)
-_DAMAGES: Final = (
-    PackingError,
-    msgspec.MsgspecError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    RecursionError,
-)
-"""The errors of data that this program has not written."""
 
 
 def can_outlive(guard: GuardedInputs) -> bool:
@@ -140,7 +130,7 @@ def fill(guard: GuardedInputs | None, data: bytes) -> None:
         raise UnknownVersionError(f"{value.layout:08x}")
     try:
         found = Unpacker(GUARD).unpack(msgspec.msgpack.decode(value.body), guard)
-    except _DAMAGES as error:
+    except DAMAGES as error:
         raise SnapshotError(f"the guard's memory is damaged: {error}") from error
     if found is not guard:
         raise SnapshotError("the guard's memory is damaged: it is no guard")

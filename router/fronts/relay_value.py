@@ -29,7 +29,7 @@ class _Value(msgspec.Struct, frozen=True, array_like=True, tag="switchboard rela
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _VALUES: Final = msgspec.msgpack.Decoder(_Value)
-_DAMAGES: Final = (
+DAMAGES: Final = (
     PackingError,
     msgspec.MsgspecError,
     ValueError,
@@ -78,7 +78,7 @@ class RelayValue:
             raise SnapshotError("the relay's memory is damaged: its sum differs")
         try:
             found = Unpacker(self._layouts).unpack(msgspec.msgpack.decode(value.body), memory)
-        except _DAMAGES as error:
+        except DAMAGES as error:
             raise SnapshotError(f"the relay's memory is damaged: {error}") from error
         if found is not memory:
             raise SnapshotError("the relay's memory is damaged: it is no relay")
