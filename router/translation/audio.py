@@ -177,7 +177,9 @@ class Microphone:
 
     def commit(self) -> Recording:
         """Forget the committed audio, and return it. Audio that was appended after the commit stays."""
-        size_bytes = self._uncommitted_bytes if self._committing_bytes is None else self._committing_bytes
+        # The upstream handles events in order, so it has not committed the audio behind a clear that is on its way.
+        before_bytes = self._clearing_bytes or self._uncommitted_bytes
+        size_bytes = before_bytes if self._committing_bytes is None else self._committing_bytes
         self._committing_bytes = None
         return self._take(size_bytes)
 

@@ -134,6 +134,12 @@ def _clear_all(self: Microphone, _place: int, **_facts: Any) -> None:
     self._take(self._uncommitted_bytes)
 
 
+def _commit_all(self: Microphone) -> Any:
+    size_bytes = self._uncommitted_bytes if self._committing_bytes is None else self._committing_bytes
+    self._committing_bytes = None
+    return self._take(size_bytes)
+
+
 @contextlib.contextmanager
 def _clears_again() -> Iterator[None]:
     with (
@@ -379,6 +385,17 @@ FINDINGS = (
             "fire-item_ack commit-1 own-1-message words-1-user~102 step-1-False step-1-False step-1-False "
             "step-1-False step-1-False step-1-False",
             _set(pending.PendingResponses, "begin_again", _begin_without_item)),
+    Finding("E35", "the late end of a cancelled statement ends the request in flight",
+            ("openai", "settings", "no created"),
+            READY + "say take-1-message take-1-message step-1-False frame inject-interrupt speech-1 fail-1-failed "
+            "drop-1 stop-1 commit-1 own-1-call step-1-False step-1-False native-response.cancel answer-call~103 "
+            "step-1-False take-1-message take-1-message fire-ask_again",
+            _set(response_end, "answers_earlier_request", lambda *_args: False)),
+    Finding("E36", "a commit takes the audio behind a clear that is on its way",
+            ("openai", "session.update", "reused ids"),
+            READY + "say take-1-message take-1-message frame speech-1 native-input~audio~buffer.commit step-1-False "
+            "native-input~audio~buffer.clear drop-1 frame fire-commit take-1-message take-1-message speech-1 force",
+            _set(Microphone, "commit", _commit_all)),
     Finding("E30", "an unannounced response answers speech that was committed behind its request",
             ("openai", "settings", "no created"),
             READY + "say take-1-message frame speech-1 take-1-message stop-1 commit-1 step-1-False step-1-False "

@@ -16,6 +16,7 @@ from router.session.handlers import user_turn, verbatim
 from router.session.handlers.agent_output import end_turn, flush_audio
 from router.session.handlers.response_origin import rejects_overtaken, take_unannounced
 from router.session.handlers.resume import response_failed
+from router.session.state.origin import answers_earlier_request
 from router.session.state.pending import ResponseRequest
 from router.session.state.states import Lifecycle, ResponseState
 from router.translation import text
@@ -37,6 +38,8 @@ def finish_response(context: Context, event: openai.ResponseDone) -> ResponseSta
     if turn.takes_late_end(event.response.id, event.response.status) or turn.is_other_response(event.response.id):
         return turn.response
     if turn.response is ResponseState.REQUESTED:
+        if answers_earlier_request(event.response, context.state.pending.in_flight):
+            return turn.response  # a rule has ended that request
         take_unannounced(context)
     if event.response.status == "failed" and not turn.is_interrupted:
         return _fail(context, _error_of(event.response))

@@ -48,6 +48,11 @@ def is_marked(response: openai.Response) -> bool:
     return KEY in (response.metadata or {})
 
 
+def answers_earlier_request(response: openai.Response, in_flight: SentRequest | None) -> bool:
+    """Whether the metadata of a response show that it belongs to another request than the one in flight."""
+    return in_flight is not None and is_marked(response) and _marked(response.metadata or {}, in_flight) is Origin.LATE
+
+
 def is_outside(response: openai.Response) -> bool:
     """Whether a response is outside the conversation. Its metadata shows that, too, if it speaks a verbatim text."""
     return response.conversation_id is None or (response.metadata or {}).get(KEY) == VERBATIM

@@ -244,6 +244,18 @@ def test_audio_before_a_clear_that_the_upstream_lost_is_uncommitted_again():
     assert mic.has_uncommitted
 
 
+def test_a_late_commit_leaves_the_audio_behind_a_clear_that_is_on_its_way():
+    mic = microphone(target=LINEAR16_16K)
+    mic.append(b"\x01\x01" * 320)
+    mic.note_commit()
+    clear = mic.note_clear()
+    mic.append(b"\x02\x02" * 320)
+    mic.withdraw_commit()
+    mic.commit()
+    mic.clear(clear, is_committing=False)
+    assert mic.has_uncommitted
+
+
 def test_a_commit_behind_a_clear_has_100_ms_of_its_own():
     mic = microphone(target=LINEAR16_16K)
     mic.append(b"\x01\x01" * 3200)

@@ -139,8 +139,6 @@ class ClientSide:
         """Such texts whose turn ended at once."""
         self._begins_next = False
         """Whether the last input may begin the next answer: output of the upstream, or a request by the session."""
-        self._with_output: set[str] = set()
-        """The responses that had output. The end of a text is the first output of any other response."""
 
     # Inputs.
 
@@ -171,12 +169,8 @@ class ClientSide:
 
     def _record_upstream_event(self, event: dict[str, Any]) -> None:
         state, kind = self._session.state, event["type"]
-        response_id = event.get("response_id") or ""
-        self._begins_next = kind in OUTPUT or (kind in TEXT_ENDS and response_id not in self._with_output)
-        if self._begins_next:
-            self._with_output.add(response_id)
-        if kind == "response.created":
-            self._with_output.discard(event["response"]["id"])
+        # The end of a text may be the first output of a response, whose id may be that of an earlier one.
+        self._begins_next = kind in OUTPUT or kind in TEXT_ENDS
         is_begun = kind == "response.created" and state.turn.response is not ResponseState.ACTIVE
         if is_begun or (kind == "response.done" and not state.turn.is_announced):
             self._cut.discard(event["response"]["id"])  # an id that is given again belongs to another response

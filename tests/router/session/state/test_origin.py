@@ -3,7 +3,7 @@
 import pytest
 
 from router.openai.events import Response
-from router.session.state.origin import Origin, is_marked, metadata_of, origin_of
+from router.session.state.origin import Origin, answers_earlier_request, is_marked, metadata_of, origin_of
 from router.session.state.pending import ResponseRequest, SentRequest, new_verbatim_text
 
 ANSWER = ResponseRequest()
@@ -108,3 +108,12 @@ def test_speech_is_answered_before_a_question_that_was_not_acknowledged(is_echoi
     assert origin(PLAIN, PRESUMED, is_echoing=is_echoing, is_owed=True) is Origin.UPSTREAM
     assert origin(PLAIN, PRESUMED, is_echoing=is_echoing) is Origin.REQUESTED
     assert origin(ours(), PRESUMED, is_echoing=is_echoing, is_owed=True) is Origin.REQUESTED
+
+
+def test_a_response_of_an_earlier_request_is_known_by_its_metadata():
+    sent = SentRequest(ResponseRequest(), "sent")
+    assert answers_earlier_request(ours("earlier"), sent)
+    assert answers_earlier_request(ours(is_verbatim=True), sent)
+    assert not answers_earlier_request(ours(), sent)
+    assert not answers_earlier_request(Response(id="r"), sent)
+    assert not answers_earlier_request(ours("earlier"), None)
