@@ -114,7 +114,7 @@ def _fail(world: World, generation: int, status: str) -> None:
 def _no_words(world: World, generation: int, item: str, how: str) -> None:
     world.spend("fault")
     if not how:
-        world.judge.owed = [it for it in world.judge.owed if it.text != item]  # it was a noise
+        world.judge.is_noise(item)
     is_heard = generation == world.serving and world.session.state.lifecycle is Lifecycle.READY
     world.judge.is_warning_due = how == "failed" and is_heard
     world.deliver(generation, world.upstreams[generation].transcribe(item, how))

@@ -190,6 +190,12 @@ class Judge:
             self.owed[-1].transcript = self.crossed_words
         self.crossed, self.crossed_words = ("", 0), ""
 
+    def is_noise(self, item: str) -> None:
+        """Record that speech has no words. It needs no answer, whichever commit made its turn."""
+        self.owed = [it for it in self.owed if it.text != item]
+        if self.crossed[0] == item:
+            self.crossed = ("", 0)
+
     def is_transcribed(self, item: str) -> None:
         """Record the transcript of speech. A turn whose commit crossed one by hand may become a question later."""
         words = f"Said {item}."

@@ -129,6 +129,15 @@ def test_a_turn_that_a_refused_commit_by_hand_shows_late_has_the_transcript_that
     assert [(it.text, it.transcript) for it in world.judge.owed] == [("user_101", "Said user_101.")]
 
 
+def test_speech_without_words_is_no_question_although_a_refused_commit_shows_late_that_the_detector_ended_it():
+    walk = (
+        "dialled-1 created-1 take-1-message say take-1-message take-1-message say frame take-1-message "
+        "fail-1-incomplete speech-1 native-input~audio~buffer.commit stop-1 take-1-call commit-1 no_words-1-user~102- "
+        "take-1-message fire-next~event run_well"
+    )
+    assert breaks(("openai", "session.update", "reused ids"), actions_of(walk))[0] == ""
+
+
 def test_a_detector_commits_the_audio_behind_a_clear_that_its_upstream_has_not_taken():
     walk = "dialled-1 created-1 take-1-message native-input~audio~buffer.clear frame speech-1 stop-1 commit-1"
     world = World("openai", "session.update", "none").open()
