@@ -116,3 +116,6 @@ except ImportError:
     new_transfer = PythonTransfer
 else:
     new_transfer = _transfer.Transfer
+
+TRANSFER: Final = "Python" if new_transfer is PythonTransfer else "compiled"
+"""The code of the reads and writes: `compiled` or `Python`."""

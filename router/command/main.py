@@ -7,6 +7,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Final
 
+from actors.connections.transfer import TRANSFER
 from router.audio.compiled import RESAMPLING
 from router.command import overview
 from router.command.streams import ensure_streams, say
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
 def _run(arguments: list[str]) -> int:
     match arguments:
         case ["--version"]:
-            say(f"switchboard {VERSION}\nresampling: {RESAMPLING}")
+            say(f"switchboard {VERSION}\nresampling: {RESAMPLING}\nkeeper: {TRANSFER}")
             return 0
         case ["-h" | "--help"] | ["help"]:
             say(overview.text(SUBCOMMANDS))

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, parse_qsl
 import orjson
 
 from actors.connections.handover import HandshakeRefused
+from actors.connections.transfer import TRANSFER
 from router.access.gate import Gate
 from router.access.request import Request
 from router.audio.compiled import RESAMPLING
@@ -198,7 +199,7 @@ def _health(router: Router, scoreboard: Scoreboard | None, environ: Environ) -> 
     if not router.is_alive:
         problems = ["not alive", *problems]
     asked = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
-    details = [f"switchboard {VERSION}", f"resampling: {RESAMPLING}"] if VERBOSE in asked else []
+    details = [f"switchboard {VERSION}", f"resampling: {RESAMPLING}", f"keeper: {TRANSFER}"] if VERBOSE in asked else []
     if (problems or details) and not _may_see_details(router, environ):
         problems, details = (["unhealthy"] if problems else []), []
     status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK

@@ -37,7 +37,9 @@ def run(*command):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_three_names_of_the_command_print_the_same_version(name):
     result = run(*NAMES[name], "--version")
-    assert re.fullmatch(r"switchboard \d+\.\d+\.\d+\nresampling: (?:compiled|numpy)\n", result.stdout), result
+    assert re.fullmatch(
+        r"switchboard \d+\.\d+\.\d+\nresampling: (?:compiled|numpy)\nkeeper: (?:compiled|Python)\n", result.stdout
+    ), result
     assert (result.returncode, result.stderr) == (0, "")
 
 

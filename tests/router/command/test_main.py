@@ -3,6 +3,7 @@
 import pytest
 
 import router
+from actors.connections.transfer import TRANSFER
 from router.audio.compiled import RESAMPLING
 from router.command import main as command
 from router.command.subcommands import SUBCOMMANDS
@@ -16,9 +17,11 @@ def test_serve_is_the_default(arguments, monkeypatch, capsys):
     assert 'host = "127.0.0.1"' in capsys.readouterr().out
 
 
-def test_the_version_is_that_of_the_package_with_the_code_that_resamples(capsys):
+def test_the_version_is_that_of_the_package_with_what_is_compiled(capsys):
     assert command.main(["--version"]) == 0
-    assert capsys.readouterr().out == f"switchboard {router.__version__}\nresampling: {RESAMPLING}\n"
+    assert (
+        capsys.readouterr().out == f"switchboard {router.__version__}\nresampling: {RESAMPLING}\nkeeper: {TRANSFER}\n"
+    )
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h", "help"])

@@ -9,6 +9,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 
 from actors.connections.handover import HandshakeRefused
+from actors.connections.transfer import TRANSFER
 from router.audio.compiled import RESAMPLING
 from router.config.model import RouterConfig
 from router.fronts import table
@@ -162,8 +163,8 @@ def test_health_is_whether_it_is_alive(is_alive, status):
     assert headers["Cache-Control"] == "no-store"
 
 
-def test_a_verbose_health_check_says_the_version_and_the_code_that_resamples():
-    details = f"switchboard {VERSION}\nresampling: {RESAMPLING}\n"
+def test_a_verbose_health_check_says_the_version_and_what_is_compiled():
+    details = f"switchboard {VERSION}\nresampling: {RESAMPLING}\nkeeper: {TRANSFER}\n"
     assert call(StandIn(), "/healthz", query="verbose")[::2] == (200, f"ok\n{details}")
     assert call(StandIn(is_alive=False), "/healthz", query="verbose=1")[::2] == (503, f"not alive\n{details}")
     assert call(StandIn(admin="root"), "/healthz", query="verbose")[::2] == (200, "ok\n"), "not to everybody"
