@@ -76,7 +76,7 @@ class Timer:
         self._callback = callback
         self._due_s: float | None = None
         self._queued_s: float | None = None
-        """The time of the heap entry that brings the timer up: at most `_due_s`. None if there is no such entry."""
+        """The time of the heap entry that brings the timer up: at most `_due_s`; None if there is no such entry."""
 
     def restart(self, delay_s: float) -> None:
         """Set the timer to be due `delay_s` from now, in place of any earlier time.

@@ -118,7 +118,7 @@ class Ticket(NamedTuple):
     release: Callable[[], None]
     """The function that gives the place back. A second call has no effect."""
     spend: Callable[[int, float], Sums] | None = None
-    """The function that adds tokens and dollars to the client's sums of today, and returns the sums. None if no limit
+    """The function that adds tokens and dollars to the client's sums of today, and returns the sums; None if no limit
     per day is configured."""
 
 

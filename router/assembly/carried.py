@@ -51,7 +51,7 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parc
     repeats_settings: bool = False
     """Whether the client has come back, and may send its Settings again."""
     voices: Voices | None = None
-    """The voices of the session. It keeps them even under a newer configuration. None before its Settings."""
+    """The voices of the session; None before its Settings. It keeps them even under a newer configuration."""
     memory: bytes = b""
     """The memory of the front's machine, if it has one."""
     guard: bytes = b""
@@ -161,7 +161,7 @@ class CarriedSession:
         self._turn_detection = turn_detection
         self._memory = memory
         self._relay = relay
-        """The relay that takes the place of the session, which then has only counts. None without a relay."""
+        """The relay that takes the place of the session, which then has only counts; None without a relay."""
         self._guard = guard
         marks: Marks = session if relay is None else relay.marks
         if guard is not None:

@@ -98,7 +98,7 @@ class Wrapping(Protocol):
 
 
 def standalone(machine: Machine) -> Standalone | None:
-    """Return the relay that can move to another process, within the machines around it. None if there is none."""
+    """Return the relay that can move to another process, within the machines around it; None if there is none."""
     while isinstance(machine, Wrapping):
         machine = machine.wrapped
     return machine if isinstance(machine, Standalone) else None

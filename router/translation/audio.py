@@ -87,7 +87,7 @@ class Microphone:
         self._uncommitted_bytes = 0
         """The number of bytes that were appended since the last commit, in the upstream's format."""
         self._committing_bytes: int | None = None
-        """The number of uncommitted bytes when the commit in progress was sent. None if no commit is in progress."""
+        """The number of uncommitted bytes when the commit in progress was sent; None if no commit is in progress."""
         self._clearing_bytes = 0
         """The number of uncommitted bytes before the last clear that the upstream has not acknowledged."""
         self._taken_bytes = 0
