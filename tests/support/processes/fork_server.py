@@ -112,9 +112,13 @@ class ForkServer:
                 _set_subreaper(False)
 
     def close(self) -> None:
-        """End the server. Its processes continue."""
+        """End the server; kill it if it does not end in time. Its processes continue."""
         self._channel.close()
-        self._process.wait()
+        try:
+            self._process.wait(START_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(START_S)
 
 
 @functools.cache
