@@ -14,7 +14,7 @@ _SPOKEN = frozenset({UserTurnState.SPEAKING.value, UserTurnState.STOPPED.value})
 
 
 def judge_tables(world: World) -> None:
-    """Judge the states that the session reports. After a fault, judge only commits and the user's audio."""
+    """Judge the states that the session reports. After a fault, judge only commits, requests and the user's audio."""
     if world.session.state.lifecycle is not Lifecycle.READY or world.serving not in world.upstreams:
         return
     facts = world.session.describe()
@@ -23,6 +23,8 @@ def judge_tables(world: World) -> None:
         shown = facts["user_turn"]
         require(shown == UserTurnState.SPEAKING.value, f"xii replayed speech is not heard, and the session is {shown}")
     _judge_commits(world, str(facts["user_turn"]))
+    if world.is_orderly:
+        _judge_request(world, str(facts["response"]))
     if world.faults or not world.is_sound:
         return
     _judge_response(world, str(facts["response"]))
@@ -34,9 +36,13 @@ def _judge_response(world: World, shown: str) -> None:
     running = [it for key, it in judge.active.items() if key[0] == serving and it.text not in judge.rejected]
     if running:
         require(shown == ResponseState.ACTIVE.value, f"xii a response is active, and the session counts it as {shown}")
-    elif shown == ResponseState.REQUESTED.value:
-        is_asked = serving in (*judge.asks, *judge.statements)
-        require(is_asked, "xii the session counts a response as requested that is not")
+
+
+def _judge_request(world: World, shown: str) -> None:
+    """Judge that the upstream in use has a request that has neither begun a response nor been refused."""
+    is_asked = world.serving in (*world.judge.asks, *world.judge.statements)
+    is_requested = shown == ResponseState.REQUESTED.value
+    require(is_asked or not is_requested, "xii the session counts a response as requested that is not")
 
 
 def _judge_user_turn(world: World, shown: str) -> None:

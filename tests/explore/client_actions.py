@@ -90,7 +90,8 @@ def _native(world: World, kind: str) -> None:
     world.judge.unsent.append(kind)
     world.judge.is_excused = True
     world.judge.is_cancelling |= kind == "response.cancel"
-    world.is_sound &= kind in ("input_audio_buffer.commit", "input_audio_buffer.clear")
+    if kind not in ("input_audio_buffer.commit", "input_audio_buffer.clear"):
+        world.is_sound = world.is_orderly = False
     world.judge.is_clearing = kind == "input_audio_buffer.clear"
     world.from_client({"type": kind})
 

@@ -63,7 +63,7 @@ def _fire(world: World, name: str) -> None:
     if name not in OWN_TIMERS | LATE.get(world.quirk, frozenset()):
         if world.is_sound and world.is_well:
             raise Violation(f"i {name} expires although both peers behave well")
-        world.is_sound = False
+        world.is_sound = world.is_orderly = False
     commands = world.feed(messages.TimerFired(name))
     if has_all_events and any(isinstance(it, messages.AbandonUpstream) for it in commands):
         raise Violation("i next_event expires behind the last event of a response")

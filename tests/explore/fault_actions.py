@@ -63,8 +63,8 @@ def _close(world: World, generation: int) -> None:
 
 
 def _refuse(world: World, generation: int) -> None:
-    world.spend("fault")
     upstream, event = world.upstreams[generation], world.upstreams[generation].queue[0]
+    world.spend("fault", is_orderly=event["type"] == "response.create")
     is_in_use = generation == world.session.state.upstream.generation
     if is_in_use:
         world.judge.refused(generation, event)

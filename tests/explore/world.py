@@ -78,6 +78,8 @@ class World:
         self.asked = 0
         self.is_sound = True
         """No fault has happened, and no deadline has expired except those of `OWN_TIMERS`."""
+        self.is_orderly = True
+        """The same, but an upstream may have refused requests for responses."""
         self.is_well = False
         """All peers do what they owe from now on."""
         self.faults = 0
@@ -139,11 +141,13 @@ class World:
         known = {*self.upstreams, *self.dials, *(generation for generation, _ in self.abandoned)}
         return known - {self.session.state.upstream.generation}
 
-    def spend(self, kind: str) -> None:
-        """Count an action against the budget of the walk."""
+    def spend(self, kind: str, *, is_orderly: bool = False) -> None:
+        """Count an action against the budget of the walk. `is_orderly` means that it is the refusal of a request."""
         self.budget[kind] -= 1
         self.faults += kind == "fault"
-        self.is_sound &= kind not in ("fault", "late")
+        if kind in ("fault", "late"):
+            self.is_sound = False
+            self.is_orderly &= is_orderly
 
     # The session.
 
