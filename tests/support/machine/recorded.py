@@ -5,6 +5,8 @@ import io
 import os
 import zlib
 
+import pytest
+
 from router.config.model import RouterConfig
 from router.recording import header
 from router.recording.mask import Mask
@@ -71,7 +73,7 @@ SHARE = 1 if os.environ.get("SWITCHBOARD_RECORD_ALL") else 10
 
 
 @contextlib.contextmanager
-def recorded_tests(request, monkeypatch, begins):
+def recorded_tests(request, begins):
     """Record the sessions of some tests, and replay them after the tests have passed.
 
     `begins` has the classes whose objects are recorded, each with a function. For a new object the function returns the
@@ -85,9 +87,12 @@ def recorded_tests(request, monkeypatch, begins):
         return
     has_content = bool(number // SHARE % 2)
     recordings, replays = [], []
-    for kind, machine_of in begins.items():
-        monkeypatch.setattr(kind, "__init__", _recorded(kind, machine_of, recordings, replays, has_content=has_content))
-    yield
+    # No fixture: nine tests in ten would set one up for nothing.
+    with pytest.MonkeyPatch.context() as patch:
+        for kind, machine_of in begins.items():
+            begin = _recorded(kind, machine_of, recordings, replays, has_content=has_content)
+            patch.setattr(kind, "__init__", begin)
+        yield
     replays.append(True)
     for recording in recordings:
         difference = recording.verified().difference
