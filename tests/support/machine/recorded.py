@@ -5,8 +5,6 @@ import io
 import os
 import zlib
 
-import pytest
-
 from router.config.model import RouterConfig
 from router.recording import header
 from router.recording.mask import Mask
@@ -87,12 +85,11 @@ def recorded_tests(request, begins):
         return
     has_content = bool(number // SHARE % 2)
     recordings, replays = [], []
-    # No fixture: nine tests in ten would set one up for nothing.
-    with pytest.MonkeyPatch.context() as patch:
-        for kind, machine_of in begins.items():
-            begin = _recorded(kind, machine_of, recordings, replays, has_content=has_content)
-            patch.setattr(kind, "__init__", begin)
-        yield
+    # Nine tests in ten need no such fixture. The replay needs what the test has patched with it.
+    monkeypatch = request.getfixturevalue("monkeypatch")
+    for kind, machine_of in begins.items():
+        monkeypatch.setattr(kind, "__init__", _recorded(kind, machine_of, recordings, replays, has_content=has_content))
+    yield
     replays.append(True)
     for recording in recordings:
         difference = recording.verified().difference
