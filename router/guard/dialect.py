@@ -83,7 +83,7 @@ class Dialect(Protocol):
         """Return the frame that tells the client that a text was withheld; None if the wire has no such frame."""
 
     def ended(self, command: messages.Command) -> Iterable[messages.Command]:
-        """Return an operator's command that ends the session in the form of an end by the guard.
+        """Return a command of an end that the guard requested. If it names an operator as the cause, name the guard.
 
         Return any other command unchanged.
         """

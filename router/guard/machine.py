@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import orjson
@@ -162,9 +162,8 @@ class GuardedMachine(GuardedInputs):
         if self._is_muted and is_of_agent(frame):
             self.dropped += 1
             return
-        is_text = frame is not None and frame.get("type") == "ConversationText"
-        spoken = frame.get("content") if frame is not None and is_text and is_of_user(frame) else None
-        if isinstance(spoken, str) and spoken not in self._typed and self._guard.checks("user"):
+        spoken = self._spoken(frame)
+        if spoken is not None:
             yield from self._begin_window(spoken, "user")
         # The text of an unfinished window belongs to the next window.
         awaited = self._started + 1 if self._windows.has_rest else self._started
@@ -172,6 +171,14 @@ class GuardedMachine(GuardedInputs):
             self._held.append(HeldFrame(awaited, command, self._answer))
         else:
             yield self._with_replacements(command)
+
+    def _spoken(self, frame: dict[str, Any] | None) -> str | None:
+        """Return the text of a frame if the text is the user's speech, and a rule checks it. Otherwise return None."""
+        if frame is None or frame.get("type") != "ConversationText" or not is_of_user(frame):
+            return None
+        text = frame.get("content")
+        is_checked = isinstance(text, str) and text not in self._typed and self._guard.checks("user")
+        return text if is_checked else None
 
     def _release(self) -> Iterator[messages.Command]:
         """Send the frames whose windows have passed."""
@@ -187,7 +194,8 @@ class GuardedMachine(GuardedInputs):
     def _release_the_rest(self) -> Iterator[messages.Command]:
         held, self._held = self._held, deque()
         for it in held:
-            if is_of_agent(decoded(it.command.frame)):
+            frame = decoded(it.command.frame)
+            if is_of_agent(frame) or self._spoken(frame) is not None:
                 self.dropped += 1
             else:
                 yield it.command

@@ -64,7 +64,7 @@ _FORMATS: Final = {
 
 
 def formats(given: Any) -> list[Any]:
-    """Return OpenAI's name for an audio format. `given` is an object or a name of either wire."""
+    """Return a list with OpenAI's name for one audio format. `given` is an object, or a name on either wire."""
     found = given.get("type", given.get("encoding", "linear16")) if isinstance(given, dict) else given
     return [_FORMATS.get(found, found) if isinstance(found, str) else found]
 

@@ -76,7 +76,7 @@ class DeepgramDialect:
         return codec.encode(deepgram.Warning(description=description, code=BLOCKED))
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:
-        """Return an operator's command that ends the session in the form of an end by the guard.
+        """Return a command of an end that the guard requested. If it names an operator as the cause, name the guard.
 
         Return any other command unchanged.
         """

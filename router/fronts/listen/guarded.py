@@ -57,7 +57,7 @@ class ListenDialect:
         return None
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:
-        """Return an operator's command that ends the session in the form of an end by the guard, with an `Error`."""
+        """Return a command of an end that the guard requested. Put an `Error` that names the guard before `EndSession`."""
         if not isinstance(command, engine.EndSession):
             return (command,)
         error = results.error(ENDED, "the guard ended the session")

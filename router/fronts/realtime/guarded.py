@@ -90,7 +90,7 @@ class RealtimeDialect:
         return _error(BLOCKED, description, event_id, self._count)
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:
-        """Return an operator's command that ends the session in the form of an end by the guard.
+        """Return a command of an end that the guard requested. If it names an operator as the cause, name the guard.
 
         Return any other command unchanged.
         """

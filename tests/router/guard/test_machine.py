@@ -287,6 +287,21 @@ def test_a_hit_may_end_the_session():
     assert book.audio == 0
 
 
+def test_a_spoken_text_without_a_verdict_is_withheld_at_the_end():
+    book = GuardedBook(rule()).ready()
+    book.at_once = False
+    book.upstream(
+        {"type": "input_audio_buffer.speech_started", "item_id": "u"},
+        {"type": "input_audio_buffer.speech_stopped", "item_id": "u"},
+        {"type": "input_audio_buffer.committed", "item_id": "u"},
+        transcribed(FORBIDDEN, "u"),
+    )
+    book.feed(messages.EndRequested())
+    assert book.texts("user") == []
+    assert book.machine.dropped == 1
+    assert book.ending is not None
+
+
 @pytest.mark.parametrize(("on_failure", "is_heard"), [("pass", True), ("block", False)])
 def test_a_check_that_is_late_or_broken_counts_as_configured(on_failure, is_heard):
     book = GuardedBook(rule(), on_failure=on_failure).ready().answering()
