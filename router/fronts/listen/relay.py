@@ -56,7 +56,7 @@ class ListenRelay:
         """The object whose attributes show when the memory has to be stored."""
         self._redact = options.redact
         self._now_s = 0.0
-        self._limits = CallLimits(options, Wire(lambda: False, lambda _limit: (), self._end_at_limit))
+        self._limits = CallLimits(options, Wire(lambda: self._has_open_words, self._warn_of_limit, self._end_at_limit))
         self._waiting = Waiting(options.bounds.early_messages, options.bounds.early_bytes)
         self._unheard = Waiting(options.bounds.early_messages, options.bounds.early_bytes)
         """The newest audio for which Deepgram has sent no final words, and the client's texts among it."""
@@ -125,8 +125,11 @@ class ListenRelay:
 
     def _answer(self, code: str, problem: str) -> engine.Command:
         # The journal has the message, so without a record another process would answer again.
+        return self._tell(results.error(code, problem))
+
+    def _tell(self, frame: str) -> engine.Command:
         self.marks.record_due += 1
-        return engine.SendToClient(results.error(code, problem))
+        return engine.SendToClient(frame)
 
     # From the client.
 
@@ -240,7 +243,11 @@ class ListenRelay:
     def _end_requested(self, _requested: engine.EndRequested) -> Commands:
         yield from self._end(closes.of_error("SESSION_ENDED"))
 
+    def _warn_of_limit(self, limit: Limit) -> Commands:
+        yield self._tell(results.warning(limit.code, limit.warning))
+
     def _end_at_limit(self, limit: Limit) -> Commands:
+        yield self._tell(results.error(limit.code, limit.error))
         yield from self._end(closes.of_error(limit.code))
 
     def _end(self, close: closes.Close) -> Commands:

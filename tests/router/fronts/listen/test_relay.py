@@ -147,10 +147,25 @@ def test_a_drain_that_keeps_idle_sessions_ends_this_one_with_the_second(book):
     assert engine.StartTimer(DRAIN_TIMER, 1.0) in book.others
 
 
-def test_a_call_ends_at_its_length():
+def test_a_call_ends_at_its_length_with_a_warning_and_an_error():
     book = Book(max_call_s=100.0).opened()
     for book.now_s in (80.0, 100.0):
         book.feed(engine.TimerFired(CALL_TIMER))
+    assert [(it["type"], it["code"]) for it in book.sent] == [
+        ("Warning", "MAX_CALL_LENGTH"),
+        ("Error", "MAX_CALL_LENGTH"),
+    ]
+    assert book.ending == engine.EndSession(1000, "MAX_CALL_LENGTH")
+
+
+def test_a_call_that_has_reached_its_length_ends_after_the_final_words():
+    book = Book(max_call_s=100.0).opened()
+    book.server(**FINAL | {"is_final": False})
+    for book.now_s in (80.0, 100.0):
+        book.feed(engine.TimerFired(CALL_TIMER))
+    assert book.ending is None
+    book.server(**FINAL)
+    assert book.sent[-1]["code"] == "MAX_CALL_LENGTH"
     assert book.ending == engine.EndSession(1000, "MAX_CALL_LENGTH")
 
 
