@@ -15,7 +15,7 @@ from router.session.options import SessionOptions
 from router.translation.voices import Voices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from router.access.request import Request
     from router.config.model import RouterConfig
@@ -33,7 +33,7 @@ def policy_of(config: RouterConfig, front: Front, request: Request, turn_detecti
     The credential names the policy, or else the route. A credential with an unknown policy was already refused.
 
     Raises:
-        HandshakeRefused: 403 if the policy denies the URL's model or turn detection, or the session of a client secret.
+        HandshakeRefused: 403 if the policy denies a parameter of the URL, or the session of a client secret.
     """
     principal = request.principal
     route = config.route_of(request.route)
@@ -43,7 +43,7 @@ def policy_of(config: RouterConfig, front: Front, request: Request, turn_detecti
         return None
     bound = principal.terms.session if principal is not None else None
     judgements = (
-        policy.model(request.query.get("model")),
+        front.judge_query(policy, request.query),
         policy.turn_detection(turn_detection),
         # The policy may have changed since the client secret was made.
         policy.client_event({"type": "session.update", "session": bound}) if bound is not None else None,
@@ -52,6 +52,12 @@ def policy_of(config: RouterConfig, front: Front, request: Request, turn_detecti
         if isinstance(judged, Denied):
             raise HandshakeRefused(HTTPStatus.FORBIDDEN, judged.sentence)
     return policy
+
+
+def judged_query(front: Front, policy: Policy, request: Request) -> Mapping[str, str]:
+    """Return the query of a request's URL in the form that its policy permits. `policy_of` has judged it before."""
+    judged = front.judge_query(policy, request.query)
+    return request.query if isinstance(judged, Denied) else judged
 
 
 class _Choices(NamedTuple):
