@@ -27,6 +27,15 @@ if TYPE_CHECKING:
     from router.usage.prices import PriceTable
 
 
+def named_policy(config: RouterConfig, front: Front, request: Request) -> Policy | None:
+    """Return the policy of a request's client, which has not judged the request yet; see `policy_of`."""
+    if not front.is_policed:
+        return None
+    principal, route = request.principal, config.route_of(request.route)
+    named = principal.policy if principal is not None else None
+    return config.policy_of(named or (route.policy if route is not None else None))
+
+
 def policy_of(config: RouterConfig, front: Front, request: Request, turn_detection: str | None) -> Policy | None:
     """Return the policy of a request's client, or None if the client may send everything.
 
@@ -35,11 +44,8 @@ def policy_of(config: RouterConfig, front: Front, request: Request, turn_detecti
     Raises:
         HandshakeRefused: 403 if the policy denies a parameter of the URL, or the session of a client secret.
     """
-    principal = request.principal
-    route = config.route_of(request.route)
-    named = principal.policy if principal is not None else None
-    policy = config.policy_of(named or (route.policy if route is not None else None))
-    if policy is None or not front.is_policed:
+    policy, principal = named_policy(config, front, request), request.principal
+    if policy is None:
         return None
     bound = principal.terms.session if principal is not None else None
     judgements = (

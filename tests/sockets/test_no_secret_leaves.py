@@ -1,7 +1,7 @@
-"""No marked secret leaves the router by a route, error, log line, signal or crash, before an upstream that repeats its key.
+"""No marked secret leaves the router by a route, error, log line, signal or crash.
 
-The upstream has the key, and sends it in many spellings wherever a service writes text of its own: errors, reasons of a
-close, bodies and headers of a refusal. The words of an answer are content, and are not searched.
+The upstream has the key, and repeats it in many spellings wherever a service writes text of its own: errors, reasons of
+a close, bodies and headers of a refusal. The words of an answer are content, and are not searched.
 """
 
 import base64
