@@ -86,6 +86,7 @@ def serve(config: RouterConfig, make_router: MakeRouter, say: Say, *, take_over:
     problem = internals.problem(internals.OWN_SERVER)
     if problem:
         raise StartError(problem)
+    listeners.write_no_core_file()
     _check_usage_log(config)
     share_one_arena()
     found = handoff.inherited()

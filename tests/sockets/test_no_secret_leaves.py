@@ -9,7 +9,9 @@ import http.client
 import json
 import logging
 import os
+import shlex
 import signal
+import sys
 import threading
 from contextlib import closing, contextmanager, suppress
 from urllib.parse import quote
@@ -23,7 +25,7 @@ from websockets.sync.server import serve
 
 from router.config.auth import digest
 from tests.support.machine.playbook import settings
-from tests.support.processes.children import router
+from tests.support.processes.children import RUN_PY, child, router
 
 TIMEOUT_S = 20.0
 KEY = 'sk-proj-MARKEDkey/0+"quoted"-of-the-upstream'
@@ -185,3 +187,12 @@ def test_no_marked_secret_leaves_in_any_spelling(tmp_path, level, form):
     assert [text for text in (*seen, output) if WORDS in text] == []
     assert any("[redacted]" in text for text in left)
     assert "[redacted]" in output or "***" in output
+
+
+def test_a_process_that_crashes_writes_no_core_file():
+    """A core file would hold every key. The worker inherits the limit of the main process."""
+    command = f"ulimit -S -c unlimited && exec {shlex.quote(sys.executable)} {shlex.quote(str(RUN_PY))} --port 0"
+    with child("bash", "-c", command) as process:
+        worker = int(process.wait_for(r"worker (\d+) serves")[1])
+        assert [psutil.Process(each).rlimit(psutil.RLIMIT_CORE)[0] for each in (process.pid, worker)] == [0, 0]
+        assert process.stop() == 0
