@@ -85,7 +85,7 @@ class GuardedInputs(abc.ABC):
 
     @abc.abstractmethod
     def _release_the_rest(self) -> Iterator[messages.Command]:
-        """Pass on the waiting frames that need no verdict, because the session ends. Drop the texts and audio that do."""
+        """Pass on the waiting frames that need no verdict, because the session ends. Drop the others."""
 
     @abc.abstractmethod
     def _judge_window(self, verdict: Verdict, now_s: float) -> Iterator[messages.Command]:
