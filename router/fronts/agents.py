@@ -15,7 +15,7 @@ from router.errors import ConfigError
 from router.translation import session_config
 
 DEFAULT: Final = "default"
-"""The id of the agent for a client that names none. If only one agent is configured, that agent serves it."""
+"""The id of the agent for a client that names none. If no agent has this id, an only agent serves such a client."""
 
 _VARIABLE: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
@@ -31,6 +31,7 @@ class Agents(msgspec.Struct, frozen=True):
     def settings(self, agent_id: str | None, audio: dict[str, Any], variables: Mapping[str, str]) -> str | None:
         """Return the Settings of a session as a message, or None if no agent has this id.
 
+        Without an `agent_id` the default agent is taken. If there is no default agent, its fields are empty.
         In each text of the agent, `{{name}}` becomes the variable of that name. If there is no such variable, the
         text keeps `{{name}}`.
         """

@@ -56,7 +56,7 @@ class Wire(NamedTuple):
     """The functions of a relay that the limits of its call use."""
 
     is_in_turn: Callable[[], bool]
-    """The function that tells whether the user speaks, a question is open, or the agent answers."""
+    """The function that returns whether the user speaks, a question is open, or the agent answers."""
 
     warn: Callable[[Limit], Commands]
     """The function that returns the commands that warn the client of a limit."""
@@ -127,6 +127,8 @@ class CallLimits:
     def settle(self, now_s: float) -> Iterator[engine.Command]:
         """End a call that has reached a limit and is between two turns, and warn of usage close to a limit.
 
+        After a limit of tokens, money or turns, a turn that begins later ends the call, too.
+
         The relay calls this after each input.
         """
         if self.limited.spending.is_changed:
@@ -160,7 +162,7 @@ class CallLimits:
         limited = self.limited
         if step.act is not Act.WAIT and step.limit.code not in limited.warned_of:
             # One report of usage may exceed a limit at once. So the client is also warned at an end, if it was not
-            # before.
+            # warned before.
             limited.warned_of |= {step.limit.code}
             yield from self._wire.warn(step.limit)
         if step.act is not Act.END:

@@ -41,7 +41,7 @@ class NamedAgents:
         self.describe = machine.describe
 
     def handle(self, message: engine.Input, now_s: float, /) -> Iterable[engine.Command]:
-        """Handle an input as the machine does, with the named agent in the Settings."""
+        """Handle an input as the machine does, with the named agent in the Settings. Refuse an unknown agent."""
         fields = _settings(message)
         if fields is None:
             return self.wrapped.handle(message, now_s)

@@ -58,7 +58,7 @@ class Answer:
         yield {"type": kind, **self._place, "delta": delta}
 
     def play(self, audio: bytes) -> Iterator[Fields]:
-        """Yield the events for a piece of the agent's audio."""
+        """Yield the events for a piece of the agent's audio; none if the response has text alone."""
         if self._is_text:
             return
         yield from self._begin_message()

@@ -56,7 +56,7 @@ class DeepgramDialect:
         return seen
 
     def with_text(self, fields: Fields, text: str) -> Fields | None:
-        """Return a message with another text; None for a message that has no text."""
+        """Return a message with another text; None if that text is empty."""
         return {**fields, "content": text} if text else None
 
     def rewritten(self, _fields: Fields, _text_of: Callable[[str], str | None]) -> Fields | None:
@@ -76,7 +76,7 @@ class DeepgramDialect:
         return codec.encode(deepgram.Warning(description=description, code=BLOCKED))
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:
-        """Return a command of an end that the guard requested. If it names an operator as the cause, name the guard.
+        """Return a command of an end that the guard requested, with the guard as the cause in place of an operator.
 
         Return any other command unchanged.
         """

@@ -45,7 +45,7 @@ class Speech:
         self.is_on = True
 
     def end(self) -> None:
-        """Record that the upstream has made a turn of the speech."""
+        """Forget the speech, because the upstream has made a turn of it, or it was a noise."""
         self.is_on = False
         self._frames.clear()
         self.size_bytes = self.dropped_bytes = 0

@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final
 
 MAX_AUDIO_BYTES: Final = 1024 * 1024
-"""The most audio that waits for an upstream: some ten seconds. Beyond it the oldest audio is dropped."""
+"""The most audio that waits for an upstream: 10 s at 48 kHz. Beyond it the oldest audio is dropped."""
 
 
 class Waiting:

@@ -23,7 +23,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def results(words: Words, request_id: str, model: str) -> str:
-    """Return `Results` as a frame."""
+    """Return the words in a `Results` message, as a frame."""
     alternative = {"transcript": words.text, "confidence": words.confidence, "words": []}
     metadata = {
         "request_id": request_id,

@@ -27,7 +27,7 @@ CLOSE_TIMER: Final = "listen.close"
 CLOSE_WAIT_S: Final = 5.0
 
 SETTLE_S: Final = 1.0
-"""The length of the wait if no speech is open. The upstream may still find speech in the last audio."""
+"""The length of the wait for a ready session without open speech. The last audio may still have speech."""
 
 _KEEP_ALIVE: Final = engine.ClientTextReceived('{"type":"KeepAlive"}')
 _GONE: Final = engine.ClientClosed(
@@ -50,7 +50,7 @@ class TranscriberMarks:
     def __init__(self, marks: Marks) -> None:
         self._marks = marks
         self.own = 0
-        """The number of records for which the transcription itself has called."""
+        """The number of records that the transcription itself has requested."""
         self.note_stored = marks.note_stored
         self.take_words = marks.take_words
         self.words_bytes = marks.words_bytes

@@ -27,7 +27,7 @@ def take(context: Context, event: Event) -> None:
 
 
 def take_waiting(context: Context) -> None:
-    """Take the events that waited for an upstream, in order, because one serves now."""
+    """Take the events that waited for an upstream, in order, because an upstream serves now."""
     for event in context.state.waiting.take_all():
         take(context, event)
 
@@ -151,7 +151,7 @@ def _cancel_waiting(context: Context, event: Event) -> None:
 def close_response(
     context: Context, *, response_id: str, status: str, reason: str | None, is_replaced: bool = False
 ) -> None:
-    """End an open response with all events that the client still expects, and forget it.
+    """End an open response with all events that the client still expects, and forget the response.
 
     A response that another one replaces (`is_replaced`) ends no turn.
     """
@@ -237,7 +237,7 @@ def _correct(context: Context, item: Item) -> None:
 
 
 def create_again(context: Context, wire: dict[str, object], previous: str | None = None) -> None:
-    """Create an item at another upstream, after the item `previous` or at the end of the conversation.
+    """Create an item again at the upstream in use, after the item `previous` or at the end of the conversation.
 
     The client already has the item, so it does not get the acknowledgements.
     """

@@ -387,4 +387,4 @@ EVENTS: Final[dict[str, Handler]] = {
     "conversation.item.input_audio_transcription.completed": _transcribed,
     "conversation.item.input_audio_transcription.failed": _not_transcribed,
 }
-"""The handlers of the upstream's events, except those of responses. Any other event passes."""
+"""The handlers of the upstream's events, except those of responses. Any other event passes after the first one."""

@@ -1,6 +1,6 @@
 """The client's conversation: its items with their ids, in order, for an upstream that replaces a lost one.
 
-When a bound is exceeded, the oldest items lose their content, and another upstream does not get them.
+When a bound is exceeded, the oldest items are shortened, and another upstream does not get them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_SHORT: Final = 1000
 MAX_PARTS: Final = 4
 
 MAX_SPEECH_PARTS: Final = 16
-"""The most parts that transcripts add to a user's item. An upstream chooses the index, which so needs a bound."""
+"""The most parts that transcripts add to a user's item. The index needs a bound, because an upstream chooses it."""
 
 ROOT: Final = "root"
 _NOTHING: Final = Weight(0, 0)

@@ -19,7 +19,7 @@ WORDS_BYTES: Final = 8192
 """The bytes for notes after a record: enough for 300 deltas."""
 
 MAX_NOTES: Final = 100
-"""The most notes that wait. Without a keeper nobody takes them."""
+"""The most notes that wait. Without a keeper the notes are not taken."""
 
 
 class Progress(NamedTuple):
@@ -51,7 +51,7 @@ class Marks:
 
     def __init__(self, may_drop_audio: Callable[[], bool] = bool) -> None:
         self.may_drop_audio = may_drop_audio
-        """Whether only the newest audio of the microphone matters, because the user does not speak."""
+        """Returns whether only the newest audio of the microphone matters, because the user does not speak."""
         self.was_audio = False
         """Whether the newest text of the client was audio without detected speech."""
         self.record_due = 0
@@ -93,7 +93,7 @@ class Marks:
 def read_notes(words: str, sent_bytes: int) -> Iterator[Progress]:
     """Yield the deltas of stored notes whose frames are among the `sent_bytes` after the record.
 
-    A frame of which most was sent counts, because the rest of it follows.
+    A frame of which half was sent counts, because the rest of it follows.
     """
     item: tuple[str, int] | None = None
     for line in words.split("\n"):

@@ -1,7 +1,7 @@
 """The ids that an upstream and the client use for the same item, response or call.
 
-Both ids are equal, with two exceptions. Another upstream may give the same id to something else, or hear the user's
-speech a second time.
+Both ids are equal at the first upstream. Another upstream may give the same id to something else, or another id to
+something that the client knows, such as speech that the upstream hears again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Names:
         self._to_upstream: dict[str, str] = {}
         self._count = 0
         self._known: Newest[str] = Newest(maxlen=MAX_KNOWN)
-        """Ids of responses and calls of earlier upstreams."""
+        """Ids of items, responses and calls of earlier upstreams."""
         self._current: Newest[str] = Newest(maxlen=MAX_KNOWN)
 
     def new(self, kind: str) -> str:
@@ -64,15 +64,15 @@ class Names:
         self._to_upstream.clear()
 
     def is_known(self, name: str) -> bool:
-        """Whether the upstream in use gave the id to a response or a call."""
+        """Whether the upstream in use gave the id to an item, a response or a call."""
         return name in self._current
 
     def is_taken(self, name: str) -> bool:
-        """Whether an earlier upstream gave this id to a response or a call."""
+        """Whether an earlier upstream gave this id to an item, a response or a call."""
         return name in self._known
 
     def note(self, name: str) -> None:
-        """Record the id of a response or a call of the upstream in use."""
+        """Record the id of an item, a response or a call of the upstream in use."""
         self._current.add(name)
 
     def match(self, upstream_id: str, client_id: str) -> None:

@@ -48,7 +48,7 @@ class Event:
 
 
 class OpaqueEvent(Event):
-    """An event of an upstream that has too many values or levels to be read. The event passes as it is."""
+    """An event of an upstream that has too many values or levels to be read. The event passes unread."""
 
     __slots__ = ()
 

@@ -89,7 +89,7 @@ class Playout:
         return pieces
 
     def advance(self, sizes: Iterable[int]) -> int:
-        """Note pieces that another process has sent, by their sizes, and return the bytes of the session's audio.
+        """Note pieces that another process has sent, by their sizes. Return their bytes of the session's audio.
 
         The bytes that waited for a whole frame went with the first piece. The session has counted them already.
         """
