@@ -83,7 +83,7 @@ class Dialect(Protocol):
         """Return the frame that tells the client that a text was withheld; None if the wire has no such frame."""
 
     def ended(self, command: messages.Command) -> Iterable[messages.Command]:
-        """Return a command of an end that the guard requested. If it names an operator as the cause, name the guard.
+        """Return a command of an end that the guard requested, with the guard as the cause in place of an operator.
 
         Return any other command unchanged.
         """

@@ -26,7 +26,7 @@ class Windows:
         return bool(self._rest)
 
     def add(self, delta: str) -> Iterator[str]:
-        """Add a part of the text, and return the windows that are complete."""
+        """Add a part of the text, and yield the windows that are complete."""
         text, start = self._rest + delta, 0
         while end := self._end(text, start):
             # Set the rest now, because the caller reads it between two windows.

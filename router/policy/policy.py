@@ -45,11 +45,11 @@ class Policy(msgspec.Struct, frozen=True):
     # From the client.
 
     def client_event(self, event: Fields, *, opens: bool = False) -> Fields | Denied:
-        """Return an event of OpenAI's in the form that the upstream may get. Unknown events and fields are denied.
+        """Return an event of OpenAI's in the form that the upstream may get, or the denial.
 
         Args:
             event: the parsed event.
-            opens: whether it is the `session.update` that configures a new session, and so gets every forced value.
+            opens: whether the event is the first `session.update` of a session, and so gets every forced value.
         """
         if event.get("type") == APPEND and event.keys() <= _APPEND_KEYS and "events" not in self.rules:
             return event
@@ -116,7 +116,8 @@ class Policy(msgspec.Struct, frozen=True):
     def enforced(self, session: Fields, *, opens: bool = False) -> Fields:
         """Return the `session` of an update that the router made, with the forced values in it.
 
-        Models, formats and tools stay unchanged, because the router has chosen them. For `opens` see `client_event`.
+        Models, formats, tools and the temperature stay unchanged, because the router has chosen them. For `opens` see
+        `client_event`.
         """
         made: Fields = copied(session)
         for name, rule in self.rules.items():

@@ -42,7 +42,7 @@ def judge(
             return denied
     if name not in holder and not fills:
         return None
-    # Under a rule that forces, the field keeps its value if the client gives null or no list.
+    # If no tool is left, and the client gave null or no list, leave the field out, so that the session keeps its tools.
     tools = list(_judged(given or (), rule, mcp, is_deepgram=name != "tools"))
     if tools or (name in holder and given is not None):
         holder[name] = tools

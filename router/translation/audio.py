@@ -75,17 +75,17 @@ class Microphone:
         self._preroll_s = preroll_s
         self._max_s = max_s
         self._kept: bytearray | Pages = bytearray()
-        """The kept audio: the whole pre-roll as a ring, in which each frame replaces the oldest audio, or a row.
+        """The kept audio: a row from the oldest to the newest, or a ring in which each frame replaces the oldest audio.
 
-        A ring is made once, in its whole size. A bytearray that grows reserves memory, and one that loses its
-        beginning is copied at every third frame.
+        A ring has the size of the pre-roll, and is made once. A bytearray that grows reserves memory. A bytearray that
+        loses its beginning is copied at every third frame.
         """
         self._start = 0
         """The index in a ring of the oldest audio, where the next frame goes."""
         self._is_filling = False
         """Whether the ring has no audio yet from `_start` on."""
         self._uncommitted_bytes = 0
-        """The number of bytes that were appended since the last commit, in the upstream's format."""
+        """The number of appended bytes that the upstream has not committed or cleared yet, in the upstream's format."""
         self._committing_bytes: int | None = None
         """The number of uncommitted bytes when the commit in progress was sent; None if no commit is in progress."""
         self._clearing_bytes = 0
@@ -158,8 +158,8 @@ class Microphone:
     def finish(self) -> list[bytes]:
         """Record a commit, and return the appends that must precede it.
 
-        These are the audio that the converter's filter held back, and silence up to the shortest audio that a commit
-        may have.
+        These appends have the audio that the converter's filter held back, and silence up to the shortest audio that a
+        commit may have.
         """
         frames = self._appends(self._flush())
         missing_ms = COMMIT_MINIMUM_MS - self.target.duration_ms(self._uncommitted_bytes - self._clearing_bytes)
@@ -189,7 +189,7 @@ class Microphone:
         return self._taken_bytes + self._uncommitted_bytes
 
     def await_clear(self, place: int | None) -> None:
-        """Await the clear at this place as the last one. None: all clears are answered or lost, and the audio stays."""
+        """Await the clear at this place as the last one. If `place` is None, await no clear, and keep the audio."""
         self._clearing_bytes = max(0, place - self._taken_bytes) if place is not None else 0
 
     def clear(self, place: int, *, is_committing: bool) -> None:
@@ -246,7 +246,7 @@ class Microphone:
 
     @property
     def has_uncommitted(self) -> bool:
-        """Whether audio was appended after the last commit or clear, even before its acknowledgement."""
+        """Whether audio was appended after the last commit or clear that was sent, acknowledged or not."""
         return self._uncommitted_bytes > max(self._committing_bytes or 0, self._clearing_bytes)
 
     @property
@@ -398,7 +398,7 @@ class Speaker:
         return rest
 
     def drop(self) -> None:
-        """Forget the audio that the converter's filter holds back, because the rest of its response is not played."""
+        """Forget the audio that the converter's filter holds back, because the rest of the response is not played."""
         self._converter.restart()
 
     def duration_s(self, data: bytes) -> float:

@@ -48,7 +48,7 @@ _DESCRIPTION_CHARACTERS: Final = 2000
 """The most characters of a description, because an upstream's message may have any length."""
 
 _REASON_CHARACTERS: Final = 100
-"""The most bytes of a close frame's reason (RFC 6455, 5.5)."""
+"""The most characters of a close reason. A close frame has room for 123 bytes (RFC 6455, 5.5)."""
 
 
 class FinalError(msgspec.Struct, frozen=True):
@@ -62,15 +62,15 @@ class FinalError(msgspec.Struct, frozen=True):
 def code_of(error: openai.ErrorDetail) -> str:
     """Return the upstream's own code.
 
-    Some compatible services put the code into `type`, and older errors have no code.
+    Some compatible services put the code into `type`. An error without a code gets `server_error`.
     """
     return error.code or error.type or "server_error"
 
 
 def explained(event: openai.Error) -> openai.Error:
-    """Return an error event that has a message, or whose code has a known meaning.
+    """Return an error event as it is if its error has a message, a parameter, or a code with a known meaning.
 
-    If the event has neither, the new message names the refused event and a remedy.
+    Otherwise give the error a message: that at the top of the event, or a new one that names the refused event.
     """
     error = event.error
     has_meaning = error.param or error.code in BENIGN | FATAL | EXPIRED

@@ -195,7 +195,7 @@ def _chosen_speed(tuning: Tuning) -> float | None:
 
 
 def context_items(agent: blocks.Agent, new_id: text.NewId, *, shows_calls: bool) -> list[openai.NewItem]:
-    """Return one item per message of the context, and two per function call: the call, and its output.
+    """Return one item per text of the context, and two per function call: the call, and its output.
 
     With `shows_calls`, leave out texts of the assistant that only showed a call to the client. The model never said
     them.

@@ -68,7 +68,7 @@ def history_of(message: deepgram.ConversationText) -> deepgram.HistoryText:
 def transcript(content: str, *, is_final: bool, words: Any = None) -> deepgram.Transcript:
     """Make a Transcript of the `/openai` profile. It is interim before the user's ConversationText, and final after it.
 
-    `words` is the list of the upstream's event, with the times of the words.
+    `words` is the field of the upstream's event with the words and their times, if it has one.
     """
     alternative = deepgram.Alternative(transcript=content, confidence=_CONFIDENCE, words=_timed(words))
     channel = deepgram.Channel(alternatives=[alternative])
