@@ -31,7 +31,7 @@ class Agents(msgspec.Struct, frozen=True):
     def settings(self, agent_id: str | None, audio: dict[str, Any], variables: Mapping[str, str]) -> str | None:
         """Return the Settings of a session as a message, or None if no agent has this id.
 
-        Without an `agent_id` the default agent is taken. If there is no default agent, its fields are empty.
+        Without an `agent_id`, take the agent `default`, or the only agent, or else an agent without fields.
         In each text of the agent, `{{name}}` becomes the variable of that name. If there is no such variable, the
         text keeps `{{name}}`.
         """

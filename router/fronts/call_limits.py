@@ -70,7 +70,7 @@ class Wire(NamedTuple):
 class CallLimits:
     """The limits of one relayed call.
 
-    A call of `mark_active`, or a turn in progress, ends a silence. So a relay calls `mark_active` for neither
+    Each use of `mark_active`, and each turn in progress, ends a silence. So a relay calls `mark_active` for neither
     microphone audio nor KeepAlive.
     """
 

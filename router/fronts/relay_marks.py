@@ -1,6 +1,6 @@
 """The signs that a relay's memory has to be stored, for a relay whose audio is binary. Pure.
 
-Each text for the client calls for a record, and so does the first audio of an answer. Further audio calls for none,
+Each text for the client requires a record, and so does the first audio of an answer. Further audio requires none,
 because the number of sent bytes tells how much of the audio was sent.
 """
 
@@ -42,5 +42,5 @@ class RelayMarks:
         """Note that the whole memory is stored now."""
 
     def take_words(self) -> str:
-        """Return the words that no record has: there are none."""
+        """Return an empty text, because such a relay stores no words behind a record."""
         return ""

@@ -49,7 +49,7 @@ class GuardUrl:
         time, too, and a DNS look-up has no limit.
 
         Raises:
-            GuardCheckError: no answer came in time, or the answer is no JSON, too long, or not of the status 200.
+            GuardCheckError: no answer came in time, or the answer is no JSON or too long, or its status is not 200.
         """
         deadline_s = time.monotonic() + self._timeout_s
         try:

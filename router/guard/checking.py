@@ -29,7 +29,9 @@ class Checks:
         self._function = _function_at(guard.function) if guard.function else None
 
     def check(self, work: CheckText) -> Verdict:
-        """Return the verdict about a text. If the text passes the rules, the URL or the function decides.
+        """Return the verdict about a text. If the text passes the rules, ask the URL or the function.
+
+        They are asked only if they are configured, and only about the sources of `guard.on`.
 
         Raises:
             GuardCheckError: the URL gave no verdict.

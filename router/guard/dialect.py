@@ -65,7 +65,7 @@ class Dialect(Protocol):
         """Return the meaning of a frame. Binary frames have no fields."""
 
     def with_text(self, fields: Fields, text: str) -> Fields | None:
-        """Return a frame with another text; None if a frame without a text has to be dropped."""
+        """Return a frame with another text; None if the text is empty and the frame has to be dropped."""
 
     def rewritten(self, fields: Fields, text_of: Callable[[str], str | None]) -> Fields | None:
         """Return a frame with its texts replaced, or None if no text of the frame changes.
@@ -83,7 +83,7 @@ class Dialect(Protocol):
         """Return the frame that tells the client that a text was withheld; None if the wire has no such frame."""
 
     def ended(self, command: messages.Command) -> Iterable[messages.Command]:
-        """Return a command of an end that the guard requested, with the guard as the cause in place of an operator.
+        """Name the guard in a command that names an operator as the cause of the session's end.
 
-        Return any other command unchanged.
+        The guard has requested that end. Return any other command unchanged.
         """

@@ -65,7 +65,7 @@ def drop_null(root: Fields, path: Path) -> None:
 
 
 def copied(value: Any) -> Any:
-    """Return a copy of a JSON value, which shares no list and no object with it."""
+    """Return a copy of a JSON value, which shares no list and no object with that value."""
     if isinstance(value, dict):
         return {key: copied(item) for key, item in value.items()}
     return [copied(item) for item in value] if isinstance(value, list) else value

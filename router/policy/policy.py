@@ -152,7 +152,7 @@ class Policy(msgspec.Struct, frozen=True):
         """Return the policy that also forces the overrides of an application's `configure`.
 
         A value that this policy forces takes precedence. The policy must already have judged the overrides. `voice` is
-        the upstream's name for the voice that they set in Settings.
+        the upstream's name for the voice that the overrides set in Settings.
         """
         rules = dict(self.rules)
         for name, rule in overrides.rules_of(given, voice).items():

@@ -189,7 +189,10 @@ class Microphone:
         return self._taken_bytes + self._uncommitted_bytes
 
     def await_clear(self, place: int | None) -> None:
-        """Await the clear at this place as the last one. If `place` is None, await no clear, and keep the audio."""
+        """Take the clear at this place as the last one that the upstream has not acknowledged.
+
+        `note_clear` returned the `place`. None means that no clear is awaited, and that the audio stays.
+        """
         self._clearing_bytes = max(0, place - self._taken_bytes) if place is not None else 0
 
     def clear(self, place: int, *, is_committing: bool) -> None:
@@ -246,7 +249,7 @@ class Microphone:
 
     @property
     def has_uncommitted(self) -> bool:
-        """Whether audio was appended after the last commit or clear that was sent, acknowledged or not."""
+        """Whether audio was appended after the last commit or clear, even if that is not acknowledged yet."""
         return self._uncommitted_bytes > max(self._committing_bytes or 0, self._clearing_bytes)
 
     @property

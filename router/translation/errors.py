@@ -70,7 +70,7 @@ def code_of(error: openai.ErrorDetail) -> str:
 def explained(event: openai.Error) -> openai.Error:
     """Return an error event as it is if its error has a message, a parameter, or a code with a known meaning.
 
-    Otherwise give the error a message: that at the top of the event, or a new one that names the refused event.
+    Otherwise give the error the message at the top of the event, or a new one, which names the refused event.
     """
     error = event.error
     has_meaning = error.param or error.code in BENIGN | FATAL | EXPIRED

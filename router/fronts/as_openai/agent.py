@@ -125,7 +125,7 @@ class Speech(msgspec.Struct):
 class Agent:
     """One session of Deepgram's: its memory, and the operations of its handlers.
 
-    `commands` are for the engine, `events` are OpenAI's events for the relay.
+    The engine gets `commands`. The relay gets `events`, which are OpenAI's.
     """
 
     def __init__(self, opened: engine.UpstreamOpened, parts: Parts, now_s: float) -> None:
@@ -190,7 +190,7 @@ class Agent:
 
     @property
     def held_bytes(self) -> int:
-        """The bytes, by estimate, of the items, requests and outputs that wait for Deepgram, and of `notes_bytes`."""
+        """The bytes, by estimate, of the items, requests and outputs that wait for Deepgram, plus `notes_bytes`."""
         return self.history.size_bytes + self._asks_bytes + size_of(self.outputs) + self.notes_bytes
 
     @property
@@ -199,7 +199,7 @@ class Agent:
         return self.session.notes_bytes + OVERHEAD_BYTES * len(self.session.notes)
 
     def new_id(self, kind: str) -> str:
-        """Return a new id such as `item_dg2_1f`. No other upstream of the call uses such an id."""
+        """Return a new id such as `item_dg2_1f`. No other upstream of the call uses the same id."""
         self.count += 1
         return f"{kind}_dg{self.generation}_{self.count:x}"
 

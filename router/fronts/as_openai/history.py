@@ -184,7 +184,7 @@ def _asked(entry: Entry) -> str:
 def _written(entry: Entry, outputs: dict[str, str]) -> Fields | None:
     """Return an item as a message of Deepgram's context.
 
-    Return None for speech without words, a call without its output, and an output: its call's message contains it.
+    Return None for speech without words, and for a call without its output. An output is in the message of its call.
     """
     if entry.role is Role.CALL and entry.call_id in outputs:
         call = {"id": entry.call_id, "name": entry.name, "client_side": True, "arguments": entry.text}

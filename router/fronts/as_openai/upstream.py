@@ -92,7 +92,7 @@ class DeepgramUpstream:
             take(agent, fields)
 
     def take_audio(self, audio: bytes, now_s: float) -> None:
-        """Handle a piece of the agent's audio. Drop audio outside of a response: its answer was interrupted."""
+        """Handle a piece of the agent's audio. Drop audio outside of a response, because its answer was interrupted."""
         agent = self._agent
         agent.now_s = now_s
         if agent.answer is not None and agent.stage is Stage.READY:
@@ -137,7 +137,7 @@ class DeepgramUpstream:
     # Time.
 
     def settle(self, now_s: float) -> None:
-        """Send the Settings, the next question, and the events behind a commit, if nothing delays them.
+        """Send the Settings or the next question, if nothing delays them. Take the events that waited behind a commit.
 
         The machine calls this after each input.
         """

@@ -60,7 +60,7 @@ class DeepgramDialect:
         return {**fields, "content": text} if text else None
 
     def rewritten(self, _fields: Fields, _text_of: Callable[[str], str | None]) -> Fields | None:
-        """Return None, because only `History` repeats a text, and `read` reports each `History` as a text."""
+        """Return None, because only `History` repeats a text, and `read` reports each `History` as an echo."""
         return None
 
     def cancel(self, _answer: str) -> str | None:
@@ -76,9 +76,9 @@ class DeepgramDialect:
         return codec.encode(deepgram.Warning(description=description, code=BLOCKED))
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:
-        """Return a command of an end that the guard requested, with the guard as the cause in place of an operator.
+        """Name the guard in a command that names an operator as the cause of the session's end.
 
-        Return any other command unchanged.
+        The guard has requested that end. Return any other command unchanged.
         """
         code = ENDED_BY_OPERATOR.error.code
         match command:

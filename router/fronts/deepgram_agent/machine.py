@@ -201,7 +201,7 @@ class DeepgramRelay:
     def take_over(self, call: CallSoFar, generation: int, as_sent: Callable[[Fields], Fields]) -> Commands:
         """Continue a call of another backend at an upstream of this generation, which is about to be opened.
 
-        `as_sent` returns the Settings that the upstream gets, made from the client's.
+        `as_sent` makes the Settings for the upstream from the client's Settings.
         """
         self._conversation, self._waiting, self._as_sent = call.conversation, call.waiting, as_sent
         self._generation, self._now_s = generation, call.now_s

@@ -146,7 +146,7 @@ def _chars(message: Fields) -> int:
 
 
 def _listening(old: Any, new: Any) -> Any:
-    """Return the block `listen` after the change of `old` by `new`.
+    """Return the block `listen` that is in force after `new` has changed `old`.
 
     A field of the provider that `new` lacks keeps its old value, except `language_hints`, which is removed. If one
     block has no provider, return `new`.

@@ -58,7 +58,7 @@ class Speech:
 
     @contextlib.contextmanager
     def shortened(self) -> Iterator[None]:
-        """Keep only the newest audio of a silent user while the context lasts."""
+        """Keep only the newest audio of a silent user during the block."""
         if self.is_on:
             yield
             return

@@ -39,7 +39,7 @@ class Waiting:
         return True
 
     def keep_audio(self, audio: bytes) -> int:
-        """Keep a piece of audio. Return the bytes of older audio that were dropped to keep the bound."""
+        """Keep a piece of audio. Return the number of bytes of older audio that were dropped to keep the bound."""
         self._frames.append(audio)
         self._audio_bytes += len(audio)
         dropped_bytes = 0

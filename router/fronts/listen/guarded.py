@@ -57,7 +57,7 @@ class ListenDialect:
         return None
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:
-        """Return a command of an end that the guard requested. Put an `Error` of the guard before `EndSession`."""
+        """Name the guard in `EndSession`, and put an `Error` before it. Return other commands unchanged."""
         if not isinstance(command, engine.EndSession):
             return (command,)
         error = results.error(ENDED, "the guard ended the session")

@@ -25,7 +25,7 @@ Handler = Callable[[Context, Event], None]
 
 
 def take(context: Context, event: Event) -> None:
-    """Take an event of the upstream in use. Before any event except an `error`, send the client a held error."""
+    """Take an event of the upstream in use. Before any event except an `error`, deliver a held error."""
     if event.kind != "error":
         deliver_error(context)
     handler = EVENTS.get(event.kind)
@@ -182,7 +182,7 @@ def _item_added(context: Context, event: Event) -> None:
 
 
 def _name_repeated(context: Context, item: Fields) -> None:
-    """Match the id of an item that the router created again with the client's id, if the upstream chose another id."""
+    """Match the ids of an item that the router created again, if the upstream has given the item another id."""
     state, name = context.state, str(item.get("id", ""))
     if name in state.unacknowledged:
         state.unacknowledged.remove(name)

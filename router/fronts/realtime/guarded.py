@@ -90,9 +90,9 @@ class RealtimeDialect:
         return _error(BLOCKED, description, event_id, self._count)
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:
-        """Return a command of an end that the guard requested, with the guard as the cause in place of an operator.
+        """Name the guard in a command that names an operator as the cause of the session's end.
 
-        Return any other command unchanged.
+        The guard has requested that end. Return any other command unchanged.
         """
         match command:
             case engine.SendToClient(str(frame)) if _ENDED_BY_OPERATOR in frame:

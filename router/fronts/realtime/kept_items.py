@@ -99,7 +99,7 @@ class Item:
         return " ".join(words for words in found if isinstance(words, str) and words)
 
     def again(self) -> Fields | None:
-        """Return the fields with which another upstream creates the item, or None if it should not get the item."""
+        """Return the fields with which another upstream creates the item, or None if no other upstream gets it."""
         if self.is_left_out or not self.id or self.kind not in _CREATED_BY_NAME:
             return None
         if self.kind != "message":

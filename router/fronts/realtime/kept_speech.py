@@ -145,7 +145,7 @@ class Speech:
     # Another upstream.
 
     def take_segments(self) -> list[list[str]]:
-        """Remove and return the audio for another upstream: one list for each commit, and the uncommitted rest."""
+        """Remove and return the audio for another upstream: a list for each unacknowledged commit, and for the rest."""
         segments = [[audio for _, audio in segment] for segment in self._segments]
         self._segments, self._chars = deque([deque()]), 0
         return segments

@@ -1,6 +1,6 @@
 """The signs that a relay's memory has to be stored outside of the process, before its client sees the last effects.
 
-Each event for the client calls for a whole record, except the deltas of an answer. An answer has hundreds of them, so
+Each event for the client requires a whole record, except the deltas of an answer. An answer has hundreds of them, so
 each leaves only a note. Messages of the client need no record, because the keeper has them.
 """
 

@@ -83,11 +83,11 @@ class Names:
     # Translation.
 
     def client_id(self, name: str) -> str:
-        """Return the client's id for an id of the upstream's. Without a match it is the same id."""
+        """Return the client's id for an id of the upstream's. Without a match both ids are the same."""
         return self._to_client.get(name, name)
 
     def upstream_id(self, name: str) -> str:
-        """Return the upstream's id for an id of the client's. Without a match it is the same id."""
+        """Return the upstream's id for an id of the client's. Without a match both ids are the same."""
         return self._to_upstream.get(name, name)
 
     def is_client_only(self, name: str) -> bool:

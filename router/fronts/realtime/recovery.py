@@ -273,7 +273,7 @@ def _ask_again(context: Context) -> None:
 
 
 def ask(context: Context, request: Request) -> None:
-    """Request a response in the name of the router."""
+    """Send a request of the router's own for a response."""
     fields = {"response": request.fields} if request.fields else {}
     event = new_event(requests.CREATE_RESPONSE, event_id=request.event_id, **fields)
     context.send_tracked(event, request)

@@ -97,7 +97,7 @@ class Reports:
             self.said("assistant", output.text)
 
     def ended(self, response: Response) -> list[Any]:
-        """Return the notifications of a turn that ends with this response. Ignore an element that is None.
+        """Return the notifications of a turn that ends with this response. An element may be None.
 
         Return an empty list if the response calls a function or is outside the conversation, and so ends no turn.
         """
