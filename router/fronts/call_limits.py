@@ -91,7 +91,7 @@ class CallLimits:
             yield from self._take(step)
 
     def resume(self, limited: Limited, now_s: float) -> Iterator[engine.Command]:
-        """Continue the clocks of a call that another machine began, with the limits used so far."""
+        """Continue the clocks of a call that another machine began. `limited` has the amounts that count so far."""
         self.limited = limited
         for step in limited.resume(now_s):
             yield from self._take(step)

@@ -123,7 +123,7 @@ def _json(text: str) -> dict[str, Any]:
 
 
 def with_text(message: messages.Input, text: str) -> messages.Input | None:
-    """Return the message with `text` in place of its own text; None if it has several texts or an unusual form."""
+    """Return the message with `text` in place of its own texts; None if its form does not allow that."""
     if isinstance(message, messages.WorkDone):
         return msgspec.structs.replace(message, result=text)
     assert isinstance(message, messages.ClientTextReceived)  # noqa: S101 - nothing else is said

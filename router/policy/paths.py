@@ -53,7 +53,7 @@ def put(root: object, path: Path, value: object) -> None:
 
 
 def drop_null(root: Fields, path: Path) -> None:
-    """Remove a null that stands for an object on the way to a field, because it would reset that field."""
+    """Remove a null that stands for an object on the way to a field, because the null would reset that field."""
     holder: object = root
     for key in path[:-1]:
         if not isinstance(holder, dict) or key not in holder:

@@ -25,10 +25,7 @@ APPEND: Final = "input_audio_buffer.append"
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """A policy.
-
-    Each method returns a message in the form that the policy permits, and leaves its argument unchanged.
-    """
+    """A policy: its rules, and the methods that apply the rules to messages. No method changes its argument."""
 
     name: str = ""
     rules: dict[str, Rule] = {}
@@ -49,7 +46,8 @@ class Policy(msgspec.Struct, frozen=True):
 
         Args:
             event: the parsed event.
-            opens: whether the event is the first `session.update` of a session, and so gets every forced value.
+            opens: whether the event is the `session.update` that configures a new session, and so gets every forced
+                value.
         """
         if event.get("type") == APPEND and event.keys() <= _APPEND_KEYS and "events" not in self.rules:
             return event
@@ -59,7 +57,8 @@ class Policy(msgspec.Struct, frozen=True):
     def client_text(self, event: Fields, text: str, *, opens: bool = False) -> str | Denied:
         """Return the frame of an event for the upstream, or its denial. For `opens` see `client_event`.
 
-        If every parser reads `text` alike, the frame is `text` itself. Otherwise the event is encoded again.
+        The frame of a plain append is `text` itself. Any other event is encoded again, so that every parser reads the
+        frame alike.
         """
         judged = self.client_event(event, opens=opens)
         if isinstance(judged, Denied):

@@ -43,8 +43,8 @@ class Microphone:
 
     If the upstream is lost, the next one needs the kept audio. While the user is silent, `Microphone` keeps the last
     `preroll_s` seconds, because the upstream's detector looks back no further. During speech it keeps up to `max_s`
-    seconds. The kept audio is a third of a session's memory. So it is kept in the client's or the upstream's format,
-    whichever is smaller.
+    seconds. The kept audio is a third of a session's memory. So it is kept in the smaller one of the client's format
+    and the upstream's, or in the upstream's if the conversion is costly.
 
     `Microphone` converts nothing until `use` sets the upstream's format.
     """
@@ -240,7 +240,7 @@ class Microphone:
         return self._appends(self.target.silence(duration_ms))
 
     def resend(self) -> list[bytes]:
-        """Return appends of all uncommitted audio, for another upstream. Audio before a clear on its way is dropped."""
+        """Return appends of all kept audio, for another upstream. Audio before a clear on its way is dropped."""
         self._forget_cleared()
         self._flush()  # the kept audio also has the samples in the filter, and they would be appended twice
         self._uncommitted_bytes, self._committing_bytes = 0, None

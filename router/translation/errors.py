@@ -125,7 +125,7 @@ def upgrade_error(status: int) -> FinalError:
 def upstream_error(error: openai.ErrorDetail, redact: Callable[[str], str]) -> FinalError:
     """Make the final error of an upstream that sent an error just before its close (upstream 9.2).
 
-    `redact` removes credentials from the texts.
+    `redact` removes credentials from the error's texts.
     """
     last = client_error(error, redact)
     return FinalError(last, closes.of_error(code_of(error)).code, last.code[:_REASON_CHARACTERS])
@@ -137,9 +137,9 @@ def is_fatal_reason(reason: str) -> bool:
 
 
 def close_error(code: int, reason: str, redact: Callable[[str], str]) -> FinalError:
-    """Make the final error of an upstream that closed the connection.
+    """Make the final error of an upstream that closed the connection with this code and reason.
 
-    `redact` removes credentials from the texts.
+    `redact` removes credentials from the reason.
     """
     if is_fatal_reason(reason):
         cause = reason.rpartition(".")[2]

@@ -249,7 +249,8 @@ A field that is not listed cannot be unset.
 def replaced(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """Return the update that replaces `before` by `after`.
 
-    A field that is only in `before` gets a neutral value, because an update without the field would keep its value.
+    A field of `_UNSET` that is only in `before` gets the value that unsets it. An update without the field would keep
+    its old value.
     """
     return {**{name: value for name, value in _UNSET.items() if name in before}, **after}
 

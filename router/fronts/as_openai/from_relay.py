@@ -72,7 +72,7 @@ def _committed(agent: Agent, _event: Fields, event_id: str | None) -> None:
 
 
 def commit_without_speech(agent: Agent, event_id: str | None) -> None:
-    """Refuse the client's commit, because Deepgram heard no speech. Also refuse the request for a response to it."""
+    """Refuse the client's commit, for which Deepgram sent no text. Also refuse the request for an answer to it."""
     agent.commit = None
     message = "Error committing input audio buffer: no speech was heard."
     agent.refuse(event_id, "input_audio_buffer_commit_empty", message)

@@ -109,7 +109,7 @@ class DeepgramUpstream:
             self._take(fields)
 
     def _waits(self, fields: Fields) -> bool:
-        """Whether an event is a commit that has to wait until the previous commit has its text.
+        """Whether an event is a commit that has to wait until the previous commit has its text or is refused.
 
         An empty commit does not wait, because it is refused at once.
         """

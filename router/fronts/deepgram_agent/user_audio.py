@@ -51,7 +51,7 @@ class Speech:
         self.size_bytes = self.dropped_bytes = 0
 
     def recent(self) -> list[bytes]:
-        """Return the newest audio, in which a silent user may just have begun to speak; an empty list in speech."""
+        """Return the newest audio, in which the user may just have begun to speak; an empty list during speech."""
         if self.is_on:
             return []
         return list(self._newest())

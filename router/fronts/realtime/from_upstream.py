@@ -25,7 +25,7 @@ Handler = Callable[[Context, Event], None]
 
 
 def take(context: Context, event: Event) -> None:
-    """Take an event of the upstream in use. Before any event except an `error`, deliver a held error."""
+    """Take an event of the upstream in use. First send the client the error that is held, if there is one."""
     if event.kind != "error":
         deliver_error(context)
     handler = EVENTS.get(event.kind)

@@ -140,7 +140,7 @@ def _beginning(value: Any) -> Any:
 
 
 def joined(chunks: list[str]) -> str:
-    """Return one base64 text with the bytes of all chunks. Each chunk is a base64 text."""
+    """Return one base64 text with the bytes of all readable chunks. Each chunk is a base64 text."""
     if len(chunks) == 1:
         return chunks[0]
     return pybase64.b64encode_as_string(b"".join(_decoded(chunk) for chunk in chunks))

@@ -122,7 +122,7 @@ class Speech:
         self.forget()
 
     def forget(self) -> None:
-        """Forget the present speech, but not the kept audio, because the upstream awaits no end of speech any more."""
+        """Forget the present speech, but not the kept audio, because the speech was committed or cleared."""
         self.item_id, self.has_stopped, self.is_repeated = None, False, False
 
     @contextlib.contextmanager

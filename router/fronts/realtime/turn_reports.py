@@ -92,7 +92,7 @@ class Reports:
         return self._stopwatch.answer(call_id, now_s)
 
     def cut(self, response: Response) -> None:
-        """Add the texts of a response to the turn in progress, because another response continues that turn."""
+        """Add the texts of a response to the turn in progress, whether or not the response ends that turn."""
         for output in response.outputs.values():
             self.said("assistant", output.text)
 

@@ -50,7 +50,7 @@ class TelephoneMarks:
 
     @property
     def words_due(self) -> int:
-        """A number that changes when it is enough to store some words."""
+        """A number that changes when it is enough to store the words of `take_words`."""
         return self._marks.words_due + self._words
 
     def note(self, media_bytes: int, audio_bytes: int, mark_bytes: int) -> None:
