@@ -141,7 +141,7 @@ class TelephoneCall:
             yield engine.StartTimer(KEYS_TIMER, key_function.WAIT_S)
 
     def _advance(self, adopted: engine.ClientAdopted) -> engine.ClientAdopted:
-        """Note the audio that the other process sent after its last record, and return the input for the session.
+        """Note the audio that the other process sent after its record, and return the input for the session.
 
         The given `sent_bytes` counts bytes of frames on the client's wire. The returned `sent_bytes` counts bytes
         of the session's audio.
