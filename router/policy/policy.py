@@ -113,7 +113,7 @@ class Policy(msgspec.Struct, frozen=True):
         return {"type": "realtime", **session} if session else None
 
     def enforced(self, session: Fields, *, opens: bool = False) -> Fields:
-        """Return the `session` of an update that the router made, with the forced values in it.
+        """Return the `session` of an update that the router made, with the forced values and the prefixes in it.
 
         Models, formats, tools and the temperature stay unchanged, because the router has chosen them. For `opens` see
         `client_event`.

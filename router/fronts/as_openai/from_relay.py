@@ -256,7 +256,10 @@ def _cancel_speech(agent: Agent) -> None:
 
 
 def _take_back(agent: Agent, ask: Ask) -> None:
-    """Keep the outputs of an unsent request for the next request, and its question if the question comes from items."""
+    """Keep the outputs and the question of an unsent request for the next one.
+
+    A question that comes from no item is not kept.
+    """
     agent.outputs = [*ask.outputs, *agent.outputs]
     if ask.question is not None and not ask.question.is_made:
         agent.history.add(Entry(role=Role.USER, item_id="", text=ask.question.text, audio=ask.question.audio))
