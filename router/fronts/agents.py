@@ -15,7 +15,10 @@ from router.errors import ConfigError
 from router.translation import session_config
 
 DEFAULT: Final = "default"
-"""The id of the agent for a client that names none. If no agent has this id, an only agent serves such a client."""
+"""The id of the agent for a client that names none.
+
+If no agent has this id, and only one agent is configured, that agent serves such a client.
+"""
 
 _VARIABLE: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 

@@ -103,7 +103,7 @@ class GuardedRelay(GuardedInputs):
         self._fates: dict[str, str] = {}
         """The changed texts, each with its new text. Their echoes get the new text, too."""
         self._say = ""
-        """The words that the agent has to say as soon as the present answer has ended."""
+        """The words that the agent has to say: at once if the dialect interrupts, or else after the present answer."""
         self._own: list[str] = []
         """The words of verdicts that made the agent say them. These words are not checked."""
         self._now_s = 0.0

@@ -22,7 +22,7 @@ class FilteredFunctions(NamedTuple):
     not_allowed: tuple[str, ...] = ()
     """The functions whose endpoints the router may not call."""
     taken: tuple[str, ...] = ()
-    """The functions whose names the server's own have. A client cannot answer in place of the server."""
+    """The functions with the name of a function of the server. A client cannot answer in place of the server."""
 
 
 def filter_functions(

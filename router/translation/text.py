@@ -76,7 +76,7 @@ def transcript(content: str, *, is_final: bool, words: Any = None) -> deepgram.T
 
 
 _CONFIDENCE: Final = 1.0
-"""The message requires a confidence, but the upstream reports one only if it is asked for logprobs."""
+"""The confidence in a message, which requires one. The upstream reports one only if logprobs are requested."""
 
 
 def _timed(words: Any) -> list[deepgram.Word]:

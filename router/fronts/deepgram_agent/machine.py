@@ -137,8 +137,8 @@ class DeepgramRelay:
 
     def describe(self) -> engine.Facts:
         """Return a few facts about the session."""
-        # The stage begins with the same word as that of a session, whose wait for Settings is bounded
-        # (`router.access.pending`).
+        # The text for a session without Settings is that of `Session.describe`. `router.access.pending` bounds the wait
+        # for Settings by this text.
         stage = "ended" if self._closing.has_ended else self._stage.value
         return {
             "profile": "deepgram",

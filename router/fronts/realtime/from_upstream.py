@@ -72,7 +72,7 @@ def _conversation_created(context: Context, event: Event) -> None:
 
 def _error(context: Context, event: Event) -> None:
     deliver_error(context)
-    context.withhold(event)  # now: an error that ends the session does not repeat its `param`
+    context.withhold(event)  # now, because the last error of a session lacks the `param`
     state, error = context.state, event.child("error")
     event_id = error.get("event_id")
     sent = state.unanswered.take_id(event_id) if isinstance(event_id, str) else None
@@ -387,4 +387,7 @@ EVENTS: Final[dict[str, Handler]] = {
     "conversation.item.input_audio_transcription.completed": _transcribed,
     "conversation.item.input_audio_transcription.failed": _not_transcribed,
 }
-"""The handlers of the upstream's events, except those of responses. Any other event passes after the first one."""
+"""The handlers of the upstream's events, except those of responses.
+
+Any other event passes, but not before the client has got `session.created`.
+"""

@@ -70,7 +70,7 @@ class Item:
         self.heard: str | None = None
         """The words of an answer that the user heard; None if the whole text counts."""
         self.is_left_out = False
-        """Whether no other upstream gets the item, because its answer is requested again, or because of the bounds."""
+        """Whether no other upstream gets the item, because the client got no words of it, or because of the bounds."""
         self.weight = _NOTHING
         self.packed: tuple[Fields, list[str], tuple[Any, ...], bytes] | None = None
         """The fields and audio of the item when it was last packed, and its packed form (`layouts`).

@@ -53,7 +53,7 @@ class Marks:
         self.may_drop_audio = may_drop_audio
         """Returns whether only the newest audio of the microphone matters, because the user does not speak."""
         self.was_audio = False
-        """Whether the newest text of the client was audio without detected speech."""
+        """Whether the newest event of the client was a piece of microphone audio."""
         self.record_due = 0
         self.words_due = 0
         self._is_kept = False

@@ -90,7 +90,10 @@ ERROR_S: Final = 0.3
 _CONTENT: Final = ("response.", "conversation.", "input_audio_buffer.")
 """The beginnings of the types of events with speech and words. These events are not searched for credentials."""
 _DONE: Final = "response.done"
-"""The only event of a response that is searched: its `status_details` has a text of the service."""
+"""The only event of `_CONTENT` that is searched for credentials.
+
+Its `status_details` has a text of the service.
+"""
 
 
 class Standby:
