@@ -80,7 +80,10 @@ class Dialect(Protocol):
         """Return the client's message by which the agent says `words`; None if there is no agent."""
 
     def notice(self, description: str, message: messages.Input | None) -> str | None:
-        """Return the frame that tells the client that a text was withheld; None if the wire has no such frame."""
+        """Return the frame that tells the client that a text was withheld; None if the wire has no such frame.
+
+        `message` is the withheld input; None if the text was for the client.
+        """
 
     def ended(self, command: messages.Command) -> Iterable[messages.Command]:
         """Name the guard in a command that names an operator as the cause of the session's end.

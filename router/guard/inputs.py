@@ -100,7 +100,7 @@ class GuardedInputs(abc.ABC):
 
     @abc.abstractmethod
     def _tell(self, description: str, message: messages.Input | None = None) -> Iterator[messages.Command]:
-        """Report to the client that a text was withheld."""
+        """Report to the client that a text was withheld. `message` is the input with the text, if it was an input."""
 
     @abc.abstractmethod
     def _note_typed(self, text: str) -> None:

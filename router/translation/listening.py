@@ -106,7 +106,10 @@ def detection_after(session: Any, before: Detection) -> Detection:
 
 
 def transcribes_after(session: Any, *, before: bool) -> bool:
-    """Return whether the user's speech is transcribed after a client's own `session.update`."""
+    """Return whether the user's speech is transcribed after a client's own `session.update`.
+
+    Without `transcription` in `session` the value stays as it was `before`.
+    """
     audio_input = _audio_input(session)
     return isinstance(audio_input["transcription"], dict) if "transcription" in audio_input else before
 

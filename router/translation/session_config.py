@@ -111,7 +111,7 @@ def session_of(
 
 
 def turn_detection_of(agent: blocks.Agent, mode: TurnDetection, tuning: Tuning) -> dict[str, Any] | None:
-    """Return the `turn_detection` for an agent in a mode."""
+    """Return the `turn_detection` for an agent in a mode; None in the mode `manual`."""
     return listening.turn_detection(agent.listen.provider, mode, tuning, idle_ms=agent.idleTimeoutMs)
 
 

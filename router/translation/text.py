@@ -100,5 +100,5 @@ def _number(value: Any) -> float | None:
 
 
 def utterance_end(audio_end_ms: float | None) -> deepgram.UtteranceEnd:
-    """Make the UtteranceEnd that follows a `speech_stopped`."""
+    """Make the UtteranceEnd that follows a `speech_stopped` with this `audio_end_ms`."""
     return deepgram.UtteranceEnd(channel=[0, 1], last_word_end=(audio_end_ms or 0.0) / 1000)

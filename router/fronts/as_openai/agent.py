@@ -214,11 +214,11 @@ class Agent:
             self.emit(fields)
 
     def refuse(self, event_id: str | None, code: str, message: str, param: str | None = None) -> None:
-        """Answer the relay's event `event_id` with an `error`."""
+        """Answer the relay's event `event_id` with an `error`. `param` names the field of the event that is wrong."""
         self.emit({"type": "error", "error": error_of(code, message, param=param, event_id=event_id)})
 
     def refuse_unsupported(self, event_id: str | None, message: str, param: str | None = None) -> None:
-        """Answer an event that has no counterpart in Deepgram's protocol with an `error`."""
+        """Refuse the event `event_id`, because it, or its field `param`, has no counterpart in Deepgram's protocol."""
         self.refuse(event_id, UNSUPPORTED, message, param)
 
     def send(self, frame: Fields | bytes) -> None:
@@ -307,7 +307,7 @@ class Agent:
         self.emit_all(self.answer.begin())
 
     def end_answer(self, status: str, reason: str | None = None) -> None:
-        """End the response in progress, if there is one."""
+        """End the response in progress, if there is one, with the status and the reason of its `response.done`."""
         answer, self.answer = self.answer, None
         if answer is not None:
             self.emit_all(answer.end(status, reason))

@@ -72,7 +72,7 @@ def _committed(agent: Agent, _event: Fields, event_id: str | None) -> None:
 
 
 def commit_without_speech(agent: Agent, event_id: str | None) -> None:
-    """Refuse the client's commit, for which Deepgram sent no text. Also refuse the request for an answer to it."""
+    """Refuse the commit `event_id`, for which Deepgram sent no text. Also refuse the request for an answer to it."""
     agent.commit = None
     message = "Error committing input audio buffer: no speech was heard."
     agent.refuse(event_id, "input_audio_buffer_commit_empty", message)
@@ -127,7 +127,10 @@ def _note(agent: Agent, item: Fields) -> None:
 
 
 def _take_item(agent: Agent, item: Fields, event_id: str | None, previous: str | None) -> bool:
-    """Add an item to the history, and return True. If Deepgram cannot take the item, refuse it and return False."""
+    """Add an item to the history behind the item `previous`, or at the end, and return True.
+
+    If Deepgram cannot take the item, refuse the event `event_id`, and return False.
+    """
     is_repeated = (event_id or "").startswith(REPEATED)
     try:
         # Without its images a repeated item is still worth more than nothing.

@@ -57,7 +57,10 @@ class Closing:
         yield from self.limits.resume(limited, now_s)
 
     def adopt(self, now_s: float, *, has_settings: bool) -> Commands:
-        """Continue the clocks of a session that another process carried. Forget the drain of that process."""
+        """Continue the clocks of a session that another process carried. Forget the drain of that process.
+
+        Without `has_settings` await the Settings, too.
+        """
         self._drain_until_s, self._stays_idle, self._heard_at_s = math.inf, False, 0.0
         if not has_settings:
             yield engine.StartTimer(SETTINGS_TIMER, self._settings_s)

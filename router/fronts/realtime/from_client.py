@@ -153,7 +153,7 @@ def close_response(
 ) -> None:
     """End an open response with all events that the client still expects, and forget the response.
 
-    A response that another one replaces (`is_replaced`) ends no turn.
+    `response.done` has the status and the reason. A response that another one replaces (`is_replaced`) ends no turn.
     """
     response = context.state.responses.pop(response_id)
     details: dict[str, object] = {"type": status}

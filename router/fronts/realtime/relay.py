@@ -253,7 +253,7 @@ class Context:
         self.commands.append(engine.SendToClient(frame))
 
     def refuse(self, code: str, message: str, *, event_id: str | None, param: str | None = None) -> None:
-        """Answer an event of the client's with an `error`."""
+        """Answer the client's event `event_id` with an `error`. `param` names the field of the event that is wrong."""
         self.tell(new_event("error", error=error_of(code, message, param=param, event_id=event_id)))
 
     # To the upstream.
