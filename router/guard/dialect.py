@@ -62,7 +62,7 @@ class Dialect(Protocol):
     """
 
     def read(self, fields: Fields | None) -> Seen:
-        """Return the meaning of a frame. Binary frames have no fields."""
+        """Return the meaning of a frame for the client; `fields` is None for a binary frame."""
 
     def with_text(self, fields: Fields, text: str) -> Fields | None:
         """Return a frame with another text; None if the text is empty and the frame has to be dropped."""

@@ -118,7 +118,7 @@ class Microphone:
         return self._converter.target
 
     def use(self, target: Format) -> None:
-        """Continue for an upstream that takes `target`, and convert the kept audio if its format changes."""
+        """Continue for an upstream that takes the format `target`. Convert the kept audio if its format changes."""
         if target == self.target:
             return
         self._forget_cleared()
@@ -176,7 +176,7 @@ class Microphone:
         self._committing_bytes = None
 
     def commit(self) -> Recording:
-        """Forget the committed audio, and return it. Audio that was appended after the commit stays."""
+        """Forget the committed audio, and return the kept part of it. Audio that was appended after the commit stays."""
         # The upstream handles events in order, so it has not committed the audio behind a clear that is on its way.
         before_bytes = self._clearing_bytes or self._uncommitted_bytes
         size_bytes = before_bytes if self._committing_bytes is None else self._committing_bytes
@@ -373,7 +373,7 @@ class Speaker:
         return self._converter.target
 
     def use(self, source: Format) -> None:
-        """Continue for an upstream that sends `source`."""
+        """Continue for an upstream that sends audio in the format `source`."""
         if source != self._converter.source:
             self._converter = Converter(source, self._converter.target)
 

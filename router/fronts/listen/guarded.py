@@ -41,7 +41,7 @@ class ListenDialect:
         return {**fields, "channel": {**fields["channel"], "alternatives": alternatives}}
 
     def rewritten(self, _fields: Fields, _text_of: Callable[[str], str | None]) -> Fields | None:
-        """Return None, because no message repeats the text of an earlier one."""
+        """Return None, because `read` reports the words of each message that has any."""
         return None
 
     def cancel(self, _answer: str) -> str | None:
