@@ -176,7 +176,7 @@ class Microphone:
         self._committing_bytes = None
 
     def commit(self) -> Recording:
-        """Forget the committed audio, and return the kept part of it. Audio that was appended after the commit stays."""
+        """Forget the committed audio, and return its kept part. Audio that was appended after the commit stays."""
         # The upstream handles events in order, so it has not committed the audio behind a clear that is on its way.
         before_bytes = self._clearing_bytes or self._uncommitted_bytes
         size_bytes = before_bytes if self._committing_bytes is None else self._committing_bytes
