@@ -30,7 +30,7 @@ PLAYBACK_TIMER: Final = "deepgram.playback"
 
 
 class Closing:
-    """The end of one session. A drain or a limit ends it between two turns, or at its deadline."""
+    """The end of one session. A drain or a limit ends the session between two turns, or when its time is over."""
 
     def __init__(self, options: SessionOptions, reporter: Reporter, is_in_turn: Callable[[], bool]) -> None:
         self._settings_s = options.deadlines.settings_s

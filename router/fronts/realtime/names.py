@@ -1,7 +1,7 @@
 """The ids that an upstream and the client use for the same item, response or call.
 
-Both ids are equal at the first upstream. Another upstream may give the same id to something else, or another id to
-something that the client knows, such as speech that the upstream hears again.
+Both ids are equal, with two exceptions. An upstream may give an id that the client knows for something else. Another
+upstream may give another id to something that the client knows, such as speech that it hears again.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ class Playout:
         return pieces
 
     def advance(self, sizes: Iterable[int]) -> int:
-        """Note pieces of these sizes that another process has sent. Return the bytes that the session has not counted.
+        """Note pieces of these sizes that another process has sent. Return how many bytes the session has not counted.
 
         The session has already counted the bytes that waited for a whole frame, and that left with the first piece.
         """
