@@ -29,7 +29,7 @@ CRASH_FRAME: Final = codec.encode(
     deepgram.Error(description="internal error; the server logged it", code="INTERNAL_SERVER_ERROR")
 )
 
-# The frame that a client gets when all sessions together hold too much memory, and its own session the most.
+# The frame that a client gets when all sessions together hold too much memory, and its own session holds the most.
 BUSY_FRAME: Final = codec.encode(
     deepgram.Error(
         description="the server holds too much data of its clients, and of this one the most", code="SERVER_BUSY"

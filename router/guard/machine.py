@@ -33,7 +33,7 @@ _ENDED: Final = deepgram.Error(description="the guard ended the session", code="
 
 
 class OpenWindow(msgspec.Struct):
-    """A part of the agent's text, which is checked as one text."""
+    """A text that is checked at once: a part of the agent's text, or a text of the user's speech."""
 
     text: str
     number: int
@@ -71,7 +71,7 @@ class GuardedMachine(GuardedInputs):
         self._has_delta = False
         self._generation = 0
         self._own: list[str] = []
-        """The sentences that rules made the agent say. They are not checked."""
+        """The words of verdicts that made the agent say them. These words are not checked."""
         self._typed: deque[str] = deque(maxlen=16)
         """Typed texts that have passed. The session repeats each to the client, and that echo is not checked again."""
         self.dropped = 0
@@ -83,7 +83,7 @@ class GuardedMachine(GuardedInputs):
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether neither a message nor a text of an answer waits."""
+        """Whether no message, no frame and no text of an answer waits."""
         return super().is_at_rest and not (self._open or self._held or self._windows.has_rest)
 
     # Inputs.
@@ -173,7 +173,7 @@ class GuardedMachine(GuardedInputs):
             yield self._with_replacements(command)
 
     def _spoken(self, frame: dict[str, Any] | None) -> str | None:
-        """Return the text of a frame if the text is the user's speech, and a rule checks it. Otherwise return None."""
+        """Return the text of a frame if it is the user's speech, and the guard checks such texts. Else return None."""
         if frame is None or frame.get("type") != "ConversationText" or not is_of_user(frame):
             return None
         text = frame.get("content")
@@ -181,7 +181,7 @@ class GuardedMachine(GuardedInputs):
         return text if is_checked else None
 
     def _release(self) -> Iterator[messages.Command]:
-        """Send the frames whose windows have passed."""
+        """Send the frames that no longer await a verdict."""
         if self._open:
             waiting: float = self._open[0].number
         else:
@@ -242,7 +242,7 @@ class GuardedMachine(GuardedInputs):
         """Drop the held frames of a window.
 
         With `audio_only` drop only its audio, and with `is_user` only the frames with the user's text. Without either,
-        the window is a blocked text of the agent. Then also drop all later frames of the same answer.
+        the window is a blocked text of the agent. Then also drop the later text and audio of the same answer.
         """
         kept: deque[HeldFrame] = deque()
         for held in self._held:

@@ -40,7 +40,7 @@ def texts_of(rules: Mapping[str, Rule]) -> tuple[str, ...]:
 
 
 def _set_by(rule: Rule) -> Any:
-    # The prefix of a name is no secret, because the client has to know it.
+    # Prefixes of names are included, because the rule alone does not tell whether its field is a text.
     return rule.value if rule.kind in ("force", "prefix") and rule.value is not ABSENT else None
 
 

@@ -69,7 +69,7 @@ class Conversation:
         self._is_speech_repeated = False
         """Whether a restored upstream hears speech again whose start the client knows already."""
         self._is_noise = False
-        """Whether one upstream made no turn of the present speech. If a second one makes none, it is a noise."""
+        """Whether one upstream made no turn of the present speech. If a second makes none, the speech is a noise."""
 
     @property
     def is_in_turn(self) -> bool:
@@ -84,7 +84,7 @@ class Conversation:
 
     @property
     def is_owed(self) -> bool:
-        """Whether the upstream owes a message, or the client the output of a function."""
+        """Whether the upstream owes a message, or the client owes the output of a function."""
         return self.awaited is not None or self.injected.is_waiting or bool(self.memory.calls)
 
     @property

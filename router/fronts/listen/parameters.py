@@ -74,7 +74,7 @@ def settings_of(query: Mapping[str, str]) -> str:
 
 
 def is_on(query: Mapping[str, str], name: str) -> bool:
-    """Whether the parameter `name` is `true`, in any case of letters."""
+    """Whether the parameter `name` is `true`, in lower or upper case."""
     return query.get(name, "").lower() == "true"
 
 

@@ -92,12 +92,12 @@ class Reports:
         return self._stopwatch.answer(call_id, now_s)
 
     def cut(self, response: Response) -> None:
-        """Add the texts of a response to the turn in progress, because another response continues that turn."""
+        """Add the texts of a response to the turn in progress, whether or not the response ends that turn."""
         for output in response.outputs.values():
             self.said("assistant", output.text)
 
     def ended(self, response: Response) -> list[Any]:
-        """Return the notifications of a turn that ends with this response.
+        """Return the notifications of a turn that ends with this response. An element may be None.
 
         Return an empty list if the response calls a function or is outside the conversation, and so ends no turn.
         """

@@ -143,8 +143,8 @@ class TelephoneCall:
     def _advance(self, adopted: engine.ClientAdopted) -> engine.ClientAdopted:
         """Note the audio that the other process sent after its record, and return the input for the session.
 
-        The given `sent_bytes` counts bytes of frames on the client's wire. The returned one counts those of the
-        session's audio.
+        The given `sent_bytes` counts bytes of frames on the client's wire. The returned `sent_bytes` counts bytes
+        of the session's audio.
         """
         words, pieces = progress_of(adopted.words, adopted.sent_bytes)
         return msgspec.structs.replace(adopted, words=words, sent_bytes=self._playout.advance(pieces))

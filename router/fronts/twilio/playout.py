@@ -89,9 +89,9 @@ class Playout:
         return pieces
 
     def advance(self, sizes: Iterable[int]) -> int:
-        """Note pieces that another process has sent, by their sizes, and return the bytes of the session's audio.
+        """Note pieces of these sizes that another process has sent. Return how many bytes the session has not counted.
 
-        The bytes that waited for a whole frame went with the first piece. The session has counted them already.
+        The session has already counted the bytes that waited for a whole frame, and that left with the first piece.
         """
         before_bytes = self._given_bytes
         for size_bytes in sizes:
