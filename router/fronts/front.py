@@ -9,6 +9,7 @@ import msgspec
 from actors.connections.client import SUBPROTOCOLS
 from router.call_names import CallNames
 from router.guard.relay import GuardedRelay
+from router.policy.rules import Denied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -105,6 +106,12 @@ def standalone(machine: Machine) -> Standalone | None:
     return machine if isinstance(machine, Standalone) else None
 
 
+def by_model(policy: Policy, query: Mapping[str, str]) -> Mapping[str, str] | Denied:
+    """Return the query of a URL unchanged, or the denial if the policy forbids its `model`."""
+    judged = policy.model(query.get("model"))
+    return judged if isinstance(judged, Denied) else query
+
+
 class Front(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of client, with the functions that translate its wire."""
 
@@ -114,6 +121,8 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     """The behaviour of the session."""
     adapt: Callable[[Call], Machine]
     """The function that returns a machine whose inputs and frames are messages of the client's wire."""
+    judge_query: Callable[[Policy, Mapping[str, str]], Mapping[str, str] | Denied] = by_model
+    """The function that returns the query of a client's URL in the form that a policy permits, or the denial."""
     is_policed: bool = True
     """Whether a policy judges the clients' messages. A telephone's Settings are the operator's, and need no policy."""
     options: Callable[[SessionOptions], SessionOptions] = lambda options: options

@@ -70,5 +70,10 @@ def error(code: str, description: str) -> str:
     return _written("Error", variant=code, code=code, description=description, message=description)
 
 
+def warning(code: str, description: str) -> str:
+    """Return a `Warning` as a frame."""
+    return _written("Warning", code=code, description=description, message=description)
+
+
 def _written(kind: str, **fields: Any) -> str:
     return orjson.dumps({"type": kind, **fields}).decode()
