@@ -84,7 +84,8 @@ represent request require reraise resample reschedule resend reserve reset resiz
 restrict resume retain retire retrieve retry return reuse reverse revert review revoke rewind reword rewrite ring roll
 rotate round route run sample sanitize save say scale scan schedule script search seek select send separate serialize
 serve set settle shape share shift ship shorten show shrink shuffle shut signal silence simulate size skip sleep slice
-smooth solve sort span spawn speak specify split spread stamp start state stop store stream strip submit subscribe
+smooth solve sort span spawn speak specify split spread stamp start state stop store straighten stream strip
+submit subscribe
 subtract suggest sum summarize supervise supply support suppress suspend swap switch synchronize synthesize tag take tap
 tear terminate test throttle tick time toggle touch trace track train transcode transcribe transfer transform transition
 translate transmit traverse treat trigger trim truncate try tune turn type unblock undo unify unmask unpack unregister
