@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from router.config.guard import Guard, Source
     from router.guard.rules import Verdict
 
+_GIVES_UP: Final = (messages.AbandonUpstream, messages.CloseUpstream)
 _ENDED: Final = deepgram.Error(description="the guard ended the session", code="GUARD_ENDED")
 
 
@@ -93,12 +94,16 @@ class GuardedMachine(GuardedInputs):
             case messages.UpstreamTextReceived(generation, text):
                 # Watch before the session handles the text, because the session's frames for it follow.
                 yield from self._watch(generation, text)
-            case messages.UpstreamLost():
+            case messages.UpstreamLost(generation):
+                self._generation = 0 if generation == self._generation else self._generation
                 # The answer gets no end any more, and no frame may wait for that end.
                 yield from self._finish_text()
             case messages.ClientAdopted(words=words):
                 yield from self._finish_adopted(words)
-        yield from super()._take(message, now_s)
+        for command in super()._take(message, now_s):
+            if isinstance(command, _GIVES_UP) and command.generation == self._generation:
+                self._generation = 0
+            yield command
         if isinstance(message, messages.ClientAdopted):
             # The machine first takes its own place in the conversation, and then the texts that waited.
             yield from self._check_next_input(now_s)

@@ -130,9 +130,9 @@ def with_text(message: messages.Input, text: str) -> messages.Input | None:
     found = _json(message.text)
     if found.get("type") == _ANSWER:
         kept = {name: value for name, value in found.items() if name not in _OUTPUTS}
-        return messages.ClientTextReceived(orjson.dumps({**kept, "content": text}).decode())
+        return _message({**kept, "content": text})
     if isinstance(found.get("content"), str):
-        return messages.ClientTextReceived(orjson.dumps({**found, "content": text}).decode())
+        return _message({**found, "content": text})
     item = found.get("item")
     if not isinstance(item, dict):
         return None
@@ -143,7 +143,13 @@ def with_text(message: messages.Input, text: str) -> messages.Input | None:
         item = {**item, "content": [{**parts[0], "text": text}]}
     else:
         return None
-    return messages.ClientTextReceived(orjson.dumps({**found, "item": item}).decode())
+    return _message({**found, "item": item})
+
+
+def _message(fields: dict[str, Any]) -> messages.Input | None:
+    """Return the client's message with these fields; None if it has more levels than `orjson` writes."""
+    written = _written(fields)
+    return messages.ClientTextReceived(written) if written else None
 
 
 def withheld(message: messages.Input) -> messages.Input | None:
