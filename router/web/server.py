@@ -27,6 +27,7 @@ from router.access.session_limits import SharedLimits
 from router.access.signing import share_random_secret
 from router.admin.peers import Peers
 from router.admin.switches import Switches
+from router.config.policy_table import limits_of_policies
 from router.errors import RouterError, StartError
 from router.logs import levels
 from router.logs.once import Once
@@ -85,6 +86,7 @@ def serve(config: RouterConfig, make_router: MakeRouter, say: Say, *, take_over:
     problem = internals.problem(internals.OWN_SERVER)
     if problem:
         raise StartError(problem)
+    listeners.write_no_core_file()
     _check_usage_log(config)
     share_one_arena()
     found = handoff.inherited()
@@ -173,7 +175,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
         share_random_secret(self._areas)
         self.tls = Tls.of(config, self._areas)
         self.scoreboard = Scoreboard(self._slots, self._areas)
-        self._shared_limits = SharedLimits(config.limits, self._slots, self._areas)
+        of_policies = limits_of_policies(config.limits, config.policies)
+        self._shared_limits = SharedLimits(config.limits, self._slots, self._areas, of_policies)
         self._kept_calls = SharedSnapshots(self._areas)
         self.segments = Segments(self._slots + 1, self._areas)
         """The metrics of each slot, followed by the arbiter's own metrics."""
