@@ -1,6 +1,6 @@
 """The target `fronts`: the machines of the other routes, and the guard around each kind of machine.
 
-Their inputs are those of the target `session`, except that the upstream of a Deepgram route sends Deepgram's messages. A
+Their inputs are those of the target `session`, except that the upstream of a Deepgram route sends its own messages. A
 conversation ends in silence, after which the machine comes to rest, or the client hangs up.
 """
 
