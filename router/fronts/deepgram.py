@@ -29,7 +29,7 @@ CRASH_FRAME: Final = codec.encode(
     deepgram.Error(description="internal error; the server logged it", code="INTERNAL_SERVER_ERROR")
 )
 
-# The frame that a client gets when all sessions together hold too much memory, and its own session the most.
+# The frame that a client gets when all sessions together hold too much memory, and its own session holds the most.
 BUSY_FRAME: Final = codec.encode(
     deepgram.Error(
         description="the server holds too much data of its clients, and of this one the most", code="SERVER_BUSY"
@@ -69,7 +69,7 @@ def serve_think_models(router: Router, environ: Environ) -> Response:
     """Answer with the models that a client may request, in the form that Deepgram's SDKs read.
 
     The request needs no credential, because Deepgram's own list is public, too. A client with a credential gets the
-    models that its policy permits.
+    models that its policy permits, and any other client gets those that the default policy permits.
     """
     config, policy = router.config, _policy_of(router, environ)
     listed = dict.fromkeys((config.model, *config.models))

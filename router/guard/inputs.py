@@ -55,7 +55,7 @@ class GuardedInputs(abc.ABC):
         return list(self._handle(message, now_s))
 
     def held_bytes(self) -> int:
-        """Return the bytes that the machine holds, plus those of the messages that wait for a verdict."""
+        """Return the bytes that the machine holds, plus the size of the client's messages that wait for a verdict."""
         waiting = sum(len(it.text) for it in self.waiting if isinstance(it, messages.ClientTextReceived))
         return self._machine.held_bytes() + waiting
 
@@ -85,7 +85,7 @@ class GuardedInputs(abc.ABC):
 
     @abc.abstractmethod
     def _release_the_rest(self) -> Iterator[messages.Command]:
-        """Pass all waiting frames on, because the session ends."""
+        """Pass on the waiting frames that need no verdict, because the session ends. Drop the others."""
 
     @abc.abstractmethod
     def _judge_window(self, verdict: Verdict, now_s: float) -> Iterator[messages.Command]:
@@ -100,7 +100,7 @@ class GuardedInputs(abc.ABC):
 
     @abc.abstractmethod
     def _tell(self, description: str, message: messages.Input | None = None) -> Iterator[messages.Command]:
-        """Report to the client that a text was withheld."""
+        """Report to the client that a text was withheld. `message` is the input with the text, if it was an input."""
 
     @abc.abstractmethod
     def _note_typed(self, text: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import orjson
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     from router.config.guard import Guard, Source
     from router.guard.rules import Verdict
 
+_GIVES_UP: Final = (messages.AbandonUpstream, messages.CloseUpstream)
 _ENDED: Final = deepgram.Error(description="the guard ended the session", code="GUARD_ENDED")
 
 
 class OpenWindow(msgspec.Struct):
-    """A part of the agent's text, which is checked as one text."""
+    """A text that is checked at once: a part of the agent's text, or a text of the user's speech."""
 
     text: str
     number: int
@@ -71,7 +72,7 @@ class GuardedMachine(GuardedInputs):
         self._has_delta = False
         self._generation = 0
         self._own: list[str] = []
-        """The sentences that rules made the agent say. They are not checked."""
+        """The words of verdicts that made the agent say them. These words are not checked."""
         self._typed: deque[str] = deque(maxlen=16)
         """Typed texts that have passed. The session repeats each to the client, and that echo is not checked again."""
         self.dropped = 0
@@ -83,7 +84,7 @@ class GuardedMachine(GuardedInputs):
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether neither a message nor a text of an answer waits."""
+        """Whether no message, no frame and no text of an answer waits."""
         return super().is_at_rest and not (self._open or self._held or self._windows.has_rest)
 
     # Inputs.
@@ -93,12 +94,16 @@ class GuardedMachine(GuardedInputs):
             case messages.UpstreamTextReceived(generation, text):
                 # Watch before the session handles the text, because the session's frames for it follow.
                 yield from self._watch(generation, text)
-            case messages.UpstreamLost():
+            case messages.UpstreamLost(generation):
+                self._generation = 0 if generation == self._generation else self._generation
                 # The answer gets no end any more, and no frame may wait for that end.
                 yield from self._finish_text()
             case messages.ClientAdopted(words=words):
                 yield from self._finish_adopted(words)
-        yield from super()._take(message, now_s)
+        for command in super()._take(message, now_s):
+            if isinstance(command, _GIVES_UP) and command.generation == self._generation:
+                self._generation = 0
+            yield command
         if isinstance(message, messages.ClientAdopted):
             # The machine first takes its own place in the conversation, and then the texts that waited.
             yield from self._check_next_input(now_s)
@@ -162,9 +167,8 @@ class GuardedMachine(GuardedInputs):
         if self._is_muted and is_of_agent(frame):
             self.dropped += 1
             return
-        is_text = frame is not None and frame.get("type") == "ConversationText"
-        spoken = frame.get("content") if frame is not None and is_text and is_of_user(frame) else None
-        if isinstance(spoken, str) and spoken not in self._typed and self._guard.checks("user"):
+        spoken = self._spoken(frame)
+        if spoken is not None:
             yield from self._begin_window(spoken, "user")
         # The text of an unfinished window belongs to the next window.
         awaited = self._started + 1 if self._windows.has_rest else self._started
@@ -173,8 +177,16 @@ class GuardedMachine(GuardedInputs):
         else:
             yield self._with_replacements(command)
 
+    def _spoken(self, frame: dict[str, Any] | None) -> str | None:
+        """Return the text of a frame if it is the user's speech, and the guard checks such texts. Else return None."""
+        if frame is None or frame.get("type") != "ConversationText" or not is_of_user(frame):
+            return None
+        text = frame.get("content")
+        is_checked = isinstance(text, str) and text not in self._typed and self._guard.checks("user")
+        return text if is_checked else None
+
     def _release(self) -> Iterator[messages.Command]:
-        """Send the frames whose windows have passed."""
+        """Send the frames that no longer await a verdict."""
         if self._open:
             waiting: float = self._open[0].number
         else:
@@ -187,7 +199,8 @@ class GuardedMachine(GuardedInputs):
     def _release_the_rest(self) -> Iterator[messages.Command]:
         held, self._held = self._held, deque()
         for it in held:
-            if is_of_agent(decoded(it.command.frame)):
+            frame = decoded(it.command.frame)
+            if is_of_agent(frame) or self._spoken(frame) is not None:
                 self.dropped += 1
             else:
                 yield it.command
@@ -234,7 +247,7 @@ class GuardedMachine(GuardedInputs):
         """Drop the held frames of a window.
 
         With `audio_only` drop only its audio, and with `is_user` only the frames with the user's text. Without either,
-        the window is a blocked text of the agent. Then also drop all later frames of the same answer.
+        the window is a blocked text of the agent. Then also drop the later text and audio of the same answer.
         """
         kept: deque[HeldFrame] = deque()
         for held in self._held:

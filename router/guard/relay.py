@@ -1,8 +1,8 @@
 """A machine around a relay. It holds back texts and audio that the guard has not checked yet.
 
-The agent's text is checked in windows, and each window leaves as one frame. Audio waits for the window of its text, and
-every other frame keeps its place. The rest of the answer after a blocked text is withheld. If the wire has a message
-for it, the answer is cancelled. A dialect describes the relay's wire.
+The agent's text is checked in windows, and each window is sent as one frame. Audio waits for the window of its text,
+and every other frame keeps its place. The rest of the answer after a blocked text is withheld. The answer is also
+cancelled if the wire has a message for that. A dialect describes the relay's wire.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _Text(msgspec.Struct):
     windows: Windows
     answer: str
     delta: Fields | None = None
-    """The newest frame with a part of the text. Each window leaves in a frame of the same form."""
+    """The newest frame with a part of the text. Each window is sent in a frame of the same form."""
     passed: str = ""
     is_altered: bool = False
     newest: int = 0
@@ -74,7 +74,7 @@ class _Frame(msgspec.Struct):
     fields: Fields | None
     seen: Seen
     text: str | None = None
-    """The text with which the frame leaves; None if the frame has no text to check."""
+    """The text with which the frame is sent; None if the frame has no text to check."""
 
 
 _CONTENT: Final = (Kind.DELTA, Kind.AGENT, Kind.AUDIO, Kind.AGENT_ECHO)
@@ -103,9 +103,9 @@ class GuardedRelay(GuardedInputs):
         self._fates: dict[str, str] = {}
         """The changed texts, each with its new text. Their echoes get the new text, too."""
         self._say = ""
-        """The words that the agent has to say as soon as the present answer has ended."""
+        """The words that the agent has to say: at once if the dialect interrupts, or else after the present answer."""
         self._own: list[str] = []
-        """The sentences that rules made the agent say. They are not checked."""
+        """The words of verdicts that made the agent say them. These words are not checked."""
         self._now_s = 0.0
         self.dropped = 0
         """The number of frames that were withheld."""
@@ -118,7 +118,7 @@ class GuardedRelay(GuardedInputs):
     def is_at_rest(self) -> bool:
         """Whether nothing waits for a verdict, and no answer is in progress or has to be cancelled or spoken.
 
-        A relay with a withheld text never rests, because only this guard keeps that text out of later events.
+        A relay with a changed text never rests, because only this guard keeps the original out of later events.
         """
         is_waiting = self._open or self._held or self._active or self._cancels_next or self._say
         is_hiding = self._fates or any(it.is_altered for it in self._texts.values())
@@ -180,7 +180,7 @@ class GuardedRelay(GuardedInputs):
     # Texts for the client.
 
     def _take_text(self, frame: _Frame) -> Iterator[messages.Command]:
-        """Take a frame with a text of the agent. If the frame ends a text, send that text's rest before the frame."""
+        """Take a frame with a text of the agent. If the frame ends a text, check that text's rest first."""
         seen, text = frame.seen, self._text(frame.seen)
         if seen.answer in self._muted and not self._is_own(seen.text):
             text.is_altered = True
@@ -237,7 +237,7 @@ class GuardedRelay(GuardedInputs):
     # Frames that leave.
 
     def _release(self) -> Iterator[messages.Command]:
-        """Send the frames whose windows have passed."""
+        """Send the frames that no longer await a verdict."""
         has_rest = any(it.windows.has_rest for it in self._texts.values())
         waiting: float = self._started + 1 if has_rest else math.inf
         if self._open:
@@ -369,7 +369,7 @@ class GuardedRelay(GuardedInputs):
                 yield from self._pass_on(self._dialect.ended(command))
 
     def _say_now(self) -> Iterator[messages.Command]:
-        """Make the agent say the words of a verdict that wait, unless an active answer has to be cancelled first."""
+        """Make the agent say the words of a verdict that wait, unless they have to wait for the end of an answer."""
         if self._say and (self._dialect.interrupts or not self._active):
             words, self._say = self._say, ""
             message = self._dialect.say(words)

@@ -49,7 +49,8 @@ PASS: Final = Verdict()
 def judge(rules: tuple[Rule, ...], check: CheckText) -> Verdict:
     """Return the verdict of the first rule whose expression is in the text and whose action is not `replace`.
 
-    Without such a rule, all matching `replace` rules together give one verdict. If none matches, the text passes.
+    Without such a rule, all matching `replace` rules together give one verdict. If no rule matches, the text passes.
+    Rules that are not for the source of the text are skipped.
     """
     text, is_replaced = check.text, False
     for rule in rules:
@@ -70,7 +71,7 @@ def verdict_of(answer: Any) -> Verdict:
     The answer is None, or a mapping with `action` and perhaps `text`.
 
     Raises:
-        ValueError: the answer is neither.
+        ValueError: the answer is neither, or has an unknown action.
     """
     if answer is None:
         return PASS

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from router.config.guard import Source
 
 WITHHELD: Final = "The output of the function was withheld."
-"""The output that the model gets in place of a blocked output, because its call needs one."""
+"""The output that the model gets in place of a blocked output, because a function call needs an output."""
 
 MAX_LEVELS: Final = 32
 """The most nested levels in which a text is searched. An item has five."""
@@ -63,7 +63,7 @@ def said_by_client(text: str) -> bool:
 
 
 def said(message: messages.Input) -> tuple[Source | None, str]:
-    """Return the source of a message, and its texts, a line for each; None and an empty text if it has no text."""
+    """Return the source of a message, and its texts as lines; None and an empty text if its type has no text."""
     if isinstance(message, messages.WorkDone):
         return "function", str(message.result)
     if not isinstance(message, messages.ClientTextReceived):
@@ -123,16 +123,16 @@ def _json(text: str) -> dict[str, Any]:
 
 
 def with_text(message: messages.Input, text: str) -> messages.Input | None:
-    """Return the message with `text` in place of its own text; None if it has several texts."""
+    """Return the message with `text` in place of its own texts; None if its form does not allow that."""
     if isinstance(message, messages.WorkDone):
         return msgspec.structs.replace(message, result=text)
     assert isinstance(message, messages.ClientTextReceived)  # noqa: S101 - nothing else is said
     found = _json(message.text)
     if found.get("type") == _ANSWER:
         kept = {name: value for name, value in found.items() if name not in _OUTPUTS}
-        return messages.ClientTextReceived(orjson.dumps({**kept, "content": text}).decode())
+        return _message({**kept, "content": text})
     if isinstance(found.get("content"), str):
-        return messages.ClientTextReceived(orjson.dumps({**found, "content": text}).decode())
+        return _message({**found, "content": text})
     item = found.get("item")
     if not isinstance(item, dict):
         return None
@@ -143,7 +143,13 @@ def with_text(message: messages.Input, text: str) -> messages.Input | None:
         item = {**item, "content": [{**parts[0], "text": text}]}
     else:
         return None
-    return messages.ClientTextReceived(orjson.dumps({**found, "item": item}).decode())
+    return _message({**found, "item": item})
+
+
+def _message(fields: dict[str, Any]) -> messages.Input | None:
+    """Return the client's message with these fields; None if it has more levels than `orjson` writes."""
+    written = _written(fields)
+    return messages.ClientTextReceived(written) if written else None
 
 
 def withheld(message: messages.Input) -> messages.Input | None:

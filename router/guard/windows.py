@@ -12,7 +12,7 @@ _SENTENCE_END: Final = re.compile(r"[.!?\u2026\u3002\uff01\uff1f]['\")\]]?\s")
 
 
 class Windows:
-    """The text of one answer so far, without the windows that were already returned."""
+    """The part of one text of the agent that is in no returned window yet."""
 
     __slots__ = ("_chars", "_rest")
 
@@ -26,7 +26,7 @@ class Windows:
         return bool(self._rest)
 
     def add(self, delta: str) -> Iterator[str]:
-        """Add a part of the text, and return the windows that are complete."""
+        """Add a part of the text, and yield the windows that are complete."""
         text, start = self._rest + delta, 0
         while end := self._end(text, start):
             # Set the rest now, because the caller reads it between two windows.
@@ -36,7 +36,7 @@ class Windows:
         self._rest = text[start:]
 
     def flush(self) -> Iterator[str]:
-        """Yield the rest of the text as the last window, because the answer has ended. Yield nothing without a rest."""
+        """Yield the rest of the text as the last window, because the text has ended. Yield nothing without a rest."""
         rest, self._rest = self._rest, ""
         if rest:
             yield rest

@@ -62,8 +62,9 @@ announce answer append apply approximate arm ask assemble assert assign associat
 authorize await balance ban begin bill bind block book bound break bring broadcast buffer build bump cache calculate
 call cancel cap capture carry cast catch change check choose cite claim clamp classify clean clear close coalesce
 collect combine commit compare compile complete compose compress compute concatenate configure confirm connect consume
-contain continue convert copy correct count cover create cut debug decide decline decode decrease decrement deduplicate
-defer define delay delegate delete deliver demand deny deregister derive describe deserialize detach detect determine
+contain continue convert copy correct count cover create cut date debug decide decline decode decrease decrement
+deduplicate defer define delay delegate delete deliver demand deny deregister derive describe deserialize detach detect
+determine
 dial disable discard disconnect dispatch display dispose distribute divide do double downmix draft drain draw drive drop
 dump duplicate echo edit emit empty enable encode end enforce enqueue ensure enter enumerate erase escape establish
 estimate evaluate examine exchange exclude execute exercise exit expand expect expire explain export expose extend
@@ -83,7 +84,8 @@ represent request require reraise resample reschedule resend reserve reset resiz
 restrict resume retain retire retrieve retry return reuse reverse revert review revoke rewind reword rewrite ring roll
 rotate round route run sample sanitize save say scale scan schedule script search seek select send separate serialize
 serve set settle shape share shift ship shorten show shrink shuffle shut signal silence simulate size skip sleep slice
-smooth solve sort span spawn speak specify split spread stamp start state stop store stream strip submit subscribe
+smooth solve sort span spawn speak specify split spread stamp start state stop store straighten stream strip
+submit subscribe
 subtract suggest sum summarize supervise supply support suppress suspend swap switch synchronize synthesize tag take tap
 tear terminate test throttle tick time toggle touch trace track train transcode transcribe transfer transform transition
 translate transmit traverse treat trigger trim truncate try tune turn type unblock undo unify unmask unpack unregister

@@ -36,7 +36,7 @@ ADOPTION_TIMER: Final = "listen.adoption"
 """The wait until this process has shown that the session does not kill it."""
 
 CLOSE_TIMER: Final = "listen.close"
-"""The wait from the client's `CloseStream` to the upstream's close. Words that come meanwhile start it again."""
+"""The wait from the client's `CloseStream` to the upstream's close. Each `Results` starts the wait again."""
 
 CLOSE_WAIT_S: Final = 10.0
 """The longest wait for the upstream's close. Deepgram needs less time even for a minute of audio that came at once."""
@@ -53,7 +53,7 @@ class ListenRelay:
 
     def __init__(self, options: SessionOptions, session: Session | None = None) -> None:
         self._session = session
-        """The session in whose place the relay is, which has the count of adoptions."""
+        """The session that the relay replaces, and that counts the adoptions."""
         self.marks = RelayMarks(bool)  # audio without final words must not be lost
         """The object whose attributes show when the memory has to be stored."""
         self._redact = options.redact
@@ -106,7 +106,7 @@ class ListenRelay:
 
     @property
     def can_move(self) -> bool:
-        """Whether a move at this moment interrupts no words."""
+        """Whether a move at this moment interrupts no words, no dial and no `CloseStream`."""
         is_open = self._is_closing or self._has_open_words or self._waiting.size_bytes > 0
         return self._is_ready and not (is_open or self._has_ended)
 

@@ -28,7 +28,7 @@ CLOSE_TIMER: Final = "listen.close"
 CLOSE_WAIT_S: Final = 5.0
 
 SETTLE_S: Final = 1.0
-"""The length of the wait if no speech is open. The upstream may still find speech in the last audio."""
+"""The length of the wait for a ready session without open speech. The last audio may still have speech."""
 
 _KEEP_ALIVE: Final = engine.ClientTextReceived('{"type":"KeepAlive"}')
 _GONE: Final = engine.ClientClosed(
@@ -51,7 +51,7 @@ class TranscriberMarks:
     def __init__(self, marks: Marks) -> None:
         self._marks = marks
         self.own = 0
-        """The number of records for which the transcription itself has called."""
+        """The number of records that the transcription itself has requested."""
         self.note_stored = marks.note_stored
         self.take_words = marks.take_words
         self.words_bytes = marks.words_bytes
@@ -63,7 +63,7 @@ class TranscriberMarks:
 
     @property
     def words_due(self) -> int:
-        """A number that changes when it is enough to store some words."""
+        """A number that changes when it is enough to store the words of `take_words`."""
         return self._marks.words_due
 
 

@@ -44,7 +44,7 @@ class RealtimeDialect:
         return reader(fields) if reader is not None and fields is not None else Seen()
 
     def with_text(self, fields: Fields, text: str) -> Fields | None:
-        """Return an event with another text; None for a part of a text that would be empty."""
+        """Return an event with another text; None for a delta whose text would be empty."""
         if fields.get("type") in _DELTAS:
             return {**fields, "event_id": self._event_id(fields), "delta": text} if text else None
         return {**fields, **{name: text for name in _TEXTS if name in fields}}
@@ -90,9 +90,9 @@ class RealtimeDialect:
         return _error(BLOCKED, description, event_id, self._count)
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:
-        """Return an operator's command that ends the session in the form of an end by the guard.
+        """Name the guard in a command that names an operator as the cause of the session's end.
 
-        Return any other command unchanged.
+        The guard has requested that end. Return any other command unchanged.
         """
         match command:
             case engine.SendToClient(str(frame)) if _ENDED_BY_OPERATOR in frame:

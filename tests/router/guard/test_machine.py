@@ -9,6 +9,7 @@ from router.guard.inputs import KEY, MAX_WAITING
 from router.guard.machine import GuardedMachine
 from router.guard.rules import CheckText, Verdict, judge
 from router.guard.texts import WITHHELD
+from router.session.deadlines import Wait
 from router.session.reports import SessionFailed
 from router.testing import CallHarness
 from tests.support.machine.playbook import (
@@ -240,6 +241,14 @@ def test_a_hit_in_the_agent_s_text_cancels_the_response_and_withholds_the_rest(a
     assert book.machine.describe()["guard"] == {action: 1}
 
 
+def test_an_upstream_that_was_given_up_gets_no_cancel():
+    book = GuardedBook(rule()).ready().answering()
+    book.at_once = False
+    speak(book, f"{FORBIDDEN}. ")
+    book.fire(Wait.NEXT_EVENT).forget().decide()
+    assert book.upstream_types == []
+
+
 def test_the_next_answer_is_heard_again():
     book = GuardedBook(rule()).ready().answering()
     speak(book, f"{FORBIDDEN}. ")
@@ -285,6 +294,21 @@ def test_a_hit_may_end_the_session():
     assert (book.ending.code, book.ending.reason) == (1000, "GUARD_ENDED")
     assert [it.code for it in book.facts if isinstance(it, SessionFailed)] == ["GUARD_ENDED"]
     assert book.audio == 0
+
+
+def test_a_spoken_text_without_a_verdict_is_withheld_at_the_end():
+    book = GuardedBook(rule()).ready()
+    book.at_once = False
+    book.upstream(
+        {"type": "input_audio_buffer.speech_started", "item_id": "u"},
+        {"type": "input_audio_buffer.speech_stopped", "item_id": "u"},
+        {"type": "input_audio_buffer.committed", "item_id": "u"},
+        transcribed(FORBIDDEN, "u"),
+    )
+    book.feed(messages.EndRequested())
+    assert book.texts("user") == []
+    assert book.machine.dropped == 1
+    assert book.ending is not None
 
 
 @pytest.mark.parametrize(("on_failure", "is_heard"), [("pass", True), ("block", False)])
