@@ -87,7 +87,8 @@ class Slow(ClientCodec):
             pass
 
 
-def test_an_input_that_takes_long_again_and_again_is_a_failure():
+def test_an_input_that_takes_long_again_and_again_is_a_failure(monkeypatch):
+    monkeypatch.setattr(run, "MAX_SLICE_S", 0.01)
     figures = run.fuzz(Slow(), SEED, seconds=30.0, inputs=1)
     (failure,) = figures.failures.values()
     assert "a slice of" in str(failure)

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 ORDER = (SLOW + FAST + QUIET + ALONE).index
 MOST_SLOW = 12
-"""Tests of one file that one process gets together, because they share the fixtures of their module."""
+"""Tests of one file that one process gets together, because they share the fixtures of their module.
+
+While many slow tests are left, a process gets more. Each process that gets a part of a file starts its browser anew.
+"""
 MOST_FAST = 150
 FEWEST_FOR_A_FILLER = 4
 """The least number of processes of which one is the filler."""
@@ -89,7 +92,8 @@ class Scheduling(LoadScheduling):
         kind = self._kinds[self.pending[start]]
         ahead = sum(1 for _ in self._ahead(kind, start))
         if kind == SLOW:
-            return min(ahead, MOST_SLOW)
+            left = bisect.bisect_right(self.pending, ORDER(SLOW), key=self._order_of)
+            return min(ahead, max(MOST_SLOW, left // (6 * len(self.nodes))))
         if kind == FAST:
             return min(ahead, MOST_FAST, max(2, ahead // (4 * len(self.nodes))))
         return 1 if kind == QUIET else ahead

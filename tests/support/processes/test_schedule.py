@@ -76,6 +76,11 @@ def test_slow_tests_of_one_file_go_to_a_process_together(scheduled):
     assert [len(node.got) for node in nodes] == [MOST_SLOW, 20 - MOST_SLOW, MOST_SLOW]
 
 
+def test_while_many_slow_tests_are_left_more_of_one_file_go_to_a_process(scheduled):
+    _, nodes = scheduled(1)
+    assert len(nodes[0].got) == KINDS.count(SLOW) // 6 == 20
+
+
 def test_one_of_many_processes_runs_fast_tests_beside_the_slow_ones(scheduled):
     scheduling, nodes = scheduled(6)
     assert [set(kinds_of(node.got)) for node in nodes] == [{SLOW}] * 5 + [{FAST}]
