@@ -68,7 +68,7 @@ determine
 dial disable discard disconnect dispatch display dispose distribute divide do double downmix draft drain draw drive drop
 dump duplicate echo edit emit empty enable encode end enforce enqueue ensure enter enumerate erase escape establish
 estimate evaluate examine exchange exclude execute exercise exit expand expect expire explain export expose extend
-extract fail fan feed fetch fill filter find finish fire fit fix flag flatten flush fold follow forbid force forget fork
+extract fail fan feed fetch fill filter find finish fire fit fix flag flatten flush fold follow forbid force forget fork fuzz
 format forward freeze gather generate get give grant grow guard guess halt hand handle hang hash hear hide hold ignore
 implement import include increase increment index infer inform inherit initialize inject insert inspect install instruct
 interleave interpolate interpret interrupt intersect invalidate invert invoke iterate join judge keep kill launch lead
