@@ -148,9 +148,9 @@ class World:
             case messages.AbandonUpstream(generation, loss):
                 assert generation in self.dialled, f"{command} to none"
                 self.abandoned[generation] = loss
-            case messages.SendToUpstream(frame, generation):
+            case messages.SendToUpstream(frame, generation, is_binary):
                 assert generation in self.dialled, f"{frame[:100]} to none"
-                if isinstance(frame, str):
+                if not is_binary:
                     self._send(orjson.loads(frame), generation)
             case messages.SendToClient(str() as frame):
                 self.texts.append(self.read(frame))
