@@ -68,9 +68,10 @@ determine
 dial disable discard disconnect dispatch display dispose distribute divide do double downmix draft drain draw drive drop
 dump duplicate echo edit emit empty enable encode end enforce enqueue ensure enter enumerate erase escape establish
 estimate evaluate examine exchange exclude execute exercise exit expand expect expire explain export expose extend
-extract fail fan feed fetch fill filter find finish fire fit fix flag flatten flush fold follow forbid force forget fork fuzz
-format forward freeze gather generate get give grant grow guard guess halt hand handle hang hash hear hide hold ignore
-implement import include increase increment index infer inform inherit initialize inject insert inspect install instruct
+extract fail fan feed fetch fill filter find finish fire fit fix flag flatten flush fold follow forbid force forget fork
+format forward freeze fuzz gather generate get give grant grow guard guess halt hand handle hang hash hear hide hold
+ignore implement import include increase increment index infer inform inherit initialize inject insert inspect install
+instruct
 interleave interpolate interpret interrupt intersect invalidate invert invoke iterate join judge keep kill launch lead
 leave let lift limit link list listen load locate lock log look lower make map mark mask match measure mend mention
 merge mirror mix mock modify monitor mount move multiply mute name narrow negotiate normalize note notify number obey
@@ -85,7 +86,7 @@ restrict resume retain retire retrieve retry return reuse reverse revert review 
 rotate round route run sample sanitize save say scale scan schedule script search seek select send separate serialize
 serve set settle shape share shift ship shorten show shrink shuffle shut signal silence simulate size skip sleep slice
 smooth solve sort span spawn speak specify split spread stamp start state stop store straighten stream strip
-submit subscribe
+submit subscribe talk
 subtract suggest sum summarize supervise supply support suppress suspend swap switch synchronize synthesize tag take tap
 tear terminate test throttle tick time toggle touch trace track train transcode transcribe transfer transform transition
 translate transmit traverse treat trigger trim truncate try tune turn type unblock undo unify unmask unpack unregister
