@@ -153,6 +153,6 @@ def _message(fields: dict[str, Any]) -> messages.Input | None:
 
 
 def withheld(message: messages.Input) -> messages.Input | None:
-    """Return the message that replaces a blocked one: an output for a function, otherwise None."""
+    """Return the message that replaces a blocked output of a function; None for any other blocked message."""
     source, _ = said(message)
     return with_text(message, WITHHELD) if source == "function" else None

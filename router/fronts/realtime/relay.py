@@ -337,7 +337,7 @@ class Context:
             self.limits.add_turn()
 
     def count_usage(self, event: Event) -> None:
-        """Count the usage that an event of the upstream's reports."""
+        """Count the usage that an event of the upstream's reports, or log why it cannot be counted."""
         usage = self.reports.usage(event.frame, self.state.generation)
         if isinstance(usage, Usage):
             self.limits.add_usage(usage)
