@@ -278,7 +278,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         router = self.router
         self._worker_router = WorkerRouter(router, self._config, self.peers, self._port, self._age)
         try:
-            self._worker_router.join(self._arbiter_pid, is_recovering=self.is_recovering)
+            self._worker_router.join(self._arbiter_pid, is_recovering=self.can_keep)
         except OSError as error:  # the disk or the descriptors are exhausted: calls matter more than the channels
             logger.error("worker %d: no way to the other workers: %s", os.getpid(), error)  # noqa: TRY400 - no bug
         reload = admin_api.Reload(self.reload_board, self._ask_reload) if self.can_reload else None
@@ -311,13 +311,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
         return [kind(address, self.cfg, log, fd=self._listener.detach())]
 
     @property
-    def is_recovering(self) -> bool:
-        """Whether another worker continues the sessions of a worker that dies."""
-        return self.can_keep and (self._config.recovery or self._config.workers > 1)
-
-    @property
     def can_keep(self) -> bool:
-        """Whether a keeper can run. It runs with a single worker, too, because a reload may add a second one."""
+        """Whether a keeper can run. If the only worker dies, the worker that replaces it continues its sessions."""
         return self._config.keeper and CAN_LAST
 
     def count_lost(self) -> None:
@@ -485,8 +480,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def _free_slot(self, _arbiter: Arbiter, worker: Worker) -> None:
         was_stopped = worker.is_retired or worker.is_on_trial or self.scoreboard.is_ending
         if not was_stopped:
-            fate = "others continue its calls:" if self.is_recovering else "and its calls with it:"
-            logger.error("worker %d died, %s another replaces it", worker.pid, fate)
+            fate = "continue" if self.can_keep else "end with it"
+            logger.error("worker %d died: another replaces it, and its calls %s", worker.pid, fate)
             self.metrics.add(WORKER_DEATHS)
         if worker.slot is not None:
             clear_gauges(self.segments[worker.slot])
