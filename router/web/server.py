@@ -480,8 +480,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def _free_slot(self, _arbiter: Arbiter, worker: Worker) -> None:
         was_stopped = worker.is_retired or worker.is_on_trial or self.scoreboard.is_ending
         if not was_stopped:
-            fate = "continue" if self.can_keep else "end with it"
-            logger.error("worker %d died: another replaces it, and its calls %s", worker.pid, fate)
+            fate = "others continue its calls:" if self.can_keep else "and its calls with it:"
+            logger.error("worker %d died, %s another replaces it", worker.pid, fate)
             self.metrics.add(WORKER_DEATHS)
         if worker.slot is not None:
             clear_gauges(self.segments[worker.slot])
