@@ -57,7 +57,7 @@ LAYOUTS: Final = (
         kind=GuardedMachine,
         stored=("waiting", *_STORED),
         # The numbers of checks and of records begin again, because no other process refers to them.
-        derived=("_machine", "_guard", "_session_id", "_checks", "record_due"),
+        derived=("_machine", "_guard", "_session_id", "_checks", "_said", "record_due"),
         is_filled=True,
         pack=_pack,
         fill=_fill,

@@ -5,10 +5,11 @@ import pytest
 from actors import messages
 from actors.restart import Decision
 from router.config.guard import Guard, Rule
-from router.guard.inputs import KEY, MAX_WAITING
+from router.guard.inputs import CONTINUE, KEY, MAX_WAITING, MAX_WAITING_CHARS, OVER_BOUNDS, TOO_MANY, UNCHECKED
 from router.guard.machine import GuardedMachine
 from router.guard.rules import CheckText, Verdict, judge
 from router.guard.texts import WITHHELD
+from router.json_bounds import MAX_VALUES
 from router.session.reports import SessionFailed
 from router.testing import CallHarness
 from tests.support.machine.playbook import (
@@ -57,6 +58,10 @@ class GuardedBook(Playbook):
         work = self.work.pop(key).work
         assert isinstance(work, CheckText)
         return self.feed(messages.WorkDone(key, verdict or judge(self.guard.rules, work), failure))
+
+    def proceed(self):
+        del self.timers[CONTINUE]
+        return self.feed(messages.TimerFired(CONTINUE))
 
     def frames(self, *kinds):
         return [it for it in self.frames_to_client if isinstance(it, dict) and it["type"] in kinds]
@@ -164,7 +169,56 @@ def test_a_message_of_many_levels_ends_nothing():
     book = GuardedBook(rule()).ready()
     deep = "[" * 1000 + "]" * 1000
     book.feed(messages.ClientTextReceived(f'{{"type":"InjectUserMessage","content":"Hello.","x":{deep}}}'))
-    assert book.codes == ["UNPARSABLE_CLIENT_MESSAGE"]
+    assert book.codes == ["GUARD_BLOCKED"]
+    assert book.upstream_types == []
+
+
+@pytest.mark.parametrize("on_failure", ["block", "pass"])
+def test_a_message_beyond_a_bound_is_withheld_told_and_counted(on_failure):
+    book = GuardedBook(rule(), on_failure=on_failure).ready()
+    items = ",".join(["{}"] * MAX_VALUES)
+    book.feed(messages.ClientTextReceived(f'{{"type":"conversation.item.create","item":{{"content":[{items}]}}}}'))
+    assert book.upstream_types == []
+    assert [it["description"] for it in book.frames("Warning")] == [
+        f"{UNCHECKED}: the message has more than {MAX_VALUES} values"
+    ]
+    assert book.machine.describe()["guard"] == {OVER_BOUNDS: 1}
+    assert ask(book, "hello").upstream_types == ["conversation.item.create"]
+
+
+# What waits for a verdict.
+
+
+def test_the_messages_that_waited_are_passed_on_in_several_turns():
+    book = GuardedBook(rule(), at_once=False).ready()
+    ask(book, "first")
+    for number in range(100):
+        book.client({"type": f"Unknown {number}"})
+    book.forget().decide()
+    taken = [len(book.codes)]
+    while CONTINUE in book.timers:
+        book.forget().proceed()
+        taken.append(len(book.codes))
+    assert sum(taken) == 100
+    assert max(taken) <= 64
+
+
+def test_a_long_message_that_waits_is_read_in_one_turn_and_passed_on_in_the_next():
+    book = GuardedBook(rule(), at_once=False).ready()
+    ask(book, "first")
+    book.client({"type": "KeepAlive", "text": "\u20ac" * 70_000})
+    ask(book, "second").decide()
+    assert book.checks == []
+    book.proceed().proceed()
+    assert len(book.checks) == 1
+
+
+def test_long_messages_wait_only_within_a_bound():
+    book = GuardedBook(rule(), at_once=False).ready()
+    for _ in range(20):
+        book.feed(messages.ClientTextReceived('{"type":"InjectUserMessage","content":"' + "x" * 1_000_000 + '"}'))
+    assert len(book.machine.waiting) == MAX_WAITING_CHARS // 1_000_000
+    assert [it["description"] for it in book.frames("Warning")] == [TOO_MANY] * (20 - len(book.machine.waiting))
 
 
 # What the user says.

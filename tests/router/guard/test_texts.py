@@ -38,8 +38,8 @@ def test_each_message_has_its_side_and_its_texts(message, found):
 
 def test_an_output_is_replaced_whole():
     answer = client(type="FunctionCallResponse", id="1", content={"a": 1}, error="Two.")
-    assert json.loads(withheld(answer).text) == {"type": "FunctionCallResponse", "id": "1", "content": WITHHELD}
-    assert withheld(client(type="InjectUserMessage", content="One.")) is None
+    assert json.loads(withheld(answer, "function").text) == {"type": "FunctionCallResponse", "id": "1", "content": WITHHELD}
+    assert withheld(client(type="InjectUserMessage", content="One."), "user") is None
 
 
 def test_a_message_of_several_texts_has_no_other_text():
