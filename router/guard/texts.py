@@ -153,23 +153,24 @@ def with_text(message: messages.Input, text: str) -> messages.Input | None:
     assert isinstance(message, messages.ClientTextReceived)  # noqa: S101 - nothing else is said
     if len(message.text) > MAX_REWRITTEN_CHARS:
         return None
-    found = _json(message.text)
+    fields = _with_text_in(_json(message.text), text)
+    return messages.ClientTextReceived(orjson.dumps(fields).decode()) if fields is not None else None
+
+
+def _with_text_in(found: dict[str, Any], text: str) -> dict[str, Any] | None:
     if found.get("type") == _ANSWER:
-        kept = {name: value for name, value in found.items() if name not in _OUTPUTS}
-        return messages.ClientTextReceived(orjson.dumps({**kept, "content": text}).decode())
+        return {**{name: value for name, value in found.items() if name not in _OUTPUTS}, "content": text}
     if isinstance(found.get("content"), str):
-        return messages.ClientTextReceived(orjson.dumps({**found, "content": text}).decode())
+        return {**found, "content": text}
     item = found.get("item")
     if not isinstance(item, dict):
         return None
     parts = item.get("content")
     if isinstance(item.get("output"), str):
-        item = {**item, "output": text}
-    elif isinstance(parts, list) and len(parts) == 1 and isinstance(parts[0], dict) and "text" in parts[0]:
-        item = {**item, "content": [{**parts[0], "text": text}]}
-    else:
-        return None
-    return messages.ClientTextReceived(orjson.dumps({**found, "item": item}).decode())
+        return {**found, "item": {**item, "output": text}}
+    if isinstance(parts, list) and len(parts) == 1 and isinstance(parts[0], dict) and "text" in parts[0]:
+        return {**found, "item": {**item, "content": [{**parts[0], "text": text}]}}
+    return None
 
 
 def event_id_of(text: str) -> str | None:

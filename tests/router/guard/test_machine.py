@@ -6,9 +6,10 @@ from actors import messages
 from actors.restart import Decision
 from router.config.guard import Guard, Rule
 from router.guard.inputs import CONTINUE, KEY, MAX_WAITING, MAX_WAITING_CHARS, OVER_BOUNDS, TOO_MANY, UNCHECKED
-from router.guard.machine import GuardedMachine
+from router.guard.machine import MAX_EVENT_CHARS, MAX_REPLACED, GuardedMachine
 from router.guard.rules import CheckText, Verdict, judge
 from router.guard.texts import WITHHELD
+from router.guard.windows import MAX_WINDOWS
 from router.json_bounds import MAX_VALUES
 from router.session.reports import SessionFailed
 from router.testing import CallHarness
@@ -219,6 +220,66 @@ def test_long_messages_wait_only_within_a_bound():
         book.feed(messages.ClientTextReceived('{"type":"InjectUserMessage","content":"' + "x" * 1_000_000 + '"}'))
     assert len(book.machine.waiting) == MAX_WAITING_CHARS // 1_000_000
     assert [it["description"] for it in book.frames("Warning")] == [TOO_MANY] * (20 - len(book.machine.waiting))
+
+
+# Bounds of the agent's texts.
+
+
+def item_done(text):
+    item = {"id": "item_1", "type": "message", "role": "assistant"}
+    return {"type": "conversation.item.done", "item": {**item, "content": [{"type": "output_text", "text": text}]}}
+
+
+def test_a_text_that_only_the_finished_item_has_is_checked():
+    book = GuardedBook(rule()).ready().answering().upstream(item_done(FORBIDDEN))
+    assert book.texts("assistant") == []
+    assert book.codes == ["GUARD_BLOCKED"]
+    book = GuardedBook(rule()).ready().answering().upstream(item_done("Hello there."))
+    assert book.texts("assistant") == ["Hello there."]
+
+
+def test_a_text_beside_an_unreadable_field_is_checked():
+    book = GuardedBook(rule()).ready().answering().upstream({**text_done(FORBIDDEN), "item_id": [1]})
+    assert book.texts("assistant") == []
+    assert book.codes == ["GUARD_BLOCKED"]
+
+
+@pytest.mark.parametrize("event", [text_done, transcript_delta, transcript_done])
+def test_a_text_of_the_agent_beyond_the_bound_is_withheld_with_its_answer(event):
+    book = GuardedBook(rule(on=("agent",)), at_once=False).ready().answering()
+    book.upstream(transcript_delta("Hello. And"), delta(bytes(480)), event("x" * (MAX_EVENT_CHARS + 1)))
+    book.upstream(delta(bytes(480)), text_done("Hello. And so on."), delta(bytes(480)))
+    assert book.codes == ["GUARD_BLOCKED"]
+    assert book.upstream_types[-1] == "response.cancel"
+    book.decide()
+    assert not book.audio
+    assert not book.checks
+    assert book.machine.describe()["guard"] == {OVER_BOUNDS: 1}
+    book.upstream(response_done("resp_1", "cancelled"))
+    ask(book, "Again")
+    book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"]), response_created("resp_2"))
+    book.forget().upstream({**text_done("Hello there.", "item_2"), "response_id": "resp_2"}).decide()
+    assert book.texts("assistant") == ["Hello there."]
+
+
+def test_a_text_of_many_sentences_is_checked_whole_in_a_bounded_number_of_checks():
+    text = "Hi. " * 10_000 + FORBIDDEN
+    book = GuardedBook(rule(on=("agent",)), at_once=False).ready().answering().upstream(text_done(text))
+    checks = 0
+    while book.checks:
+        book.decide()
+        checks += 1
+    assert checks <= MAX_WINDOWS + 1
+    assert book.texts("assistant") == []
+    assert book.codes == ["GUARD_BLOCKED"]
+
+
+def test_more_texts_than_the_bound_are_not_replaced_but_withheld():
+    book = GuardedBook(rule("replace")).ready().answering()
+    for number in range(MAX_REPLACED + 1):
+        book.upstream(transcript_delta(f"The secret {number}. "), delta(bytes(480)))
+    assert book.codes == ["GUARD_BLOCKED"]
+    assert book.machine.describe()["guard"][OVER_BOUNDS] == 1
 
 
 # What the user says.
