@@ -32,7 +32,7 @@ from router.session.handlers import (
 )
 from router.session.handlers import user_turn as handlers_of_turn
 from router.session.handlers.ignored import ignore
-from router.session.state import ledger, origin, pending, session, turn, upstream, user_turn
+from router.session.state import ledger, origin, pending, session, text_delivery, turn, upstream, user_turn
 from router.session.state.states import UserTurnState
 from router.translation.audio import Microphone
 from tests.explore.ends import ENDS
@@ -177,6 +177,10 @@ def _text_twice() -> Iterator[None]:
         yield
 
 
+def _newest_part(self: text_delivery.TextDelivery, item_id: str | None, *_facts: Any) -> Any:
+    return self.parts[-1] if self.parts else self._add(item_id, None)
+
+
 def _by_order(_response: Any, in_flight: Any, **_facts: Any) -> origin.Origin:
     return origin.Origin.UPSTREAM if in_flight is None else origin.Origin.REQUESTED
 
@@ -264,6 +268,9 @@ FINDINGS = (
     Finding("19", "a session that a client's session.update opened has no barge-in", AS_IS,
             ASKED + "frame step-1-False step-1-False speech-1 trail-1",
             _in_table(openai.InputAudioBufferSpeechStarted, _interrupts_nothing_as_is)),
+    Finding("21", "the texts of overlapping items reach the client twice", ("converse", "settings", "none"),
+            READY + "say take-1-message take-1-overlap step-1-False step-1-False step-1-False step-1-False "
+            "step-1-False step-1-False step-1-False", _set(text_delivery.TextDelivery, "of_text", _newest_part)),
     Finding("22", "an item that an upstream refused reaches the next one", OPENAI,
             READY + "say refuse-1 close-1 run_well", _set(ledger.Ledger, "refuse", lambda *_args: None)),
     Finding("25", "a text is told twice", OPENAI, ASKED + "step-1-False step-1-False step-1-False step-1-False "

@@ -5,6 +5,7 @@ itself. A quirk is a deviation from the protocol that real servers have (docs/up
 only a few faults.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -25,6 +26,8 @@ whole texts and acknowledgements only in `conversation.item.done`."""
 MESSAGE_STEPS = ("item", "words", "audio", "text", "item done", "done")
 CALL_STEPS = ("call item", "call", "done")
 BOTH_STEPS = ("item", "words", "text", "item done", "call item", "call", "done")
+SECOND = "+"
+"""The suffix of the steps of a response's second message."""
 STEPS = {
     "message": MESSAGE_STEPS,
     "call": CALL_STEPS,
@@ -35,10 +38,19 @@ STEPS = {
     "text only": ("text", "item done", "done"),
     "done only": ("item", "audio", "item done", "done"),
     "item only": ("item done", "done"),
+    "two": ("item", "words", "audio", "text", "item done", "item+", "words+", "audio+", "text+", "item done+", "done"),
+    # The second message begins before the end of the first one.
+    "overlap": (
+        *("item", "words", "audio", "item+", "words+", "audio", "text", "item done"),
+        *("audio+", "text+", "item done+", "done"),
+    ),
+    "overlap done": ("item", "audio", "item+", "audio+", "item done", "item done+", "done"),
 }
 """The events of a response in their order, by its kind. Some servers announce no items."""
 
 
+SECOND_NUMBER = 50
+"""The number of a response's second message, counted from that of the response."""
 WHOLE = ("done only", "item only")
 """The kinds of responses whose text comes only in `conversation.item.done`."""
 LAST = {**dict.fromkeys(WHOLE, "item done"), "call first": "call"}
@@ -94,7 +106,7 @@ class Response:
     @property
     def trails(self) -> bool:
         """Whether words or audio of the response may follow after its cancellation (upstream 7.4)."""
-        return self.is_cancelled and self.steps[self.at] in ("words", "audio")
+        return self.is_cancelled and self.steps[self.at].removesuffix(SECOND) in ("words", "audio")
 
     @property
     def has_called(self) -> bool:
@@ -103,13 +115,38 @@ class Response:
 
     @property
     def has_said(self) -> bool:
-        """Whether the response has sent its whole text."""
-        return not {"text", "item done"}.isdisjoint(self.steps[: self.at])
+        """Whether the response has sent the whole text of the newest message that it has begun."""
+        return self.said_texts[-1:] == self.begun_texts[-1:] != ()
 
     @property
     def text(self) -> str:
-        """The text of the response, which no other response has."""
+        """The text of the response's first message. No other message has this text."""
         return f"Answer {self.number}!"
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts of all messages of the response."""
+        has_two = any(step.endswith(SECOND) for step in STEPS[self.kind])
+        return (self.text, f"Answer {self.number + SECOND_NUMBER}!") if has_two else (self.text,)
+
+    @property
+    def begun_texts(self) -> tuple[str, ...]:
+        """The texts of the messages that the response has begun."""
+        return self._texts_of(self.steps[: self.at])
+
+    @property
+    def said_texts(self) -> tuple[str, ...]:
+        """The texts that the response has sent whole."""
+        return self._texts_of(it for it in self.steps[: self.at] if it.removesuffix(SECOND) in ("text", "item done"))
+
+    @property
+    def spoken_texts(self) -> tuple[str, ...]:
+        """The texts of the messages of which the response has sent audio."""
+        return self._texts_of(it for it in self.steps[: self.at] if it.removesuffix(SECOND) == "audio")
+
+    def _texts_of(self, steps: Iterable[str]) -> tuple[str, ...]:
+        numbers = {step.endswith(SECOND) for step in steps}
+        return tuple(self.texts[it] for it in sorted(numbers))
 
 
 class Upstream:
@@ -238,11 +275,14 @@ class Upstream:
         if event["type"] == "response.create" and not _is_verbatim(event):
             if self.quirk == "no created":
                 return UNANNOUNCED if self.unended is None else (*UNANNOUNCED, BUSY)
-            return (*self._own_kinds(), "both")
+            return (*self._own_kinds(), "both") if self.quirk == "only done" else (*self._own_kinds(), "both", "two")
         return ("message",)
 
     def _own_kinds(self) -> tuple[str, ...]:
-        return ("done only" if self.quirk == "only done" else "message", "call")
+        if self.quirk == "only done":
+            return ("done only", "call", "overlap done")
+        # Without response.created a whole text is the end of its response, so there is no second message.
+        return ("message", "call") if self.quirk == "no created" else ("message", "call", "overlap")
 
     def _hearing(self) -> list[tuple[Any, ...]]:
         if not self.speech:
@@ -392,23 +432,25 @@ class Upstream:
         return self._events(self.active, step)
 
     def _events(self, response: Response, step: str) -> list[dict[str, Any]]:
-        ids = {"response_id": self.id_of(response), "item_id": self.item_of(response), "content_index": 0}
+        step, is_second = step.removesuffix(SECOND), step.endswith(SECOND)
+        text, item_id = response.texts[is_second], self.item_of(response, is_second=is_second)
+        ids = {"response_id": self.id_of(response), "item_id": item_id, "content_index": 0}
         call = f"call_{response.number}"
         match step:
             case "item":
                 item = {"id": ids["item_id"], "type": "message", "role": "assistant", "status": "in_progress"}
                 return [{"type": "response.output_item.added", "response_id": ids["response_id"], "item": item}]
             case "words":
-                return [{"type": "response.output_audio_transcript.delta", **ids, "delta": response.text}]
+                return [{"type": "response.output_audio_transcript.delta", **ids, "delta": text}]
             case "audio":
                 return [{"type": "response.output_audio.delta", **ids, "delta": AUDIO}]
             case "text":
-                return [{"type": "response.output_audio_transcript.done", **ids, "transcript": response.text}]
+                return [{"type": "response.output_audio_transcript.done", **ids, "transcript": text}]
             case "item done":
-                content = [{"type": "output_audio", "transcript": response.text}]
+                content = [{"type": "output_audio", "transcript": text}]
                 item = {"id": ids["item_id"], "type": "message", "role": "assistant", "status": "completed"}
                 if not response.is_outside:
-                    self.items.append(("answer", response.text))
+                    self.items.append(("answer", text))
                 return [{"type": "conversation.item.done", "item": {**item, "content": content}}]
             case "call item":
                 item = {"id": f"fc_{response.number}", "type": "function_call", "name": "lookup", "call_id": call}
@@ -501,10 +543,13 @@ class Upstream:
 
     # Ids.
 
-    def text_of(self, response_id: Any) -> str:
-        """Return the text of a running response."""
-        running = [it for it in (self.active, self.outside) if it is not None and self.id_of(it) == response_id]
-        return running[0].text if running else ""
+    def text_of(self, event: dict[str, Any]) -> str:
+        """Return the text of the message of a running response that an event is about."""
+        for response in (self.active, self.outside):
+            if response is not None and self.id_of(response) == event["response_id"]:
+                is_second = event["item_id"] == self.item_of(response, is_second=True)
+                return response.texts[is_second and len(response.texts) > 1]
+        return ""
 
     def named(self, event: dict[str, Any]) -> Any:
         """Return the running response that an event of the session names, or None."""
@@ -522,11 +567,12 @@ class Upstream:
             return response.number
         return "resp_1" if self.quirk == "reused ids" else f"resp_{response.number}"
 
-    def item_of(self, response: Response) -> Any:
+    def item_of(self, response: Response, *, is_second: bool = False) -> Any:
         """Return the id of a response's message."""
+        number = response.number + SECOND_NUMBER * is_second
         if self.quirk == "numeric ids":
-            return response.number + 1000
-        return "item_1" if self.quirk == "reused ids" else f"item_{response.number}"
+            return number + 1000
+        return f"item_{1 + is_second}" if self.quirk == "reused ids" else f"item_{number}"
 
     def _new(self, kind: str) -> str:
         self.numbers += 1
