@@ -124,9 +124,7 @@ class Machines:
             options = self.recorder.watched(options)
         session = _session(session_id, front, options, parcel)
         memories = _Memories(parcel.memory, parcel.guard, parcel.backends) if parcel is not None else _Memories()
-        fronted = self._fronted(
-            session_id, front, session, request, names=names, failover=failover, memories=memories
-        )
+        fronted = self._fronted(session_id, front, session, request, names=names, failover=failover, memories=memories)
         machine = self._traced(fronted.machine, observer)
         read_late = session.read_late
         principal = request.principal.id if request.principal is not None else None

@@ -230,8 +230,9 @@ class SessionSide:
 
     def _is_heard(self) -> bool:
         """Whether the user speaks, or waits for an answer to speech. Otherwise the newest speech is a noise."""
-        state = self._session.state
-        return state.user_turns.has_floor or bool(state.user_turns.owed) or state.transcripts.are_awaited
+        turns, transcripts = self._session.state.user_turns, self._session.state.transcripts
+        is_reported = turns.has_floor or bool(turns.owed) or transcripts.are_awaited
+        return is_reported or self._conversation.is_speech_repeated
 
     # Another process.
 
