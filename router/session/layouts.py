@@ -143,7 +143,7 @@ def _of(kind: type, stored: str, *, derived: str = "", times: str = "", optional
 LAYOUTS: Final = (
     _of(
         Context,
-        "state now_s overrides voice has_ended timers sent_texts _lines _turn_log _stopwatch meter",
+        "state now_s overrides voice has_ended ending timers sent_texts _lines _turn_log _stopwatch meter",
         # Between two inputs there is no text of the client, no signal and no command.
         derived="profile options client_text policy signals _commands",
         times="timers",

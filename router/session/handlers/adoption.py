@@ -95,6 +95,11 @@ def finish(context: Context) -> None:
         context.restart_timer(name, max(0.0, due_s - context.now_s))
 
 
+def end_again(context: Context, _adopted: messages.ClientAdopted) -> None:
+    """End a session whose process died between the session's end and the close of its connection."""
+    context.end_again()
+
+
 def acquit(context: Context, _fired: messages.TimerFired) -> None:
     """Set the count of adoptions to 0, because the session has run for `ADOPTION_S` and this process still lives."""
     context.state.adoptions = 0
