@@ -185,7 +185,7 @@ LAYOUTS: Final = (
         " is_end_named is_end_open is_rejected",
         times="unasked",
     ),
-    _of(text_delivery.TextDelivery, "before given parts resent"),
+    _of(text_delivery.TextDelivery, "before dropped given is_excess_told parts resent"),
     _of(
         text_delivery.ItemDelivery,
         "_differs _repeated _resent_chars before content_index is_closed is_commentary is_complete is_spoken item_id"

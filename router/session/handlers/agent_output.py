@@ -40,6 +40,7 @@ def text_delta(context: Context, event: Delta) -> None:
     if part.is_closed:
         # The part was sent whole, so this delta begins another part. Some servers send no ids.
         part = turn.answer.begin(event.item_id, event.content_index)
+    drop_excess(context)
     part.transcript += event.delta
     part.is_spoken = isinstance(event, openai.ResponseOutputAudioTranscriptDelta)
     context.state.latency.mark("token_s", context.now_s)
@@ -64,6 +65,7 @@ def _text_done(context: Context, event: TextDone, content: str) -> None:
         return
     if not turn.is_suppressed(event.response_id) and not turn.is_repeated(event.item_id, event.response_id):
         deliver_text(context, turn.answer.of_text(event.item_id, event.content_index), content)
+        drop_excess(context)
 
 
 def deliver_text(context: Context, part: ItemDelivery, content: str) -> None:
@@ -90,6 +92,26 @@ def deliver_text(context: Context, part: ItemDelivery, content: str) -> None:
     state.ledger.add_assistant_text(part.item_id, content)
     state.playback.set_text(part.item_id, content)
     part.sent_text, part.is_closed = content, True
+
+
+def drop_excess(context: Context) -> None:
+    """Forget the oldest part of an answer that has too many parts.
+
+    An unfinished text ends with the words that have arrived. The client gets a warning, once for each answer.
+    """
+    turn = context.state.turn
+    part = turn.answer.take_excess()
+    if part is None:
+        return
+    if part.is_closed or part.transcript:
+        turn.close_item(part.item_id)
+    if not part.is_closed and part.transcript.strip():
+        context.count_excess("an answer has too many unfinished texts: the oldest one ends early")
+        deliver_text(context, part, part.transcript)
+        if not turn.answer.is_excess_told:
+            turn.answer.is_excess_told = True
+            description = "the answer is incomplete: it has too many unfinished texts at the same time"
+            delivery.send(context, deepgram.Warning(description=description, code="RESPONSE_INCOMPLETE"))
 
 
 def _send_sentences(context: Context, part: ItemDelivery, *, is_final: bool = False) -> None:
@@ -146,6 +168,7 @@ def audio_delta(context: Context, event: openai.ResponseOutputAudioDelta) -> Non
         return
     if pcm:
         part = state.turn.answer.of_audio(event.item_id)
+        drop_excess(context)
         _announce_audio(context, part)
         _schedule(context, part, pcm)
 

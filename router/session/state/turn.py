@@ -170,10 +170,12 @@ class Turn:
         return not any(response_id in known for known in (self.ended, self.outputs, self.outside, self.interrupted))
 
     def is_repeated(self, item_id: str | None, response_id: str | None) -> bool:
-        """Whether late text repeats an item of an earlier response.
+        """Whether text repeats an item of an earlier response, or one of many items of the response in progress.
 
-        An item of the active response may have the same id.
+        An item of the active response may have the id of an item of an earlier response.
         """
+        if item_id in self.answer.dropped:
+            return True
         is_late = self.response is ResponseState.NONE or self.is_other_response(response_id)
         if not is_late or item_id is None:
             return False
