@@ -88,9 +88,9 @@ def deliver_text(context: Context, part: ItemDelivery, content: str) -> None:
         unsent = content[part.repeated_chars :].strip()
         if unsent:
             is_whole = context.tells_whole and part.is_continued
-            _send_text(context, part.item_id, part.whole(content) if is_whole else unsent)
-    state.ledger.add_assistant_text(part.item_id, content)
-    state.playback.set_text(part.item_id, content)
+            _send_text(context, key_of(context, part), part.whole(content) if is_whole else unsent)
+    state.ledger.add_assistant_text(key_of(context, part), content)
+    state.playback.set_text(part.key, content)
     part.sent_text, part.is_closed = content, True
 
 
@@ -122,7 +122,7 @@ def _send_sentences(context: Context, part: ItemDelivery, *, is_final: bool = Fa
     if split.end > start:
         part.sent_chars = split.end
     for sentence in split.sentences:
-        _send_text(context, part.item_id, sentence)
+        _send_text(context, key_of(context, part), sentence)
 
 
 def _send_text(context: Context, item_id: str | None, content: str) -> None:
@@ -135,7 +135,19 @@ def deliver_heard(context: Context, part: ItemDelivery, words: str) -> None:
     rest = words[part.delivered_chars :].strip()
     if rest:
         is_whole = context.tells_whole and part.is_continued
-        delivery.send_text(context, part.item_id, part.whole(words) if is_whole else rest)
+        delivery.send_text(context, key_of(context, part), part.whole(words) if is_whole else rest)
+
+
+def key_of(context: Context, part: ItemDelivery) -> str:
+    """Return the id of an item in the ledger and the playback.
+
+    An item without an id gets an id of the session's. Otherwise an interruption of the answer would concern every
+    earlier answer without an id.
+    """
+    key = part.key
+    if key is None:
+        key = part.local_id = context.state.new_id()
+    return key
 
 
 # Audio.
@@ -184,7 +196,7 @@ def _announce_audio(context: Context, part: ItemDelivery) -> None:
 
 
 def _schedule(context: Context, part: ItemDelivery, pcm: bytes) -> None:
-    piece = Piece(part.item_id, pcm, context.state.speaker.duration_s(pcm))
+    piece = Piece(key_of(context, part), pcm, context.state.speaker.duration_s(pcm))
     part.received_s += piece.duration_s
     delivery.schedule_audio(context, piece)
 

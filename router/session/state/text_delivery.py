@@ -32,6 +32,7 @@ class ItemDelivery:
         "is_complete",
         "is_spoken",
         "item_id",
+        "local_id",
         "received_s",
         "resent",
         "searched_chars",
@@ -44,6 +45,8 @@ class ItemDelivery:
         self, item_id: str | None, content_index: int | None = None, *, resent: str = "", before: str = ""
     ) -> None:
         self.item_id = item_id
+        self.local_id: str | None = None
+        """The session's own id for an item without an id. It stays, although a later event may name the item."""
         self.content_index = content_index
         self.transcript = ""
         """The text so far. It runs ahead of the audio (upstream 5.8)."""
@@ -70,6 +73,11 @@ class ItemDelivery:
         self._repeated = 0
         self._resent_chars = 0
         self._differs = False
+
+    @property
+    def key(self) -> str | None:
+        """The id of the item in the ledger and the playback."""
+        return self.local_id or self.item_id
 
     @property
     def repeated_chars(self) -> int:
@@ -212,6 +220,10 @@ class TextDelivery:
     def find(self, item_id: str | None) -> ItemDelivery | None:
         """Return the newest part of an item."""
         return next((it for it in reversed(self.parts) if it.item_id == item_id), None)
+
+    def find_by_key(self, key: str | None) -> ItemDelivery | None:
+        """Return the newest part with an id of the ledger and the playback."""
+        return next((it for it in reversed(self.parts) if it.key == key), None)
 
     def record_end(self, item: openai.Item) -> None:
         """Record whether a finished item is whole."""
