@@ -33,9 +33,9 @@ MAX_EVENT_CHARS: Final = 256 * 1024
 """The longest text of the agent in one event. A longer text is withheld: no answer of a model has as much."""
 
 MAX_REPLACED: Final = 64
-"""The most texts whose words are replaced, before all frames have left. Further such texts are withheld.
+"""The most texts with replaced words while frames wait. Further such texts are withheld.
 
-Each frame is searched for all these texts.
+The bound is needed because each frame is searched for all these texts.
 """
 
 _BEGUN: Final = '"response.created"'
@@ -82,7 +82,7 @@ class GuardedMachine(GuardedInputs):
         """Whether the rest of the present answer is withheld."""
         self._has_delta = False
         self._is_item = False
-        """Whether the session handles a finished item. No earlier event had the text that the client gets for it."""
+        """Whether the session handles a finished item. Its text, which the client gets, was in no earlier event."""
         self._held_bytes = 0
         """The bytes of `_held`."""
         self._generation = 0

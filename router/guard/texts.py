@@ -32,7 +32,10 @@ _TEXT_FRAMES: Final = frozenset({"ConversationText", "History"})
 
 
 def decoded(frame: str | bytes) -> dict[str, Any] | None:
-    """Return the JSON object in a text frame. Return None for audio, and an empty object for other JSON."""
+    """Return the JSON object in a text frame. Return None for audio, and an empty object for other JSON.
+
+    Return only the type of a `FunctionCallRequest`.
+    """
     if isinstance(frame, bytes):
         return None
     if frame.startswith(_LONG_FRAME):
@@ -76,7 +79,10 @@ def said_by_client(text: str) -> bool:
 
 
 class UncheckableError(ValueError):
-    """A message exceeds a bound of `router.json_bounds`, so its texts are not read. The text names the bound."""
+    """A message or a frame whose texts are not read, because it exceeds a bound or is unreadable.
+
+    The text of the error names the problem.
+    """
 
 
 def said(message: messages.Input) -> tuple[Source | None, str]:
@@ -147,7 +153,7 @@ def _json(text: str) -> dict[str, Any]:
 
 
 def with_text(message: messages.Input, text: str) -> messages.Input | None:
-    """Return the message with `text` in place of its own texts; None if its form does not allow that."""
+    """Return the message with `text` in place of its own texts; None if its form or its length does not allow that."""
     if isinstance(message, messages.WorkDone):
         return msgspec.structs.replace(message, result=text)
     assert isinstance(message, messages.ClientTextReceived)  # noqa: S101 - nothing else is said
