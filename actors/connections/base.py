@@ -70,7 +70,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     The message that is being written does not count: a message larger than this bound can be sent to a peer that reads.
     """
     low_water_bytes: int = 64 * 1024
-    """`on_drained` is called when the write buffer falls to this after it has been above `high_water_bytes`."""
+    """`on_drained` is called when the write buffer falls to this size after it has been above `high_water_bytes`."""
     high_water_bytes: int = 256 * 1024
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_text_bytes: int = MAX_MESSAGE_BYTES

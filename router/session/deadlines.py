@@ -25,10 +25,10 @@ COMMIT_S: Final = 5.0
 """The time from the end of speech to its commit. Without a commit by then the session takes the speech for a noise."""
 
 SPEECH_S: Final = 60.0
-"""The time without a sign of its progress after which speech counts as ended. A noise may keep a detector on."""
+"""Speech without interim words for this time counts as ended, because a noise may keep the upstream's detector on."""
 
 ADOPTION_S: Final = 3.0
-"""The time after which an adopted session counts as harmless. A session that ends its process ends it at once."""
+"""The time after which an adopted session counts as harmless. A session that crashes its process does so at once."""
 
 TAKEOVER_S: Final = 60.0
 """The time within which another upstream must take over with a new voice.
@@ -43,7 +43,10 @@ ROLLOVER_LEAD: Final = 0.1
 """The lead of a rollover as a fraction of the life of an upstream's session. The shorter of the two leads applies."""
 
 LONGEST_LIFE_S: Final = 24 * 3600.0
-"""The longest life of an upstream's session that the session trusts. A longer life probably comes from milliseconds."""
+"""The longest life of an upstream's session that the session trusts.
+
+A longer life probably comes from an expiry in milliseconds.
+"""
 
 
 class Wait(enum.Enum):
@@ -148,9 +151,10 @@ _FIXED_S: Final = {
 
 
 def rollover_in_s(expires_at: float | None, opened_at: float, deadlines: Deadlines) -> float:
-    """Return the seconds from `opened_at` to the dial of the next upstream. Both arguments are Unix seconds.
+    """Return the seconds from `opened_at` to the dial of the next upstream.
 
-    An `expires_at` that is absent, past, or implausibly near or far is not trusted, because clocks and units differ.
+    Both times are Unix seconds. If `expires_at` is absent, past, or implausibly near or far, return `rollover_after_s`,
+    because clocks and units differ.
     """
     life_s = expires_at - opened_at if expires_at is not None else 0.0
     in_s = life_s - min(ROLLOVER_LEAD_S, life_s * ROLLOVER_LEAD)

@@ -88,7 +88,7 @@ def tagged(tags: Any) -> Tagged | None:
 
 
 class TurnBegan(msgspec.Struct, frozen=True):
-    """The beginning of the agent's turn: the user has finished."""
+    """The beginning of the agent's turn, `ago_s` seconds ago: the user has finished."""
 
     ago_s: float
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 UNPARSABLE: Final = "UNPARSABLE_CLIENT_MESSAGE"
 
 _MAX_NAME_CHARS: Final = 80
-"""The most characters of an unknown `type` that the answer repeats, because the client may write any number."""
+"""The number of characters of an unknown `type` that the answer repeats. The client may write any number of them."""
 
 
 def record_error(context: Context, event: openai.Error) -> None:
