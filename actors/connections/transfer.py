@@ -24,8 +24,8 @@ _PACK_WRITE: Final = struct.Struct("@QQQ").pack_into
 class Transfer(Protocol):
     """The reads and writes of one non-blocking socket.
 
-    A read returns None if the socket has no bytes now, and `b""` at the end of the stream. All methods raise OSError if
-    the socket fails.
+    A read returns None if the socket has no bytes now, and `b""` at the end of the stream. The reads, and `send`, raise
+    OSError if the socket fails.
     """
 
     @property
@@ -46,7 +46,7 @@ class Transfer(Protocol):
         """Drop the bytes of the block by writing one word, and read into it."""
 
     def receive_at(self, at: int, end: int, /) -> bytes | None:
-        """Read into a part of the memory."""
+        """Read into the memory from `at` up to `end`, and return the bytes that were read."""
 
     def send(self, data: bytes | memoryview, at: int, written: int, /) -> int:
         """Note a write in an area, and make it. Return how many bytes the socket took.

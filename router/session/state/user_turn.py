@@ -142,8 +142,7 @@ class UserTurns:
         return FILL_AFTER_S if self.has_stopped_before else STOPPED_S
 
     def about(self, signal: object) -> Sequence[UserTurn]:
-        """Return the owed turns that a signal is about: all of them, or at most one that was a noise or ended by hand.
-        """
+        """Return the owed turns that a signal is about: all of them, or at most one that was noise or ended by hand."""
         if isinstance(signal, inputs.AnswerRequested) and signal.commit_id is not None:
             return [turn for turn in self.owed if turn.commit_id == signal.commit_id]
         if not isinstance(signal, inputs.NoiseFound):
