@@ -92,7 +92,7 @@ class Supervisor(Actor):
         }
 
     def on_receive(self, message: Any) -> Any:
-        """Handle a message by the table."""
+        """Handle a message by the rows of `_receive`. If this fails, end the session that the message is about."""
         handler = self._receive.get(type(message))
         if handler is None:
             return super().on_receive(message)

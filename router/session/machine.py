@@ -62,7 +62,10 @@ class Session:
     words_bytes = 160
     """The room for words behind a stored snapshot (`words_due`)."""
     is_exact = True
-    """Whether only words follow from a step that changes `words_due` alone. Such a step is audio of the agent."""
+    """Whether a step that changes `words_due` alone has no other effect; see `Marks`.
+
+    Such a step is audio of the agent.
+    """
     was_audio = False
     """Whether the newest text of the client was only audio. No text of Deepgram's protocol is."""
 
