@@ -166,7 +166,7 @@ class UpstreamActor(Actor):
 
     @guarded
     def on_drained(self) -> None:
-        """Resume the reading of the client's leg."""
+        """Let the client's leg read again, because little waits for the upstream."""
         self._is_busy = False
         self._client.offer(lifecycle.ResumeReading())
 

@@ -305,7 +305,10 @@ class KeptConnection(ClientConnection):
         return len(data)
 
     def _read_behind(self, transfer: Transfer) -> bytes | None:
-        """Read behind the bytes that the journal has to keep, or else decide to overwrite them from now on."""
+        """Read behind the bytes that the journal has to keep.
+
+        If it has to keep none, overwrite its bytes from now on.
+        """
         shelf = self.shelf
         if shelf is None:
             return self._receive()

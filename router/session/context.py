@@ -193,7 +193,8 @@ class Context:
     def enforced(self, session: dict[str, Any], *, opens: bool = False) -> dict[str, Any]:
         """Return the `session` of an update with the values that the policy forces.
 
-        `opens` is true for the update that configures a new session: it gets every forced value.
+        `opens` is true for the update that configures a new session: it gets every forced value. Any other update gets
+        the forced values of its own fields alone.
         """
         return session if self.policy is None else self.policy.enforced(session, opens=opens)
 

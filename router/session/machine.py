@@ -143,10 +143,10 @@ class Session:
     # A call that another machine began.
 
     def begin_at(self, generation: int, limited: Limited, now_s: float) -> list[messages.Command]:
-        """Forget all but the usage, and wait for Settings at an upstream of this generation. It is about to be opened.
+        """Forget all but the usage, and wait for Settings at an upstream of this generation.
 
-        This takes the place of `ClientOpened` in a call that another machine began. `limited` is the use of the call's
-        limits so far.
+        This upstream is about to be opened. The call of this method takes the place of `ClientOpened` in a call that
+        another machine began. `limited` is the use of the call's limits so far.
         """
         self.forget()
         self.context.now_s = now_s

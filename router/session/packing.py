@@ -191,8 +191,8 @@ class Unpacker:
     def unpack(self, packed: Plain, current: Any = None) -> Any:
         """Return the value of plain data.
 
-        If its layout is `is_filled`, fill `current`, which has to be of the same class, and return it. Make any other
-        object anew.
+        If the value is an object whose layout is `is_filled`, fill `current`, which has to be of the same class, and
+        return it. Make any other object anew.
         """
         if type(packed) is not list:
             return packed

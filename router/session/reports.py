@@ -246,7 +246,8 @@ class Stopwatch:
     def request(self, call_id: str, now_s: float, client_tool: str | None = None) -> None:
         """Record a call at the time `now_s`. `client_tool` is the function's name, if the client runs the function.
 
-        A cancelled call is never answered, so the number of recorded calls has a bound.
+        An approval, or an output in a client's own event, does not end the record of its call. So the number of records
+        has a bound.
         """
         self.requested[call_id] = now_s, client_tool
         if len(self.requested) > MAX_CALLS:

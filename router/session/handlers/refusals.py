@@ -21,7 +21,10 @@ _MAX_NAME_CHARS: Final = 80
 
 
 def record_error(context: Context, event: openai.Error) -> None:
-    """Record an upstream error that came before session.created. It explains the close that follows (upstream 9.2)."""
+    """Record an upstream error that came before session.created.
+
+    The error explains the close that may follow (upstream 9.2).
+    """
     context.state.last_error = event.error
     context.log(logging.WARNING, f"the upstream sent an error: {errors.code_of(event.error)}: {event.error.message}")
     abandon_refusing_upstream(context, event.error)

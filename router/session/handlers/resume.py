@@ -32,7 +32,7 @@ def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
 
     `is_lost` is false if a response failed and the upstream stays in use. If the response failed, its answer is
     incomplete, even if the client has the whole text. If the upstream was lost, an answer whose whole text the client
-    has is complete, and lacks only its closing events.
+    has is complete, and lacks only its closing events. This does not hold if two responses had failed in a row.
     """
     turn, pending = context.state.turn, context.state.pending
     has_failed = not is_lost or turn.failures > 1

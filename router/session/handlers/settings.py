@@ -193,7 +193,8 @@ def warn_of_listening(context: Context, listen: blocks.Listen) -> None:
 def repeat_settings(context: Context, _message: deepgram.Settings) -> None:
     """Answer a second Settings with SettingsApplied or an Error, as the profile says.
 
-    The React component sends Settings again after a reload.
+    The React component sends Settings again after a reload. If the first Settings have no SettingsApplied yet, that
+    message will answer both.
     """
     if not context.profile.settings_repeat:
         description = "Settings can be sent once, and were sent already"

@@ -80,7 +80,7 @@ def withdraw_clear(context: Context, event_id: str | None) -> None:
 
 
 def _follow_clears(context: Context) -> None:
-    """Set the place up to which the newest clear on its way discards the audio; None without such a clear."""
+    """Set the end of the audio that the newest clear on its way discards; None without such a clear."""
     microphone, last = context.state.microphone, context.state.user_turns.last_clear
     if microphone is not None:
         microphone.await_clear(last.place if last is not None else None)

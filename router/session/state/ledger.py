@@ -151,7 +151,10 @@ class Ledger:
         self._fill(entry, item)
 
     def _take_open_call(self, call_id: object) -> Entry | None:
-        """Return the newest call with this id that has no output yet, and count it as answered."""
+        """Return the newest call with this id that has no output yet, and count it as answered.
+
+        Return None without such a call.
+        """
         calls = self._open_calls.get(call_id) if isinstance(call_id, str) else None
         if not calls:
             return None

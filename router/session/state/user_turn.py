@@ -225,10 +225,10 @@ class UserTurns:
         self.unanswered = (reopened, *self.unanswered)[:MAX_UNANSWERED]
 
     def set_by_hand(self) -> None:
-        """Record that a commit by hand seems to have ended the subject.
+        """Record that a commit by hand seems to have ended the turn `subject`.
 
-        A turn that is IDLE already stays in its place. Then another turn takes the place, because the next speech or
-        commit is not that turn's.
+        If that turn is `current`, and IDLE already, a new turn takes its place, because the next speech or commit is
+        not that turn's.
         """
         self.by_hand = self.subject
         if self.by_hand is self.current and self.current.phase is UserTurnState.IDLE:
