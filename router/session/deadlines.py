@@ -57,7 +57,7 @@ class Wait(enum.Enum):
     DIAL = "dial"
     """From the client's Settings to the handshake of the upstream that the session dials for them."""
     SESSION_CREATED = "session_created"
-    """From the upstream's handshake to its first event."""
+    """From the upstream's handshake to session.created, or to session.updated if session.created does not come."""
     UNANNOUNCED = "unannounced"
     """From the upstream's handshake to its configuration, if session.created has not come."""
     SESSION_UPDATED = "session_updated"
@@ -65,9 +65,9 @@ class Wait(enum.Enum):
     UPDATE = "update"
     """From a later session.update to its session.updated."""
     ITEM_ACK = "item_ack"
-    """From a user's item to conversation.item.added."""
+    """From the item that a response request waits for to its conversation.item.added."""
     FIRST_EVENT = "first_event"
-    """From response.create to response.created."""
+    """From response.create, or from a committed turn that is owed an answer, to response.created."""
     NEXT_EVENT = "next_event"
     """From one event to the next while a response is active."""
     RESPONSE = "response"
@@ -77,7 +77,7 @@ class Wait(enum.Enum):
     SPEECH = "speech"
     """From one sign of the user's speech to the next: its start, or interim words."""
     COMMIT = "commit"
-    """From the end of the user's speech to its commit, which makes it a turn."""
+    """From the end of the user's speech, or from a commit by hand, to the upstream's `committed`."""
     TOOL_ANSWER = "tool_answer"
     """From a FunctionCallRequest to the last FunctionCallResponse."""
     RESTART = "restart"
@@ -96,7 +96,10 @@ class Wait(enum.Enum):
     ADOPTION = "adoption"
     """From the adoption of a session whose process died to the time at which the session counts as harmless."""
     PLAYBACK = "playback"
-    """From the moment at which audio begins to wait, until the client has played enough for more audio."""
+    """From the moment at which audio begins to wait, until the client has played enough for more audio.
+
+    In a drain also the time until the caller has heard the last audio.
+    """
     MICROPHONE = "microphone"
     """From one microphone frame to the next, in the middle of the user's speech.
 
