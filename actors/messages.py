@@ -160,7 +160,7 @@ class WorkFailure(Message, frozen=True):
 class WorkDone(Message, frozen=True):
     """The work with this key has ended.
 
-    Exactly one `WorkDone` follows each `StartWork` whose work was not cancelled.
+    Exactly one `WorkDone` follows each `StartWork`, unless the work is cancelled, or the session ends before.
     """
 
     key: str

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PAUSED: Final = "paused by an operator"
-"""The cause of a loss, if each upstream is paused."""
+"""The cause of the loss if the upstream of a session is paused, and the session can dial no other one."""
 
 NEVER_CLOSED: Final = (CloseCode.ABNORMAL_CLOSURE, "")
 """The end of a session that neither side has closed."""

@@ -142,7 +142,7 @@ class Writer:
 
     @property
     def unsent(self) -> bytes | None:
-        """The bytes that another writer has to write; None if this writer has failed or dropped bytes."""
+        """The bytes that another writer has to write; None if this writer has failed, or has overflowed."""
         return None if self.has_failed or self.overflows else self.outbox.unsent()
 
     @property

@@ -175,9 +175,9 @@ def judge_error(context: Context, event: openai.Error) -> None:
     """End the session if the error refuses the Settings, since the next upstream would refuse them, too.
 
     If the upstream refuses G.711, the idle timeout or later changes, the session configures it again without that part.
-    A fatal error abandons the upstream. An error in place of session.created is only recorded. The client gets refusals
-    of items and of changes, and all other errors. If session.updated does not follow, its deadline abandons the
-    upstream.
+    A fatal error abandons the upstream. An error in place of session.created is only recorded. The client gets a
+    refusal of an item or of changes, and any error that none of these rules is about. If session.updated does not
+    follow, its deadline abandons the upstream.
     """
     # A close may follow, which this error explains.
     link, context.state.last_error = context.state.upstream, event.error
