@@ -41,7 +41,7 @@ _FIRST_BLOCK_AT: Final = 4096
 
 
 class ArenaFullError(MemoryError):
-    """No block is left."""
+    """No block, or no area, is left."""
 
 
 class Area(NamedTuple):
