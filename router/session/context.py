@@ -55,6 +55,7 @@ class Context:
         "_stopwatch",
         "_turn_log",
         "client_text",
+        "ending",
         "has_ended",
         "meter",
         "now_s",
@@ -92,6 +93,8 @@ class Context:
         """The number of texts that were sent to the client. Interim transcripts do not count."""
         self.has_ended = False
         """Whether a handler has commanded the session's end."""
+        self.ending: tuple[int, str, float] | None = None
+        """The close code, the reason and the time to read of a session that has ended."""
         self.signals: list[inputs.Signal] = []
         """The signals of the current handler, for the machine to look up."""
         self._commands: list[messages.Command] = []
@@ -307,7 +310,12 @@ class Context:
         self._commands.append(messages.EndSession(code, reason, linger_s, report_s))
         # The standby upstream ends with the other connections. A joint rule must not configure it any more.
         self.state.standby = None
-        self.has_ended = True
+        self.has_ended, self.ending = True, (int(code), reason, linger_s)
+
+    def end_again(self) -> None:
+        """End a session that had ended in another process, in the same way. Its client has the last frames."""
+        if self.ending is not None:
+            self._commands.append(messages.EndSession(*self.ending))
 
     # Notifications and log lines.
 

@@ -145,16 +145,21 @@ class Session:
         This takes the place of `ClientOpened` in a call that another machine began. `limited` is the use of the call's
         limits so far.
         """
+        self.forget()
+        self.context.now_s = now_s
+        settings.begin_at(self.context, generation, limited)
+        return self.context.take_commands()
+
+    def forget(self) -> None:
+        """Forget the conversation, because another machine continues the call."""
         before = self.context
         self.context = Context(before.state.session_id, before.profile, before.options)
-        self.state = self.context.state
         # The counted usage stays, because late events of earlier upstreams may follow.
-        self.context.meter, self.context.now_s = before.meter, now_s
+        self.context.meter, self.context.now_s = before.meter, before.now_s
+        self.context.state.adoptions = before.state.adoptions
         self.enter_restored()
         self._marked, self._stored_part, self._stored_chars = _UNMARKED, None, 0
         self._noted_part, self._noted_chars = None, 0
-        settings.begin_at(self.context, generation, limited)
-        return self.context.take_commands()
 
     # Snapshots.
 

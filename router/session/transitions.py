@@ -244,7 +244,7 @@ LIFECYCLE: Final[Mapping[Lifecycle, Table[Lifecycle]]] = {
         on(openai.ResponseOutputAudioDelta, agent_output.audio_delta),
         on(openai.ResponseFunctionCallArgumentsDone, function_calls.request_function_call),
     ),
-    ENDED: rows(ENDED),
+    ENDED: rows(ENDED, on(messages.ClientAdopted, adoption.end_again)),
 }
 
 ON_END: Final = ENDED

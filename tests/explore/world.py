@@ -172,7 +172,7 @@ class World:
             elif event["type"] == "response.output_audio_transcript.delta" and self.session.context.profile.sentences:
                 self.judge.upstream_words(upstream.text_of(event))
             elif event["type"] == "response.output_audio.delta":
-                self.judge.upstream_speaks(event["item_id"], upstream.text_of(event))
+                self.judge.upstream_speaks(event.get("item_id"), upstream.text_of(event))
             elif event["type"] == "response.function_call_arguments.done":
                 self.judge.upstream_calls(event["call_id"], generation)
             self.feed(messages.UpstreamTextReceived(generation, orjson.dumps(event).decode()))

@@ -52,6 +52,8 @@ def begin_at(context: Context, generation: int, limited: Limited) -> None:
     """
     state = context.state
     context.wait(Wait.SETTINGS)
+    if state.adoptions:
+        context.wait(Wait.ADOPTION)
     state.limited = limited
     limits.resume_clocks(context)
     state.model = context.options.fixed_model or context.options.model
