@@ -39,7 +39,8 @@ def output_item_added(context: Context, event: openai.ResponseOutputItemAdded) -
         turn.close_item(event.item.id)
     elif event.item.type == "message":
         turn.reopen_item(event.item.id)
-        turn.answer.announce(event.item)
+        answer = turn.beside if turn.is_beside(event.response_id) else turn.answer
+        answer.announce(event.item)
 
 
 def request_function_call(context: Context, event: openai.ResponseFunctionCallArgumentsDone) -> None:
