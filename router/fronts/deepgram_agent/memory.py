@@ -111,16 +111,22 @@ class Memory:
                 agent = {**agent, "listen": _listening(agent.get("listen"), message.get("listen"))}
         self.settings = {**self.settings, "agent": agent}
 
-    def restored_settings(self) -> Fields:
-        """Return the Settings of the next session, with the conversation as its context and without a greeting.
+    @property
+    def has_messages(self) -> bool:
+        """Whether the conversation has begun."""
+        return bool(self._messages)
 
-        The context leaves out an open question, because the relay asks that question again.
+    def restored_settings(self, *, has_greeted: bool = True) -> Fields:
+        """Return the Settings of the next session, with the conversation as its context.
+
+        The Settings keep their greeting only if no upstream has applied them: without `has_greeted`. The context leaves
+        out an open question, because the relay asks that question again.
         """
         settings = dict(self.settings or {})
         agent = settings.get("agent")
         if not isinstance(agent, dict):  # the id of a stored agent, which cannot get a context
             return settings
-        restored = {key: value for key, value in agent.items() if key != "greeting"}
+        restored = {key: value for key, value in agent.items() if key != "greeting" or not has_greeted}
         given = agent.get("context")
         context = given if isinstance(given, dict) else {}
         messages = [*objects_of(context, "messages"), *self._messages]

@@ -4,7 +4,7 @@ import pytest
 
 from actors import messages as engine
 from router.fronts.failover.sides import is_restart_warning
-from tests.router.fronts.failover.test_machine import answers, at_deepgram, at_openai
+from tests.router.fronts.failover.test_machine import answers, at_deepgram, at_openai, created
 from tests.support.machine.two_backends import DEEPGRAM, TwoBackends, types
 
 LOOK = {"name": "look", "description": "Looks.", "parameters": {"type": "object", "properties": {}}}
@@ -108,6 +108,19 @@ def test_settings_that_come_while_deepgram_serves_have_only_its_fields():
     call.opens(DEEPGRAM).hears("Welcome", request_id="r").settles(idleTimeoutMs=9000)
     (settings,) = call.take()[1]
     assert "idleTimeoutMs" not in settings["agent"]
+
+
+def test_a_question_before_any_upstream_has_applied_the_settings_is_asked_at_each_side():
+    call = TwoBackends("converse").settles(greeting="Hi.")
+    call.says("InjectUserMessage", content="One?").says("InjectUserMessage", content="Two?")
+    settings = settings_for_deepgram(call)
+    assert settings["agent"]["greeting"] == "Hi."
+    assert messages_of(settings) == [{"type": "History", "role": "user", "content": "One?"}]
+    assert call.upstream[-1] == {"type": "InjectUserMessage", "content": "Two?"}
+    back = TwoBackends("converse").settles().says("InjectUserMessage", content="One?")
+    back.loses().opens(DEEPGRAM).loses().openai()
+    assert [text for _, text in created(back.upstream)] == ["One?"]
+    assert [it["content"] for it in back.client if it["type"] == "ConversationText"] == ["One?"]
 
 
 def test_messages_that_the_session_refuses_are_not_remembered():
