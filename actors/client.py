@@ -102,6 +102,11 @@ class ClientActor(Actor):
         # Made for each line: a dictionary for each actor would take 0.5 kB of every session.
         return {"session": self.session_id, **self._log_fields, "generation": 0}
 
+    @property
+    def outlives_process(self) -> bool:
+        """Whether the keeper has the client's connection; see `Abortable`."""
+        return self._connection.outlives_process
+
     def abort_from_outside(self) -> None:
         """Send the crash frame and hang up; see `Abortable`."""
         self._connection.abort_from_outside(self._crash_frame or None)

@@ -80,6 +80,10 @@ class Abortable(Protocol):
     session_id: str
     """The id of the session that the object belongs to; empty if it belongs to none."""
 
+    @property
+    def outlives_process(self) -> bool:
+        """Whether another process takes the resource over if this process dies now. Any thread may ask."""
+
     def abort_from_outside(self) -> None:
         """Release the resource from another thread, because the dispatcher does not run.
 
@@ -259,12 +263,15 @@ class Dispatcher:
             return 0.0
         return time.monotonic() - self._caught_up_s
 
-    def abort_from_outside(self, session_id: str | None = None) -> int:
+    def abort_from_outside(self, session_id: str | None = None, *, is_dying: bool = False) -> int:
         """Abort every registered object, or only the objects of one session. Return their number.
 
-        Call this only while the dispatcher's thread has ended or is stuck.
+        If this process is dying, spare the objects that outlive it. Call this only while the dispatcher's thread has
+        ended or is stuck.
         """
         abortables = [it for it in list(self._abortables) if session_id is None or it.session_id == session_id]
+        if is_dying:
+            abortables = [it for it in abortables if not it.outlives_process]
         for abortable in abortables:
             try:
                 abortable.abort_from_outside()

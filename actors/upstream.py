@@ -88,6 +88,11 @@ class UpstreamActor(Actor):
         """The fields of log lines about the generation."""
         return {"session": self.session_id, **self._log_fields, "generation": self._generation}
 
+    @property
+    def outlives_process(self) -> bool:
+        """Whether another process takes the connection over: none does; see `Abortable`."""
+        return False
+
     def abort_from_outside(self) -> None:
         """Hang up; see `Abortable`."""
         if self._connection is not None:

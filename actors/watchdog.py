@@ -12,10 +12,10 @@ import logging
 import sys
 import threading
 import traceback
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
     from actors.allocator import Allocator
@@ -33,6 +33,21 @@ Looks are counted, and not seconds, because a suspended machine suspends the wat
 """
 
 
+class Custody(Protocol):
+    """The channel to a keeper, which gives the sessions of a dead process to other processes."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the keeper would do so now. Any thread may ask."""
+
+    def end_process(self) -> None:
+        """End this process at once."""
+
+
+def _no_custody() -> Custody | None:
+    return None
+
+
 class Watchdog:
     """A thread that watches dispatchers, and wakes none of them.
 
@@ -44,13 +59,21 @@ class Watchdog:
     If all five looks found code of the same session, that session alone is aborted, and the dispatcher gets five more
     looks. In every other case all sessions of the dispatcher end, because no single session is to blame. Either the
     looks found code of several sessions, or of no session (a connection's, a callback's), or the thread is dead.
+
+    With a keeper the process ends in place of these sessions, and other processes continue them. Only the sessions that
+    the keeper does not have are ended before.
     """
 
     def __init__(
-        self, dispatchers: Sequence[Dispatcher], *, look_s: float = LOOK_S, allocator: Allocator | None = None
+        self,
+        dispatchers: Sequence[Dispatcher],
+        *,
+        look_s: float = LOOK_S,
+        allocator: Allocator | None = None,
+        custody: Callable[[], Custody | None] = _no_custody,
     ) -> None:
         """Make a watchdog. At each look it also calls `allocator.look`, which needs a thread that may wait."""
-        self._watched = [_Watched(dispatcher) for dispatcher in dispatchers]
+        self._watched = [_Watched(dispatcher, custody) for dispatcher in dispatchers]
         self._look_s = look_s
         self._allocator = allocator
         self._stopped = threading.Event()
@@ -95,8 +118,9 @@ def _look_at(watched: _Watched | Allocator, name: str) -> None:
 class _Watched:
     """One dispatcher, and what the watchdog knows of it."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, custody: Callable[[], Custody | None]) -> None:
         self.dispatcher = dispatcher
+        self._custody = custody
         self.problem = ""
         self._pulse: int | None = None
         self._looks = 0
@@ -142,8 +166,15 @@ class _Watched:
             return
         self.problem = problem
         where = _stack_of(self.dispatcher.thread_id)
-        logger.critical("%s %s: its sessions are ended%s", self.dispatcher.name, problem, where)
-        self.dispatcher.abort_from_outside()
+        custody = self._custody()
+        if custody is None or not custody.is_kept:
+            logger.critical("%s %s: its sessions are ended%s", self.dispatcher.name, problem, where)
+            self.dispatcher.abort_from_outside()
+            return
+        ending = "this process ends, and others continue its sessions"
+        logger.critical("%s %s: %s%s", self.dispatcher.name, problem, ending, where)
+        self.dispatcher.abort_from_outside(is_dying=True)
+        custody.end_process()
 
 
 def _stack_of(thread_id: int | None) -> str:

@@ -83,6 +83,8 @@ class Work:
         entry = self._running.pop(key, None)
         if entry is not None:
             _release(entry)
+        if not self._running:
+            self._running = {}  # a dictionary keeps the room for entries that have left
 
     def discard(self) -> None:
         """Cancel everything."""

@@ -140,7 +140,7 @@ class Router:
 
     @custody.setter
     def custody(self, custody: Custody | None) -> None:
-        self._parts.custody = custody
+        self._parts.custody = self._parts.runtime.custody = custody
 
     def keep_in(self, shared: SharedSnapshots) -> None:
         """Keep the snapshots of lost calls in memory that all workers share. Call this before `start`."""

@@ -89,6 +89,13 @@ class Custody(Protocol):
     def drop(self, session_id: str) -> None:
         """Let the keeper forget a session."""
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether the keeper gives the sessions of this process to others if this process dies now."""
+
+    def end_process(self) -> None:
+        """End this process at once."""
+
 
 class Recovered(msgspec.Struct, frozen=True):
     """A session in the state in which its dead process left it."""

@@ -18,7 +18,7 @@ from actors.dispatcher import Dispatcher
 from actors.poller import PollerError, is_portable
 from actors.pool import Pool
 from actors.supervisor import Supervisor
-from actors.watchdog import Watchdog
+from actors.watchdog import Custody, Watchdog
 from actors.work import Pools
 from router.errors import StartError
 
@@ -69,6 +69,8 @@ class Runtime:
         """The threads that serve the requests of an ASGI server. A WSGI server has its own threads."""
         self.dispatchers: list[Dispatcher] = []
         self._watchdog: Watchdog | None = None
+        self.custody: Custody | None = None
+        """The channel to the keeper of sessions; None if no session outlives this process."""
         self._allocator = Allocator()
         self._simulator: Simulator | None = None
         self.supervisor: Ref | None = None
@@ -225,7 +227,7 @@ class Runtime:
                 for n in range(self._config.dispatchers):
                     dispatchers.append(Dispatcher(f"dispatcher-{n}").start())
                     undo.callback(dispatchers[-1].stop)
-                self._watchdog = Watchdog(dispatchers, allocator=self._allocator).start()
+                self._watchdog = Watchdog(dispatchers, allocator=self._allocator, custody=lambda: self.custody).start()
             except RuntimeError as error:  # the system's limit of threads is reached
                 logger.error("the router cannot start: %s", error)  # noqa: TRY400 - no bug; the client gets 503
                 raise StartError(str(error)) from error

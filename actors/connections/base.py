@@ -215,6 +215,11 @@ class Connection(abc.ABC):
         """Read again."""
 
     @property
+    def outlives_process(self) -> bool:
+        """Whether another process continues the stream if this process dies now. Any thread may ask."""
+        return False
+
+    @property
     def is_detachable(self) -> bool:
         """Whether another process could continue the stream."""
         return False

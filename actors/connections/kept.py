@@ -150,6 +150,7 @@ class KeptConnection(ClientConnection):
         "is_silent",
         "may_drop",
         "may_overwrite",
+        "on_abort",
         "on_unkept",
         "shelf",
         "store",
@@ -182,6 +183,8 @@ class KeptConnection(ClientConnection):
         """The answer of `may_drop`; None if it has to be called again, because an input may have changed its answer."""
         self.on_unkept: Callable[[], object] = bool
         """The function that is called when no memory is left, so that the session no longer outlives this process."""
+        self.on_abort: Callable[[], object] = bool
+        """The function that is called when another thread ends the connection. No process must continue it then."""
         self.before = b""
         """The bytes of an unfinished message that another process has read."""
         self._transfer: Transfer | None = None
@@ -268,6 +271,8 @@ class KeptConnection(ClientConnection):
     def abort_from_outside(self, last_text: str | None = None) -> None:
         """Send a last text, and shut the stream; see `Connection.abort_from_outside`."""
         self._is_bare = True
+        if self.shelf is not None:
+            self.on_abort()
         super().abort_from_outside(last_text)
 
     def _read_once(self) -> int:
@@ -351,6 +356,11 @@ class KeptConnection(ClientConnection):
         logger.warning("%s: the session does not outlive this process any more: %s", self, error, extra=self.log_fields)
         self._leave_shelf()
         self.on_unkept()
+
+    @property
+    def outlives_process(self) -> bool:
+        """Whether the keeper has the session; see `Connection.outlives_process`."""
+        return self.shelf is not None and self.store is not bool and not self._is_bare
 
     def detach(self) -> Detached | None:
         """Hand the stream over to another process; see `Connection.detach`."""

@@ -146,14 +146,16 @@ class RedisCounts:
         self._known: dict[str, tuple[int, int]] = {}
         """The tokens and millionths of a dollar that Redis last reported, by the key that `day_key` returns."""
 
-    def admit(self, session: str, address: str, principal: str | None) -> Full | None:
+    def admit(self, session: str, address: str, principal: str | None, limits: Limits | None = None) -> Full | None:
         """Take a place for a session, and return None; or return the reached limit that prevents it.
+
+        `limits` are those under the policy of the session; None means the configured ones.
 
         Raises:
             StoreAwayError: Redis does not answer. If the session begins nevertheless, it counts as soon as Redis
                 answers, and has to be released like any other.
         """
-        limits, keys = self._limits, _keys(address, principal)
+        limits, keys = limits or self._limits, _keys(address, principal)
         most = limits.max_sessions_per_principal if principal is not None else 0
         bounds = (limits.max_sessions, limits.max_sessions_per_address, most, limits.max_pending_sessions)
         rate = rate_of(limits.new_sessions) if limits.new_sessions else (0, 0.0)

@@ -24,7 +24,7 @@ from router.config.rates import rate_of
 from router.shared_areas import OWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from router.access.request import Principal
     from router.config.model import Limits
@@ -66,24 +66,16 @@ class SharedLimits:
         limits: the configuration.
         slots: the number of workers that may exist at a time.
         areas: the memory of the server.
+        of_policies: the limits of the sessions under each policy.
 
     Raises:
         ConfigError: the configuration of Redis is unusable.
     """
 
-    def __init__(self, limits: Limits, slots: int = 1, areas: Areas = OWN) -> None:
+    def __init__(self, limits: Limits, slots: int = 1, areas: Areas = OWN, of_policies: Iterable[Limits] = ()) -> None:
         self.limits = limits
-        self.is_limited = any(
-            (
-                limits.max_sessions,
-                limits.max_sessions_per_principal,
-                limits.max_sessions_per_address,
-                limits.max_pending_sessions,
-                limits.new_sessions,
-                limits.max_tokens_per_day,
-                limits.max_cost_usd_per_day,
-            )
-        )
+        every = (limits, *of_policies)
+        self.is_limited = any(_is_counting(each) for each in every)
         """Whether a limit is configured."""
         redis_counts.check(limits)
         self.spent = SpentTokens(areas, is_shared=slots > 1)
@@ -91,7 +83,7 @@ class SharedLimits:
         # A reload may bring limits to a server that had none, so the arbiter makes the memory at its start.
         self._is_counting = self.is_limited or areas.lasts
         if self._is_counting:
-            has_day = bool(limits.max_tokens_per_day or limits.max_cost_usd_per_day)
+            has_day = any(each.max_tokens_per_day or each.max_cost_usd_per_day for each in every)
             sums = DailySums(slots, areas) if has_day or areas.lasts else None
             self.daily = sums if has_day else None
             rate = rate_of(limits.new_sessions) if limits.new_sessions else None
@@ -105,6 +97,21 @@ class SharedLimits:
         # Do not take the lock, because the arbiter must not wait for it. The owner of the slot is gone.
         if self._is_counting:
             self.counts.clear(slot)
+
+
+def _is_counting(limits: Limits) -> bool:
+    """Whether any of these limits needs the counts of sessions."""
+    return any(
+        (
+            limits.max_sessions,
+            limits.max_sessions_per_principal,
+            limits.max_sessions_per_address,
+            limits.max_pending_sessions,
+            limits.new_sessions,
+            limits.max_tokens_per_day,
+            limits.max_cost_usd_per_day,
+        )
+    )
 
 
 class Ticket(NamedTuple):
@@ -168,8 +175,8 @@ class Admission:
         self._seats = Seats(shared.counts, slot) if shared.is_limited else None
         self._remote = RedisCounts(shared.limits) if shared.is_limited and shared.limits.store else None
 
-    def admit(self, address: str | None, principal: str | None) -> Ticket:
-        """Take a place for a new session.
+    def admit(self, address: str | None, principal: str | None, limits: Limits | None = None) -> Ticket:
+        """Take a place for a new session. `limits` are those under its policy; None means the configured ones.
 
         Raises:
             HandshakeRefused: 429 with `Retry-After` if a limit is reached; 503 if Redis does not answer and
@@ -177,12 +184,13 @@ class Admission:
         """
         if self._seats is None:
             return NO_TICKET
-        group = group_of(address or "")
+        group, limits = group_of(address or ""), limits or self._shared.limits
         remote = self._remote
         session = uuid.uuid4().hex if remote is not None else ""
-        is_counted_elsewhere = remote is not None and self._admit_remotely(remote, session, group, principal)
+        is_counted_elsewhere = remote is not None and self._admit_remotely(remote, session, group, principal, limits)
         try:
-            cell, spender = self._admit_here(self._seats, group, principal, is_checked=not is_counted_elsewhere)
+            checked = None if is_counted_elsewhere else limits
+            cell, spender = self._admit_here(self._seats, group, principal, checked)
         except BaseException:
             if remote is not None:
                 remote.release(session)
@@ -201,7 +209,7 @@ class Admission:
             return NO_TICKET
         group, remote = group_of(address or ""), self._remote
         try:
-            cell, spender = self._admit_here(self._seats, group, principal, is_checked=False)
+            cell, spender = self._admit_here(self._seats, group, principal, None)
         except HandshakeRefused:
             # Every cell of the worker is taken, so the session is not counted.
             return NO_TICKET
@@ -242,10 +250,12 @@ class Admission:
         if self._remote is not None:
             self._remote.close()
 
-    def _admit_remotely(self, remote: RedisCounts, session: str, group: str, principal: str | None) -> bool:
+    def _admit_remotely(
+        self, remote: RedisCounts, session: str, group: str, principal: str | None, limits: Limits
+    ) -> bool:
         """Take a place in Redis. Return False if Redis does not answer: this server then counts alone."""
         try:
-            full = remote.admit(session, group, principal)
+            full = remote.admit(session, group, principal, limits)
         except StoreAwayError:
             self._on_store_away()
             if self._shared.limits.store_away == "closed":
@@ -260,8 +270,9 @@ class Admission:
         return True
 
     def _admit_here(
-        self, seats: Seats, group: str, principal: str | None, *, is_checked: bool
+        self, seats: Seats, group: str, principal: str | None, limits: Limits | None
     ) -> tuple[int, Callable[[int, float], Sums] | None]:
+        # Without `limits` the session is counted, and no limit refuses it.
         counts, sums, arrivals = self._shared.counts, self._shared.daily, self._shared.arrivals
         address_key = counts.key_of("address", group)
         principal_key = counts.key_of("principal", principal) if principal is not None else None
@@ -269,12 +280,12 @@ class Admission:
         now_s = time.monotonic()
         with self._admitting, self._shared.lock.held():
             look = arrivals.look(address_key, now_s) if arrivals is not None else None
-            if is_checked:
-                self._check(address_key, principal_key)
+            if limits is not None:
+                self._check(limits, address_key, principal_key)
                 if arrivals is not None and look is not None:
                     _check_arrivals(arrivals.wait_s(look, now_s))
-            if is_checked and sums is not None:
-                self._check_day(sums, client_key)
+                if sums is not None:
+                    _check_day(limits, sums, client_key)
             with self._lock:
                 cell = seats.claim(address_key, principal_key)
             if cell is None:
@@ -287,12 +298,6 @@ class Admission:
         # Only this process writes this slot, so its own lock is enough.
         with self._lock:
             return sums.add(self._slot, client, (tokens, cost_usd), daily.day_of(time.time()))
-
-    def _check_day(self, sums: DailySums, client: bytes) -> None:
-        limits, now_s = self._shared.limits, time.time()
-        tokens, cost_usd = sums.of(client, daily.day_of(now_s))
-        if 0 < limits.max_tokens_per_day <= tokens or 0 < limits.max_cost_usd_per_day <= cost_usd:
-            raise _refusal(_SPENT, math.ceil(daily.left_s(now_s)))
 
     def in_use(self) -> tuple[int, int]:
         """Return the number of sessions of all workers, and the number of their sessions without Settings.
@@ -308,8 +313,8 @@ class Admission:
         with self._lock:
             change(cell)
 
-    def _check(self, address: bytes, principal: bytes | None) -> None:
-        limits, present = self._shared.limits, self._shared.counts.present()
+    def _check(self, limits: Limits, address: bytes, principal: bytes | None) -> None:
+        present = self._shared.counts.present()
         if limits.max_sessions and present.sessions >= limits.max_sessions:
             raise _refusal("too many sessions", RETRY_SESSION_S)
         most = limits.max_sessions_per_principal
@@ -319,6 +324,13 @@ class Admission:
             raise _refusal("too many sessions from this address", RETRY_SESSION_S)
         if limits.max_pending_sessions and present.pending() >= limits.max_pending_sessions:
             raise _refusal("too many sessions wait for their Settings", RETRY_PENDING_S)
+
+
+def _check_day(limits: Limits, sums: DailySums, client: bytes) -> None:
+    now_s = time.time()
+    tokens, cost_usd = sums.of(client, daily.day_of(now_s))
+    if 0 < limits.max_tokens_per_day <= tokens or 0 < limits.max_cost_usd_per_day <= cost_usd:
+        raise _refusal(_SPENT, math.ceil(daily.left_s(now_s)))
 
 
 def _check_arrivals(wait_s: float) -> None:

@@ -18,7 +18,7 @@ from router.assembly import guard_memory as guards
 from router.assembly.carried import CarriedSession
 from router.assembly.dialling import DialledAhead, Dialling
 from router.assembly.machines import Machines
-from router.assembly.options import OptionsMaker, policy_of
+from router.assembly.options import OptionsMaker, judged_query, policy_of
 from router.call_names import CallNames
 from router.config.upstream import Upstream
 from router.fronts.deepgram_agent.front import RELAY
@@ -131,7 +131,10 @@ class SessionFactory:
             parcel=parcel,
             failover=failover,
         )
-        upstreams = self._upstreams_of(front, request, route, options, is_doubled=failover is not None)
+        asked = (
+            request if policy is None else msgspec.structs.replace(request, query=judged_query(front, policy, request))
+        )
+        upstreams = self._upstreams_of(front, asked, route, options, is_doubled=failover is not None)
         shared = upstreams.shared
         choose = first_of if shared is None else shared.choose
         calls = self._calls(session_id, request, observer, perform, shared=shared, ahead=ahead)

@@ -33,6 +33,7 @@ def _fill(made: GuardedMachine, packed: Any, unpacker: Unpacker) -> None:
     made.waiting = unpacker.unpack(waiting)
     for name, value in zip(_STORED, fields, strict=True):
         setattr(made, name, unpacker.unpack(value, getattr(made, name)))
+    made.count_held()
 
 
 _STORED: Final = (
@@ -57,7 +58,7 @@ LAYOUTS: Final = (
         kind=GuardedMachine,
         stored=("waiting", *_STORED),
         # The numbers of checks and of records begin again, because no other process refers to them.
-        derived=("_machine", "_guard", "_session_id", "_checks", "record_due"),
+        derived=("_machine", "_guard", "_session_id", "_checks", "_said", "_is_item", "_held_bytes", "record_due"),
         is_filled=True,
         pack=_pack,
         fill=_fill,

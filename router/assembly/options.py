@@ -15,7 +15,7 @@ from router.session.options import SessionOptions
 from router.translation.voices import Voices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from router.access.request import Request
     from router.config.model import RouterConfig
@@ -27,23 +27,29 @@ if TYPE_CHECKING:
     from router.usage.prices import PriceTable
 
 
+def named_policy(config: RouterConfig, front: Front, request: Request) -> Policy | None:
+    """Return the policy of a request's client, which has not judged the request yet; see `policy_of`."""
+    if not front.is_policed:
+        return None
+    principal, route = request.principal, config.route_of(request.route)
+    named = principal.policy if principal is not None else None
+    return config.policy_of(named or (route.policy if route is not None else None))
+
+
 def policy_of(config: RouterConfig, front: Front, request: Request, turn_detection: str | None) -> Policy | None:
     """Return the policy of a request's client, or None if the client may send everything.
 
     The credential names the policy, or else the route. A credential with an unknown policy was already refused.
 
     Raises:
-        HandshakeRefused: 403 if the policy denies the URL's model or turn detection, or the session of a client secret.
+        HandshakeRefused: 403 if the policy denies a parameter of the URL, or the session of a client secret.
     """
-    principal = request.principal
-    route = config.route_of(request.route)
-    named = principal.policy if principal is not None else None
-    policy = config.policy_of(named or (route.policy if route is not None else None))
-    if policy is None or not front.is_policed:
+    policy, principal = named_policy(config, front, request), request.principal
+    if policy is None:
         return None
     bound = principal.terms.session if principal is not None else None
     judgements = (
-        policy.model(request.query.get("model")),
+        front.judge_query(policy, request.query),
         policy.turn_detection(turn_detection),
         # The policy may have changed since the client secret was made.
         policy.client_event({"type": "session.update", "session": bound}) if bound is not None else None,
@@ -52,6 +58,12 @@ def policy_of(config: RouterConfig, front: Front, request: Request, turn_detecti
         if isinstance(judged, Denied):
             raise HandshakeRefused(HTTPStatus.FORBIDDEN, judged.sentence)
     return policy
+
+
+def judged_query(front: Front, policy: Policy, request: Request) -> Mapping[str, str]:
+    """Return the query of a request's URL in the form that its policy permits. `policy_of` has judged it before."""
+    judged = front.judge_query(policy, request.query)
+    return request.query if isinstance(judged, Denied) else judged
 
 
 class _Choices(NamedTuple):

@@ -134,7 +134,7 @@ class _Server:
     def note_recorded(self, text: str) -> None:
         """Record a message of the recorded upstream.
 
-        Match its ids with those in the server's message at the same place.
+        If it is the nth message of its type, match its ids with those in the server's nth message of that type.
         """
         self._note(text, self._recorded)
 

@@ -205,13 +205,8 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     keeper: bool = True
     """Whether sessions outlive their worker.
 
-    At a reload they move to workers of the newer version. If one of several workers dies, the others continue its
-    sessions.
-    """
-    recovery: bool = False
-    """Whether the sessions of the only worker continue if it dies. The worker that replaces it takes them over.
-
-    It needs `keeper`.
+    At a reload they move to workers of the newer version. If a worker dies, the other workers continue its sessions. If
+    it was the only worker, the worker that replaces it continues them.
     """
     wire_view: bool = False
     """Whether the console shows the messages of every session."""

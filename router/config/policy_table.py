@@ -12,6 +12,8 @@ from router.config.provenance import type_hints
 from router.policy.table import policies
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from router.policy.policy import Policy
 
 LIMITS: Final = "limits"
@@ -26,6 +28,10 @@ OF_A_SESSION: Final = (
     "max_cost_usd",
     "max_messages_per_s",
     "max_bytes_per_s",
+    "max_sessions_per_principal",
+    "max_sessions_per_address",
+    "max_tokens_per_day",
+    "max_cost_usd_per_day",
 )
 """The keys of `[limits]` that a policy may set for its sessions."""
 
@@ -42,6 +48,11 @@ def parse(written: Any) -> dict[str, Policy]:
 def limits_of(limits: Limits, policy: Policy | None) -> Limits:
     """Return the limits of a session under a policy. The policy's limits replace those of `[limits]`."""
     return msgspec.structs.replace(limits, **policy.limits) if policy is not None and policy.limits else limits
+
+
+def limits_of_policies(limits: Limits, policies: Mapping[str, Policy]) -> list[Limits]:
+    """Return the limits of the sessions under each policy."""
+    return [limits_of(limits, policy) for policy in policies.values()]
 
 
 def _json(written: str) -> Any:

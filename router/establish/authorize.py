@@ -10,9 +10,13 @@ from actors.connections.handover import HandshakeRefused
 from router.access.authentication import REFUSAL_S, refusal
 from router.access.request import is_upgrade
 from router.access.session_limits import NO_TICKET, Ticket
+from router.assembly.options import named_policy
+from router.config.policy_table import limits_of
+from router.fronts.table import FRONTS
 
 if TYPE_CHECKING:
     from router.access.request import Request
+    from router.config.model import Limits
     from router.establish.parts import Parts
     from router.web.response import Environ
 
@@ -50,7 +54,13 @@ def ticket_for(parts: Parts, environ: Environ, request: Request) -> Ticket:
     if not is_upgrade(environ):
         return NO_TICKET
     try:
-        return parts.admission.admit(request.remote_address, request.principal.id if request.principal else None)
+        principal = request.principal.id if request.principal is not None else None
+        return parts.admission.admit(request.remote_address, principal, _limits_of(parts, request))
     except HandshakeRefused:
         parts.admission.restore(request.principal)
         raise
+
+
+def _limits_of(parts: Parts, request: Request) -> Limits:
+    config = parts.config
+    return limits_of(config.limits, named_policy(config, FRONTS[request.profile], request))

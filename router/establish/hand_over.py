@@ -151,6 +151,7 @@ def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> Session
         return spec
     custodian = _Custodian(custody, parts.metrics, spec)
     connection.on_unkept = custodian.unkeep
+    connection.on_abort = custodian.drop
     hold = functools.partial(custody.hold, spec.session_id, connection, shelf)
     machine = ShelvedMachine(spec.machine, spec.carried, connection, hold)
     return msgspec.structs.replace(spec, machine=machine, on_end=custodian.end)
@@ -169,10 +170,14 @@ class _Custodian:
 
     def end(self) -> None:
         """Let the keeper forget the session, which ends."""
-        self._custody.drop(self._session_id)
+        self.drop()
         self._on_end()
+
+    def drop(self) -> None:
+        """Let the keeper forget the session, whose client's connection ends."""
+        self._custody.drop(self._session_id)
 
     def unkeep(self) -> None:
         """Let the keeper forget a session that continues without the keeper."""
-        self._custody.drop(self._session_id)
+        self.drop()
         self._metrics.add(RECOVERIES, UNKEPT)

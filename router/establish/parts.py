@@ -19,6 +19,7 @@ from router.admin.operator import Operator
 from router.admin.switches import Switches
 from router.assembly.factory import SessionFactory, endpoints_of
 from router.config import model_ends
+from router.config.policy_table import limits_of_policies
 from router.errors import StartError
 from router.load import load_of
 from router.logs.usage_log import UsageLog
@@ -74,7 +75,9 @@ class Parts:
         config, factory = self.config, self.session_factory
         self.runtime = Runtime(config)
         self.metrics = Metrics()
-        self.admission = Admission(SharedLimits(config.limits), on_store_away=self._count_store_away)
+        of_policies = limits_of_policies(config.limits, config.policies)
+        shared_limits = SharedLimits(config.limits, of_policies=of_policies)
+        self.admission = Admission(shared_limits, on_store_away=self._count_store_away)
         self.resumption = Resumption(config, self.metrics)
         self._usage_log = UsageLog(config.usage_log) if config.usage_log else None
         factory.switches = Switches(len(config.all_upstreams()))

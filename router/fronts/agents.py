@@ -15,7 +15,10 @@ from router.errors import ConfigError
 from router.translation import session_config
 
 DEFAULT: Final = "default"
-"""The id of the agent for a client that names none. If only one agent is configured, that agent serves it."""
+"""The id of the agent for a client that names none.
+
+If no agent has this id, and only one agent is configured, that agent serves such a client.
+"""
 
 _VARIABLE: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
@@ -31,6 +34,7 @@ class Agents(msgspec.Struct, frozen=True):
     def settings(self, agent_id: str | None, audio: dict[str, Any], variables: Mapping[str, str]) -> str | None:
         """Return the Settings of a session as a message, or None if no agent has this id.
 
+        Without an `agent_id`, take the agent `default`, or the only agent, or else an agent without fields.
         In each text of the agent, `{{name}}` becomes the variable of that name. If there is no such variable, the
         text keeps `{{name}}`.
         """

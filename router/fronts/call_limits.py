@@ -56,7 +56,7 @@ class Wire(NamedTuple):
     """The functions of a relay that the limits of its call use."""
 
     is_in_turn: Callable[[], bool]
-    """The function that tells whether the user speaks, a question is open, or the agent answers."""
+    """The function that returns whether the user speaks, a question is open, or the agent answers."""
 
     warn: Callable[[Limit], Commands]
     """The function that returns the commands that warn the client of a limit."""
@@ -70,7 +70,7 @@ class Wire(NamedTuple):
 class CallLimits:
     """The limits of one relayed call.
 
-    A call of `mark_active`, or a turn in progress, ends a silence. So a relay calls `mark_active` for neither
+    Each use of `mark_active`, and each turn in progress, ends a silence. So a relay calls `mark_active` for neither
     microphone audio nor KeepAlive.
     """
 
@@ -91,7 +91,7 @@ class CallLimits:
             yield from self._take(step)
 
     def resume(self, limited: Limited, now_s: float) -> Iterator[engine.Command]:
-        """Continue the clocks of a call that another machine began, with the limits used so far."""
+        """Continue the clocks of a call that another machine began. `limited` has the amounts that count so far."""
         self.limited = limited
         for step in limited.resume(now_s):
             yield from self._take(step)
@@ -127,6 +127,8 @@ class CallLimits:
     def settle(self, now_s: float) -> Iterator[engine.Command]:
         """End a call that has reached a limit and is between two turns, and warn of usage close to a limit.
 
+        After a limit of tokens, money or turns, a turn that begins later ends the call, too.
+
         The relay calls this after each input.
         """
         if self.limited.spending.is_changed:
@@ -160,7 +162,7 @@ class CallLimits:
         limited = self.limited
         if step.act is not Act.WAIT and step.limit.code not in limited.warned_of:
             # One report of usage may exceed a limit at once. So the client is also warned at an end, if it was not
-            # before.
+            # warned before.
             limited.warned_of |= {step.limit.code}
             yield from self._wire.warn(step.limit)
         if step.act is not Act.END:

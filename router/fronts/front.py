@@ -9,6 +9,7 @@ import msgspec
 from actors.connections.client import SUBPROTOCOLS
 from router.call_names import CallNames
 from router.guard.relay import GuardedRelay
+from router.policy.rules import Denied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,9 +55,10 @@ class Remembering(Protocol):
     """The machine of a front that has a memory of its own, and whose sessions can still move to another process."""
 
     def memory(self, *, is_brief: bool = False) -> bytes:
-        """Return the memory. Call this between two inputs. The machine of another process gets it as `Call.memory`.
+        """Return the memory. Call this between two inputs.
 
-        With `is_brief` the memory lacks older audio of a silent user.
+        The machine of another process gets the memory as `Call.memory`. With `is_brief` the memory lacks older audio of
+        a silent user.
         """
 
 
@@ -69,7 +71,7 @@ class Noting(Remembering, Protocol):
     """
 
     def marks_around(self, marks: Marks) -> Marks:
-        """Return the signs that the session has to be stored: `marks`, which are the session's, and such notes."""
+        """Return the signs that the session has to be stored: `marks`, which are the session's, and the notes."""
 
 
 @runtime_checkable
@@ -98,10 +100,16 @@ class Wrapping(Protocol):
 
 
 def standalone(machine: Machine) -> Standalone | None:
-    """Return the relay that can move to another process, within the machines around it; None if there is none."""
+    """Return the relay in `machine` that can move to another process; None if there is none."""
     while isinstance(machine, Wrapping):
         machine = machine.wrapped
     return machine if isinstance(machine, Standalone) else None
+
+
+def by_model(policy: Policy, query: Mapping[str, str]) -> Mapping[str, str] | Denied:
+    """Return the query of a URL unchanged, or the denial if the policy forbids its `model`."""
+    judged = policy.model(query.get("model"))
+    return judged if isinstance(judged, Denied) else query
 
 
 class Front(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,12 +121,14 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     """The behaviour of the session."""
     adapt: Callable[[Call], Machine]
     """The function that returns a machine whose inputs and frames are messages of the client's wire."""
+    judge_query: Callable[[Policy, Mapping[str, str]], Mapping[str, str] | Denied] = by_model
+    """The function that returns the query of a client's URL in the form that a policy permits, or the denial."""
     is_policed: bool = True
     """Whether a policy judges the clients' messages. A telephone's Settings are the operator's, and need no policy."""
     options: Callable[[SessionOptions], SessionOptions] = lambda options: options
     """The function that makes the options of the front's sessions from those of the configuration."""
     first_text: Callable[[str], str | None] = lambda _session_id: None
-    """The function that returns the first frame of a session, which leaves with the answer to the handshake.
+    """The function that returns the first frame of a session, which is sent with the answer to the handshake.
 
     Its argument is the session's id. It returns None for no frame.
     """
@@ -157,7 +167,7 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def guarded(front: Front, machine: Machine, guard: Guard, session_id: str) -> Machine:
-    """Return a relay's machine with the guard around it, or the machine itself if nothing is checked."""
+    """Return a relay's machine with the guard around it. Without a dialect or checks return the machine itself."""
     if front.dialect is None or not guard.is_on:
         return machine
     return GuardedRelay(machine, guard, session_id, front.dialect())

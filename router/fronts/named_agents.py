@@ -41,7 +41,10 @@ class NamedAgents:
         self.describe = machine.describe
 
     def handle(self, message: engine.Input, now_s: float, /) -> Iterable[engine.Command]:
-        """Handle an input as the machine does, with the named agent in the Settings."""
+        """Handle an input as the machine does, with the fields of the named agent in the Settings.
+
+        Refuse the id of an agent that is not configured, unless such ids pass.
+        """
         fields = _settings(message)
         if fields is None:
             return self.wrapped.handle(message, now_s)

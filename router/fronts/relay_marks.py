@@ -1,7 +1,7 @@
 """The signs that a relay's memory has to be stored, for a relay whose audio is binary. Pure.
 
-Each text for the client calls for a record, and so does the first audio of an answer. Further audio calls for none,
-because the number of sent bytes tells how much of it has left.
+Each text for the client requires a record, and so does the first audio of an answer. Further audio requires none,
+because the number of sent bytes tells how much of the audio was sent.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ class RelayMarks:
     words_due = 0
     is_exact = False
     was_audio = False
-    """Whether the client's newest text was audio, which no text is."""
+    """Whether the client's newest text message was audio: never, because audio is binary."""
 
     def __init__(self, may_drop_audio: Callable[[], bool]) -> None:
         self.may_drop_audio = may_drop_audio
-        """Whether only the newest audio of the microphone matters, because the user does not speak."""
+        """Returns whether only the newest audio of the microphone matters, because the user does not speak."""
         self.record_due = 0
 
     def note(self, commands: Iterable[engine.Command]) -> None:
-        """Note the commands of a step."""
+        """Request a record if one of the commands sends the client a text or ends the session."""
         for command in commands:
             is_text = isinstance(command, engine.SendToClient) and isinstance(command.frame, str)
             if is_text or isinstance(command, engine.EndSession):
@@ -42,5 +42,5 @@ class RelayMarks:
         """Note that the whole memory is stored now."""
 
     def take_words(self) -> str:
-        """Return the words that no record has: there are none."""
+        """Return an empty text, because such a relay stores no words behind a record."""
         return ""

@@ -1,7 +1,7 @@
 """The memory of a relay as a value: written by one process, and put into the relay of another one.
 
-A relay lists its classes and fields as `Layouts`. A relay moves only between processes of one machine, whose clocks are
-the same, so no field is a moment.
+A relay lists its classes and fields as `Layouts`. A relay moves only between processes of one machine, which have one
+clock. So stored times stay as they are.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DAMAGES: Final = (
     AttributeError,
     RecursionError,
 )
-"""The errors of data that this program has not written."""
+"""The exceptions that the reading of damaged data may raise."""
 
 
 class RelayValue:
@@ -87,8 +87,8 @@ class RelayValue:
 def layout_of(kind: type, stored: str, *, derived: str = "", is_filled: bool = False, **own: Any) -> Layout:
     """Return the layout of a class, with the names of its fields separated by spaces.
 
-    A class with derived fields is filled, because such a field depends on the new relay's options. With `is_filled` a
-    class is filled because of the objects in it.
+    An object of a class with derived fields is filled, not replaced, because such a field depends on the new relay's
+    options. With `is_filled` that holds for a class without derived fields, too. `own` has other fields of `Layout`.
     """
     names, apart = tuple(stored.split()), tuple(derived.split())
     return Layout(kind=kind, stored=names, derived=apart, is_filled=is_filled or bool(apart), **own)

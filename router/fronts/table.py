@@ -54,7 +54,7 @@ def routes(router: Router) -> tuple[FrontRoute, ...]:
     listed = {route.path for route in config.routes}
     served = (*(route for route in built_in if route.path not in listed), *config.routes)
     return (
-        *(FrontRoute(path, partial(serve_think_models, config)) for path in THINK_MODELS_PATHS),
+        *(FrontRoute(path, partial(serve_think_models, router)) for path in THINK_MODELS_PATHS),
         *(found for route in served for found in _SERVED[route.front](router, route)),
     )
 

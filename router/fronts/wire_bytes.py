@@ -1,4 +1,4 @@
-"""The length of a frame on the wire to the client, by which bytes that were sent are counted as frames."""
+"""The length of a frame on the wire to the client. It tells which frames were among the sent bytes."""
 
 from __future__ import annotations
 

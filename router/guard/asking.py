@@ -43,10 +43,13 @@ class GuardUrl:
         weakref.finalize(self, _close_all, self._idle)
 
     def ask(self, question: dict[str, str]) -> Any:
-        """Send a question, and return the answer. Block for at most the guard's time-out, plus the DNS look-up.
+        """Send a question, and return the answer.
+
+        Block for at most the guard's time-out over an open connection. Each step of a new connection may take that
+        time, too, and a DNS look-up has no limit.
 
         Raises:
-            GuardCheckError: there was no answer in time, or it is no JSON.
+            GuardCheckError: no answer came in time, or the answer is no JSON or too long, or its status is not 200.
         """
         deadline_s = time.monotonic() + self._timeout_s
         try:

@@ -20,7 +20,7 @@ class Checks:
     """The check of texts in one router. Methods may be called from any thread.
 
     Raises:
-        ConfigError: the configured function does not exist.
+        ConfigError: the configured function cannot be imported, or is no plain function.
     """
 
     def __init__(self, guard: Guard, *, ca_file: str | None = None) -> None:
@@ -29,7 +29,9 @@ class Checks:
         self._function = _function_at(guard.function) if guard.function else None
 
     def check(self, work: CheckText) -> Verdict:
-        """Return the verdict about a text. The rules decide first, and then the URL or the function.
+        """Return the verdict about a text. If the text passes the rules, ask the URL or the function.
+
+        They are asked only if they are configured, and only about the sources of `guard.on`.
 
         Raises:
             GuardCheckError: the URL gave no verdict.

@@ -62,10 +62,10 @@ class Dialect(Protocol):
     """
 
     def read(self, fields: Fields | None) -> Seen:
-        """Return the meaning of a frame. Binary frames have no fields."""
+        """Return the meaning of a frame for the client; `fields` is None for a binary frame."""
 
     def with_text(self, fields: Fields, text: str) -> Fields | None:
-        """Return a frame with another text; None if a frame without a text has to be dropped."""
+        """Return a frame with another text; None if the text is empty and the frame has to be dropped."""
 
     def rewritten(self, fields: Fields, text_of: Callable[[str], str | None]) -> Fields | None:
         """Return a frame with its texts replaced, or None if no text of the frame changes.
@@ -80,10 +80,13 @@ class Dialect(Protocol):
         """Return the client's message by which the agent says `words`; None if there is no agent."""
 
     def notice(self, description: str, message: messages.Input | None) -> str | None:
-        """Return the frame that tells the client that a text was withheld; None if the wire has no such frame."""
+        """Return the frame that tells the client that a text was withheld; None if the wire has no such frame.
+
+        `message` is the withheld input; None if the text was for the client.
+        """
 
     def ended(self, command: messages.Command) -> Iterable[messages.Command]:
-        """Return an operator's command that ends the session in the form of an end by the guard.
+        """Name the guard in a command that names an operator as the cause of the session's end.
 
-        Return any other command unchanged.
+        The guard has requested that end. Return any other command unchanged.
         """

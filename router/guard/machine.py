@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import orjson
@@ -16,7 +16,8 @@ import orjson
 from actors import messages
 from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
-from router.guard.inputs import BLOCKED, GuardedInputs
+from router.guard.inputs import BLOCKED, OVER_BOUNDS, GuardedInputs
+from router.guard.rules import Verdict
 from router.guard.texts import decoded, is_of_agent, is_of_user
 from router.guard.windows import Windows
 from router.openai import codec as openai_codec
@@ -27,13 +28,24 @@ if TYPE_CHECKING:
 
     from actors.machine import Machine
     from router.config.guard import Guard, Source
-    from router.guard.rules import Verdict
 
+MAX_EVENT_CHARS: Final = 256 * 1024
+"""The longest text of the agent in one event. A longer text is withheld: no answer of a model has as much."""
+
+MAX_REPLACED: Final = 64
+"""The most texts with replaced words while frames wait. Further such texts are withheld.
+
+The bound is needed because each frame is searched for all these texts.
+"""
+
+_BEGUN: Final = '"response.created"'
+
+_GIVES_UP: Final = (messages.AbandonUpstream, messages.CloseUpstream)
 _ENDED: Final = deepgram.Error(description="the guard ended the session", code="GUARD_ENDED")
 
 
 class OpenWindow(msgspec.Struct):
-    """A part of the agent's text, which is checked as one text."""
+    """A text that is checked at once: a part of the agent's text, or a text of the user's speech."""
 
     text: str
     number: int
@@ -69,9 +81,13 @@ class GuardedMachine(GuardedInputs):
         self._is_muted = False
         """Whether the rest of the present answer is withheld."""
         self._has_delta = False
+        self._is_item = False
+        """Whether the session handles a finished item. Its text, which the client gets, was in no earlier event."""
+        self._held_bytes = 0
+        """The bytes of `_held`."""
         self._generation = 0
         self._own: list[str] = []
-        """The sentences that rules made the agent say. They are not checked."""
+        """The words of verdicts that made the agent say them. These words are not checked."""
         self._typed: deque[str] = deque(maxlen=16)
         """Typed texts that have passed. The session repeats each to the client, and that echo is not checked again."""
         self.dropped = 0
@@ -79,11 +95,15 @@ class GuardedMachine(GuardedInputs):
 
     def held_bytes(self) -> int:
         """Return the bytes that the session holds, plus those of the frames and messages that wait for a verdict."""
-        return super().held_bytes() + sum(len(it.command.frame) for it in self._held)
+        return super().held_bytes() + self._held_bytes
+
+    def count_held(self) -> None:
+        """Count the bytes of the waiting frames anew, because they come from another process."""
+        self._held_bytes = sum(len(it.command.frame) for it in self._held)
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether neither a message nor a text of an answer waits."""
+        """Whether no message, no frame and no text of an answer waits."""
         return super().is_at_rest and not (self._open or self._held or self._windows.has_rest)
 
     # Inputs.
@@ -91,14 +111,25 @@ class GuardedMachine(GuardedInputs):
     def _take(self, message: messages.Input, now_s: float) -> Iterator[messages.Command]:
         match message:
             case messages.UpstreamTextReceived(generation, text):
+                event = self._read(text)
+                size_chars = len(_text_of(event))
+                if size_chars > MAX_EVENT_CHARS:
+                    yield from self._withhold_event(generation, size_chars)
+                    return
+                self._is_item = isinstance(event, openai.ConversationItemDone) and self._guard.checks("agent")
                 # Watch before the session handles the text, because the session's frames for it follow.
-                yield from self._watch(generation, text)
-            case messages.UpstreamLost():
+                yield from self._watch(generation, event)
+            case messages.UpstreamLost(generation):
+                self._generation = 0 if generation == self._generation else self._generation
                 # The answer gets no end any more, and no frame may wait for that end.
                 yield from self._finish_text()
             case messages.ClientAdopted(words=words):
                 yield from self._finish_adopted(words)
-        yield from super()._take(message, now_s)
+        for command in super()._take(message, now_s):
+            if isinstance(command, _GIVES_UP) and command.generation == self._generation:
+                self._generation = 0
+            yield command
+        self._is_item = False
         if isinstance(message, messages.ClientAdopted):
             # The machine first takes its own place in the conversation, and then the texts that waited.
             yield from self._check_next_input(now_s)
@@ -113,8 +144,28 @@ class GuardedMachine(GuardedInputs):
 
     # The agent's text.
 
-    def _watch(self, generation: int, text: str) -> Iterator[messages.Command]:
+    def _read(self, text: str) -> Any:
+        """Return the event if the guard needs it, or else None."""
+        if not self._guard.checks("agent") and _BEGUN not in text:
+            return None
         event = openai_codec.decode(text)
+        # The session handles an event without its unreadable fields, too.
+        return event.event if isinstance(event, openai_codec.Partial) else event
+
+    def _withhold_event(self, generation: int, size_chars: int) -> Iterator[messages.Command]:
+        """Withhold an event whose text exceeds the bound, and the rest of its answer."""
+        self.dropped += 1
+        if self._is_muted:
+            return
+        self._is_muted, self._generation = True, generation
+        list(self._windows.flush())
+        # The frames that wait for the rest of the text belong to the same answer.
+        self._drop(OpenWindow("", self._started + 1, self._answer), audio_only=False)
+        yield from self._withhold_unchecked(f"a text of the agent has {size_chars} characters")
+        yield from self._cancel()
+        yield from self._release()
+
+    def _watch(self, generation: int, event: Any) -> Iterator[messages.Command]:
         if isinstance(event, openai.ResponseCreated):
             self._is_muted, self._generation = False, generation
             self._answer += 1
@@ -162,19 +213,29 @@ class GuardedMachine(GuardedInputs):
         if self._is_muted and is_of_agent(frame):
             self.dropped += 1
             return
-        is_text = frame is not None and frame.get("type") == "ConversationText"
-        spoken = frame.get("content") if frame is not None and is_text and is_of_user(frame) else None
-        if isinstance(spoken, str) and spoken not in self._typed and self._guard.checks("user"):
+        spoken = self._spoken(frame)
+        if spoken is not None:
             yield from self._begin_window(spoken, "user")
+        elif self._is_item and frame is not None and frame.get("type") == "ConversationText" and is_of_agent(frame):
+            yield from self._begin_window(str(frame.get("content")), "agent")
         # The text of an unfinished window belongs to the next window.
         awaited = self._started + 1 if self._windows.has_rest else self._started
         if self._held or self._open or (self._windows.has_rest and is_of_agent(frame)):
             self._held.append(HeldFrame(awaited, command, self._answer))
+            self._held_bytes += len(command.frame)
         else:
             yield self._with_replacements(command)
 
+    def _spoken(self, frame: dict[str, Any] | None) -> str | None:
+        """Return the text of a frame if it is the user's speech, and the guard checks such texts. Else return None."""
+        if frame is None or frame.get("type") != "ConversationText" or not is_of_user(frame):
+            return None
+        text = frame.get("content")
+        is_checked = isinstance(text, str) and text not in self._typed and self._guard.checks("user")
+        return text if is_checked else None
+
     def _release(self) -> Iterator[messages.Command]:
-        """Send the frames whose windows have passed."""
+        """Send the frames that no longer await a verdict."""
         if self._open:
             waiting: float = self._open[0].number
         else:
@@ -182,12 +243,18 @@ class GuardedMachine(GuardedInputs):
         while self._held and self._held[0].awaited < waiting:
             # Bytes after a record count as audio that never waited.
             self.record_due += 1
-            yield self._with_replacements(self._held.popleft().command)
+            yield self._with_replacements(self._take_held().command)
+
+    def _take_held(self) -> HeldFrame:
+        held = self._held.popleft()
+        self._held_bytes -= len(held.command.frame)
+        return held
 
     def _release_the_rest(self) -> Iterator[messages.Command]:
-        held, self._held = self._held, deque()
+        held, self._held, self._held_bytes = self._held, deque(), 0
         for it in held:
-            if is_of_agent(decoded(it.command.frame)):
+            frame = decoded(it.command.frame)
+            if is_of_agent(frame) or self._spoken(frame) is not None:
                 self.dropped += 1
             else:
                 yield it.command
@@ -207,6 +274,9 @@ class GuardedMachine(GuardedInputs):
             return  # this happens only in a replay, whose masked text may have fewer windows
         window = self._open.popleft()
         is_user = self._transcripts.pop(window.number, None) is not None
+        if verdict.action == "replace" and len(self._replaced) >= MAX_REPLACED:
+            self.hits[OVER_BOUNDS] = self.hits.get(OVER_BOUNDS, 0) + 1
+            verdict = Verdict("block")
         if verdict.action == "replace":
             self._replaced.append((window.text.strip(), verdict.text.strip()))
             if not is_user:
@@ -234,10 +304,14 @@ class GuardedMachine(GuardedInputs):
         """Drop the held frames of a window.
 
         With `audio_only` drop only its audio, and with `is_user` only the frames with the user's text. Without either,
-        the window is a blocked text of the agent. Then also drop all later frames of the same answer.
+        the window is a blocked text of the agent. Then also drop the later text and audio of the same answer.
         """
-        kept: deque[HeldFrame] = deque()
-        for held in self._held:
+        kept: list[HeldFrame] = []
+        is_partial = audio_only or is_user
+        # The frames of a window are the first ones that wait, so the number of frames behind them costs nothing. Only
+        # a frame before an empty rest of a text awaits a window that is one higher.
+        while self._held and (not is_partial or self._held[0].awaited <= window.number + 1):
+            held = self._take_held()
             frame = decoded(held.command.frame)
             is_rest = held.awaited > window.number and held.answer == window.answer
             is_its = held.awaited == window.number or (is_rest and not audio_only and not is_user)
@@ -249,7 +323,8 @@ class GuardedMachine(GuardedInputs):
                 self.dropped += 1
             else:
                 kept.append(held)
-        self._held = kept
+                self._held_bytes += len(held.command.frame)
+        self._held.extendleft(reversed(kept))
 
     def _cancel(self) -> Iterator[messages.Command]:
         if self._generation:
@@ -272,6 +347,17 @@ class GuardedMachine(GuardedInputs):
         elif verdict.action == "end":
             for command in self._machine.handle(messages.EndRequested(), now_s):
                 yield from self._pass_on([_as_ended(command)])
+
+
+def _text_of(event: Any) -> str:
+    match event:
+        case openai.ResponseOutputTextDelta(delta) | openai.ResponseOutputAudioTranscriptDelta(delta):
+            return delta
+        case openai.ResponseOutputTextDone():
+            return event.text or ""
+        case openai.ResponseOutputAudioTranscriptDone():
+            return event.transcript or ""
+    return ""
 
 
 def injection(words: str) -> str:

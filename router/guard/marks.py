@@ -32,7 +32,7 @@ class GuardedMarks:
 
     @property
     def words_due(self) -> int:
-        """A number that changes when it is enough to store some words."""
+        """A number that changes when it is enough to store the words of `take_words`."""
         return self._marks.words_due
 
     @property

@@ -84,7 +84,7 @@ def _update(message: Fields, block: str, rules: Mapping[str, Rule]) -> Iterator[
 
 
 def _blocks(message: Fields, rules: Mapping[str, Rule], here: Any) -> Iterator[Denied | None]:
-    """Apply each rule to its fields in a message with blocks, such as `listen` or `think`. Yield the denials.
+    """Apply each rule to its field in a message with blocks, such as `listen` or `think`. Yield the denials.
 
     `here` converts a path of Settings to the path in this message. It returns an empty path if the message has no such
     place.
@@ -106,9 +106,9 @@ def _blocks(message: Fields, rules: Mapping[str, Rule], here: Any) -> Iterator[D
 
 
 def _provider_names(message: Fields, rules: Mapping[str, Rule], path: Path) -> Iterator[Denied | None]:
-    """Yield the denials of speak providers without the name of a voice.
+    """Yield the denials of speak providers that have no name of a voice, and whose type the rule `voice` denies.
 
-    The type of such a provider counts as the name, because a table of voices may map it to a voice.
+    The type of such a provider counts as the name, because a table of voices may map that type to a voice.
     """
     rule = rules.get("voice")
     if rule is None or rule.kind == "force":

@@ -128,7 +128,7 @@ def judge_item(
 def judge_role(role: object, rules: Mapping[str, Rule], place: str) -> Denied | None:
     """Return the denial of a message's role, or None.
 
-    A message whose role is not in `SPEAKERS` counts as an instruction.
+    Without a rule `roles`, a message whose role is not in `SPEAKERS` counts as an instruction.
     """
     if "roles" in rules:
         return None if rules["roles"].permits(role) else Denied(place=place, field="roles")

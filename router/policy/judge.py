@@ -59,7 +59,7 @@ def judge(
 
 def _denied(rule: Rule, field: Field, spot: Spot) -> Denied | None:
     value = spot.holder[spot.key]
-    # The client gives no value. An empty value would unset the server's.
+    # The client gives no value. An empty value would unset the server's value.
     if (value is None and field.names(None) == [None]) or (rule.kind == "deny" and value in ("", [], {})):
         del spot.holder[spot.key]
         return None

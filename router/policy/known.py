@@ -113,7 +113,7 @@ MESSAGES: Final[dict[str, Tree]] = {
 
 
 def unknown(node: object, tree: Tree, place: str = "", *, lists: bool = False) -> Denied | None:
-    """Return the denial of the first field that is not in a tree, or None.
+    """Return the denial of the first field that is unknown, or that is no object but has to be one; or None.
 
     Args:
         node: an object of the message.

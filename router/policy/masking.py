@@ -1,4 +1,4 @@
-"""The removal of values from the events and texts that a client gets: those that a policy sets."""
+"""The removal of the values that a policy sets, from the events and texts that a client gets."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def texts_of(rules: Mapping[str, Rule]) -> tuple[str, ...]:
 
 
 def _set_by(rule: Rule) -> Any:
-    # The prefix of a name is no secret, because the client has to know it.
+    # Prefixes of names are included, because the rule alone does not tell whether its field is a text.
     return rule.value if rule.kind in ("force", "prefix") and rule.value is not ABSENT else None
 
 

@@ -16,16 +16,17 @@ _ALIKE: Final = frozenset(
 )
 """Fields that Settings and a session write alike. An override of another field in Settings becomes no rule.
 
-It only replaces the field in Deepgram's updates.
+Such an override only replaces the field in Deepgram's updates.
 """
 
 _LISTS: Final = (("agent", "think", "functions"), ("session", "tools"))
 
 
 def rules_of(given: Mapping[str, Any], voice: str | None = None) -> dict[str, Rule]:
-    """Return a rule for each field that the overrides name, in Settings or in a `session.update`.
+    """Return a rule for each field that the overrides name, except formats and fields that cannot be forced.
 
-    `voice` is the upstream's name for the voice that the overrides set in Settings.
+    `given` has overrides of Settings, or of a `session.update`. `voice` is the upstream's name for the voice that the
+    overrides set in Settings.
     """
     found = dict(_rules(given))
     if "voice" in found and voice is not None and "agent" in given:

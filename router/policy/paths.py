@@ -53,7 +53,7 @@ def put(root: object, path: Path, value: object) -> None:
 
 
 def drop_null(root: Fields, path: Path) -> None:
-    """Remove a null that stands for an object on the way to a field, because it would reset that field."""
+    """Remove a null that stands for an object on the way to a field, because the null would reset that field."""
     holder: object = root
     for key in path[:-1]:
         if not isinstance(holder, dict) or key not in holder:
@@ -65,7 +65,7 @@ def drop_null(root: Fields, path: Path) -> None:
 
 
 def copied(value: Any) -> Any:
-    """Return a copy of a JSON value, which shares no list and no object with it."""
+    """Return a copy of a JSON value, which shares no list and no object with that value."""
     if isinstance(value, dict):
         return {key: copied(item) for key, item in value.items()}
     return [copied(item) for item in value] if isinstance(value, list) else value

@@ -25,10 +25,7 @@ APPEND: Final = "input_audio_buffer.append"
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """A policy.
-
-    Each method returns a message in the form that the policy permits, and leaves its argument unchanged.
-    """
+    """A policy: its rules, and the methods that apply the rules to messages. No method changes its argument."""
 
     name: str = ""
     rules: dict[str, Rule] = {}
@@ -45,11 +42,12 @@ class Policy(msgspec.Struct, frozen=True):
     # From the client.
 
     def client_event(self, event: Fields, *, opens: bool = False) -> Fields | Denied:
-        """Return an event of OpenAI's in the form that the upstream may get. Unknown events and fields are denied.
+        """Return an event of OpenAI's in the form that the upstream may get, or the denial.
 
         Args:
             event: the parsed event.
-            opens: whether it is the `session.update` that configures a new session, and so gets every forced value.
+            opens: whether the event is the `session.update` that configures a new session, and so gets every forced
+                value.
         """
         if event.get("type") == APPEND and event.keys() <= _APPEND_KEYS and "events" not in self.rules:
             return event
@@ -59,7 +57,8 @@ class Policy(msgspec.Struct, frozen=True):
     def client_text(self, event: Fields, text: str, *, opens: bool = False) -> str | Denied:
         """Return the frame of an event for the upstream, or its denial. For `opens` see `client_event`.
 
-        If every parser reads `text` alike, the frame is `text` itself. Otherwise the event is encoded again.
+        The frame of a plain append is `text` itself. Any other event is encoded again, so that every parser reads the
+        frame alike.
         """
         judged = self.client_event(event, opens=opens)
         if isinstance(judged, Denied):
@@ -114,9 +113,10 @@ class Policy(msgspec.Struct, frozen=True):
         return {"type": "realtime", **session} if session else None
 
     def enforced(self, session: Fields, *, opens: bool = False) -> Fields:
-        """Return the `session` of an update that the router made, with the forced values in it.
+        """Return the `session` of an update that the router made, with the forced values and the prefixes in it.
 
-        Models, formats and tools stay unchanged, because the router has chosen them. For `opens` see `client_event`.
+        Models, formats, tools and the temperature stay unchanged, because the router has chosen them. For `opens` see
+        `client_event`.
         """
         made: Fields = copied(session)
         for name, rule in self.rules.items():
@@ -151,7 +151,7 @@ class Policy(msgspec.Struct, frozen=True):
         """Return the policy that also forces the overrides of an application's `configure`.
 
         A value that this policy forces takes precedence. The policy must already have judged the overrides. `voice` is
-        the upstream's name for the voice that they set in Settings.
+        the upstream's name for the voice that the overrides set in Settings.
         """
         rules = dict(self.rules)
         for name, rule in overrides.rules_of(given, voice).items():

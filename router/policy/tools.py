@@ -42,7 +42,7 @@ def judge(
             return denied
     if name not in holder and not fills:
         return None
-    # Under a rule that forces, the field keeps its value if the client gives null or no list.
+    # If no tool is left, and the client gave null or no list, leave the field out, so that the session keeps its tools.
     tools = list(_judged(given or (), rule, mcp, is_deepgram=name != "tools"))
     if tools or (name in holder and given is not None):
         holder[name] = tools
@@ -76,7 +76,8 @@ def _addresses(tool: Mapping[str, Any]) -> list[Any]:
 def _judged(given: Any, rule: Rule | None, mcp: Rule | None, *, is_deepgram: bool) -> Iterator[Any]:
     """Yield the tools that the upstream gets. `rule` is the rule about functions, and `mcp` that about MCP servers.
 
-    If the policy forces the functions, or the MCP servers, the forced ones take the place of the client's.
+    With `is_deepgram` the tools are functions in the form of Deepgram's wire. If the policy
+    forces the functions, or the MCP servers, the forced ones take the place of the client's.
     """
     for kind, own in ((FUNCTION, rule), (MCP, mcp if mcp is not None else rule)):
         if own is None or own.kind != "force":

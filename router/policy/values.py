@@ -28,12 +28,15 @@ def keys(given: Any) -> list[Any]:
 
 
 def types(given: Any) -> list[Any]:
-    """Return the type of each item in a list; `message` for an item without a type."""
+    """Return the types of the items in a list; `message` for an item without a type."""
     return [it.get("type", "message") if isinstance(it, dict) else it for it in each(given)]
 
 
 def by_key(key: str) -> Callable[[Any], list[Any]]:
-    """Make a function that returns the name under a key of an object. A value that is no object is the name itself."""
+    """Make a function that returns a list with the name under `key` of an object.
+
+    A value that is no object is the name itself.
+    """
 
     def names(given: Any) -> list[Any]:
         return [given.get(key)] if isinstance(given, dict) else [given]
@@ -46,7 +49,10 @@ MANUAL: Final = "manual"
 
 
 def detection(given: Any) -> list[Any]:
-    """Return the name of a turn detection; `manual` if there is none. An object without a type has no name."""
+    """Return a list with the name of a turn detection, which is `manual` without a detector.
+
+    The name of an object without a type is None.
+    """
     if isinstance(given, dict):
         return [MANUAL if given.get("type") == "none" else given.get("type")]
     return [MANUAL if given in (None, "none") else given]
@@ -64,7 +70,7 @@ _FORMATS: Final = {
 
 
 def formats(given: Any) -> list[Any]:
-    """Return OpenAI's name for an audio format. `given` is an object or a name of either wire."""
+    """Return a list with OpenAI's name for one audio format. `given` is an object, or a name on either wire."""
     found = given.get("type", given.get("encoding", "linear16")) if isinstance(given, dict) else given
     return [_FORMATS.get(found, found) if isinstance(found, str) else found]
 
@@ -88,12 +94,12 @@ def listed(value: Any) -> Any:
 
 
 def object_of(key: str) -> Callable[[Any], Any]:
-    """Make a function that returns an object which has a name under `key`."""
+    """Make a function that turns a name into an object with that name under `key`. Other values stay unchanged."""
     return lambda value: {key: value} if isinstance(value, str) else value
 
 
 def name_of(key: str) -> Callable[[Any], Any]:
-    """Make a function that returns the name that an object has under `key`."""
+    """Make a function that turns an object into the name under `key`. Other values stay unchanged."""
     return lambda value: value.get(key) if isinstance(value, dict) else value
 
 

@@ -135,7 +135,7 @@ def _indented(value: Any) -> str:
 
 
 def _json(text: str) -> Any:
-    """Return the decoded message, or the text itself if it is no JSON."""
+    """Return the decoded message if the text is a JSON object, or else the text itself."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -123,8 +123,16 @@ def length_s(wait: Wait, deadlines: Deadlines) -> float:
     fixed = _FIXED_S.get(wait)
     if fixed is not None:
         return fixed
-    length: float = getattr(deadlines, f"{wait.value}_s")
+    length: float = getattr(deadlines, _FIELDS[wait])
     return length
+
+
+_FIELDS: Final = {wait: f"{wait.value}_s" for wait in Wait}
+"""The field of `Deadlines` for each wait.
+
+The interpreter's cache of attributes keeps each name that it has looked up. So a name that is made anew for each
+session would stay in memory.
+"""
 
 
 _FIXED_S: Final = {

@@ -43,8 +43,8 @@ class Microphone:
 
     If the upstream is lost, the next one needs the kept audio. While the user is silent, `Microphone` keeps the last
     `preroll_s` seconds, because the upstream's detector looks back no further. During speech it keeps up to `max_s`
-    seconds. The kept audio is a third of a session's memory. So it is kept in the client's or the upstream's format,
-    whichever is smaller.
+    seconds. The kept audio is a third of a session's memory. So it is kept in the smaller one of the client's format
+    and the upstream's, or in the upstream's if the conversion is costly.
 
     `Microphone` converts nothing until `use` sets the upstream's format.
     """
@@ -75,17 +75,17 @@ class Microphone:
         self._preroll_s = preroll_s
         self._max_s = max_s
         self._kept: bytearray | Pages = bytearray()
-        """The kept audio: the whole pre-roll as a ring, in which each frame replaces the oldest audio, or a row.
+        """The kept audio: a row from the oldest to the newest, or a ring in which each frame replaces the oldest audio.
 
-        A ring is made once, in its whole size. A bytearray that grows reserves memory, and one that loses its
-        beginning is copied at every third frame.
+        A ring has the size of the pre-roll, and is made once. A bytearray that grows reserves memory. A bytearray that
+        loses its beginning is copied at every third frame.
         """
         self._start = 0
         """The index in a ring of the oldest audio, where the next frame goes."""
         self._is_filling = False
         """Whether the ring has no audio yet from `_start` on."""
         self._uncommitted_bytes = 0
-        """The number of bytes that were appended since the last commit, in the upstream's format."""
+        """The number of appended bytes that the upstream has not committed or cleared yet, in the upstream's format."""
         self._committing_bytes: int | None = None
         """The number of uncommitted bytes when the commit in progress was sent; None if no commit is in progress."""
         self._clearing_bytes = 0
@@ -118,7 +118,7 @@ class Microphone:
         return self._converter.target
 
     def use(self, target: Format) -> None:
-        """Continue for an upstream that takes `target`, and convert the kept audio if its format changes."""
+        """Continue for an upstream that takes the format `target`. Convert the kept audio if its format changes."""
         if target == self.target:
             return
         self._forget_cleared()
@@ -158,8 +158,8 @@ class Microphone:
     def finish(self) -> list[bytes]:
         """Record a commit, and return the appends that must precede it.
 
-        These are the audio that the converter's filter held back, and silence up to the shortest audio that a commit
-        may have.
+        These appends have the audio that the converter's filter held back, and silence up to the shortest audio that a
+        commit may have.
         """
         frames = self._appends(self._flush())
         missing_ms = COMMIT_MINIMUM_MS - self.target.duration_ms(self._uncommitted_bytes - self._clearing_bytes)
@@ -176,7 +176,7 @@ class Microphone:
         self._committing_bytes = None
 
     def commit(self) -> Recording:
-        """Forget the committed audio, and return it. Audio that was appended after the commit stays."""
+        """Forget the committed audio, and return its kept part. Audio that was appended after the commit stays."""
         # The upstream handles events in order, so it has not committed the audio behind a clear that is on its way.
         before_bytes = self._clearing_bytes or self._uncommitted_bytes
         size_bytes = before_bytes if self._committing_bytes is None else self._committing_bytes
@@ -189,7 +189,10 @@ class Microphone:
         return self._taken_bytes + self._uncommitted_bytes
 
     def await_clear(self, place: int | None) -> None:
-        """Await the clear at this place as the last one. None: all clears are answered or lost, and the audio stays."""
+        """Take the clear at this place as the last one that the upstream has not acknowledged.
+
+        `note_clear` returned the `place`. None means that no clear is awaited, and that the audio stays.
+        """
         self._clearing_bytes = max(0, place - self._taken_bytes) if place is not None else 0
 
     def clear(self, place: int, *, is_committing: bool) -> None:
@@ -237,7 +240,7 @@ class Microphone:
         return self._appends(self.target.silence(duration_ms))
 
     def resend(self) -> list[bytes]:
-        """Return appends of all uncommitted audio, for another upstream. Audio before a clear on its way is dropped."""
+        """Return appends of all kept audio, for another upstream. Audio before a clear on its way is dropped."""
         self._forget_cleared()
         self._flush()  # the kept audio also has the samples in the filter, and they would be appended twice
         self._uncommitted_bytes, self._committing_bytes = 0, None
@@ -246,7 +249,7 @@ class Microphone:
 
     @property
     def has_uncommitted(self) -> bool:
-        """Whether audio was appended after the last commit or clear, even before its acknowledgement."""
+        """Whether audio was appended after the last commit or clear, even if that is not acknowledged yet."""
         return self._uncommitted_bytes > max(self._committing_bytes or 0, self._clearing_bytes)
 
     @property
@@ -370,7 +373,7 @@ class Speaker:
         return self._converter.target
 
     def use(self, source: Format) -> None:
-        """Continue for an upstream that sends `source`."""
+        """Continue for an upstream that sends audio in the format `source`."""
         if source != self._converter.source:
             self._converter = Converter(source, self._converter.target)
 
@@ -398,7 +401,7 @@ class Speaker:
         return rest
 
     def drop(self) -> None:
-        """Forget the audio that the converter's filter holds back, because the rest of its response is not played."""
+        """Forget the audio that the converter's filter holds back, because the rest of the response is not played."""
         self._converter.restart()
 
     def duration_s(self, data: bytes) -> float:

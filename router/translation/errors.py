@@ -1,8 +1,7 @@
 """Errors for the client: those of the upstream, and the last error of a session.
 
-An upstream's error keeps its code. For a client's mistakes the router uses Deepgram's codes. For failures for which
-neither vendor has a code, it has its own codes. docs/protocol-map.md lists all codes. `router.closes` has the close
-code of each.
+An upstream's error keeps its code. For a client's mistakes the router uses Deepgram's codes. Other failures have the
+router's own codes. docs/protocol-map.md lists all codes. `router.closes` has the close code of each.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ _DESCRIPTION_CHARACTERS: Final = 2000
 """The most characters of a description, because an upstream's message may have any length."""
 
 _REASON_CHARACTERS: Final = 100
-"""The most bytes of a close frame's reason (RFC 6455, 5.5)."""
+"""The most characters of a close reason. A close frame has room for 123 bytes (RFC 6455, 5.5)."""
 
 
 class FinalError(msgspec.Struct, frozen=True):
@@ -62,15 +61,15 @@ class FinalError(msgspec.Struct, frozen=True):
 def code_of(error: openai.ErrorDetail) -> str:
     """Return the upstream's own code.
 
-    Some compatible services put the code into `type`, and older errors have no code.
+    Some compatible services put the code into `type`. An error without a code gets `server_error`.
     """
     return error.code or error.type or "server_error"
 
 
 def explained(event: openai.Error) -> openai.Error:
-    """Return an error event that has a message, or whose code has a known meaning.
+    """Return an error event as it is if its error has a message, a parameter, or a code with a known meaning.
 
-    If the event has neither, the new message names the refused event and a remedy.
+    Otherwise give the error the message at the top of the event, or a new one, which names the refused event.
     """
     error = event.error
     has_meaning = error.param or error.code in BENIGN | FATAL | EXPIRED
@@ -125,7 +124,7 @@ def upgrade_error(status: int) -> FinalError:
 def upstream_error(error: openai.ErrorDetail, redact: Callable[[str], str]) -> FinalError:
     """Make the final error of an upstream that sent an error just before its close (upstream 9.2).
 
-    `redact` removes credentials from the texts.
+    `redact` removes credentials from the error's texts.
     """
     last = client_error(error, redact)
     return FinalError(last, closes.of_error(code_of(error)).code, last.code[:_REASON_CHARACTERS])
@@ -137,9 +136,9 @@ def is_fatal_reason(reason: str) -> bool:
 
 
 def close_error(code: int, reason: str, redact: Callable[[str], str]) -> FinalError:
-    """Make the final error of an upstream that closed the connection.
+    """Make the final error of an upstream that closed the connection with this code and reason.
 
-    `redact` removes credentials from the texts.
+    `redact` removes credentials from the reason.
     """
     if is_fatal_reason(reason):
         cause = reason.rpartition(".")[2]

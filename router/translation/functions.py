@@ -73,5 +73,5 @@ def _as_text(value: Any) -> str:
 
 
 def output_item(item_id: str, call_id: str, output: str) -> openai.FunctionCallOutputItem:
-    """Make the item that carries an output upstream."""
+    """Make the item that carries an output to the upstream."""
     return openai.FunctionCallOutputItem(id=item_id, call_id=call_id, output=output)

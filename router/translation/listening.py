@@ -29,7 +29,7 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     detector: str | None = "server_vad"
     """The type of the upstream's detector.
 
-    Without a detector the session commits if `is_manual` is true, otherwise the client.
+    Without a detector the session commits if `is_manual` is true, and otherwise the client commits.
     """
     creates_response: bool = True
     """Whether the upstream answers each detected turn by itself."""
@@ -106,7 +106,10 @@ def detection_after(session: Any, before: Detection) -> Detection:
 
 
 def transcribes_after(session: Any, *, before: bool) -> bool:
-    """Return whether the user's speech is transcribed after a client's own `session.update`."""
+    """Return whether the user's speech is transcribed after a client's own `session.update`.
+
+    Without `transcription` in `session` the value stays as it was `before`.
+    """
     audio_input = _audio_input(session)
     return isinstance(audio_input["transcription"], dict) if "transcription" in audio_input else before
 
@@ -124,9 +127,9 @@ def turn_detection(
     *,
     idle_ms: float | None = None,
 ) -> dict[str, Any] | None:
-    """Return the `turn_detection` of a mode; None if the client commits by hand.
+    """Return the `turn_detection` of a mode; None for `manual`, because the session commits by hand.
 
-    After `idle_ms` of silence the upstream's agent asks the user a question; None or 0 switches this off.
+    With `server_vad` the upstream's agent addresses the user after `idle_ms` of silence. None or 0 prevents that.
     """
     if mode == "manual":
         return None
@@ -159,7 +162,8 @@ def _idle_timeout(given_ms: float | None) -> dict[str, int]:
 def _eagerness(provider: blocks.ListenProvider, default: str) -> str:
     """Return the eagerness for the client's threshold, or `default` without a threshold.
 
-    If that eagerness waits longer than the client's time-out, return the next value whose wait is short enough.
+    If that eagerness waits longer than the client's time-out, return the next value whose wait is short enough, or
+    `high`.
     """
     threshold, max_ms = provider.eot_threshold, provider.eot_timeout_ms
     names = [name for name, _ in _EAGERNESS]

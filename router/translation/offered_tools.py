@@ -22,7 +22,7 @@ class FilteredFunctions(NamedTuple):
     not_allowed: tuple[str, ...] = ()
     """The functions whose endpoints the router may not call."""
     taken: tuple[str, ...] = ()
-    """The names that functions of the server have. A client cannot answer in place of the server."""
+    """The functions with the name of a function of the server. A client cannot answer in place of the server."""
 
 
 def filter_functions(
@@ -60,7 +60,8 @@ def tool(function: blocks.Function) -> dict[str, Any]:
 def add_server_functions(text: str, functions: Sequence[blocks.Function], *, is_first: bool) -> str:
     """Return a client's own `session.update` with the server's functions among its tools.
 
-    An update without `tools` stays unchanged unless it `is_first`, because the upstream keeps the tools it has.
+    A client's tool with the name of such a function is left out. An update without `tools` stays unchanged unless
+    `is_first`, because the upstream keeps the tools that it has.
     """
     fields = orjson.loads(text)
     session = fields.get("session")

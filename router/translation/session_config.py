@@ -111,7 +111,7 @@ def session_of(
 
 
 def turn_detection_of(agent: blocks.Agent, mode: TurnDetection, tuning: Tuning) -> dict[str, Any] | None:
-    """Return the `turn_detection` for an agent in a mode."""
+    """Return the `turn_detection` for an agent in a mode; None in the mode `manual`."""
     return listening.turn_detection(agent.listen.provider, mode, tuning, idle_ms=agent.idleTimeoutMs)
 
 
@@ -195,7 +195,7 @@ def _chosen_speed(tuning: Tuning) -> float | None:
 
 
 def context_items(agent: blocks.Agent, new_id: text.NewId, *, shows_calls: bool) -> list[openai.NewItem]:
-    """Return one item per message of the context, and two per function call: the call, and its output.
+    """Return one item per text of the context, and two per function call: the call, and its output.
 
     With `shows_calls`, leave out texts of the assistant that only showed a call to the client. The model never said
     them.
@@ -249,7 +249,8 @@ A field that is not listed cannot be unset.
 def replaced(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """Return the update that replaces `before` by `after`.
 
-    A field that is only in `before` gets a neutral value, because an update without the field would keep its value.
+    A field of `_UNSET` that is only in `before` gets the value that unsets it. An update without the field would keep
+    its old value.
     """
     return {**{name: value for name, value in _UNSET.items() if name in before}, **after}
 

@@ -45,7 +45,8 @@ VERBATIM_ITEM: Final = (
 def continuation(prompt: str | None, words: str) -> str:
     """Return instructions for a response that speaks the rest of an answer after `words`.
 
-    The instructions of a response replace the session's (upstream 5.2), so `prompt` comes first.
+    The instructions of a response replace the session's (upstream 5.2). So `prompt`, the session's instructions, comes
+    first.
     """
     ask = (
         f'Your last answer was cut off after these words: "{words}". Go on from exactly there, without repeating them.'

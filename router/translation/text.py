@@ -68,7 +68,7 @@ def history_of(message: deepgram.ConversationText) -> deepgram.HistoryText:
 def transcript(content: str, *, is_final: bool, words: Any = None) -> deepgram.Transcript:
     """Make a Transcript of the `/openai` profile. It is interim before the user's ConversationText, and final after it.
 
-    `words` is the list of the upstream's event, with the times of the words.
+    `words` is the field of the upstream's event with the words and their times, if it has one.
     """
     alternative = deepgram.Alternative(transcript=content, confidence=_CONFIDENCE, words=_timed(words))
     channel = deepgram.Channel(alternatives=[alternative])
@@ -76,7 +76,7 @@ def transcript(content: str, *, is_final: bool, words: Any = None) -> deepgram.T
 
 
 _CONFIDENCE: Final = 1.0
-"""The message requires a confidence, but the upstream reports one only if it is asked for logprobs."""
+"""The confidence in a message, which requires one. The upstream reports one only if logprobs are requested."""
 
 
 def _timed(words: Any) -> list[deepgram.Word]:
@@ -100,5 +100,5 @@ def _number(value: Any) -> float | None:
 
 
 def utterance_end(audio_end_ms: float | None) -> deepgram.UtteranceEnd:
-    """Make the UtteranceEnd that follows a `speech_stopped`."""
+    """Make the UtteranceEnd that follows a `speech_stopped` with this `audio_end_ms`."""
     return deepgram.UtteranceEnd(channel=[0, 1], last_word_end=(audio_end_ms or 0.0) / 1000)

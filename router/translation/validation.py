@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from router.deepgram import blocks
 
     Rule = tuple[str, Callable[[Any], Any], Callable[[Any], bool], str]
-    """A field, its value in a block, whether a value is valid, and a text that says so. An absent value is valid."""
+    """A field, the functions that return its value in a block and whether a value is valid, and a text for the client.
+
+    The text describes the valid values. An absent value is valid, too.
+    """
 
 MAX_OUTPUT_TOKENS: Final = 4096
 

@@ -11,7 +11,7 @@
 `grants`         the routes that give short-lived tokens
 `admin`          the server of a separate address for administrators (`--admin-bind`), with its own threads
 `activation`     listening sockets that systemd has opened
-`listeners`      the sockets on which the server listens, and the limit of open files
+`listeners`      the sockets on which the server listens, and the limits of open files and of core files
 `response`       the response to a request, as data, and the headers that every response has
 `server`         gunicorn, driven in this process: its settings, the application, and its shared memory
 `arbiter`        gunicorn's arbiter, changed: it starts and signals the workers, and kills a silent one

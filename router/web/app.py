@@ -26,6 +26,11 @@ from router.web.response import JSON, Environ, Response, StartResponse, WSGIApp
 if TYPE_CHECKING:
     from router.web.scoreboard import Scoreboard
 
+MAX_BODY_BYTES: Final = 1024 * 1024
+"""The largest body that a request may announce. Each route that takes a body has a lower bound of its own."""
+
+MAX_LENGTH_DIGITS: Final = 20
+
 VERBOSE: Final = "verbose"
 """The parameter of a health check that asks for the version, and for the implementation of resampling."""
 
@@ -153,9 +158,20 @@ def for_admins(router: Router, serve: Serve) -> Serve:
 
 def _app(routes: dict[str, Route], gate: Gate) -> WSGIApp:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        return upgrade.guarded(lambda given: _respond(routes, gate.admit(given)), environ)(environ, start_response)
+        return upgrade.guarded(lambda given: _respond(routes, gate.admit(_bounded(given))), environ)(
+            environ, start_response
+        )
 
     return app
+
+
+def _bounded(environ: Environ) -> Environ:
+    """Return a request unchanged, or raise `HandshakeRefused` if it announces a body that no route takes."""
+    length = (environ.get("CONTENT_LENGTH") or "").lstrip("0")
+    # Python converts no text of thousands of digits.
+    if len(length) > MAX_LENGTH_DIGITS or (length.isdecimal() and int(length) > MAX_BODY_BYTES):
+        raise HandshakeRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {MAX_BODY_BYTES} bytes")
+    return environ
 
 
 def _respond(routes: dict[str, Route], environ: Environ) -> Response:

@@ -90,7 +90,7 @@ class Server(Protocol):
 
     @property
     def can_keep(self) -> bool:
-        """Whether a keeper can run. It runs with a single worker, too, because a reload may add a second one."""
+        """Whether a keeper can run. If the only worker dies, the worker that replaces it continues its sessions."""
 
     def count_lost(self) -> None:
         """Count a session of a dead worker that no other worker continues."""

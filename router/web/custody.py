@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import queue
+import signal
 import socket
 import threading
 import time
@@ -111,6 +112,8 @@ class Custody:
         self._orders.put((ARENA, (os.dup(self.arena.descriptor),)))
         self._pool = ThreadPoolExecutor(8, "adoption")
         self._is_ending = threading.Event()
+        self._is_gone = False
+        """Whether the keeper has closed the channel."""
         targets = (self._send_orders, self._receive)
         self._threads = [threading.Thread(target=it, name="custody", daemon=True) for it in targets]
         for thread in self._threads:
@@ -129,6 +132,19 @@ class Custody:
     def drop(self, session_id: str) -> None:
         """Let the keeper forget a session."""
         self._orders.put((DROP + session_id.encode(), ()))
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the keeper gives the sessions of this process to others if this process dies now.
+
+        A process that drains may be the last one, so its sessions count as not kept.
+        """
+        return not (self._is_gone or self._is_ending.is_set())
+
+    def end_process(self) -> None:
+        """End this process at once, without a signal that it could handle."""
+        logging.shutdown()
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def close(self) -> None:
         """Adopt no session any more."""
@@ -157,8 +173,9 @@ class Custody:
             try:
                 packet, descriptors, _, _ = socket.recv_fds(self._channel, MAX_PACKET, 2)
             except OSError:
-                return
+                packet = b""
             if not packet:
+                self._is_gone = True
                 return
             handle = self._lose if packet[:1] == LOSE else self._adopt
             session_id, at, serial = packet[1:].decode().split()

@@ -1,7 +1,8 @@
-"""The sockets on which the server listens, which it opens or gets from systemd, and the limit of open files."""
+"""The sockets on which the server listens, which it opens or gets from systemd, and limits of the process."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -74,6 +75,12 @@ _REMEDIES: Final = {
     errno.EACCES: "; choose a port from 1024 on with --port",
     errno.EADDRNOTAVAIL: "; --host must be an address of this machine",
 }
+
+
+def write_no_core_file() -> None:
+    """Set the limit of core files to 0 bytes for this process and its workers, because their memory has the keys."""
+    with contextlib.suppress(OSError, ValueError):  # a sandbox may forbid it
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def raise_open_files_limit() -> None:

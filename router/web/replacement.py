@@ -116,7 +116,7 @@ class Replaceable:
 
     @property
     def is_asked(self) -> bool:
-        """Whether a replacement has begun to start."""
+        """Whether another main process has asked to replace this one, and has not failed since."""
         return self._channel is not None
 
     def advance(self) -> Served | None:

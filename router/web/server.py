@@ -27,6 +27,7 @@ from router.access.session_limits import SharedLimits
 from router.access.signing import share_random_secret
 from router.admin.peers import Peers
 from router.admin.switches import Switches
+from router.config.policy_table import limits_of_policies
 from router.errors import RouterError, StartError
 from router.logs import levels
 from router.logs.once import Once
@@ -85,6 +86,7 @@ def serve(config: RouterConfig, make_router: MakeRouter, say: Say, *, take_over:
     problem = internals.problem(internals.OWN_SERVER)
     if problem:
         raise StartError(problem)
+    listeners.write_no_core_file()
     _check_usage_log(config)
     share_one_arena()
     found = handoff.inherited()
@@ -173,7 +175,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
         share_random_secret(self._areas)
         self.tls = Tls.of(config, self._areas)
         self.scoreboard = Scoreboard(self._slots, self._areas)
-        self._shared_limits = SharedLimits(config.limits, self._slots, self._areas)
+        of_policies = limits_of_policies(config.limits, config.policies)
+        self._shared_limits = SharedLimits(config.limits, self._slots, self._areas, of_policies)
         self._kept_calls = SharedSnapshots(self._areas)
         self.segments = Segments(self._slots + 1, self._areas)
         """The metrics of each slot, followed by the arbiter's own metrics."""
@@ -275,7 +278,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         router = self.router
         self._worker_router = WorkerRouter(router, self._config, self.peers, self._port, self._age)
         try:
-            self._worker_router.join(self._arbiter_pid, is_recovering=self.is_recovering)
+            self._worker_router.join(self._arbiter_pid, is_recovering=self.can_keep)
         except OSError as error:  # the disk or the descriptors are exhausted: calls matter more than the channels
             logger.error("worker %d: no way to the other workers: %s", os.getpid(), error)  # noqa: TRY400 - no bug
         reload = admin_api.Reload(self.reload_board, self._ask_reload) if self.can_reload else None
@@ -308,13 +311,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
         return [kind(address, self.cfg, log, fd=self._listener.detach())]
 
     @property
-    def is_recovering(self) -> bool:
-        """Whether another worker continues the sessions of a worker that dies."""
-        return self.can_keep and (self._config.recovery or self._config.workers > 1)
-
-    @property
     def can_keep(self) -> bool:
-        """Whether a keeper can run. It runs with a single worker, too, because a reload may add a second one."""
+        """Whether a keeper can run. If the only worker dies, the worker that replaces it continues its sessions."""
         return self._config.keeper and CAN_LAST
 
     def count_lost(self) -> None:
@@ -482,7 +480,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def _free_slot(self, _arbiter: Arbiter, worker: Worker) -> None:
         was_stopped = worker.is_retired or worker.is_on_trial or self.scoreboard.is_ending
         if not was_stopped:
-            fate = "others continue its calls:" if self.is_recovering else "and its calls with it:"
+            fate = "others continue its calls:" if self.can_keep else "and its calls with it:"
             logger.error("worker %d died, %s another replaces it", worker.pid, fate)
             self.metrics.add(WORKER_DEATHS)
         if worker.slot is not None:

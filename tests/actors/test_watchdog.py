@@ -14,6 +14,7 @@ WAIT_S = 5.0
 
 class Abortable:
     session_id = ""
+    outlives_process = False
 
     def __init__(self):
         self.aborted = threading.Event()
@@ -181,6 +182,35 @@ def test_a_dispatcher_that_does_not_come_back_ends_all_its_sessions(stalling):
     look(watchdog, STALLED_LOOKS)
     assert second.aborted.is_set()
     assert watchdog.problems() == ["patient is stalled"]
+
+
+class Custody:
+    """A channel to a keeper that has the sessions of this process, or to one that has ended."""
+
+    def __init__(self, *, is_kept):
+        self.is_kept = is_kept
+        self.deaths = 0
+
+    def end_process(self):
+        self.deaths += 1
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_process_with_a_keeper_ends_in_place_of_the_sessions_that_outlive_it(is_kept, caplog):
+    custody, kept, other = Custody(is_kept=is_kept), Abortable(), Abortable()
+    kept.outlives_process = True
+    dispatcher = Dispatcher("patient").start()
+    for it in (kept, other):
+        dispatcher.call_soon(lambda it=it: dispatcher.register(it))
+    watchdog = Watchdog([dispatcher], custody=lambda: custody)
+    go_on = held_up(dispatcher)
+    look(watchdog, 3 * STALLED_LOOKS)
+    assert custody.deaths == (1 if is_kept else 0)
+    assert kept.aborted.is_set() is not is_kept
+    assert other.aborted.is_set()
+    assert ("others continue its sessions" in caplog.text) is is_kept
+    go_on.set()
+    dispatcher.stop()
 
 
 def test_the_watchdog_has_the_allocator_look():

@@ -162,6 +162,10 @@ def test_no_client_is_stuck_although_the_router_s_own_worker_is_killed(is_held):
     hold_in_virtual_time(run, filter(is_held, cells(KILLED)))
 
 
+def test_no_client_is_stuck_although_the_router_s_own_worker_is_killed_beside_a_stall():
+    hold_in_virtual_time(run, stalled_cells(KILLED))
+
+
 @over_sockets
 def test_no_client_is_stuck_over_sockets():
     hold_at_once(run, chosen(), AT_ONCE)

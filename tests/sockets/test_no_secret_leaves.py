@@ -1,7 +1,7 @@
-"""No marked secret leaves the router by a route, error, log line or signal, before an upstream that repeats its key.
+"""No marked secret leaves the router by a route, error, log line, signal or crash.
 
-The upstream has the key, and sends it in many spellings wherever a service writes text of its own: errors, reasons of a
-close, bodies and headers of a refusal. The words of an answer are content, and are not searched.
+The upstream has the key, and repeats it in many spellings wherever a service writes text of its own: errors, reasons of
+a close, bodies and headers of a refusal. The words of an answer are content, and are not searched.
 """
 
 import base64
@@ -9,24 +9,29 @@ import http.client
 import json
 import logging
 import os
+import shlex
 import signal
+import sys
 import threading
 from contextlib import closing, contextmanager, suppress
 from urllib.parse import quote
 
+import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Response
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
+from router.config.auth import digest
 from tests.support.machine.playbook import settings
-from tests.support.processes.children import router
+from tests.support.processes.children import RUN_PY, child, router
 
 TIMEOUT_S = 20.0
 KEY = 'sk-proj-MARKEDkey/0+"quoted"-of-the-upstream'
 TOKEN = "MARKED-token-of-alice"  # noqa: S105 - a test
 ADMIN = "MARKED-token-of-the-admin"
+WORDS = "MARKED-words-of-a-user"
 OTHERS = {
     "ROUTER_AUTH_SECRET": "MARKED-secret-that-signs",
     "TWILIO_AUTH_TOKEN": "MARKED-token-of-twilio",
@@ -108,9 +113,11 @@ class EchoingUpstream:
 
 
 @contextmanager
-def exposed(upstream, *flags):
-    env = {"OPENAI_API_KEY": KEY, "ROUTER_TOKENS": f"alice={TOKEN},root={ADMIN}", **OTHERS}
-    with router("--upstream", upstream.url, "--auth", "token", "--wire-view", "--restarts", "0", *flags, env=env) as it:
+def exposed(upstream, path, *flags):
+    path.write_text(f'[auth.tokens.root]\nsha256 = "{digest(ADMIN)}"\nadmin = true\n')
+    env = {"OPENAI_API_KEY": KEY, "ROUTER_TOKENS": f"alice={TOKEN}", **OTHERS}
+    fixed = ("--config", str(path), "--auth", "token", "--wire-view", "--restarts", "0")
+    with router("--upstream", upstream.url, *fixed, *flags, env=env) as it:
         yield it
 
 
@@ -138,7 +145,7 @@ def frames(address, path):
             while True:
                 found.append(str(client.recv(3.0)))
                 if "not JSON" in found[-1] or len(found) == 8:
-                    client.send(json.dumps({"type": "InjectUserMessage", "content": "hello"}))
+                    client.send(json.dumps({"type": "InjectUserMessage", "content": WORDS}))
         except TimeoutError:
             client.close()
         except ConnectionClosed as closed:
@@ -147,8 +154,9 @@ def frames(address, path):
 
 
 @pytest.mark.parametrize(("level", "form"), [("trace", "text"), ("debug", "json")])
-def test_no_marked_secret_leaves_in_any_spelling(level, form):
-    with EchoingUpstream() as upstream, exposed(upstream, "--log-level", level, "--log-format", form) as running:
+def test_no_marked_secret_leaves_in_any_spelling(tmp_path, level, form):
+    flags = ("--log-level", level, "--log-format", form)
+    with EchoingUpstream() as upstream, exposed(upstream, tmp_path / "router.toml", *flags) as running:
         left = [
             text for path in ("/openai", "/v1/agent/converse", "/v1/realtime") for text in frames(running.address, path)
         ]
@@ -158,7 +166,12 @@ def test_no_marked_secret_leaves_in_any_spelling(level, form):
         left += pages(running.address)
         for sent in (signal.SIGUSR1, signal.SIGUSR2):
             os.kill(running.child.pid, sent)
-        left += pages(running.address)
+        seen = pages(running.address)
+        assert any('"workers"' in text for text in seen), "the pages for administrators were served"
+        left += seen
+        (worker,) = psutil.Process(running.child.pid).children()
+        worker.send_signal(signal.SIGABRT)
+        running.child.wait_for("another replaces it")
         output = running.child.output
     secrets = {KEY, TOKEN, ADMIN, *OTHERS.values()}
     assert "MARKED" in KEY
@@ -170,5 +183,16 @@ def test_no_marked_secret_leaves_in_any_spelling(level, form):
         if trace in text
     ]
     assert leaks == []
+    # What people say is content, which no line, page or metric has.
+    assert [text for text in (*seen, output) if WORDS in text] == []
     assert any("[redacted]" in text for text in left)
     assert "[redacted]" in output or "***" in output
+
+
+def test_a_process_that_crashes_writes_no_core_file():
+    """A core file would hold every key. The worker inherits the limit of the main process."""
+    command = f"ulimit -S -c unlimited && exec {shlex.quote(sys.executable)} {shlex.quote(str(RUN_PY))} --port 0"
+    with child("bash", "-c", command) as process:
+        worker = int(process.wait_for(r"worker (\d+) serves")[1])
+        assert [psutil.Process(each).rlimit(psutil.RLIMIT_CORE)[0] for each in (process.pid, worker)] == [0, 0]
+        assert process.stop() == 0

@@ -107,17 +107,17 @@ def test_calls_on_the_relay_of_deepgram_outlive_their_workers(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("callers_of", "settings"),
-    [(of_deepgram, ""), further(of_openai, ""), further(of_deepgram, GUARD)],
-    ids=["Deepgram's clients", "OpenAI's clients", "a guard"],
+    ("callers_of", "settings", "workers"),
+    [(of_deepgram, "", 2), (of_deepgram, "", 1), further(of_openai, "", 2), further(of_deepgram, GUARD, 2)],
+    ids=["Deepgram's clients", "the only worker", "OpenAI's clients", "a guard"],
 )
-def test_no_question_is_lost_and_none_is_answered_twice_when_workers_die(callers_of, settings, tmp_path):
+def test_no_question_is_lost_and_none_is_answered_twice_when_workers_die(callers_of, settings, workers, tmp_path):
     config = tmp_path / "router.toml"
     config.write_text(settings)
     with Simulator(SimulatorConfig(pace=4)) as simulator, ExitStack() as stack:
-        flags = ("--config", str(config), "--upstream", simulator.url, "--workers", "2")
+        flags = ("--config", str(config), "--upstream", simulator.url, "--workers", str(workers))
         process = stack.enter_context(router(*flags))
-        process.child.wait_for_lines(r"worker \d+ serves", 2)
+        process.child.wait_for_lines(r"worker \d+ serves", workers)
         callers = callers_of(process)
         asyncio.run(ask_under_deaths(process, callers))
         assert [it for caller in callers for it in caller.faults()] == []
@@ -208,6 +208,47 @@ def test_a_session_that_kills_its_workers_is_given_up_and_the_others_go_on(tmp_p
             hold_text_turn(agent, "are you still there")
         (kept,) = recordings_of(session_id, tmp_path)
         assert kept.name == f"{session_id}.kept.jsonl"
+        assert process.stop() == 0
+
+
+STALLED = """
+import os, sys, time
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
+from actors.watchdog import Watchdog
+from router.session.machine import Session
+Watchdog.__init__.__kwdefaults__["look_s"] = 0.4
+handle = Session.handle
+def handle_or_stall(session, message, now_s):
+    while "stall" in str(getattr(message, "text", "")):
+        time.sleep(0.1)
+    return handle(session, message, now_s)
+Session.handle = handle_or_stall
+from switchboard_voice import main
+sys.exit(main())
+"""
+"""A command whose session never returns from a certain message of its client."""
+
+
+def test_a_worker_whose_dispatcher_stalls_for_good_is_shot_and_its_other_calls_go_on():
+    flags = ("--port", "0", "--workers", "2")
+    with Simulator(SimulatorConfig(pace=0)) as simulator, ExitStack() as stack:
+        argv = (sys.executable, "-c", f"import sys; sys.argv[0] = {str(RUN_PY)!r}\n{STALLED}")
+        process = stack.enter_context(child(*argv, *flags, "--upstream", simulator.url))
+        address = process.wait_for(r"//(127\.0\.0\.1:\d+)/openai")[1]
+        process.wait_for_lines(r"worker \d+ serves", 2)
+        stalling, *others = (stack.enter_context(voice_agent(address, path)) for path in PATHS * 3)
+        for agent in (stalling, *others):
+            agent.start()
+            hold_text_turn(agent, "hello")
+        stalling.send("InjectUserMessage", content="stall")
+        assert stalling.wait_for_close() == 1011
+        assert [it["code"] for it in stalling.received.of("Error")] == ["INTERNAL_SERVER_ERROR"]
+        process.wait_for(r"worker \d+ died, others continue its calls")
+        for agent in others:
+            hold_text_turn(agent, "are you still there")
+            assert agent.received.of("Error") == []
+        assert "SESSION_RECOVERED" in {it["code"] for agent in others for it in agent.received.of("Warning")}
+        assert "cannot be continued" not in process.output
         assert process.stop() == 0
 
 

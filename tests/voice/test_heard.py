@@ -1,5 +1,9 @@
 """What a caller hears, transcribed and compared with the text: whole, interrupted, continued, and on the telephone."""
 
+import os
+import signal
+import sys
+
 import pytest
 
 from router.audio.convert import converted
@@ -7,9 +11,12 @@ from router.audio.formats import LINEAR16_24K, Format, Recording
 from router.config.model import Deadlines
 from router.config.upstream import Upstream
 from router.simulator import Fault, FaultAction, FaultPoint
+from tests.support.clients.questioners import differing
 from tests.support.clients.speech import words_of
+from tests.support.clients.voice_agent import PATHS, voice_agent
 from tests.support.clients.wire_client import WireClient
 from tests.support.machine.playbook import SETTINGS
+from tests.support.processes.children import router, workers_of
 from tests.support.processes.serving import serving
 
 pytestmark = [pytest.mark.voice, pytest.mark.alone]
@@ -157,3 +164,29 @@ def test_speech_that_is_replayed_after_a_loss_is_understood(simulator, speech):
         caller.speak(speech.say(QUESTION)[: -BYTES_PER_S // 4], pause_s=0.02)
         assert "weather in Paris" in caller.listen()[0]["assistant"]
     assert len(simulator.connections) == known + 2
+
+
+MOST_WORDS = 2
+"""The words of a cut answer that the death of a worker may lose or repeat."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("heard_s", [1.0, 4.0, 7.0])
+def test_an_answer_whose_worker_is_killed_is_heard_to_the_end(path, heard_s, simulator, speech):
+    simulator.script(answers=[TEXT, ANSWER])
+    with router("--upstream", simulator.url, "--workers", "2") as process, voice_agent(process.address, path) as agent:
+        process.child.wait_for_lines(r"worker \d+ serves", 2)
+        agent.start()
+        agent.send("InjectUserMessage", content="Tell me about the captain.")
+        agent.wait_for_audio(int(heard_s * BYTES_PER_S))
+        workers = workers_of(process.address)
+        os.kill(max(workers, key=workers.get), signal.SIGKILL)
+        agent.wait_for_turn()
+        heard = speech.hear(agent.received.audio)
+        assert "SESSION_RECOVERED" in [it["code"] for it in agent.received.of("Warning")]
+        assert differing(" ".join(heard), " ".join(words_of(TEXT))) <= MOST_WORDS, heard
+        before = len(agent.received.audio)
+        agent.send("InjectUserMessage", content="And now?")
+        agent.wait_for_turn()
+        assert speech.hear(agent.received.audio[before:]) == words_of(ANSWER)

@@ -4,7 +4,7 @@ The relay sends OpenAI's events and gets OpenAI's events, whichever backend serv
 the restarts and the ids, so nothing else moves from one backend to the other.
 
 `agent_session`  the session of the client as Deepgram's Settings
-`history`   the items of the conversation, as context and as the question to ask
+`history`   the items that Deepgram was not sent yet, as context and as the question to ask
 `answer`    one turn of the agent as the events of one response
 `agent`     one session of Deepgram's: its memory, and the operations of its handlers
 `from_deepgram`  Deepgram's messages, as OpenAI's events

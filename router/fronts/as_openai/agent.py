@@ -29,7 +29,7 @@ UNSUPPORTED: Final = "unsupported_by_backend"
 """The code of the `error` for an event that has no counterpart in Deepgram's protocol."""
 
 PAUSE_MS: Final = 1500
-"""The length of the silence that ends the user's speech, because Deepgram has no message that ends it."""
+"""The length of the silence that ends speech which is sent again, or for which Deepgram supports no `ForceEndTurn`."""
 
 LIFE_S: Final = 7200
 """The longest session that Deepgram serves, in seconds. The relay changes the upstream before that time."""
@@ -38,7 +38,7 @@ MAX_AUDIO_BYTES: Final = 4 * 1024 * 1024
 """The audio that may wait for `SettingsApplied`: 87 s at 24 kHz. The relay repeats up to a minute of speech."""
 
 MAX_HELD_BYTES: Final = 8 * 1024 * 1024
-"""The memory of all items that Deepgram has not got. The relay repeats a conversation of 1 MiB and the open items."""
+"""The bound of `held_bytes`. At another upstream the relay repeats a conversation of 1 MiB and the open items."""
 
 ASK_AGAIN_S: Final = 1.0
 """The pause before a refused question is asked again, if the agent does not stop speaking sooner."""
@@ -55,7 +55,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     as_sent: Callable[[Fields], Fields]
     """Returns the Settings for Deepgram, with the blocks of the configured agent."""
     wire_of: Callable[[str], Fields | None]
-    """Returns the fields of an item by its id, or None."""
+    """Returns the fields of an item by its id, or None if the relay has no such item."""
 
 
 class Stage(enum.Enum):
@@ -84,7 +84,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     event_id: str
     metadata: Fields | None
     outputs: tuple[Fields, ...] = ()
-    """The outputs of functions, as messages for Deepgram, which answers them without a question."""
+    """The outputs of functions, as messages for Deepgram. Deepgram answers them without a question."""
     question: Question | None = None
     """The question for Deepgram; None if Deepgram answers without one: after speech, or after outputs."""
 
@@ -125,7 +125,7 @@ class Speech(msgspec.Struct):
 class Agent:
     """One session of Deepgram's: its memory, and the operations of its handlers.
 
-    `commands` are for the engine, `events` are OpenAI's events for the relay.
+    The engine gets `commands`. The relay gets `events`, which are OpenAI's.
     """
 
     def __init__(self, opened: engine.UpstreamOpened, parts: Parts, now_s: float) -> None:
@@ -146,7 +146,7 @@ class Agent:
         self.is_wanted = False
         """Whether audio or a request waits, so that the Settings must be sent now."""
         self.is_think_stale = False
-        """Whether the instructions or functions have changed since the Settings, which Deepgram has not applied."""
+        """Whether the instructions or functions have changed after the Settings, which Deepgram has not applied yet."""
         self.sent_s = now_s
         """The time of the newest frame for Deepgram."""
         self.appended_bytes = 0
@@ -190,7 +190,7 @@ class Agent:
 
     @property
     def held_bytes(self) -> int:
-        """The bytes, by estimate, of all items and notes (`notes_bytes`) that were not sent to Deepgram yet."""
+        """The bytes, by estimate, of the items, requests and outputs that wait for Deepgram, plus `notes_bytes`."""
         return self.history.size_bytes + self._asks_bytes + size_of(self.outputs) + self.notes_bytes
 
     @property
@@ -199,7 +199,7 @@ class Agent:
         return self.session.notes_bytes + OVERHEAD_BYTES * len(self.session.notes)
 
     def new_id(self, kind: str) -> str:
-        """Return a new id such as `item_dg2_1f`. No other upstream of the call uses such an id."""
+        """Return a new id such as `item_dg2_1f`. No other upstream of the call uses the same id."""
         self.count += 1
         return f"{kind}_dg{self.generation}_{self.count:x}"
 
@@ -209,16 +209,16 @@ class Agent:
         self.events.append(orjson.dumps({"type": kind, "event_id": self.new_id("event"), **fields}).decode())
 
     def emit_all(self, events: Iterator[Fields]) -> None:
-        """Send the relay events."""
+        """Send the relay several events, each with an `event_id`."""
         for fields in events:
             self.emit(fields)
 
     def refuse(self, event_id: str | None, code: str, message: str, param: str | None = None) -> None:
-        """Answer the relay's event `event_id` with an `error`."""
+        """Answer the relay's event `event_id` with an `error`. `param` names the field of the event that is wrong."""
         self.emit({"type": "error", "error": error_of(code, message, param=param, event_id=event_id)})
 
     def refuse_unsupported(self, event_id: str | None, message: str, param: str | None = None) -> None:
-        """Answer an event that has no counterpart in Deepgram's protocol with an `error`."""
+        """Refuse the event `event_id`, because it, or its field `param`, has no counterpart in Deepgram's protocol."""
         self.refuse(event_id, UNSUPPORTED, message, param)
 
     def send(self, frame: Fields | bytes) -> None:
@@ -228,7 +228,10 @@ class Agent:
         self.commands.append(engine.SendToUpstream(data, self.generation, is_binary=isinstance(data, bytes)))
 
     def send_or_keep(self, frame: Fields) -> None:
-        """Send Deepgram a message. Before the Settings are applied, queue the message behind the waiting audio."""
+        """Send Deepgram a message. Before the Settings are applied, queue the message behind the waiting audio.
+
+        If the upstream is abandoned, drop the message.
+        """
         if self.stage is Stage.READY:
             self.send(frame)
         elif self.stage is not Stage.CLOSED:
@@ -237,7 +240,8 @@ class Agent:
     def update_think(self) -> None:
         """Send Deepgram the changed instructions and functions in an `UpdateThink`.
 
-        If Deepgram has not applied the Settings yet, send the `UpdateThink` after that.
+        If Deepgram has the Settings, but has not applied them yet, send the `UpdateThink` later. Before the Settings
+        are sent, send nothing, because the Settings will contain the change.
         """
         if self.stage is Stage.READY:
             self.send({"type": "UpdateThink", "think": self.session.think()})
@@ -269,7 +273,7 @@ class Agent:
         return speech
 
     def announce_speech(self, speech: Speech) -> None:
-        """Send the client `input_audio_buffer.speech_started`, unless its `turn_detection` is null."""
+        """Send the client `input_audio_buffer.speech_started`, unless the session's `turn_detection` is null."""
         if not self.session.is_manual:
             kind = "input_audio_buffer.speech_started"
             self.emit({"type": kind, "audio_start_ms": self.appended_ms, "item_id": speech.item_id})
@@ -293,7 +297,7 @@ class Agent:
             self.emit({"type": "input_audio_buffer.cleared"})
 
     def begin_answer(self) -> None:
-        """Begin a response to the present request, unless a response is in progress."""
+        """Begin a response, unless one is in progress. The response answers the present request, if there is one."""
         if self.answer is not None:
             return
         ask, self.current = self.current, None
@@ -303,7 +307,7 @@ class Agent:
         self.emit_all(self.answer.begin())
 
     def end_answer(self, status: str, reason: str | None = None) -> None:
-        """End the response in progress, if there is one."""
+        """End the response in progress, if there is one, with the status and the reason of its `response.done`."""
         answer, self.answer = self.answer, None
         if answer is not None:
             self.emit_all(answer.end(status, reason))

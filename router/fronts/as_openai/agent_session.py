@@ -31,7 +31,7 @@ DEFAULTS: Final[dict[str, Any]] = {
         "output": {"format": _PCM, "voice": "alloy", "speed": 1.0},
     },
 }
-"""The session of a client that has configured nothing, as far as OpenAI shows it."""
+"""The session of a client that has configured nothing, with the fields that OpenAI would report."""
 
 ENCODINGS: Final = {"audio/pcm": ("linear16", 24_000), "audio/pcmu": ("mulaw", 8_000), "audio/pcma": ("alaw", 8_000)}
 """Deepgram's encoding and rate of each audio format of OpenAI's."""
@@ -48,7 +48,7 @@ class AgentSession:
         self._configuration.apply({**copy.deepcopy(DEFAULTS), "id": session_id, "model": model})
         self._as_sent = as_sent
         self.notes: list[str] = []
-        """The texts of the system, which Deepgram gets behind the prompt."""
+        """The texts of items with the role system or developer, which Deepgram gets behind the instructions."""
         self.notes_bytes = 0
 
     @property
@@ -57,7 +57,7 @@ class AgentSession:
         return self._configuration.update
 
     def apply(self, update: Fields) -> None:
-        """Merge the `session` of a `session.update`."""
+        """Merge the `session` of a `session.update`, except its `id` and `model`."""
         self._configuration.apply({key: value for key, value in update.items() if key not in ("id", "model")})
         self._configuration.show(self._configuration.update)
 
@@ -67,7 +67,7 @@ class AgentSession:
         self.notes_bytes += len(text.encode())
 
     def changed_format(self, update: Fields) -> str | None:
-        """Return the name of the first audio format that an update changes, or None if it changes none.
+        """Return the path of the first audio format that an update changes, or None if it changes none.
 
         Deepgram does not let a session change its formats.
         """
@@ -79,7 +79,7 @@ class AgentSession:
 
     @property
     def is_manual(self) -> bool:
-        """Whether the client ends its turns by itself."""
+        """Whether the client ends its turns by its own commits, because `turn_detection` is null."""
         return _object(_object(self.shown, "audio"), "input").get("turn_detection") is None
 
     @property

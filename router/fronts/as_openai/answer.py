@@ -58,7 +58,7 @@ class Answer:
         yield {"type": kind, **self._place, "delta": delta}
 
     def play(self, audio: bytes) -> Iterator[Fields]:
-        """Yield the events for a piece of the agent's audio."""
+        """Yield the events for a piece of the agent's audio; none if the response has text alone."""
         if self._is_text:
             return
         yield from self._begin_message()
@@ -86,7 +86,10 @@ class Answer:
         yield from self._finish({**item, "status": "completed", "arguments": arguments})
 
     def end(self, status: str, reason: str | None = None) -> Iterator[Fields]:
-        """Yield the events that end the message in progress, if there is one, and then the response."""
+        """Yield the events that end the message in progress, if there is one, and then the response.
+
+        `response.done` has the status, and the reason of any status except `completed`.
+        """
         yield from self._end_message("completed" if status == "completed" else "incomplete")
         details = None if status == "completed" else {"type": status, "reason": reason}
         response = {**self._fields, "status": status, "status_details": details, "output": self._output, "usage": None}

@@ -168,7 +168,7 @@ def _failed(agent: Agent, fields: Fields) -> None:
         agent.log(logging.ERROR, f"Deepgram refuses the session: {code}: {description}")
         agent.abandon(LossKind.REFUSED, agent.parts.options.redact(code), is_fatal=True)
         return
-    # Its close follows, and the relay drops the error then.
+    # Deepgram closes the connection next, and the relay then drops the error.
     error = error_of(code.lower(), description, kind=SERVER_ERROR)
     agent.emit({"type": "error", "error": error})
 

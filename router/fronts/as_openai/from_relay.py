@@ -72,7 +72,7 @@ def _committed(agent: Agent, _event: Fields, event_id: str | None) -> None:
 
 
 def commit_without_speech(agent: Agent, event_id: str | None) -> None:
-    """Refuse the client's commit, because Deepgram heard no speech. Also refuse the response request that followed."""
+    """Refuse the commit `event_id`, for which Deepgram sent no text. Also refuse the request for an answer to it."""
     agent.commit = None
     message = "Error committing input audio buffer: no speech was heard."
     agent.refuse(event_id, "input_audio_buffer_commit_empty", message)
@@ -127,7 +127,10 @@ def _note(agent: Agent, item: Fields) -> None:
 
 
 def _take_item(agent: Agent, item: Fields, event_id: str | None, previous: str | None) -> bool:
-    """Add an item to the history, and return True. If Deepgram cannot take the item, refuse it and return False."""
+    """Add an item to the history behind the item `previous`, or at the end, and return True.
+
+    If Deepgram cannot take the item, refuse the event `event_id`, and return False.
+    """
     is_repeated = (event_id or "").startswith(REPEATED)
     try:
         # Without its images a repeated item is still worth more than nothing.
@@ -256,7 +259,10 @@ def _cancel_speech(agent: Agent) -> None:
 
 
 def _take_back(agent: Agent, ask: Ask) -> None:
-    """Keep the question and outputs of an unsent request, so that the next request contains them."""
+    """Keep the outputs and the question of an unsent request for the next one.
+
+    A question that comes from no item is not kept.
+    """
     agent.outputs = [*ask.outputs, *agent.outputs]
     if ask.question is not None and not ask.question.is_made:
         agent.history.add(Entry(role=Role.USER, item_id="", text=ask.question.text, audio=ask.question.audio))
@@ -279,4 +285,4 @@ EVENTS: Final[dict[str, Callable[[Agent, Fields, Any], None]]] = {
     requests.CREATE_RESPONSE: _respond,
     requests.CANCEL_RESPONSE: _cancel,
 }
-"""The events that Deepgram can take, and the handler of each. Any other event is answered with an `error`."""
+"""The events that are translated or answered, and the handler of each. Any other event is refused with an `error`."""

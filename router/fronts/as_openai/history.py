@@ -19,7 +19,7 @@ OVERHEAD_BYTES: Final = 256
 """The bytes that an item occupies in addition to its texts, by estimate."""
 
 GO_ON_TEXT: Final = "(Please go on.)"
-"""The question of a request without a new item."""
+"""The question of a request without a new item and without instructions."""
 
 
 class Role(enum.Enum):
@@ -68,7 +68,7 @@ class UnsupportedItemError(ValueError):
 
 
 def read(item: Fields, *, takes_images: bool = False) -> Entry:
-    """Return an item as an entry. With `takes_images` an item with words and an image becomes an entry of its words.
+    """Return an item as an entry. With `takes_images` an item with an image becomes an entry of its words or speech.
 
     Raises:
         UnsupportedItemError: Deepgram's protocol cannot carry the item. The text is a sentence for the client.
@@ -115,7 +115,7 @@ class History:
     def place_behind(self, item_id: str) -> int | None:
         """Return the index for a new item that follows `item_id`; None if that item does not wait for Deepgram.
 
-        An `item_id` of `root` means the beginning of the conversation.
+        An `item_id` of `root` means the beginning of the conversation: 0, or None once Deepgram has its Settings.
         """
         if item_id == ROOT:
             return None if self._is_begun else 0
@@ -135,7 +135,10 @@ class History:
         return is_found
 
     def begin(self) -> list[Fields]:
-        """Return the waiting items as the conversation in Deepgram's Settings. From now on no item waits."""
+        """Remove the waiting items, and return them as the messages of the conversation for Deepgram's Settings.
+
+        Drop the items that the Settings cannot contain, such as speech without words.
+        """
         outputs = {it.call_id: it.text for it in self._entries if it.role is Role.OUTPUT}
         messages = [written for entry in self._entries if (written := _written(entry, outputs)) is not None]
         self._entries, self._is_begun = [], True
@@ -179,7 +182,10 @@ def _asked(entry: Entry) -> str:
 
 
 def _written(entry: Entry, outputs: dict[str, str]) -> Fields | None:
-    """Return an item as a message of Deepgram's context; None for speech without words, and for outputs."""
+    """Return an item as a message of Deepgram's context.
+
+    Return None for speech without words, and for a call without its output. An output is in the message of its call.
+    """
     if entry.role is Role.CALL and entry.call_id in outputs:
         call = {"id": entry.call_id, "name": entry.name, "client_side": True, "arguments": entry.text}
         return {"type": "History", "function_calls": [{**call, "response": outputs[entry.call_id]}]}

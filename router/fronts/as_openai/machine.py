@@ -92,7 +92,7 @@ class TwoBackendRelay:
         return {**self._relay.describe(), "backend": "deepgram" if is_deepgram else "openai"}
 
     def _settle(self, now_s: float, commands: list[engine.Command]) -> None:
-        """Exchange events between the relay and its upstreams until none is left."""
+        """Exchange events between the relay and its upstreams until no event is left."""
         for upstream in list(self._upstreams.values()):
             is_busy = True
             while is_busy:
@@ -105,7 +105,7 @@ class TwoBackendRelay:
                 is_busy = bool(upstream.events)
 
     def _give(self, message: engine.Input, now_s: float, commands: list[engine.Command]) -> None:
-        """Give the relay an input. Pass its commands for Deepgram on to Deepgram, and add the others to `commands`."""
+        """Give the relay an input. Translate its events for Deepgram, and add its other commands to `commands`."""
         for command in self._relay.handle(message, now_s):
             match command:
                 case engine.SendToUpstream(frame, generation) if generation in self._upstreams:

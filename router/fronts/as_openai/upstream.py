@@ -1,7 +1,7 @@
 """One upstream that is Deepgram's Voice Agent, translated into OpenAI's events. Pure.
 
-Deepgram takes its Settings once, with the conversation so far. So they wait for the first question or audio, because
-a client or the relay may create items before.
+Deepgram takes its Settings once, with the conversation so far. So the Settings wait for the first question or audio,
+because a client or the relay may create items before.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TICK_S: Final = 1.0
 """The time between two calls of `tick`."""
 
 COMMIT_S: Final = 3.0
-"""The wait for the text of speech that the client committed."""
+"""The wait for the text of speech that the client committed, if Deepgram has not reported a start of speech."""
 
 
 class DeepgramUpstream:
@@ -61,7 +61,7 @@ class DeepgramUpstream:
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether Deepgram owes nothing, and nothing waits for it."""
+        """Whether Deepgram has its Settings and owes nothing, and nothing waits for it."""
         agent = self._agent
         is_asked = agent.asks or agent.current or agent.answer or agent.owes_answer or agent.commit
         return agent.stage is Stage.READY and not (is_asked or agent.speech or agent.held or self._later)
@@ -92,7 +92,7 @@ class DeepgramUpstream:
             take(agent, fields)
 
     def take_audio(self, audio: bytes, now_s: float) -> None:
-        """Handle a piece of the agent's audio. Drop audio outside of a response: its answer was interrupted."""
+        """Handle a piece of the agent's audio. Drop audio outside of a response, because its answer was interrupted."""
         agent = self._agent
         agent.now_s = now_s
         if agent.answer is not None and agent.stage is Stage.READY:
@@ -109,7 +109,7 @@ class DeepgramUpstream:
             self._take(fields)
 
     def _waits(self, fields: Fields) -> bool:
-        """Whether an event is a commit that has to wait until the previous commit has its text.
+        """Whether an event is a commit that has to wait until the previous commit has its text or is refused.
 
         An empty commit does not wait, because it is refused at once.
         """
@@ -137,7 +137,10 @@ class DeepgramUpstream:
     # Time.
 
     def settle(self, now_s: float) -> None:
-        """Send the Settings, or the next question, if nothing delays them. The machine calls this after each input."""
+        """Send the Settings or the next question, if nothing delays them. Take the events that waited behind a commit.
+
+        The machine calls this after each input.
+        """
         agent = self._agent
         agent.now_s = now_s
         if agent.stage is Stage.WELCOMED and agent.is_wanted:
@@ -152,7 +155,11 @@ class DeepgramUpstream:
             self._take(fields)
 
     def tick(self, now_s: float) -> None:
-        """Keep the connection open. Abandon the upstream if it has kept the call waiting for too long."""
+        """Keep the connection open. End the waits that have become too long.
+
+        If Deepgram has not applied the Settings, abandon it. Refuse a commit for which no text came, and drop speech
+        without text.
+        """
         agent = self._agent
         agent.now_s = now_s
         match agent.stage:

@@ -1,7 +1,7 @@
 """Deepgram's own Voice Agent as the upstream: its protocol passes through, and a lost session is restored.
 
 The client and the upstream speak the same protocol, so a relay takes the place of the session machine. The relay
-remembers the facts that another session of Deepgram's needs, and keeps from the client the messages that this session
+remembers the facts that another session of Deepgram's needs, and does not pass on the messages that the other session
 repeats.
 
 `fields`   text frames to their fields, and back; pure

@@ -30,7 +30,7 @@ PLAYBACK_TIMER: Final = "deepgram.playback"
 
 
 class Closing:
-    """The end of one session. A drain and a limit end a session between two turns."""
+    """The end of one session. A drain or a limit ends the session between two turns, or when its time is over."""
 
     def __init__(self, options: SessionOptions, reporter: Reporter, is_in_turn: Callable[[], bool]) -> None:
         self._settings_s = options.deadlines.settings_s
@@ -57,7 +57,10 @@ class Closing:
         yield from self.limits.resume(limited, now_s)
 
     def adopt(self, now_s: float, *, has_settings: bool) -> Commands:
-        """Continue the clocks of a session that another process carried. Only that process had to end."""
+        """Continue the clocks of a session that another process carried. Forget the drain of that process.
+
+        Without `has_settings` await the Settings, too.
+        """
         self._drain_until_s, self._stays_idle, self._heard_at_s = math.inf, False, 0.0
         if not has_settings:
             yield engine.StartTimer(SETTINGS_TIMER, self._settings_s)
@@ -86,9 +89,10 @@ class Closing:
             yield from _DUE[fired.name](self)
 
     def drain(self, drain: engine.DrainBegan, now_s: float) -> Commands:
-        """Warn the client, and limit the session's remaining time. A second drain may shorten that time.
+        """Limit the session's remaining time, and warn the client at the first drain.
 
-        A first drain may leave idle sessions open. A second drain ends them.
+        A second drain may shorten that time. With `keeps_idle` a session without a turn stays until the next drain, or
+        the end of that time.
         """
         self._stays_idle = drain.keeps_idle
         if self._drain_until_s == math.inf:
@@ -109,7 +113,10 @@ class Closing:
         yield from self.end(last.close_code, last.close_reason)
 
     def end(self, code: int = closes.HUNG_UP.code, reason: str = "", linger_s: float = 0.0) -> Commands:
-        """End the session of a client that has got the reason already, or is gone."""
+        """End the session of a client that has got the reason already, or is gone.
+
+        `linger_s` is the time that the client has for reading its backlog.
+        """
         self.has_ended = True
         self._ending = int(code), reason, linger_s
         yield from self._reporter.end()

@@ -69,7 +69,7 @@ class Conversation:
         self._is_speech_repeated = False
         """Whether a restored upstream hears speech again whose start the client knows already."""
         self._is_noise = False
-        """Whether one upstream made no turn of the present speech. If a second one makes none, it is a noise."""
+        """Whether one upstream made no turn of the present speech. If a second makes none, the speech is a noise."""
 
     @property
     def is_in_turn(self) -> bool:
@@ -89,7 +89,7 @@ class Conversation:
 
     @property
     def is_owed(self) -> bool:
-        """Whether the upstream owes a message, or the client the output of a function."""
+        """Whether the upstream owes a message, or the client owes the output of a function."""
         return self.awaited is not None or self.injected.is_waiting or bool(self.memory.calls)
 
     @property
@@ -239,8 +239,8 @@ class Conversation:
         """Record the loss of the upstream.
 
         Return the texts that the upstream has not taken, and frames for the client. The frames cancel the functions
-        that the client now runs in vain. They also end speech of the agent that answers no question, such as a
-        greeting, and is not spoken again.
+        that the client now runs in vain. They also end an answer without a question, such as a greeting,
+        because it is not spoken again.
         """
         frames = []
         cancelled = [{"id": identity, "name": text_of(it, "name")} for identity, it in self.memory.calls.items()]

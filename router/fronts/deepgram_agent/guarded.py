@@ -56,11 +56,11 @@ class DeepgramDialect:
         return seen
 
     def with_text(self, fields: Fields, text: str) -> Fields | None:
-        """Return a message with another text; None for a message that has no text."""
+        """Return a message with another text; None if that text is empty."""
         return {**fields, "content": text} if text else None
 
     def rewritten(self, _fields: Fields, _text_of: Callable[[str], str | None]) -> Fields | None:
-        """Return None, because only `History` repeats a text, and `read` reports each `History` as a text."""
+        """Return None, because only `History` repeats a text, and `read` reports each `History` as an echo."""
         return None
 
     def cancel(self, _answer: str) -> str | None:
@@ -76,9 +76,9 @@ class DeepgramDialect:
         return codec.encode(deepgram.Warning(description=description, code=BLOCKED))
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:
-        """Return an operator's command that ends the session in the form of an end by the guard.
+        """Name the guard in a command that names an operator as the cause of the session's end.
 
-        Return any other command unchanged.
+        The guard has requested that end. Return any other command unchanged.
         """
         code = ENDED_BY_OPERATOR.error.code
         match command:

@@ -1,4 +1,4 @@
-"""The messages of a client that its upstream has not taken: the next upstream gets them again. Pure."""
+"""The messages of a client that its upstream has not taken: the next upstream gets the texts again. Pure."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Injected:
             self._texts = [text for at, text in enumerate(self._texts) if at > taken or not _is_question(text)]
 
     def speak(self, content: str) -> None:
-        """Record a text that the agent speaks. Forget an injected text with these words: the upstream has taken it."""
+        """Record words that the agent speaks. Forget the first injected text that contains these words."""
         for at, text in enumerate(self._texts):
             if not _is_question(text) and content.strip() in _content(text):
                 del self._texts[at]

@@ -1,8 +1,8 @@
 """The relay of a session between a client and Deepgram's Voice Agent, which replaces a lost upstream.
 
-Frames pass as they are in both directions, unknown ones included. The relay drops the messages of a restored upstream
-that the client has already: `Welcome`, `SettingsApplied`, `History` of the context, and the text of a question that is
-asked again.
+Most frames pass as they are in both directions, unknown ones included. The relay drops the messages of a restored
+upstream that the client has already: `Welcome`, `SettingsApplied`, `History` of the context, and the text of a question
+that is asked again.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class DeepgramRelay:
 
     def __init__(self, options: SessionOptions, session: Session | None = None) -> None:
         self._session = session
-        """The session in whose place the relay is, which has the count of adoptions; None if there is none."""
+        """The session that the relay replaces, and that counts the adoptions; None if there is no such session."""
         self.marks = RelayMarks(self._may_drop_audio)
         """The object whose attributes show when the memory has to be stored."""
         self._deadlines = options.deadlines
@@ -110,7 +110,7 @@ class DeepgramRelay:
         self._is_applied = False
         """Whether the client has got `SettingsApplied`."""
         self._error: Fields | None = None
-        """The `Error` of the upstream in use, after which it closes; None if it sent none."""
+        """The `Error` that the upstream in use sent, and whose close is awaited; None if there is none."""
 
     # The interface of a machine.
 
@@ -137,8 +137,8 @@ class DeepgramRelay:
 
     def describe(self) -> engine.Facts:
         """Return a few facts about the session."""
-        # The stage begins with the same word as that of a session, whose wait for Settings is bounded
-        # (`router.access.pending`).
+        # The text for a session without Settings is that of `Session.describe`. `router.access.pending` bounds the wait
+        # for Settings by this text.
         stage = "ended" if self._closing.has_ended else self._stage.value
         return {
             "profile": "deepgram",
@@ -169,7 +169,7 @@ class DeepgramRelay:
             yield from self._closing.end_again()
             return
         yield from self._closing.adopt(self._now_s, has_settings=self._has_settings)
-        # Otherwise the bytes are pongs, because an answer begins with a record.
+        # Outside of an answer the bytes are pongs, because a record is stored when an answer begins.
         if adopted.sent_bytes and self._conversation.is_answering:
             self._note_audio(adopted.sent_bytes)
         error, self._error = self._error, None
@@ -204,7 +204,7 @@ class DeepgramRelay:
     def take_over(self, call: CallSoFar, generation: int, as_sent: Callable[[Fields], Fields]) -> Commands:
         """Continue a call of another backend at an upstream of this generation, which is about to be opened.
 
-        `as_sent` returns the Settings that the upstream gets, made from the client's.
+        `as_sent` makes the Settings for the upstream from the client's Settings.
         """
         self._conversation, self._waiting = call.conversation, call.waiting
         self.convert_settings(as_sent)

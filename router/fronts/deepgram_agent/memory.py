@@ -77,7 +77,7 @@ class Memory:
         return text_of(response, "id") in self._late
 
     def drop_answer(self) -> None:
-        """Forget an answer that the lost upstream did not finish. The relay asks its question again.
+        """Forget an answer that the lost upstream did not finish. The relay asks the user's question again.
 
         The outputs of functions stay, so that no function has to run twice for one question.
         """
@@ -119,8 +119,9 @@ class Memory:
     def restored_settings(self, *, has_greeted: bool = True) -> Fields:
         """Return the Settings of the next session, with the conversation as its context.
 
-        The Settings keep their greeting only if no upstream has applied them: without `has_greeted`. The context leaves
-        out an open question, because the relay asks that question again.
+        With `has_greeted` the Settings have no greeting, because an upstream has applied them before. The context
+        leaves out an open question, because the relay asks that question again. If `agent` is the id of a stored agent,
+        return the Settings unchanged.
         """
         settings = dict(self.settings or {})
         agent = settings.get("agent")
@@ -151,9 +152,10 @@ def _chars(message: Fields) -> int:
 
 
 def _listening(old: Any, new: Any) -> Any:
-    """Return the block `listen` of `old`, changed by `new`.
+    """Return the block `listen` that is in force after `new` has changed `old`.
 
-    A field that `new` lacks keeps its old value, except `language_hints`, which is removed.
+    A field of the provider that `new` lacks keeps its old value, except `language_hints`, which is removed. If one
+    block has no provider, return `new`.
     """
     before, after = (it.get("provider") if isinstance(it, dict) else None for it in (old, new))
     if not (isinstance(before, dict) and isinstance(after, dict)):

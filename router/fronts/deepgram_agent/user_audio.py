@@ -45,20 +45,20 @@ class Speech:
         self.is_on = True
 
     def end(self) -> None:
-        """Record that the upstream has made a turn of the speech."""
+        """Forget the speech, because the upstream has made a turn of it, or it was a noise."""
         self.is_on = False
         self._frames.clear()
         self.size_bytes = self.dropped_bytes = 0
 
     def recent(self) -> list[bytes]:
-        """Return the newest audio, in which a silent user may just have begun to speak; an empty list in speech."""
+        """Return the newest audio, in which the user may just have begun to speak; an empty list during speech."""
         if self.is_on:
             return []
         return list(self._newest())
 
     @contextlib.contextmanager
     def shortened(self) -> Iterator[None]:
-        """Keep only the newest audio of a silent user while the context lasts."""
+        """Keep only the newest audio of a silent user during the block."""
         if self.is_on:
             yield
             return

@@ -30,7 +30,7 @@ VERSION: Final = 1
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _MEMORY: Final = ("settings", "_chars", "question", "calls")
 _QUEUES: Final = {"_messages": None, "_answer": MAX_MESSAGES, "_late": MAX_CALLS}
-"""The names of the fields that are queues, each with its bound."""
+"""The names of the fields that are queues, each with its bound, or None for a queue without one."""
 
 
 def _pack_memory(memory: Memory, _packer: Packer) -> Any:

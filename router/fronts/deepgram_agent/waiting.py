@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final
 
 MAX_AUDIO_BYTES: Final = 1024 * 1024
-"""The most audio that waits for an upstream: some ten seconds. Beyond it the oldest audio is dropped."""
+"""The most audio that waits for an upstream: 10 s at 48 kHz. Beyond it the oldest audio is dropped."""
 
 
 class Waiting:
@@ -39,7 +39,7 @@ class Waiting:
         return True
 
     def keep_audio(self, audio: bytes) -> int:
-        """Keep a piece of audio. Return the bytes of older audio that were dropped to keep the bound."""
+        """Keep a piece of audio. Return the number of bytes of older audio that were dropped to keep the bound."""
         self._frames.append(audio)
         self._audio_bytes += len(audio)
         dropped_bytes = 0

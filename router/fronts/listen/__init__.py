@@ -7,7 +7,7 @@ agent answers nothing.
 `results`      Deepgram's messages about the user's words; pure
 `transcriber`  a session of the router as the transcriber; pure
 `relay`        Deepgram's own service as the transcriber; pure
-`value`        that relay with the layouts of its memory, as it moves to another process
+`value`        the relay with the layouts of its memory, as it moves to another process
 `guarded`      the messages as the guard reads them; pure
 `front`        both fronts, as data, and their routes
 """

@@ -14,7 +14,7 @@ from router.access.request import pairs_of
 from router.config.model import LISTEN_PATHS
 from router.fronts.front import Call, Front
 from router.fronts.listen.guarded import ListenDialect
-from router.fronts.listen.parameters import OWN, SERVICE, problem_of
+from router.fronts.listen.parameters import OWN, SERVICE, permitted, problem_of
 from router.fronts.listen.results import error
 from router.fronts.listen.transcriber import Transcriber
 from router.fronts.listen.value import VALUE, MovableListenRelay
@@ -63,6 +63,8 @@ TRANSCRIBER: Final = Front(
     name="listen",
     profile=msgspec.structs.replace(OPENAI, name="listen", openai_events=False),
     adapt=Transcriber,
+    # The parameter `model` has no effect here. The policy judges the Settings that the other parameters make.
+    judge_query=lambda _policy, query: query,
     options=_without_answers,
     lost_frame=LOST_FRAME,
     can_move=True,
@@ -74,6 +76,7 @@ LISTEN_RELAY: Final = Front(
     name="deepgram-listen",
     profile=OPENAI,
     adapt=_relay,
+    judge_query=permitted,
     dial_target=dial_target,
     lost_frame=LOST_FRAME,
     layout=VALUE.layout,

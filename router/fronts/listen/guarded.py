@@ -41,7 +41,7 @@ class ListenDialect:
         return {**fields, "channel": {**fields["channel"], "alternatives": alternatives}}
 
     def rewritten(self, _fields: Fields, _text_of: Callable[[str], str | None]) -> Fields | None:
-        """Return None, because no message repeats the text of an earlier one."""
+        """Return None, because `read` reports the words of each message that has any."""
         return None
 
     def cancel(self, _answer: str) -> str | None:
@@ -57,7 +57,7 @@ class ListenDialect:
         return None
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:
-        """Return an operator's command that ends the session in the form of an end by the guard, with an `Error`."""
+        """Name the guard in `EndSession`, and put an `Error` before it. Return other commands unchanged."""
         if not isinstance(command, engine.EndSession):
             return (command,)
         error = results.error(ENDED, "the guard ended the session")

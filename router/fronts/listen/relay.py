@@ -18,7 +18,9 @@ from router.fronts.call_limits import CallLimits, Wire
 from router.fronts.deepgram_agent.fields import read, text_of, write
 from router.fronts.deepgram_agent.waiting import Waiting
 from router.fronts.listen import results
+from router.fronts.listen.parameters import permitted_text
 from router.fronts.relay_marks import RelayMarks
+from router.policy.rules import CODE, Denied
 from router.session.deadlines import ADOPTION_S
 from router.session.handlers.ending import error_of_loss
 
@@ -34,7 +36,7 @@ ADOPTION_TIMER: Final = "listen.adoption"
 """The wait until this process has shown that the session does not kill it."""
 
 CLOSE_TIMER: Final = "listen.close"
-"""The wait from the client's `CloseStream` to the upstream's close. Words that come meanwhile start it again."""
+"""The wait from the client's `CloseStream` to the upstream's close. Each `Results` starts the wait again."""
 
 CLOSE_WAIT_S: Final = 10.0
 """The longest wait for the upstream's close. Deepgram needs less time even for a minute of audio that came at once."""
@@ -51,12 +53,13 @@ class ListenRelay:
 
     def __init__(self, options: SessionOptions, session: Session | None = None) -> None:
         self._session = session
-        """The session in whose place the relay is, which has the count of adoptions."""
+        """The session that the relay replaces, and that counts the adoptions."""
         self.marks = RelayMarks(bool)  # audio without final words must not be lost
         """The object whose attributes show when the memory has to be stored."""
         self._redact = options.redact
+        self._policy = options.policy
         self._now_s = 0.0
-        self._limits = CallLimits(options, Wire(lambda: False, lambda _limit: (), self._end_at_limit))
+        self._limits = CallLimits(options, Wire(lambda: self._has_open_words, self._warn_of_limit, self._end_at_limit))
         self._waiting = Waiting(options.bounds.early_messages, options.bounds.early_bytes)
         self._unheard = Waiting(options.bounds.early_messages, options.bounds.early_bytes)
         """The newest audio for which Deepgram has sent no final words, and the client's texts among it."""
@@ -103,7 +106,7 @@ class ListenRelay:
 
     @property
     def can_move(self) -> bool:
-        """Whether a move at this moment interrupts no words."""
+        """Whether a move at this moment interrupts no words, no dial and no `CloseStream`."""
         is_open = self._is_closing or self._has_open_words or self._waiting.size_bytes > 0
         return self._is_ready and not (is_open or self._has_ended)
 
@@ -125,8 +128,11 @@ class ListenRelay:
 
     def _answer(self, code: str, problem: str) -> engine.Command:
         # The journal has the message, so without a record another process would answer again.
+        return self._tell(results.error(code, problem))
+
+    def _tell(self, frame: str) -> engine.Command:
         self.marks.record_due += 1
-        return engine.SendToClient(results.error(code, problem))
+        return engine.SendToClient(frame)
 
     # From the client.
 
@@ -144,6 +150,10 @@ class ListenRelay:
         if isinstance(fields, str):
             yield self._answer("UNPARSABLE_CLIENT_MESSAGE", fields)
             return
+        judged = received.text if self._policy is None else permitted_text(self._policy, fields, received.text)
+        if isinstance(judged, Denied):
+            yield self._answer(CODE, judged.sentence)
+            return
         if text_of(fields, "type") == CLOSE_STREAM:
             # If there is no upstream, the next one gets `CloseStream` after the audio that waits.
             self._is_closing = True
@@ -151,9 +161,9 @@ class ListenRelay:
                 yield from self._close_stream()
         elif self._is_ready:
             if text_of(fields, "type") != "KeepAlive":
-                self._unheard.keep_text(received.text)
-            yield self._to_upstream(received.text)
-        elif text_of(fields, "type") != "KeepAlive" and not self._waiting.keep_text(received.text):
+                self._unheard.keep_text(judged)
+            yield self._to_upstream(judged)
+        elif text_of(fields, "type") != "KeepAlive" and not self._waiting.keep_text(judged):
             problem = "the message is dropped: too many messages wait for the upstream"
             yield self._answer("TOO_MANY_EARLY_MESSAGES", problem)
 
@@ -240,7 +250,11 @@ class ListenRelay:
     def _end_requested(self, _requested: engine.EndRequested) -> Commands:
         yield from self._end(closes.of_error("SESSION_ENDED"))
 
+    def _warn_of_limit(self, limit: Limit) -> Commands:
+        yield self._tell(results.warning(limit.code, limit.warning))
+
     def _end_at_limit(self, limit: Limit) -> Commands:
+        yield self._tell(results.error(limit.code, limit.error))
         yield from self._end(closes.of_error(limit.code))
 
     def _end(self, close: closes.Close) -> Commands:

@@ -23,7 +23,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def results(words: Words, request_id: str, model: str) -> str:
-    """Return `Results` as a frame."""
+    """Return the words in a `Results` message, as a frame."""
     alternative = {"transcript": words.text, "confidence": words.confidence, "words": []}
     metadata = {
         "request_id": request_id,
@@ -43,7 +43,7 @@ def results(words: Words, request_id: str, model: str) -> str:
 
 
 def speech_started(at_s: float) -> str:
-    """Return `SpeechStarted` as a frame, for speech at a time from the start of the audio."""
+    """Return `SpeechStarted` as a frame. `at_s` is the start of the speech, in seconds from the start of the audio."""
     return _written("SpeechStarted", channel=CHANNEL, timestamp=round(at_s, 3))
 
 
@@ -68,6 +68,11 @@ def metadata(request_id: str, duration_s: float) -> str:
 def error(code: str, description: str) -> str:
     """Return an `Error` as a frame."""
     return _written("Error", variant=code, code=code, description=description, message=description)
+
+
+def warning(code: str, description: str) -> str:
+    """Return a `Warning` as a frame."""
+    return _written("Warning", code=code, description=description, message=description)
 
 
 def _written(kind: str, **fields: Any) -> str:

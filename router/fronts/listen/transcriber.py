@@ -14,6 +14,7 @@ from router.audio.formats import Format
 from router.fronts.listen import results
 from router.fronts.listen.parameters import is_on, settings_of
 from router.fronts.listen.results import Words
+from router.session.state.limited import BY_CODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +28,7 @@ CLOSE_TIMER: Final = "listen.close"
 CLOSE_WAIT_S: Final = 5.0
 
 SETTLE_S: Final = 1.0
-"""The length of the wait if no speech is open. The upstream may still find speech in the last audio."""
+"""The length of the wait for a ready session without open speech. The last audio may still have speech."""
 
 _KEEP_ALIVE: Final = engine.ClientTextReceived('{"type":"KeepAlive"}')
 _GONE: Final = engine.ClientClosed(
@@ -50,7 +51,7 @@ class TranscriberMarks:
     def __init__(self, marks: Marks) -> None:
         self._marks = marks
         self.own = 0
-        """The number of records for which the transcription itself has called."""
+        """The number of records that the transcription itself has requested."""
         self.note_stored = marks.note_stored
         self.take_words = marks.take_words
         self.words_bytes = marks.words_bytes
@@ -62,7 +63,7 @@ class TranscriberMarks:
 
     @property
     def words_due(self) -> int:
-        """A number that changes when it is enough to store some words."""
+        """A number that changes when it is enough to store the words of `take_words`."""
         return self._marks.words_due
 
 
@@ -222,6 +223,11 @@ class Transcriber:
     def _fail(self, fields: Any, _now_s: float) -> Iterator[engine.Command]:
         yield engine.SendToClient(results.error(fields["code"], fields["description"]))
 
+    def _warn(self, fields: Any, _now_s: float) -> Iterator[engine.Command]:
+        # The session's other warnings are about Settings, which the client of a transcription does not send.
+        if fields["code"] in BY_CODE:
+            yield engine.SendToClient(results.warning(fields["code"], fields["description"]))
+
 
 _MESSAGES: Final[dict[str, Callable[[Transcriber, float], Iterator[engine.Command]]]] = {
     "KeepAlive": Transcriber._keep_alive,  # noqa: SLF001 - the tables of this class
@@ -236,5 +242,6 @@ _TRANSLATIONS: Final[dict[str, Callable[[Transcriber, Any, float], Iterable[engi
     "Transcript": Transcriber._words,  # noqa: SLF001
     "UtteranceEnd": Transcriber._end,  # noqa: SLF001
     "Error": Transcriber._fail,  # noqa: SLF001
+    "Warning": Transcriber._warn,  # noqa: SLF001
 }
 """The session's messages that a client of Listen gets in another form, and those that change the state here."""

@@ -37,7 +37,7 @@ LAYOUTS: Final = (
     layout_of(
         MovableListenRelay,
         "_now_s _limits _waiting _unheard _generation _is_ready _is_closing _has_open_words _has_ended _ending",
-        derived="_session marks _redact",
+        derived="_session marks _redact _policy",
     ),
     WAITING,
     *LIMITS,

@@ -1,7 +1,7 @@
 """The OpenAI Realtime API towards the client: its events pass to an upstream, and a lost upstream is replaced.
 
 The client and the upstream speak the same protocol, so a relay takes the place of the session machine. The relay
-remembers the facts that another upstream needs, and keeps from the client the events that this upstream repeats.
+remembers the facts that another upstream needs, and does not pass on the events that the other upstream repeats.
 
 `wire`            one event: read, changed, written
 `names`           ids that the client and the upstream use for the same thing

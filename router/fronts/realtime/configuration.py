@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from router.fronts.realtime.wire import Fields
 
 _MERGED: Final = frozenset({"audio", "input", "output", "transcription"})
-"""Fields whose object an update merges. The value of any other field replaces the former one (upstream 2.1)."""
+"""Fields whose object an update merges. The value of any other field replaces the former value (upstream 2.1)."""
 
 _PCM_BYTES_PER_MS: Final = 48
 _G711_BYTES_PER_MS: Final = 8

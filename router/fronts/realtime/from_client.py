@@ -27,7 +27,7 @@ def take(context: Context, event: Event) -> None:
 
 
 def take_waiting(context: Context) -> None:
-    """Take the events that waited for an upstream, in order, because one serves now."""
+    """Take the events that waited for an upstream, in order, because an upstream serves now."""
     for event in context.state.waiting.take_all():
         take(context, event)
 
@@ -151,9 +151,9 @@ def _cancel_waiting(context: Context, event: Event) -> None:
 def close_response(
     context: Context, *, response_id: str, status: str, reason: str | None, is_replaced: bool = False
 ) -> None:
-    """End an open response with all events that the client still expects, and forget it.
+    """End an open response with all events that the client still expects, and forget the response.
 
-    A response that another one replaces (`is_replaced`) ends no turn.
+    `response.done` has the status and the reason. A response that another one replaces (`is_replaced`) ends no turn.
     """
     response = context.state.responses.pop(response_id)
     details: dict[str, object] = {"type": status}
@@ -175,7 +175,10 @@ def close_response(
 
 
 def add(context: Context, item: Item, *, is_done: bool = False) -> None:
-    """Send the client `conversation.item.added`, and `.done` if `is_done`, unless the client has them already."""
+    """Send the client the item's `conversation.item.added`, unless the client has it already.
+
+    With `is_done` do the same for `conversation.item.done`.
+    """
     if not item.is_added:
         item.is_added = True
         context.tell(new_event("conversation.item.added", previous_item_id=previous_of(item), item=item.wire))
@@ -198,7 +201,10 @@ def answer_about(context: Context, event: Event, item: Item) -> None:
 
 
 def answer_late(context: Context, sent: Sent) -> None:
-    """Answer an event about an item in place of the upstream, which did not answer: with the item, or an `error`."""
+    """Answer an event about an item in place of an upstream that did not answer.
+
+    If the item is unknown, the answer is an `error`.
+    """
     item = context.state.items.find(sent.event.fields.get("item_id"))
     if item is not None:
         answer_about(context, sent.event, item)
@@ -237,9 +243,9 @@ def _correct(context: Context, item: Item) -> None:
 
 
 def create_again(context: Context, wire: dict[str, object], previous: str | None = None) -> None:
-    """Create an item at another upstream, after the item `previous` or at the end of the conversation.
+    """Create an item again at the upstream in use, after the item `previous` or at the end of the conversation.
 
-    The client already has the item, so it does not get the acknowledgements.
+    The client already has the item, so the client does not get the acknowledgements.
     """
     state = context.state
     place = {} if previous is None else {"previous_item_id": previous}

@@ -25,7 +25,7 @@ Handler = Callable[[Context, Event], None]
 
 
 def take(context: Context, event: Event) -> None:
-    """Take an event of the upstream in use. Before any event except an `error`, send the client a held error."""
+    """Take an event of the upstream in use. First send the client the error that is held, if there is one."""
     if event.kind != "error":
         deliver_error(context)
     handler = EVENTS.get(event.kind)
@@ -72,7 +72,7 @@ def _conversation_created(context: Context, event: Event) -> None:
 
 def _error(context: Context, event: Event) -> None:
     deliver_error(context)
-    context.withhold(event)  # now: an error that ends the session does not repeat its `param`
+    context.withhold(event)  # now, because the last error of a session lacks the `param`
     state, error = context.state, event.child("error")
     event_id = error.get("event_id")
     sent = state.unanswered.take_id(event_id) if isinstance(event_id, str) else None
@@ -117,7 +117,10 @@ def deliver_error(context: Context) -> None:
 
 
 def errors_code(error: Fields) -> str:
-    """Return the code of an error, or its `type`, in which some servers put the code (upstream 12.4)."""
+    """Return the code of an error, or its `type`, in which some servers put the code (upstream 12.4).
+
+    Without either, return `server_error`.
+    """
     return str(error.get("code") or error.get("type") or "server_error")
 
 
@@ -182,7 +185,7 @@ def _item_added(context: Context, event: Event) -> None:
 
 
 def _name_repeated(context: Context, item: Fields) -> None:
-    """Match the id of an item that the router created again with the client's id, if the upstream chose another id."""
+    """Match the ids of an item that the router created again, if the upstream has given the item another id."""
     state, name = context.state, str(item.get("id", ""))
     if name in state.unacknowledged:
         state.unacknowledged.remove(name)
@@ -387,4 +390,7 @@ EVENTS: Final[dict[str, Handler]] = {
     "conversation.item.input_audio_transcription.completed": _transcribed,
     "conversation.item.input_audio_transcription.failed": _not_transcribed,
 }
-"""The handlers of the upstream's events, except those of responses. Any other event passes."""
+"""The handlers of the upstream's events, except those of responses.
+
+Any other event passes, but not before the client has got `session.created`.
+"""

@@ -9,6 +9,7 @@ import orjson
 from actors import messages as engine
 from router.fronts.realtime.wire import Fields, error_of
 from router.guard.dialect import Kind, Seen
+from router.guard.texts import event_id_of
 from router.session.state.queues import Newest
 from router.translation.speech import verbatim
 
@@ -44,7 +45,7 @@ class RealtimeDialect:
         return reader(fields) if reader is not None and fields is not None else Seen()
 
     def with_text(self, fields: Fields, text: str) -> Fields | None:
-        """Return an event with another text; None for a part of a text that would be empty."""
+        """Return an event with another text; None for a delta whose text would be empty."""
         if fields.get("type") in _DELTAS:
             return {**fields, "event_id": self._event_id(fields), "delta": text} if text else None
         return {**fields, **{name: text for name in _TEXTS if name in fields}}
@@ -82,17 +83,14 @@ class RealtimeDialect:
 
     def notice(self, description: str, message: engine.Input | None) -> str:
         """Return the guard's notice as an `error`, which names the client's event if that event was withheld."""
-        event_id = None
-        if isinstance(message, engine.ClientTextReceived):
-            given = orjson.loads(message.text).get("event_id")
-            event_id = given if isinstance(given, str) else None
+        event_id = event_id_of(message.text) if isinstance(message, engine.ClientTextReceived) else None
         self._count += 1
         return _error(BLOCKED, description, event_id, self._count)
 
     def ended(self, command: engine.Command) -> Iterable[engine.Command]:
-        """Return an operator's command that ends the session in the form of an end by the guard.
+        """Name the guard in a command that names an operator as the cause of the session's end.
 
-        Return any other command unchanged.
+        The guard has requested that end. Return any other command unchanged.
         """
         match command:
             case engine.SendToClient(str(frame)) if _ENDED_BY_OPERATOR in frame:

@@ -1,6 +1,6 @@
 """The client's conversation: its items with their ids, in order, for an upstream that replaces a lost one.
 
-When a bound is exceeded, the oldest items lose their content, and another upstream does not get them.
+When a bound is exceeded, the oldest items are shortened, and another upstream does not get them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_SHORT: Final = 1000
 MAX_PARTS: Final = 4
 
 MAX_SPEECH_PARTS: Final = 16
-"""The most parts that transcripts add to a user's item. An upstream chooses the index, which so needs a bound."""
+"""The most parts that transcripts add to a user's item. The index needs a bound, because an upstream chooses it."""
 
 ROOT: Final = "root"
 _NOTHING: Final = Weight(0, 0)
@@ -70,7 +70,7 @@ class Item:
         self.heard: str | None = None
         """The words of an answer that the user heard; None if the whole text counts."""
         self.is_left_out = False
-        """Whether no other upstream gets the item, because its answer is requested again, or because of the bounds."""
+        """Whether no other upstream gets the item, because the client got no words of it, or because of the bounds."""
         self.weight = _NOTHING
         self.packed: tuple[Fields, list[str], tuple[Any, ...], bytes] | None = None
         """The fields and audio of the item when it was last packed, and its packed form (`layouts`).
@@ -99,7 +99,7 @@ class Item:
         return " ".join(words for words in found if isinstance(words, str) and words)
 
     def again(self) -> Fields | None:
-        """Return the fields with which another upstream creates the item, or None if it should not get the item."""
+        """Return the fields with which another upstream creates the item, or None if no other upstream gets it."""
         if self.is_left_out or not self.id or self.kind not in _CREATED_BY_NAME:
             return None
         if self.kind != "message":
@@ -140,7 +140,7 @@ def _beginning(value: Any) -> Any:
 
 
 def joined(chunks: list[str]) -> str:
-    """Return one base64 text with the bytes of all chunks. Each chunk is a base64 text."""
+    """Return one base64 text with the bytes of all readable chunks. Each chunk is a base64 text."""
     if len(chunks) == 1:
         return chunks[0]
     return pybase64.b64encode_as_string(b"".join(_decoded(chunk) for chunk in chunks))
@@ -332,15 +332,18 @@ class Conversation:
 
         Leave out the output of a function whose call is left out.
         """
-        calls: set[Any] = set()
+        calls: set[str] = set()
         for name in self._order:
             item = self._items[name]
             wire = item.again()
             item.is_upstream = False
-            if wire is None or (item.kind == "function_call_output" and wire.get("call_id") not in calls):
+            if wire is None:
+                continue
+            call_id = str(wire.get("call_id"))  # a client may have sent any value
+            if item.kind == "function_call_output" and call_id not in calls:
                 continue
             if item.kind == "function_call":
-                calls.add(wire.get("call_id"))
+                calls.add(call_id)
             item.is_upstream = True
             yield item, wire
 

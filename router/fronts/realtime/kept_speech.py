@@ -122,7 +122,7 @@ class Speech:
         self.forget()
 
     def forget(self) -> None:
-        """Forget the present speech, but not its audio, because the upstream follows no speech any more."""
+        """Forget the present speech, but not the kept audio, because the speech was committed or cleared."""
         self.item_id, self.has_stopped, self.is_repeated = None, False, False
 
     @contextlib.contextmanager
@@ -145,7 +145,7 @@ class Speech:
     # Another upstream.
 
     def take_segments(self) -> list[list[str]]:
-        """Remove and return the audio for another upstream: one list for each commit, and the uncommitted rest."""
+        """Remove and return the audio for another upstream: a list for each unacknowledged commit, and for the rest."""
         segments = [[audio for _, audio in segment] for segment in self._segments]
         self._segments, self._chars = deque([deque()]), 0
         return segments

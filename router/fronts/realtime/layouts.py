@@ -1,7 +1,7 @@
 """The layouts of a relay's memory: each class with its stored and its derived fields.
 
-Increase `VERSION` when a field of the same name gets another meaning. A change of a class changes the fingerprint by
-itself. A relay moves only between processes of one machine, whose clocks are the same, so no field is a moment.
+Increase `VERSION` when a field of the same name gets another meaning. A change of a class changes the checksum by
+itself. A relay moves only between processes of one machine, which have one clock. So stored times stay as they are.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _FACTS: Final = operator.attrgetter(*ITEM)
 
 
 def _row_of(item: Item) -> bytes:
-    """Return the packed form of an item. Pack it again only if it has changed since."""
+    """Return the packed form of an item. Pack the item again only if it has changed since the last packing."""
     facts: tuple[Any, ...] = _FACTS(item)
     packed = item.packed
     if packed is None or packed[0] is not item.wire or packed[1] is not item.audio or packed[2] != facts:
@@ -115,7 +115,7 @@ LAYOUTS: Final = (
         "stage generation _dialled is_rollover is_announced early was_ready has_restarted session_id configuration"
         " items names responses speech unanswered waiting resumes is_owed replayed unacknowledged deleted"
         " configuration_id is_bound is_ack_awaited last_error opened_unix_s position is_draining stays_idle event_s",
-        # They belong to upstreams that the other process has closed.
+        # These fields belong to upstreams that the other process has closed.
         derived="standby held_error",
     ),
     layout_of(Configuration, " ".join(_CONFIGURATION), pack=_pack_configuration, fill=_fill_configuration),
@@ -147,4 +147,4 @@ LAYOUTS: Final = (
 )
 
 RELAY: Final = Layouts(LAYOUTS, structs=(Said,), enums=(Stage,))
-"""A relay that may move to another process."""
+"""The layouts of a relay that may move to another process."""

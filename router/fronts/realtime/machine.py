@@ -1,7 +1,7 @@
 """The relay of a session between a client of the OpenAI Realtime API and an upstream, which replaces a lost upstream.
 
-All events pass unchanged in both directions, even unknown ones. Exceptions are the events that change the relay's
-memory, and those that the relay changes. `from_client`, `from_upstream` and `streams` handle these.
+Most events pass unchanged in both directions, even unknown ones. `from_client`, `from_upstream` and `streams` handle
+the events that change the relay's memory, and the events that the relay changes or drops.
 """
 
 from __future__ import annotations
@@ -343,7 +343,7 @@ def _end(context: Context, close: closes.Close) -> None:
     if context.is_ready:
         for response in context.state.responses.values():
             event = new_event(requests.CANCEL_RESPONSE, response_id=response.id)
-            context.send(event)  # the rest of it would only cost tokens
+            context.send(event)  # the rest of the response would only cost tokens
     context.notify(context.reports.audio(), context.reports.turn(is_whole=False))
     context.end(close.code, close.reason)
 

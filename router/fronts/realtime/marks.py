@@ -1,6 +1,6 @@
 """The signs that a relay's memory has to be stored outside of the process, before its client sees the last effects.
 
-Each event for the client calls for a whole record, except the deltas of an answer. An answer has hundreds of them, so
+Each event for the client requires a whole record, except the deltas of an answer. An answer has hundreds of them, so
 each leaves only a note. Messages of the client need no record, because the keeper has them.
 """
 
@@ -19,7 +19,7 @@ WORDS_BYTES: Final = 8192
 """The bytes for notes after a record: enough for 300 deltas."""
 
 MAX_NOTES: Final = 100
-"""The most notes that wait. Without a keeper nobody takes them."""
+"""The most notes that wait. Without a keeper the notes are not taken."""
 
 
 class Progress(NamedTuple):
@@ -51,9 +51,9 @@ class Marks:
 
     def __init__(self, may_drop_audio: Callable[[], bool] = bool) -> None:
         self.may_drop_audio = may_drop_audio
-        """Whether only the newest audio of the microphone matters, because the user does not speak."""
+        """Returns whether only the newest audio of the microphone matters, because the user does not speak."""
         self.was_audio = False
-        """Whether the newest text of the client was audio without detected speech."""
+        """Whether the newest event of the client was a piece of microphone audio."""
         self.record_due = 0
         self.words_due = 0
         self._is_kept = False
@@ -93,7 +93,7 @@ class Marks:
 def read_notes(words: str, sent_bytes: int) -> Iterator[Progress]:
     """Yield the deltas of stored notes whose frames are among the `sent_bytes` after the record.
 
-    A frame of which most was sent counts, because the rest of it follows.
+    A frame of which half was sent counts, because the rest of it follows.
     """
     item: tuple[str, int] | None = None
     for line in words.split("\n"):

@@ -1,7 +1,7 @@
 """The ids that an upstream and the client use for the same item, response or call.
 
-Both ids are equal, with two exceptions. Another upstream may give the same id to something else, or hear the user's
-speech a second time.
+Both ids are equal, with two exceptions. An upstream may give an id that the client knows for something else. Another
+upstream may give another id to something that the client knows, such as speech that it hears again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Names:
         self._to_upstream: dict[str, str] = {}
         self._count = 0
         self._known: Newest[str] = Newest(maxlen=MAX_KNOWN)
-        """Ids of responses and calls of earlier upstreams."""
+        """Ids of items, responses and calls of earlier upstreams."""
         self._current: Newest[str] = Newest(maxlen=MAX_KNOWN)
 
     def new(self, kind: str) -> str:
@@ -64,15 +64,15 @@ class Names:
         self._to_upstream.clear()
 
     def is_known(self, name: str) -> bool:
-        """Whether the upstream in use gave the id to a response or a call."""
+        """Whether the upstream in use gave the id to an item, a response or a call."""
         return name in self._current
 
     def is_taken(self, name: str) -> bool:
-        """Whether an earlier upstream gave this id to a response or a call."""
+        """Whether an earlier upstream gave this id to an item, a response or a call."""
         return name in self._known
 
     def note(self, name: str) -> None:
-        """Record the id of a response or a call of the upstream in use."""
+        """Record the id of an item, a response or a call of the upstream in use."""
         self._current.add(name)
 
     def match(self, upstream_id: str, client_id: str) -> None:
@@ -83,11 +83,11 @@ class Names:
     # Translation.
 
     def client_id(self, name: str) -> str:
-        """Return the client's id for an id of the upstream's. Without a match it is the same id."""
+        """Return the client's id for an id of the upstream's. Without a match both ids are the same."""
         return self._to_client.get(name, name)
 
     def upstream_id(self, name: str) -> str:
-        """Return the upstream's id for an id of the client's. Without a match it is the same id."""
+        """Return the upstream's id for an id of the client's. Without a match both ids are the same."""
         return self._to_upstream.get(name, name)
 
     def is_client_only(self, name: str) -> bool:

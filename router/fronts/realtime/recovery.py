@@ -57,13 +57,13 @@ def dial(context: Context, delay_s: float = 0.0) -> None:
 def adopt(context: Context, adopted: engine.ClientAdopted) -> None:
     """Dial another upstream for a session that another process carried. The upstream of that process is lost.
 
-    After a planned move the client notices nothing.
+    After a planned move the client gets no notice.
     """
     state = context.state
     if context.has_ended:
         context.end(*context.closing)
         return
-    state.is_draining = state.stays_idle = False  # only the other process had to end
+    state.is_draining = state.stays_idle = False  # the drain concerned only the other process
     context.stop_waiting()
     context.commands += list(context.limits.adopt(context.now_s))
     for progress in read_notes(adopted.words, adopted.sent_bytes):
@@ -158,9 +158,9 @@ def _answer_lost(context: Context, event: Event) -> bool:
 
 
 def _cut(context: Context, response: Response) -> Request | None:
-    """End a response that was cut off, unless the client has only its `response.created`.
+    """End a response that was cut off. Keep it open if it has no output yet, and the client has not cancelled it.
 
-    Return the request for a response that continues or repeats it; None if no further response is needed.
+    Return the request for a response that continues or repeats this response; None if no other response is needed.
     """
     fields = dict(response.request.fields) if response.request is not None else {}
     if response.is_cancelled:
@@ -212,7 +212,7 @@ def _own(context: Context, fields: Fields) -> Request:
 
 
 def created(context: Context, event: Event) -> None:
-    """Configure an upstream that has begun its session, as the previous upstream was configured.
+    """Configure an upstream that has begun its session, with the configuration of the call so far.
 
     The client gets only the first `session.created` of the call.
     """
@@ -273,7 +273,7 @@ def _ask_again(context: Context) -> None:
 
 
 def ask(context: Context, request: Request) -> None:
-    """Request a response in the name of the router."""
+    """Send a request of the router's own for a response."""
     fields = {"response": request.fields} if request.fields else {}
     event = new_event(requests.CREATE_RESPONSE, event_id=request.event_id, **fields)
     context.send_tracked(event, request)

@@ -19,6 +19,7 @@ from router.fronts.realtime.names import Names
 from router.fronts.realtime.requests import Sent, Unanswered, Waiting
 from router.fronts.realtime.wire import Event, Fields, OpaqueEvent, error_of, new_event
 from router.session.deadlines import COMMIT_S
+from router.session.reports import Usage
 
 if TYPE_CHECKING:
     from router.config.model import RouterConfig
@@ -69,7 +70,7 @@ class Timer(enum.Enum):
     """The wait from the dial of a standby upstream to its `session.created`."""
     DRAIN = "realtime.drain"
     ADOPTION = "realtime.adoption"
-    """The time after which a session that another process carried has not killed this one."""
+    """The wait until this process has shown that a session of another process does not kill it."""
 
 
 OF_UPSTREAM: Final = (
@@ -90,7 +91,10 @@ ERROR_S: Final = 0.3
 _CONTENT: Final = ("response.", "conversation.", "input_audio_buffer.")
 """The beginnings of the types of events with speech and words. These events are not searched for credentials."""
 _DONE: Final = "response.done"
-"""The event that is searched for credentials, because its `status_details` has a text of the service."""
+"""The only event of `_CONTENT` that is searched for credentials.
+
+Its `status_details` has a text of the service.
+"""
 
 
 class Standby:
@@ -250,7 +254,7 @@ class Context:
         self.commands.append(engine.SendToClient(frame))
 
     def refuse(self, code: str, message: str, *, event_id: str | None, param: str | None = None) -> None:
-        """Answer an event of the client's with an `error`."""
+        """Answer the client's event `event_id` with an `error`. `param` names the field of the event that is wrong."""
         self.tell(new_event("error", error=error_of(code, message, param=param, event_id=event_id)))
 
     # To the upstream.
@@ -321,7 +325,7 @@ class Context:
         self.commands.append(engine.Log(level, text))
 
     def notify(self, *facts: Any) -> None:
-        """Notify the observer and the application."""
+        """Notify the observer and the application of each fact that is not None."""
         self.commands += [engine.Notify(fact) for fact in facts if fact is not None]
 
     def end_turn(self, response: Response) -> None:
@@ -333,11 +337,13 @@ class Context:
             self.limits.add_turn()
 
     def count_usage(self, event: Event) -> None:
-        """Count the usage that an event of the upstream's reports."""
+        """Count the usage that an event of the upstream's reports, or log why it cannot be counted."""
         usage = self.reports.usage(event.frame, self.state.generation)
-        if usage is not None:
+        if isinstance(usage, Usage):
             self.limits.add_usage(usage)
             self.notify(usage)
+        elif usage is not None:
+            self.log(logging.WARNING, f"{event.kind} {usage.problem}: its usage is not counted")
 
     def end(self, code: int, reason: str) -> None:
         """End the session with a close frame for the client."""
@@ -369,7 +375,7 @@ class Context:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a question is open, or the user speaks."""
+        """Whether the user speaks, a question is open, or an event of the client's is waiting or unacknowledged."""
         state = self.state
         is_asked = state.unanswered.has_request or bool(state.resumes) or state.is_owed
         return bool(state.responses or is_asked or state.speech.is_on or len(state.unanswered) or len(state.waiting))

@@ -90,7 +90,7 @@ class Unanswered:
     def begin_next(self, kind: str, now_s: float) -> None:
         """Let the wait for the acknowledgement of the oldest event of a type begin now.
 
-        An upstream may handle events of a type one after the other, so that the next wait begins with each answer.
+        Some upstreams handle the events of a type one after the other. So each answer begins the next wait.
         """
         sent = next((it for it in self._sent if it.kind == kind), None)
         if sent is not None:

@@ -214,7 +214,10 @@ class Response:
     # Its end.
 
     def close(self, status: str, details: Fields | None) -> Iterator[Event]:
-        """Yield the events that end all open items and the response, in the order of OpenAI's own service."""
+        """Yield the events that end all open items and the response, in the order of OpenAI's own service.
+
+        `response.done` has the status, and the details as its `status_details`.
+        """
         for output in self.outputs.values():
             if not output.is_done:
                 yield from self._close_item(output)

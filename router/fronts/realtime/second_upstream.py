@@ -74,7 +74,7 @@ def _try_later(context: Context) -> None:
 
 
 def switch_over(context: Context) -> None:
-    """Put the standby in place of the upstream in use, if it has begun its session and no question is open."""
+    """Put the standby in place of the upstream in use, if the standby has begun its session and no question is open."""
     state = context.state
     if state.standby is None or state.standby.created is None or not context.is_ready or context.is_busy:
         return

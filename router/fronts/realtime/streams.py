@@ -29,7 +29,7 @@ _DELTAS: Final = {
 
 
 def begin(context: Context, event: Event) -> None:
-    """Begin a response to a request or to speech. The client sees no begin if the response continues another one."""
+    """Begin a response. The client gets no `response.created` if the response continues another one."""
     state, fields = context.state, event.child("response")
     name = str(fields.get("id", ""))
     if state.names.is_known(name):
@@ -141,7 +141,7 @@ def _called(context: Context, output: Output | None) -> None:
 
 
 def end(context: Context, event: Event) -> None:
-    """End a response, count its usage, and pass its end on, unless it has ended already."""
+    """Count the usage of a response. Unless the response has ended already, end it and pass the event on."""
     state, fields = context.state, event.child("response")
     given = str(fields.get("id", ""))
     context.count_usage(event)

@@ -44,10 +44,16 @@ class Reports:
         """Record that another upstream is in use, because the price of usage depends on its model."""
         self._meter.read(opened, opened.generation, self.model)
 
-    def usage(self, text: str, generation: int) -> Usage | None:
-        """Return the usage that an event of the upstream of this generation reports, or None."""
-        event: Any = codec.decode(text)
-        return self._meter.read(getattr(event, "event", event), generation, self.model)
+    def usage(self, text: str, generation: int) -> Usage | codec.Unknown | codec.Malformed | None:
+        """Return the usage that an event of the upstream of this generation reports, or None.
+
+        If the codec cannot read the event, return the codec's result, which names the problem. The usage of such an
+        event is not counted.
+        """
+        read: Any = codec.decode(text)
+        if isinstance(read, (codec.Unknown, codec.Malformed)):
+            return read
+        return self._meter.read(getattr(read, "event", read), generation, self.model)
 
     # Audio.
 
@@ -92,12 +98,12 @@ class Reports:
         return self._stopwatch.answer(call_id, now_s)
 
     def cut(self, response: Response) -> None:
-        """Add the texts of a response to the turn in progress, because another response continues that turn."""
+        """Add the texts of a response to the turn in progress, whether or not the response ends that turn."""
         for output in response.outputs.values():
             self.said("assistant", output.text)
 
     def ended(self, response: Response) -> list[Any]:
-        """Return the notifications of a turn that ends with this response.
+        """Return the notifications of a turn that ends with this response. An element may be None.
 
         Return an empty list if the response calls a function or is outside the conversation, and so ends no turn.
         """

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from router.fronts.realtime.relay import Context
 
 VALUE: Final = RelayValue(RELAY, VERSION)
-"""The form of the memory."""
+"""The form in which the memory is written and read."""
 
 
 def written(context: Context, *, is_brief: bool = False) -> bytes:
     """Return the whole memory of a relay. Call this between two inputs.
 
-    With `is_brief`, only the newest audio of a microphone is included while the user does not speak.
+    With `is_brief`, leave out older audio of a silent user, unless the client commits by itself.
 
     Raises:
         SnapshotError: the relay holds a value without a layout.

@@ -48,7 +48,7 @@ class Event:
 
 
 class OpaqueEvent(Event):
-    """An event of an upstream that has too many values or levels to be read. The event passes as it is."""
+    """An event of an upstream that has too many values or levels to be read. The event passes unread."""
 
     __slots__ = ()
 
@@ -89,7 +89,10 @@ def error_of(
     param: str | None = None,
     event_id: str | None = None,
 ) -> Fields:
-    """Return the `error` object of an `error` event."""
+    """Return the `error` object of an `error` event.
+
+    `event_id` is the id of the client's event that is refused, and `param` names its wrong field.
+    """
     return {"type": kind, "code": code, "message": message, "param": param, "event_id": event_id}
 
 

@@ -3,7 +3,7 @@
 Twilio dials the router for each call. Twilio sends mu-law audio and events as JSON, and plays the audio that it gets in
 order. Its wire has no Settings, so the call names an agent of the configuration.
 
-`wires`      the wires of similar services (Telnyx, Plivo, Exotel), as differences from Twilio's; pure
+`wires`      the wires of similar services (Telnyx, Plivo, Exotel, Vonage), as differences from Twilio's; pure
 `messages`   the messages of both directions, and their codec; pure
 `playout`    the audio that was sent, and the part that Twilio reported as played; pure
 `keypad`     the keys that the caller pressed, and the text by which the model gets them; pure

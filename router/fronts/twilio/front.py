@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from router.fronts.twilio.wires import Wire
     from router.session.options import SessionOptions
 
-# A caller notices the start of a call only by the greeting, so it is spoken in any case.
+# A caller notices the start of a call only by the greeting, so the greeting is spoken in any case.
 PROFILE: Final = msgspec.structs.replace(CONVERSE, name="twilio", early_inputs_wait=True, history=False)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NAME: Final = "read_keys"
 
 WAIT_S: Final = 20.0
-"""The longest wait for the keys. After it the function's output is empty, and the model may ask the caller again."""
+"""The longest wait for the keys. After this time the output has no keys, and the model may ask the caller again."""
 
 _FUNCTION: Final = {
     "name": NAME,

@@ -141,9 +141,10 @@ class TelephoneCall:
             yield engine.StartTimer(KEYS_TIMER, key_function.WAIT_S)
 
     def _advance(self, adopted: engine.ClientAdopted) -> engine.ClientAdopted:
-        """Note the audio that the other process has sent, and return the input with the bytes of the session's audio.
+        """Note the audio that the other process sent after its record, and return the input for the session.
 
-        If it had a record, `sent_bytes` counts the frames after it.
+        The given `sent_bytes` counts bytes of frames on the client's wire. The returned `sent_bytes` counts bytes
+        of the session's audio.
         """
         words, pieces = progress_of(adopted.words, adopted.sent_bytes)
         return msgspec.structs.replace(adopted, words=words, sent_bytes=self._playout.advance(pieces))

@@ -1,6 +1,6 @@
 """The signs that a telephone call has to be stored: those of its session, and notes of the pieces of audio. Pure.
 
-A piece leaves as JSON, or with a mark after it, so the bytes that were sent are not bytes of the session's audio. Each
+A piece is sent as JSON, or with a mark after it, so the bytes that were sent are not bytes of the session's audio. Each
 note has the sizes of a piece, on the wire and as audio.
 """
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from actors.machine import Marks
 
 MAX_NOTES: Final = 100
-"""The most notes that wait. Without a keeper nobody takes them."""
+"""The most notes that wait. Without a keeper the notes are not taken."""
 
 
 class Progress(NamedTuple):
-    """The part of an answer that left after a record."""
+    """The part of an answer that was sent after a record."""
 
     words: str
     """The words that the session stored."""
     pieces: list[int]
-    """The sizes of the pieces of audio that were sent, as audio."""
+    """The sizes of the pieces that were sent, in bytes of audio."""
 
 
 class TelephoneMarks:
@@ -37,7 +37,7 @@ class TelephoneMarks:
         self._marks = marks
         self.may_drop_audio, self.is_exact = marks.may_drop_audio, marks.is_exact
         self.was_audio = False
-        """Whether the newest message of the client was audio, or the echo of a mark, which a later one replaces."""
+        """Whether the newest message of the client was audio, or the echo of a mark, which a later echo replaces."""
         self._due = self._words = 0
         self._is_kept = False
         """Whether anything stores the call. Otherwise notes are useless."""
@@ -50,7 +50,7 @@ class TelephoneMarks:
 
     @property
     def words_due(self) -> int:
-        """A number that changes when it is enough to store some words."""
+        """A number that changes when it is enough to store the words of `take_words`."""
         return self._marks.words_due + self._words
 
     def note(self, media_bytes: int, audio_bytes: int, mark_bytes: int) -> None:
@@ -74,9 +74,10 @@ class TelephoneMarks:
 
 
 def progress_of(stored: str, sent_bytes: int) -> Progress:
-    """Return the progress in the stored words and notes, of which `sent_bytes` were sent after the record.
+    """Return the words and the pieces that were sent after the record, from the stored words and notes.
 
-    A piece of which most was sent counts, because the rest of it follows.
+    `sent_bytes` is the number of bytes that were sent on the wire after the record. A piece of which half was sent
+    counts, because the rest of it follows.
     """
     words, pieces = "", []
     for line in stored.split("\n"):

@@ -144,7 +144,7 @@ def is_served(media_format: MediaFormat, wire: Wire) -> bool:
 
 
 def audio_of(media: Media) -> bytes:
-    """Return the audio of a `media` event; empty if it is not the caller's track, or cannot be read."""
+    """Return the audio of a `media` event; empty for another track than the caller's, or for unreadable audio."""
     if media.track != "inbound":
         return b""
     try:

@@ -25,8 +25,8 @@ def is_valid(
 ) -> bool:
     """Whether a signature fits one of the URLs. Each is tried with and without its port, and with a slash at its end.
 
-    Twilio signs the URL that it dialled. A proxy may have changed the scheme of that URL. Reports differ on whether
-    Twilio signs the port and the last slash of a WebSocket's URL.
+    `form` has the fields of a POST. Twilio signs the URL that it dialled. A proxy may have changed the scheme of that
+    URL. Reports differ on whether Twilio signs the port and the last slash of a WebSocket's URL.
     """
     # Every URL is compared, so that the time does not show which one fits.
     found = [

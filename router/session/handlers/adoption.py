@@ -15,6 +15,7 @@ from router.deepgram import messages as deepgram
 from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.handlers import configure_hook, conversions, delivery, function_calls, settings
+from router.session.handlers.agent_output import key_of
 from router.session.handlers.restart import UPSTREAM_WAITS
 from router.session.handlers.resume import interrupt_work
 from router.session.state.queues import EMPTY
@@ -119,7 +120,7 @@ def _record_sent_audio(context: Context, sent_bytes: int) -> None:
         return
     is_answering = state.turn.response is not ResponseState.NONE
     part = state.turn.answer.of_audio(None) if is_answering else None
-    item_id = part.item_id if part is not None else None
+    item_id = key_of(context, part) if part is not None else None
     new_s = state.playback.record_sent(item_id, sent_bytes, state.speaker.target.bytes_per_s, context.now_s)
     if part is not None:
         part.received_s += new_s

@@ -40,6 +40,7 @@ def text_delta(context: Context, event: Delta) -> None:
     if part.is_closed:
         # The part was sent whole, so this delta begins another part. Some servers send no ids.
         part = turn.answer.begin(event.item_id, event.content_index)
+    drop_excess(context)
     part.transcript += event.delta
     part.is_spoken = isinstance(event, openai.ResponseOutputAudioTranscriptDelta)
     context.state.latency.mark("token_s", context.now_s)
@@ -64,6 +65,7 @@ def _text_done(context: Context, event: TextDone, content: str) -> None:
         return
     if not turn.is_suppressed(event.response_id) and not turn.is_repeated(event.item_id, event.response_id):
         deliver_text(context, turn.answer.of_text(event.item_id, event.content_index), content)
+        drop_excess(context)
 
 
 def deliver_text(context: Context, part: ItemDelivery, content: str) -> None:
@@ -86,10 +88,30 @@ def deliver_text(context: Context, part: ItemDelivery, content: str) -> None:
         unsent = content[part.repeated_chars :].strip()
         if unsent:
             is_whole = context.tells_whole and part.is_continued
-            _send_text(context, part.item_id, part.whole(content) if is_whole else unsent)
-    state.ledger.add_assistant_text(part.item_id, content)
-    state.playback.set_text(part.item_id, content)
+            _send_text(context, key_of(context, part), part.whole(content) if is_whole else unsent)
+    state.ledger.add_assistant_text(key_of(context, part), content)
+    state.playback.set_text(part.key, content)
     part.sent_text, part.is_closed = content, True
+
+
+def drop_excess(context: Context) -> None:
+    """Forget the oldest part of an answer that has too many parts.
+
+    An unfinished text ends with the words that have arrived. The client gets a warning, once for each answer.
+    """
+    turn = context.state.turn
+    part = turn.answer.take_excess()
+    if part is None:
+        return
+    if part.is_closed or part.transcript:
+        turn.close_item(part.item_id)
+    if not part.is_closed and part.transcript.strip():
+        context.count_excess("an answer has too many unfinished texts: the oldest one ends early")
+        deliver_text(context, part, part.transcript)
+        if not turn.answer.is_excess_told:
+            turn.answer.is_excess_told = True
+            description = "the answer is incomplete: it has too many unfinished texts at the same time"
+            delivery.send(context, deepgram.Warning(description=description, code="RESPONSE_INCOMPLETE"))
 
 
 def _send_sentences(context: Context, part: ItemDelivery, *, is_final: bool = False) -> None:
@@ -100,7 +122,7 @@ def _send_sentences(context: Context, part: ItemDelivery, *, is_final: bool = Fa
     if split.end > start:
         part.sent_chars = split.end
     for sentence in split.sentences:
-        _send_text(context, part.item_id, sentence)
+        _send_text(context, key_of(context, part), sentence)
 
 
 def _send_text(context: Context, item_id: str | None, content: str) -> None:
@@ -113,7 +135,19 @@ def deliver_heard(context: Context, part: ItemDelivery, words: str) -> None:
     rest = words[part.delivered_chars :].strip()
     if rest:
         is_whole = context.tells_whole and part.is_continued
-        delivery.send_text(context, part.item_id, part.whole(words) if is_whole else rest)
+        delivery.send_text(context, key_of(context, part), part.whole(words) if is_whole else rest)
+
+
+def key_of(context: Context, part: ItemDelivery) -> str:
+    """Return the id of an item in the ledger and the playback.
+
+    An item without an id gets an id of the session's. Otherwise an interruption of the answer would concern every
+    earlier answer without an id.
+    """
+    key = part.key
+    if key is None:
+        key = part.local_id = context.state.new_id()
+    return key
 
 
 # Audio.
@@ -146,6 +180,7 @@ def audio_delta(context: Context, event: openai.ResponseOutputAudioDelta) -> Non
         return
     if pcm:
         part = state.turn.answer.of_audio(event.item_id)
+        drop_excess(context)
         _announce_audio(context, part)
         _schedule(context, part, pcm)
 
@@ -161,7 +196,7 @@ def _announce_audio(context: Context, part: ItemDelivery) -> None:
 
 
 def _schedule(context: Context, part: ItemDelivery, pcm: bytes) -> None:
-    piece = Piece(part.item_id, pcm, context.state.speaker.duration_s(pcm))
+    piece = Piece(key_of(context, part), pcm, context.state.speaker.duration_s(pcm))
     part.received_s += piece.duration_s
     delivery.schedule_audio(context, piece)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session.handlers import verbatim
-from router.session.handlers.agent_output import deliver_heard, end_turn
+from router.session.handlers.agent_output import deliver_heard, end_turn, key_of
 from router.session.handlers.items import CUT_EVENT_ID, correct_item
 from router.session.state.states import ResponseState
 from router.translation import speech
@@ -85,7 +85,7 @@ def cancel_active(context: Context) -> None:
 def _cut_item(context: Context, item: Unheard) -> None:
     played, heard_s = item
     turn, item_id = context.state.turn, played.item_id
-    part = turn.answer.find(item_id)
+    part = turn.answer.find_by_key(item_id)
     is_whole = played.text is not None
     transcript = played.text or (part.transcript if part is not None else "")
     # The transcript carries no timing (upstream 5.8), so the heard words are a share of it by duration.
@@ -96,9 +96,11 @@ def _cut_item(context: Context, item: Unheard) -> None:
     # Another upstream than the one that generated the audio has the item as a text, which cannot be truncated (upstream
     # 7.2).
     if item_id is not None and played.is_upstream:
-        if not played.is_truncated:
+        # The upstream knows no id of the session's for an item that it gave no id.
+        is_named = not context.state.new_id.gave(item_id)
+        if is_named and not played.is_truncated:
             truncate(context, item_id, heard_s)
-        turn.cut(part, item_id)
+        turn.cut(part, item_id if is_named else None)
     if is_whole:
         correct_item(context, item_id, words, played)
     elif words and part is not None:
@@ -114,13 +116,14 @@ def _cut_silent_answer(context: Context, cut_ids: set[str | None]) -> None:
     turn = context.state.turn
     if not turn.is_interrupted:
         return
-    parts = [part for part in turn.answer.parts if part.item_id not in cut_ids]
+    parts = [part for part in turn.answer.parts if part.key not in cut_ids]
     if turn.verbatim is not None and parts:
         verbatim.keep_heard(context, turn.answer.newest)
         return
     for part in parts:
         if part.sent_chars and not part.sent_text:
-            context.state.ledger.add_assistant_text(part.item_id, part.transcript[: part.sent_chars].strip())
+            sent = part.transcript[: part.sent_chars].strip()
+            context.state.ledger.add_assistant_text(key_of(context, part), sent)
         turn.cut(part, part.item_id)
 
 

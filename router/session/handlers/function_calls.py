@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -14,7 +14,7 @@ from router.openai import events as openai
 from router.session import inputs
 from router.session.deadlines import Wait, length_s
 from router.session.handlers import delivery
-from router.session.handlers.agent_output import end_turn
+from router.session.handlers.agent_output import drop_excess, end_turn
 from router.session.handlers.items import create_item
 from router.session.state.pending import ResponseRequest
 from router.session.state.states import Lifecycle, ResponseState
@@ -24,6 +24,9 @@ from router.translation import functions, offered_tools, session_config
 if TYPE_CHECKING:
     from router.deepgram import blocks
     from router.session.context import Context
+
+TOO_MANY: Final = "failed: too many function calls are outstanding"
+"""The problem of a call that exceeds the bound."""
 
 # Calls.
 
@@ -40,6 +43,7 @@ def output_item_added(context: Context, event: openai.ResponseOutputItemAdded) -
     elif event.item.type == "message":
         turn.reopen_item(event.item.id)
         turn.answer.announce(event.item)
+        drop_excess(context)
 
 
 def request_function_call(context: Context, event: openai.ResponseFunctionCallArgumentsDone) -> None:
@@ -58,15 +62,30 @@ def request_function_call(context: Context, event: openai.ResponseFunctionCallAr
     call = functions.call_of(event.call_id, name, event.arguments, client_side=work is None)
     if not calls.request(call, event.response_id):
         return
-    if work is not None:
-        context.start_work(WorkKind.TOOL, call.id, work, context.options.deadlines.tool_call_s)
     turn.is_open = turn.has_output = turn.has_called = True
     context.state.latency.mark("call_s", context.now_s)
     context.state.ledger.add_call(event.item_id, event.call_id, name, event.arguments)
+    if _answers_excess(context, call, functions.failed_output(call.name, TOO_MANY)):
+        return
+    if work is not None:
+        context.start_work(WorkKind.TOOL, call.id, work, context.options.deadlines.tool_call_s)
     # For a call that the router answers, the request only informs the client (client 5.1).
     delivery.send(context, deepgram.FunctionCallRequest(functions=[call]))
     if context.profile.component_messages:
         delivery.send(context, functions.call_text(name, event.arguments))
+
+
+def _answers_excess(context: Context, call: deepgram.RequestedFunction, output: str) -> bool:
+    """Answer a new call at once if too many calls are outstanding. Return whether it was answered.
+
+    Without an output the upstream would wait for ever.
+    """
+    if not context.state.calls.exceed_bounds:
+        return False
+    context.state.over_bounds += 1
+    _warn_of_failure(context, call, TOO_MANY)
+    _record_answer(context, call.id, output)
+    return True
 
 
 # The upstream's own tools.
@@ -84,6 +103,8 @@ def request_approval(context: Context, item: openai.Item) -> None:
         return
     calls.approvals |= {call.id}
     context.state.turn.is_open = context.state.turn.has_output = True
+    if _answers_excess(context, call, "false"):
+        return
     if _client_answers(context):
         delivery.send(context, deepgram.FunctionCallRequest(functions=[call]))
     else:

@@ -82,6 +82,8 @@ def _pass_over(context: Context, response: openai.Response, origin: Origin) -> N
 def _reject(context: Context, response: openai.Response) -> None:
     """Cancel a response that begins too late, and drop its output."""
     context.state.turn.mute(response.id)
+    if response.id is None:
+        context.state.turn.drop_unnamed()
     context.to_upstream(openai.ResponseCancel(response_id=response.id, event_id=CUT_EVENT_ID))
 
 

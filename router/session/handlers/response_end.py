@@ -35,7 +35,9 @@ _MAX_REASON_CHARS: Final = 200
 def finish_response(context: Context, event: openai.ResponseDone) -> ResponseState | None:
     """End a response, whatever its status. The agent's turn ends, too, unless a function call is outstanding."""
     turn = context.state.turn
-    if turn.takes_late_end(event.response.id, event.response.status) or turn.is_other_response(event.response.id):
+    response_id = event.response.id
+    is_late = turn.ends_dropped(response_id) or turn.takes_late_end(response_id, event.response.status)
+    if is_late or turn.is_other_response(response_id):
         return turn.response
     if turn.response is ResponseState.REQUESTED:
         if answers_earlier_request(event.response, context.state.pending.in_flight):
@@ -237,7 +239,9 @@ def finish_by_calls(context: Context) -> None:
 
 def note_late_end(context: Context, event: openai.ResponseDone) -> None:
     """Record the end of the previous response: no later response.done is that of this response."""
-    context.state.turn.takes_late_end(event.response.id, event.response.status)
+    turn = context.state.turn
+    if not turn.ends_dropped(event.response.id):
+        turn.takes_late_end(event.response.id, event.response.status)
 
 
 def finish_unasked_by_item(context: Context, event: openai.ConversationItemDone) -> None:

@@ -15,7 +15,7 @@ from actors.restart import Loss, LossKind
 from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.handlers import barge_in, items, refusals, verbatim
-from router.session.handlers.agent_output import deliver_heard, end_turn, flush_audio
+from router.session.handlers.agent_output import deliver_heard, end_turn, flush_audio, key_of
 from router.session.state.pending import ResponseRequest
 from router.session.state.states import ResponseState
 from router.translation import errors, speech
@@ -85,7 +85,7 @@ def _keep_earlier(context: Context, parts: list[ItemDelivery]) -> None:
         words = "" if part.sent_text else _delivered_words(part)
         if words:
             deliver_heard(context, part, words)
-            context.state.ledger.add_assistant_text(part.item_id, words)
+            context.state.ledger.add_assistant_text(key_of(context, part), words)
 
 
 def _begin_again(
@@ -122,18 +122,18 @@ def _cut_answer(
     `has_failed` means that the answer is incomplete, and `is_lost` that its upstream was lost.
     """
     is_cut = has_failed and answer.is_spoken and not answer.is_complete
-    if is_cut and not is_lost and answer.item_id is not None:
+    if is_cut and not is_lost and answer.item_id is not None and answer.local_id is None:
         # The conversation continues at this upstream, and must not hold words that the caller did not hear.
         barge_in.truncate(context, answer.item_id, answer.received_s)
-        context.state.playback.mark_truncated(answer.item_id)
+        context.state.playback.mark_truncated(answer.key)
     words = answer.sent_text if answer.sent_text and not is_cut else _delivered_words(answer)
     if answer.received_s:
-        context.state.playback.set_text(answer.item_id, words)
+        context.state.playback.set_text(answer.key, words)
     if answer.sent_text:
-        items.correct_item(context, answer.item_id, words)
+        items.correct_item(context, answer.key, words)
     elif words:
         deliver_heard(context, answer, words)
-        context.state.ledger.add_assistant_text(answer.item_id, words)
+        context.state.ledger.add_assistant_text(key_of(context, answer), words)
     if context.options.interrupted_answer == "stop":
         end_turn(context)
         return None

@@ -59,7 +59,7 @@ def send_pending_acks(context: Context) -> None:
     if state.next_speak is not None:
         state.plan, state.next_speak = state.next_plan, None
         context.stop_waiting(Wait.TAKEOVER)
-    pending_acks, state.pending_acks = state.pending_acks, []
+    pending_acks, state.pending_acks = state.pending_acks, ()
     context.to_client(*pending_acks)
 
 

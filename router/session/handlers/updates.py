@@ -304,7 +304,7 @@ def _change_voice(context: Context, message: UpdateMessage | inputs.PassthroughS
         return False
     state = context.state
     state.next_speak = message.speak
-    state.pending_acks.append(deepgram.SpeakUpdated())
+    state.pending_acks += (deepgram.SpeakUpdated(),)
     context.wait(Wait.TAKEOVER)
     # A standby upstream that is not configured yet will get the new voice. A configured one has the old voice.
     if state.standby_state is not StandbyState.CONNECTING:
@@ -321,7 +321,7 @@ def takeover_timed_out(context: Context, _fired: messages.TimerFired) -> None:
         context.wait(Wait.TAKEOVER)
         return
     state.next_speak = None
-    refused, state.pending_acks = state.pending_acks, []
+    refused, state.pending_acks = state.pending_acks, ()
     for _ in refused:
         _report_not_applied(context, "UpdateSpeak", f"no upstream took the new voice within {TAKEOVER_S:g} s")
     context.signal(inputs.StandbyReleased())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.handlers import function_calls, response_requests, updates, user_turn
-from router.session.handlers.agent_output import deliver_text
+from router.session.handlers.agent_output import deliver_text, drop_excess
 from router.session.handlers.items import CUT_EVENT_ID, refuse_item
 from router.session.handlers.refusals import abandon_refusing_upstream
 from router.session.reports import MAX_LIMITS, limits_left
@@ -69,6 +69,7 @@ def item_done(context: Context, event: openai.ConversationItemDone) -> None:
         if part is None and turn.claim_unnamed(item.id, content):
             return
         deliver_text(context, part or turn.answer.of_text(item.id, None), content)
+        drop_excess(context)
 
 
 def request_anyway(context: Context, _fired: messages.TimerFired) -> None:

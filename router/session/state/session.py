@@ -144,7 +144,7 @@ class State:
         """The client's configuration as of now."""
         self.updates: tuple[Update, ...] = ()
         """Requested updates. The first one has been sent if `UpstreamLink.is_updating` is true."""
-        self.pending_acks: list[deepgram.ServerMessage] = []
+        self.pending_acks: tuple[deepgram.ServerMessage, ...] = ()
         """Acknowledgements for the client that are sent when the next upstream is in use."""
         self.next_speak: blocks.Speak | list[blocks.Speak] | None = None
         """The voice that only the next upstream can take: an upstream that has spoken keeps its own (upstream 2.4)."""

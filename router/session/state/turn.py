@@ -39,6 +39,7 @@ class Turn:
         "closed",
         "current",
         "doubtful_id",
+        "drops_unnamed",
         "ended",
         "failures",
         "has_called",
@@ -116,6 +117,8 @@ class Turn:
 
         That response may have been the answer to speech. Then the response to this request is still to begin.
         """
+        self.drops_unnamed = False
+        """A response without an id runs outside of the agent's turn. Until its end, output without an id is its own."""
         self.is_resumed = False
         """The turn continues at another upstream, or with a repeated response."""
         self.is_answered_by_passthrough = False
@@ -150,6 +153,8 @@ class Turn:
 
         An event without an id counts as an event of the response in progress.
         """
+        if response_id is None and self.drops_unnamed:
+            return True
         is_cut = self.is_cut and response_id in (self.response_id, self.output_id, None)
         return is_cut or response_id in self.interrupted or self.is_overtaken(response_id)
 
@@ -170,10 +175,12 @@ class Turn:
         return not any(response_id in known for known in (self.ended, self.outputs, self.outside, self.interrupted))
 
     def is_repeated(self, item_id: str | None, response_id: str | None) -> bool:
-        """Whether late text repeats an item of an earlier response.
+        """Whether text repeats an item of an earlier response, or one of many items of the response in progress.
 
-        An item of the active response may have the same id.
+        An item of the active response may have the id of an item of an earlier response.
         """
+        if item_id in self.answer.dropped:
+            return True
         is_late = self.response is ResponseState.NONE or self.is_other_response(response_id)
         if not is_late or item_id is None:
             return False
@@ -190,6 +197,7 @@ class Turn:
         self.response_id, self.output_id = response_id, None
         self.is_announced = True
         self.is_cut = self.is_rejected = self.has_output = self.answers_speech = self.is_end_open = False
+        self.drops_unnamed = False
         # From now on an event without ids is about this response.
         self.closed = without(self.closed, None)
         self.ended = without(self.ended, response_id)
@@ -242,7 +250,7 @@ class Turn:
         self.interrupted = self.cancelled = self.ended = self.outputs = self.unnamed = self.overtaken_ids = ()
         self.outside = self.closed = ()
         self.doubtful_id = None
-        self.is_end_open = False
+        self.is_end_open = self.drops_unnamed = False
 
     def take_overtaken(self) -> bool:
         """Remove the oldest request for a verbatim text that a rule ended. Return whether there was such a request."""
@@ -267,6 +275,18 @@ class Turn:
         """Remember that a response is outside the conversation."""
         self.outside = newest(self.outside, response_id, MAX_INTERRUPTED)
 
+    def drop_unnamed(self) -> None:
+        """Drop the output without an id until the next response.done, because it is not part of the agent's turn."""
+        if self.response is not ResponseState.ACTIVE:
+            self.drops_unnamed = True
+            self.close_item(None)
+
+    def ends_dropped(self, response_id: str | None) -> bool:
+        """Whether a response.done ends the response whose output is dropped."""
+        is_end = response_id is None and self.drops_unnamed
+        self.drops_unnamed &= not is_end
+        return is_end
+
     def note_unasked(self, now_s: float) -> None:
         """Remember the time of a response that answered neither a request nor the user's speech."""
         self.unasked = newest(self.unasked, now_s, MAX_UNASKED)
@@ -288,6 +308,8 @@ class Turn:
 
     def is_other_response(self, response_id: str | None) -> bool:
         """Whether an event is about another response than the one in progress: a parallel or an earlier one."""
+        if response_id is None and self.drops_unnamed:
+            return True
         if self.response_id is None:
             # Before response.created any unknown id may be that of the requested response.
             known = (*self.interrupted, *self.ended, *self.outside)

@@ -467,6 +467,26 @@ def test_a_thread_that_ends_the_connection_from_outside_stores_nothing(kept):
     assert FrameParser(False, 1000).feed(client.recv(100))[0] == "the end"
 
 
+def test_a_connection_outlives_its_process_from_its_first_record_to_its_end_from_outside(kept):
+    connection, _, _ = kept
+    aborts = []
+    connection.on_abort = lambda: aborts.append(1)
+    assert not connection.outlives_process
+    connection.store = lambda: None  # as the session sets it with its first record
+    assert connection.outlives_process
+    connection.abort_from_outside("the end")
+    assert not connection.outlives_process
+    assert aborts == [1]
+
+
+def test_a_connection_that_is_not_kept_any_more_does_not_outlive_its_process(kept):
+    connection, _, _ = kept
+    connection.store, connection.on_abort = lambda: None, lambda: pytest.fail("it was forgotten before")
+    connection.stop_keeping(MemoryError("full"))
+    assert not connection.outlives_process
+    connection.abort_from_outside("the end")
+
+
 def test_counts_that_change_between_two_looks_are_looked_at_again(kept, monkeypatch):
     connection, _, _ = kept
     counts, queues = iter([(5, 0), (9, 0), (9, 0)]), iter([4, 0, 4, 0, 0, 0, 0, 0, 0, 0])

@@ -4,7 +4,7 @@ import pytest
 
 from actors.connections.handover import HandshakeRefused
 from router import Request, RouterConfig, Secret, Upstream
-from router.access.request import Principal, Terms
+from router.access.request import Principal, Query, Terms
 from router.assembly.factory import SessionFactory
 from router.assembly.options import policy_of
 from router.config.model import Limits
@@ -46,6 +46,25 @@ def test_a_model_of_the_url_that_the_policy_denies_is_refused_with_403():
     with pytest.raises(HandshakeRefused) as refused:
         policy_of(POLICED, FRONTS["realtime"], request, None)
     assert refused.value.status == 403
+
+
+def test_a_transcription_s_model_is_judged_by_the_rule_about_transcription():
+    request = Request(path="/", profile="deepgram-listen", query=Query([("model", "nova-3")]), headers={})
+    assert policy_of(POLICED, FRONTS["deepgram-listen"], request, None) is not None
+    assert policy_of(POLICED, FRONTS["listen"], request, None) is not None
+    held = RouterConfig(policies=policies({"default": {"transcription": {"allow": ["nova-2"]}}}))
+    with pytest.raises(HandshakeRefused) as refused:
+        policy_of(held, FRONTS["deepgram-listen"], request, None)
+    assert refused.value.status == 403
+
+
+def test_deepgram_gets_the_parameters_that_the_policy_permits():
+    forced = policies({"default": {"transcription": {"force": "nova-2"}}})
+    config = RouterConfig(policies=forced, deepgram_listen_url="wss://here.example/v1/listen")
+    request = Request(path="/", profile="deepgram-listen", query=Query([("model", "nova-3")]), headers={})
+    factory = SessionFactory(config, FunctionRegistry(), Hooks())
+    spec = factory.of("s", request, None, perform=print, on_end=print)
+    assert spec.dial_target("", 0).url == "wss://here.example/v1/listen?model=nova-2"
 
 
 def test_a_client_secret_whose_session_the_policy_denies_by_now_is_refused_with_403():

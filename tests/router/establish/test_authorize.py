@@ -10,6 +10,7 @@ from router.access.request import Terms
 from router.access.session_limits import NO_TICKET
 from router.config.auth import Auth, named_tokens
 from router.config.model import Limits
+from router.config.policy_table import parse
 from router.establish import authorize
 from router.establish.parts import Parts
 from router.hooks import Hooks
@@ -60,6 +61,39 @@ def test_a_single_use_token_stays_unused_where_a_limit_refuses_the_session():
     authorize.spend(parts, with_single_use())
     ticket.release()
     authorize.ticket_for(parts, UPGRADE, with_single_use()).release()
+
+
+def test_a_policy_has_limits_of_its_own_for_each_of_its_clients():
+    held = parse({"trial": {"limits": {"max_sessions_per_principal": 1}}, "default": {}})
+    parts = parts_with(policies=held)
+    ada, bob, eve = (request_of(principal=Principal(name, policy="trial")) for name in ("ada", "bob", "eve"))
+    authorize.ticket_for(parts, UPGRADE, ada)
+    assert refused(authorize.ticket_for, parts, UPGRADE, ada) == 429
+    authorize.ticket_for(parts, UPGRADE, bob).release()
+    authorize.ticket_for(parts, UPGRADE, bob)
+    free = request_of(principal=Principal("eve"))
+    tickets = [authorize.ticket_for(parts, UPGRADE, free) for _ in range(2)]
+    assert refused(authorize.ticket_for, parts, UPGRADE, eve) == 429
+    for ticket in tickets:
+        ticket.release()
+    authorize.ticket_for(parts, UPGRADE, eve)
+
+
+def test_a_telephone_has_the_limits_of_no_policy():
+    parts = parts_with(policies=parse({"default": {"limits": {"max_sessions_per_address": 1}}}))
+    calls = [request_of(path="/twilio", profile="twilio", remote_address="203.0.113.7") for _ in range(2)]
+    for call in calls:
+        authorize.ticket_for(parts, UPGRADE, call)
+    assert refused(authorize.ticket_for, parts, UPGRADE, request_of(remote_address="203.0.113.7")) == 429
+
+
+def test_a_policy_has_its_own_sums_of_a_day():
+    parts = parts_with(policies=parse({"trial": {"limits": {"max_tokens_per_day": 100}}}))
+    ada = request_of(principal=Principal("ada", policy="trial"))
+    ticket = authorize.ticket_for(parts, UPGRADE, ada)
+    assert ticket.spend(100, 0.0) == (100, 0.0)
+    assert refused(authorize.ticket_for, parts, UPGRADE, ada) == 429
+    authorize.ticket_for(parts, UPGRADE, request_of(principal=Principal("ada")))
 
 
 def test_a_plain_request_takes_no_place():

@@ -186,6 +186,18 @@ def test_a_worker_that_goes_away_meanwhile_passes_the_session_on(keeper, held):
     assert keeper.router.lost == 0
 
 
+def test_the_sessions_of_a_process_are_kept_until_it_ends(keeper):
+    assert keeper.custody.is_kept
+    keeper.custody.close()
+    assert not keeper.custody.is_kept
+
+
+def test_without_the_keeper_no_session_is_kept(keeper):
+    keeper.channel.shutdown(socket.SHUT_RDWR)
+    keeper.custody._threads[1].join(WAIT_S)
+    assert not keeper.custody.is_kept
+
+
 def test_a_worker_on_its_way_out_passes_a_session_on(keeper, held):
     keeper.custody.close()
     held[0](b"a")

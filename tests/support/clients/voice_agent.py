@@ -98,9 +98,9 @@ class VoiceAgent:
         self.received.frames += received.frames
         return received
 
-    def wait_for_audio(self) -> None:
-        """Wait for the next audio of the agent."""
-        while not self.received.audio:
+    def wait_for_audio(self, size_bytes: int = 1) -> None:
+        """Wait until the agent has sent so much audio since the begin of the call."""
+        while len(self.received.audio) < size_bytes:
             self.received.frames.append(self._receive("audio", TIMEOUT_S))
 
     def wait_for_close(self) -> int | None:

@@ -373,7 +373,7 @@ def table() -> str:
     for row in ROWS:
         outcomes = (promised(row, column) for column in columns)
         lines.append([row.name, *(outcome.value if outcome else "" for outcome in outcomes)])
-    own = [KILLED.outcome.value if column in COLUMNS else "" for column in columns]
+    own = ["" if column is BUSY else KILLED.outcome.value for column in columns]
     lines.append([KILLED.name, *own])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 

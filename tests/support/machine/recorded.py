@@ -71,7 +71,7 @@ SHARE = 1 if os.environ.get("SWITCHBOARD_RECORD_ALL") else 10
 
 
 @contextlib.contextmanager
-def recorded_tests(request, monkeypatch, begins):
+def recorded_tests(request, begins):
     """Record the sessions of some tests, and replay them after the tests have passed.
 
     `begins` has the classes whose objects are recorded, each with a function. For a new object the function returns the
@@ -86,6 +86,8 @@ def recorded_tests(request, monkeypatch, begins):
         return
     has_content = bool(number // SHARE % 2)
     recordings, replays = [], []
+    # Nine tests in ten need no such fixture. The replay needs what the test has patched with it.
+    monkeypatch = request.getfixturevalue("monkeypatch")
     for kind, machine_of in begins.items():
         monkeypatch.setattr(kind, "__init__", _recorded(kind, machine_of, recordings, replays, has_content=has_content))
     yield

@@ -25,6 +25,8 @@ KINDS = "kinds"
 
 LONG_S = 0.05
 """The shortest set-up or clean-up of a passed test that is reported."""
+MOST_TOGETHER = 20
+"""The most fast tests that are reported together."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -91,18 +93,56 @@ class Turns:
 
 
 class Summaries:
-    """Sends one report of a passed test in place of five messages, which took a sixth of a fast run."""
+    """Sends one report of a passed test in place of five messages, and the reports of fast tests in groups.
+
+    The messages took a sixth of a fast run. If a process dies, which is a failure, the reports that it kept are lost.
+    """
+
+    def __init__(self) -> None:
+        self._earlier: list[tuple[Any, ...]] = []
 
     @pytest.hookimpl
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-        """Run the test and report it."""
+        """Run the test and report it, or keep the report of a fast test for that of the next one."""
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
         if all(report.passed for report in reports):
             # `--durations` lists each part of a test that takes long.
             reports = [report for report in reports if report.when == "call" or report.duration >= LONG_S]
+            if len(reports) == 1 and self._waits(reports[0], item, nextitem):
+                return True
         for report in reports:
+            report.keywords = {}  # half of the message, and no report uses them
+            report.earlier, self._earlier = self._earlier, []
             item.ihook.pytest_runtest_logreport(report=report)
         return True
+
+    def _waits(self, report: pytest.TestReport, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+        """Keep the report of a fast test, if another fast test follows. Return whether it was kept."""
+        if not (item.get_closest_marker("fast") and nextitem and nextitem.get_closest_marker("fast")):
+            return False
+        if report.sections or report.user_properties or hasattr(report, "wasxfail"):
+            return False
+        if len(self._earlier) >= MOST_TOGETHER - 1:
+            return False
+        self._earlier.append((report.nodeid, report.location, report.duration, report.start, report.stop))
+        return True
+
+
+class Groups:
+    """Reports the tests one by one whose reports a process has sent together."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Report the earlier tests, before the one whose report holds theirs."""
+        for nodeid, location, duration, start, stop in report.__dict__.pop("earlier", ()):
+            earlier = pytest.TestReport(
+                nodeid, location, {}, "passed", None, "call", duration=duration, start=start, stop=stop
+            )
+            earlier.node = report.node
+            self._config.hook.pytest_runtest_logreport(report=earlier)
 
 
 def _share(file: IO[str], *, without: IO[str]) -> None:
@@ -136,6 +176,7 @@ def pytest_configure_node(node: Any) -> None:
     if not hasattr(config, "turns_folder"):
         config.turns_folder = tempfile.TemporaryDirectory(prefix="tests-")
         config.add_cleanup(config.turns_folder.cleanup)
+        config.pluginmanager.register(Groups(config))
     node.workerinput["turns"] = config.turns_folder.name
 
 

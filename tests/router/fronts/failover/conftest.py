@@ -15,7 +15,7 @@ def _of_parts(machine, parts, memory):
 
 
 @pytest.fixture(autouse=True)
-def recordings_are_exact(request, monkeypatch):
+def recordings_are_exact(request):
     """Record the machines of a test, and replay their inputs when it has passed."""
-    with recorded_tests(request, monkeypatch, {MovableCall: _of_parts}):
+    with recorded_tests(request, {MovableCall: _of_parts}):
         yield

@@ -10,6 +10,7 @@ from actors.restart import Decision, Loss, LossKind, Verdict
 from router.fronts.call_limits import CALL_TIMER
 from router.fronts.listen.relay import CLOSE_TIMER, DRAIN_TIMER, ListenRelay
 from tests.support.machine.options import session_options
+from tests.support.machine.policies import policy
 
 FINAL = {"type": "Results", "is_final": True, "channel": {"alternatives": [{"transcript": "one"}]}}
 
@@ -147,11 +148,46 @@ def test_a_drain_that_keeps_idle_sessions_ends_this_one_with_the_second(book):
     assert engine.StartTimer(DRAIN_TIMER, 1.0) in book.others
 
 
-def test_a_call_ends_at_its_length():
+def test_a_call_ends_at_its_length_with_a_warning_and_an_error():
     book = Book(max_call_s=100.0).opened()
     for book.now_s in (80.0, 100.0):
         book.feed(engine.TimerFired(CALL_TIMER))
+    assert [(it["type"], it["code"]) for it in book.sent] == [
+        ("Warning", "MAX_CALL_LENGTH"),
+        ("Error", "MAX_CALL_LENGTH"),
+    ]
     assert book.ending == engine.EndSession(1000, "MAX_CALL_LENGTH")
+
+
+def test_a_call_that_has_reached_its_length_ends_after_the_final_words():
+    book = Book(max_call_s=100.0).opened()
+    book.server(**FINAL | {"is_final": False})
+    for book.now_s in (80.0, 100.0):
+        book.feed(engine.TimerFired(CALL_TIMER))
+    assert book.ending is None
+    book.server(**FINAL)
+    assert book.sent[-1]["code"] == "MAX_CALL_LENGTH"
+    assert book.ending == engine.EndSession(1000, "MAX_CALL_LENGTH")
+
+
+def test_a_client_under_a_policy_sends_only_messages_that_change_nothing():
+    book = Book(policy=policy(transcription={"force": "nova-3"})).opened()
+    for text in (
+        '{"type":"Configure","keyterms":["x"]}',
+        '{"type":"KeepAlive","type":"Configure"}',
+        '{"type":"keepalive"}',
+    ):
+        book.feed(engine.ClientTextReceived(text))
+    assert [(it["type"], it["code"]) for it in book.sent] == [("Error", "NOT_ALLOWED")] * 3
+    book.feed(engine.ClientTextReceived('{"type":"Configure","keyterms":["x"],"type":"Finalize"}'))
+    assert book.upstream == [{"type": "Finalize"}]
+
+
+def test_a_policy_may_allow_a_further_message():
+    book = Book(policy=policy(events={"allow": ["Configure"]})).opened()
+    book.client("Configure").client("Other")
+    assert book.upstream == [{"type": "Configure"}]
+    assert [it["code"] for it in book.sent] == ["NOT_ALLOWED"]
 
 
 def test_audio_that_waits_is_counted(book):

@@ -105,6 +105,15 @@ def test_a_stream_without_words_is_closed_at_once(listen):
     assert kinds(client) == ["Metadata"]
 
 
+def test_a_client_is_warned_of_a_limit_before_its_error(listen):
+    client = listen(limits={"max_call_s": 1.0})
+    assert client.wait_for_close().code == 1000
+    assert [(it["type"], it["code"]) for it in client.received] == [
+        ("Warning", "MAX_CALL_LENGTH"),
+        ("Error", "MAX_CALL_LENGTH"),
+    ]
+
+
 def test_words_survive_the_loss_of_the_upstream(listen, simulator):
     simulator.add_fault(Fault(point=FaultPoint.SPEECH_STARTED, action=FaultAction.CLOSE, code=1011))
     simulator.script(transcripts=["Good morning"])
