@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from router.openai import events as openai
 
 MAX_PARTS: Final = 64
-"""The most parts of an answer that are kept. An answer has a few items at a time; its finished items are in the ledger."""
+"""The most parts of an answer that are kept. An answer has a few items at a time; finished ones are in the ledger."""
 
 
 class ItemDelivery:
