@@ -78,7 +78,7 @@ def request_function_call(context: Context, event: openai.ResponseFunctionCallAr
 def _answers_excess(context: Context, call: deepgram.RequestedFunction, output: str) -> bool:
     """Answer a new call at once if too many calls are outstanding. Return whether it was answered.
 
-    Without an output the upstream would wait for ever.
+    Without an output the upstream would wait without end.
     """
     if not context.state.calls.exceed_bounds:
         return False
