@@ -1,4 +1,4 @@
-"""Random calls of two backends: losses, deaths and moves at any step. Each question is seen once, and the last answered."""
+"""Random calls of two backends, with losses and deaths: each question is seen once, and the last one is answered."""
 
 import itertools
 import json
