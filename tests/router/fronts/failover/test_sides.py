@@ -1,5 +1,7 @@
 """The memory of the session's side: what a relay of Deepgram gets to know of a call."""
 
+import json
+
 import pytest
 
 from actors import messages as engine
@@ -121,6 +123,17 @@ def test_a_question_before_any_upstream_has_applied_the_settings_is_asked_at_eac
     back.loses().opens(DEEPGRAM).loses().openai()
     assert [text for _, text in created(back.upstream)] == ["One?"]
     assert [it["content"] for it in back.client if it["type"] == "ConversationText"] == ["One?"]
+
+
+def test_late_usage_of_a_lost_upstream_names_its_model():
+    call = at_openai()
+    model = call.session.state.model
+    generation = call.generation
+    settings_for_deepgram(call)
+    usage = {"total_tokens": 3, "input_tokens": 1, "output_tokens": 2}
+    event = {"type": "response.done", "response": {"id": "resp_9", "status": "completed", "output": [], "usage": usage}}
+    report = call.session.read_late(engine.UpstreamTextReceived(generation, json.dumps(event)))
+    assert report.notification.model == model != ""
 
 
 def test_messages_that_the_session_refuses_are_not_remembered():
