@@ -44,8 +44,8 @@ _LOSSES: Final = {
 class UpstreamActor(Actor):
     """The upstream's leg of a session.
 
-    The actor dials when it gets `Dial`, and stops when its connection has closed. Every message from the actor carries
-    its generation, so that the session can tell it from a message of the next upstream.
+    The actor dials when it gets `Dial`, and stops when its connection has closed. Every input from the actor carries
+    its generation, so that the session can tell it from an input of the next upstream.
     """
 
     role = lifecycle.Role.UPSTREAM

@@ -204,7 +204,7 @@ class Unpacker:
     def shift(self, moment: Any) -> Any:
         """Convert a stored time from the clock of the process that packed it to this process's clock.
 
-        If `moment` is a container of times, convert each of them.
+        If `moment` is a container of times, convert each of them. None, 0 and infinity stay, because they are no times.
         """
         shift_s = self._shift_s
         if not shift_s or moment is None:
