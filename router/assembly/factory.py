@@ -76,7 +76,7 @@ class SessionFactory:
         self.forget_peers()
         self.observers = Observers(config)
         self.switches = Switches(self._upstreams)
-        """The record of the upstreams that an operator has paused."""
+        """The switches of an operator, such as the paused upstreams."""
         self.pool = UpstreamPool(config.all_upstreams(), self.observers.upstreams, self.observers.metrics)
         """The health of the upstreams, which all sessions of this process share."""
         self._deepgram_pool = UpstreamPool(

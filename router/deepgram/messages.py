@@ -43,7 +43,7 @@ class Flags(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Settings(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """The first message of a client. A string as `agent` is the id of a stored agent, which the router refuses."""
+    """The first message of a client. A string as `agent` is an id; see `router.fronts.named_agents`."""
 
     audio: Audio
     agent: Agent | str

@@ -245,7 +245,10 @@ def _readiness(router: Router, scoreboard: Scoreboard | None, environ: Environ) 
 
 
 def _least_load(router: Router, scoreboard: Scoreboard | None) -> float:
-    """Return the load of the least loaded worker, because the server gives new calls to that worker."""
+    """Return the load of the least loaded ready worker, which gets the next call.
+
+    If no worker is ready or there is no scoreboard, return the load of this process.
+    """
     least = scoreboard.least_used(time.monotonic()) if scoreboard is not None else None
     return router.load() if least is None else least
 

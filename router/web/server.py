@@ -312,7 +312,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
     @property
     def can_keep(self) -> bool:
-        """Whether a keeper can run. If the only worker dies, the worker that replaces it continues its sessions."""
+        """Whether the keeper is configured, and this system can run it. A server with one worker has a keeper, too."""
         return self._config.keeper and CAN_LAST
 
     def count_lost(self) -> None:
@@ -320,7 +320,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self.metrics.add(RECOVERIES, ("lost",))
 
     def count_unkept(self) -> None:
-        """Count a session that continues, but that no other worker could continue. Only the arbiter calls this."""
+        """Count a session that continues, but would be lost if its worker died. Only the arbiter calls this."""
         self.metrics.add(RECOVERIES, UNKEPT)
 
     # Reloads: in the arbiter.
