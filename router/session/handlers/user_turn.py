@@ -220,8 +220,9 @@ def judge_crossed(context: Context, sent: SentRequest) -> None:
     """Decide about a commit by hand again after the upstream refused a request.
 
     The refusal shows that the response in progress is the upstream's own. An upstream answers events in order. If the
-    commit came before the request, the upstream has answered the commit, with the first commit of speech since the
-    response began. The request is repeated, and covers that speech.
+    commit came before the request, the first `committed` event since the response began was the answer to the commit.
+    The request is repeated and covers that speech, so the upstream owes no answer to it. Otherwise await the answer to
+    the commit again.
     """
     crossed, sent.crossed = sent.crossed, None
     if crossed is None:

@@ -1,4 +1,4 @@
-"""Have the agent speak a given text word for word: a greeting, or an InjectAgentMessage.
+"""Have the agent speak a given text word for word, such as a greeting or an InjectAgentMessage.
 
 The API cannot speak a given text (upstream 3.3). A response outside the conversation is instructed to say exactly this
 text. Its audio is played, and its own transcript is dropped: the client gets the given text, ahead of the audio. The
