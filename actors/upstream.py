@@ -144,7 +144,7 @@ class UpstreamActor(Actor):
 
     @guarded
     def on_binary(self, data: bytes) -> None:
-        """Pass a binary message on. The session handles it as an error, because an upstream sends only texts."""
+        """Pass a binary message on. The session machine knows whether its upstream may send one."""
         if self._connection is not None:
             message = messages.UpstreamBinaryReceived(self._generation, data)
             self._intake.pass_on(message, len(data), self._connection)
