@@ -132,7 +132,8 @@ def dial(target: DialTarget) -> UpstreamConnection:
 
     No redirect is followed, and no cookie is sent or kept. A proxy is used if the environment names one.
 
-        Raises: DialError: the dial failed; `kind` is the way in which it failed.
+    Raises:
+        DialError: the dial failed; `kind` is the way in which it failed.
     """
     attempt = _Attempt(target)
     attempt.run()
