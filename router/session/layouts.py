@@ -238,7 +238,7 @@ LAYOUTS: Final = (
     _of(reports.TurnLog, "_said _functions"),
     _of(reports.Stopwatch, "requested", pack=_pack_stopwatch, fill=_fill_stopwatch),
     _of(LineLimiter, "_windows"),
-    _of(Window, "began_s lines missed", times="began_s"),
+    _of(Window, "kind began_s lines missed", times="began_s"),
     _of(Speaker, "_converter _response_id"),
     _of(
         Microphone,
