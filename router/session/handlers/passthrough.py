@@ -47,7 +47,7 @@ def forward_append(context: Context, event: inputs.PassthroughAppend) -> None:
 
 
 def forward_item(context: Context, event: inputs.PassthroughItemCreate) -> None:
-    """Forward an item, which may answer a function call.
+    """Forward an item, which may answer a function call (`_may_answer`).
 
     The client wrote the item itself, so it gets no ConversationText.
     """

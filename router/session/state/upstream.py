@@ -241,7 +241,7 @@ class UpstreamLink:
     def refuse_update(self, event_id: str | None) -> bool:
         """Await no acknowledgement of an update that the upstream received on standby, and refused after the takeover.
 
-        Otherwise the next session.updated would count as that acknowledgement. Return whether the event is such an
+        Otherwise the next session.updated would count as that acknowledgement. Return whether `event_id` names such an
         update.
         """
         if event_id not in self.standby_updates:
