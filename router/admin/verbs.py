@@ -29,7 +29,7 @@ class Router(Protocol):
         """The number of present sessions."""
 
     def readiness(self) -> tuple[bool, str]:
-        """Return whether a new session would succeed, and the reason."""
+        """Return whether a new session would succeed, and the reason, such as `ready` or `draining`."""
 
     def sessions(self) -> list[SessionInfo]:
         """Return the live sessions."""
