@@ -98,6 +98,12 @@ def test_no_text_costs_much_to_judge(text):
     assert min(prices) < 0.05
 
 
+@pytest.mark.parametrize("count", [MAX_VALUES - 3, MAX_VALUES + 3])
+def test_the_values_of_a_long_text_are_counted(count):
+    text = '{"a":"' + "x" * 2 * MEGA + '","b":[' + ",".join("0" * count) + "]}"
+    assert (exceeded_bound(text) is not None) is (count > MAX_VALUES)
+
+
 def test_the_levels_of_a_parsed_text_are_counted():
     def nested(levels):
         return json.loads('{"a":[' * (levels // 2) + "1" + "]}" * (levels // 2))

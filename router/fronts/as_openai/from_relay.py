@@ -21,6 +21,7 @@ from router.fronts.deepgram_agent.fields import text_of
 from router.fronts.realtime import requests
 from router.fronts.realtime.kept_items import ROOT
 from router.fronts.realtime.names import AGAIN, ASK, prefix_of
+from router.translation.validation import MAX_FUNCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,11 @@ REPEATED: Final = (prefix_of(ASK), prefix_of(AGAIN))
 def _update(agent: Agent, event: Fields, event_id: str | None) -> None:
     update = _child(event, "session")
     is_sent = agent.stage is not Stage.WELCOMED
+    tools = update.get("tools")
+    if isinstance(tools, list) and len(tools) > MAX_FUNCTIONS:
+        message = f"Deepgram's backend takes at most {MAX_FUNCTIONS} tools."
+        agent.refuse_unsupported(event_id, message, "session.tools")
+        return
     changed = agent.session.changed_format(update) if is_sent else None
     if changed is not None:
         message = "Deepgram's backend cannot change the format of the audio within a session."

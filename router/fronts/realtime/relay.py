@@ -261,7 +261,7 @@ class Context:
 
     def send(self, event: Event) -> None:
         """Send the upstream in use an event, with the ids that the upstream knows."""
-        frame = self.state.names.to_upstream(event).frame
+        frame = self.state.names.to_upstream(event).data
         self.commands.append(engine.SendToUpstream(frame, self.state.generation))
 
     def send_tracked(self, event: Event, request: Request | None = None) -> None:

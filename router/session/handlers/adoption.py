@@ -36,8 +36,8 @@ RECOVERED: Final = deepgram.Warning(
 def adopt(context: Context, adopted: messages.ClientAdopted) -> Lifecycle | None:
     """Interrupt the work in progress, and dial another upstream.
 
-    Before Settings there is no work, so only dial. Return the state if it stays AWAITING_SETTINGS; None for the row's
-    next state.
+    Before Settings there is no work, so only dial. Return AWAITING_SETTINGS if the session stays in this state; None
+    for the row's next state.
     """
     state = context.state
     # This process reads the client, even if the other one had paused it.

@@ -154,7 +154,10 @@ def key_of(context: Context, part: ItemDelivery) -> str:
 
 
 def start_speaking(context: Context) -> None:
-    """End an earlier turn, and send the component AgentStartedSpeaking ahead of a response's first output."""
+    """Send the held end of an earlier turn before a response's first output.
+
+    The component gets AgentStartedSpeaking, too.
+    """
     turn = context.state.turn
     turn.has_output = True
     if not turn.has_started_speaking:

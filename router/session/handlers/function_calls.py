@@ -34,7 +34,8 @@ TOO_MANY: Final = "failed: too many function calls are outstanding"
 def output_item_added(context: Context, event: openai.ResponseOutputItemAdded) -> None:
     """Record the function that a call's item names.
 
-    If the item is a message instead, begin the response's next message.
+    If the item is a message instead, begin the response's next message, unless the client gets no output of this
+    response.
     """
     turn = context.state.turn
     context.state.calls.record_name(event.item)
@@ -78,7 +79,7 @@ def request_function_call(context: Context, event: openai.ResponseFunctionCallAr
 def _answers_excess(context: Context, call: deepgram.RequestedFunction, output: str) -> bool:
     """Answer a new call at once if too many calls are outstanding. Return whether it was answered.
 
-    Without an output the upstream would wait for ever.
+    Without an output the upstream would wait without end.
     """
     if not context.state.calls.exceed_bounds:
         return False
@@ -176,7 +177,10 @@ def _record_answer(context: Context, call_id: str, output: str) -> None:
 
 
 def _add_output(context: Context, call_id: str, output: str) -> str | None:
-    """Add a call's output to the conversation. Return the item's id if the item was sent to the upstream in use."""
+    """Add a call's output to the conversation.
+
+    Return the item's id if the item is an output and was sent to the upstream in use; otherwise None.
+    """
     calls, item_id = context.state.calls, None
     is_approval = call_id in calls.approvals
     calls.answer(call_id)
@@ -250,7 +254,8 @@ def _warn_of_failure(context: Context, call: deepgram.RequestedFunction, problem
 def answers_timed_out(context: Context, _fired: messages.TimerFired) -> None:
     """Give the model an error as the output of each call that the client did not answer.
 
-    The model can continue with it. The React component never answers a function without a handler (client 9.3).
+    The model can continue with such an output. The React component never answers a function without a handler (client
+    9.3).
     """
     problem = f"timed out after {length_s(Wait.TOOL_ANSWER, context.options.deadlines):g} s"
     for call in context.state.calls.of_client():
@@ -316,7 +321,10 @@ def _admitted(context: Context, agent: blocks.Agent) -> offered_tools.FilteredFu
 
 
 def add_router_functions(context: Context, event: inputs.PassthroughSessionUpdate) -> inputs.PassthroughSessionUpdate:
-    """Return a client's own `session.update` with the router's functions among its tools."""
+    """Return a client's own `session.update` with the router's functions among its tools.
+
+    Without `tools`, only the first update gets the functions.
+    """
     is_first = context.state.plan.source is None
     return inputs.PassthroughSessionUpdate(
         offered_tools.add_server_functions(event.text, context.options.tools, is_first=is_first)

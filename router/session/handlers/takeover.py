@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def session_updated(context: Context, event: openai.SessionUpdated) -> Lifecycle | None:
-    """Hand the conversation to an upstream that is configured, at the start or after a restart."""
+    """Hand the conversation to an upstream that is configured, at the start or after a restart.
+
+    Return CONFIGURING if an acknowledgement is still missing; None for the row's next state.
+    """
     if not upstream_setup.record_acknowledgement(context, context.state.upstream, event):
         return Lifecycle.CONFIGURING
     context.stop_waiting(Wait.SESSION_UPDATED, Wait.RESTART)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from router.openai import events as openai
 
 MAX_PARTS: Final = 64
-"""The most parts of an answer that are kept. An answer has a few items at a time; its finished items are in the ledger."""
+"""The most parts of an answer that are kept. An answer has few items at a time, and finished ones are in the ledger."""
 
 
 class ItemDelivery:
@@ -132,7 +132,7 @@ class ItemDelivery:
 
     @property
     def has_output(self) -> bool:
-        """Whether the upstream has generated any text or audio of the part."""
+        """Whether any audio of the part has arrived, or any of its text was sent."""
         return bool(self.received_s or self.sent_chars or self.sent_text)
 
 
@@ -156,7 +156,7 @@ class TextDelivery:
 
     @property
     def newest(self) -> ItemDelivery:
-        """The newest part, or an empty one."""
+        """The part of the verbatim text if there is one; or else the newest part, or an empty one."""
         return self.given or (self.parts[-1] if self.parts else self._first(None, None))
 
     def give(self, item_id: str, content: str) -> None:
@@ -218,7 +218,7 @@ class TextDelivery:
         return part
 
     def find(self, item_id: str | None) -> ItemDelivery | None:
-        """Return the newest part of an item."""
+        """Return the newest part of an item, or None."""
         return next((it for it in reversed(self.parts) if it.item_id == item_id), None)
 
     def find_by_key(self, key: str | None) -> ItemDelivery | None:
