@@ -347,9 +347,9 @@ class Router:
         return self.problems()
 
     def readiness(self) -> tuple[bool, str]:
-        """Return whether a new session would succeed, and the reason, such as `ready` or `draining`.
+        """Return whether the router is ready for new sessions, and the reason, such as `ready` or `draining`.
 
-        The recent dials decide, because no new one is made.
+        The limits on sessions are not checked (see `load`). No upstream is dialled: the recent dials decide.
 
         A router that was not started is ready, so that a load balancer sends the first session, which starts the
         router.

@@ -176,7 +176,7 @@ class Parts:
     # The state of the process. No method below blocks.
 
     def readiness(self) -> tuple[bool, str]:
-        """Return whether a new session would succeed, and the reason, such as `ready` or `draining`."""
+        """Return whether the router is ready for new sessions, and the reason, such as `ready` or `draining`."""
         if self.runtime.is_closing:
             return False, "draining"
         if self.runtime.dispatchers and not self.runtime.is_alive:

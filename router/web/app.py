@@ -51,10 +51,10 @@ class Router(upgrade.Router, wire.Router, grants.Router, metrics_page.Router, ad
         """Whether a client needs a credential."""
 
     def readiness(self) -> tuple[bool, str]:
-        """Return whether a new session would succeed, and the reason, such as `ready` or `draining`."""
+        """Return whether the router is ready for new sessions, and the reason, such as `ready` or `draining`."""
 
     def load(self) -> float:
-        """Return the share of the most used limit of this process; 1.0 is full."""
+        """Return the share in use of the fullest limit, queue or dispatcher; 1.0 is full."""
 
     def check_admin(self, environ: Environ) -> None:
         """Check that a request may see the pages for administrators; raises `HandshakeRefused`."""

@@ -49,7 +49,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     stage: Stage
     is_ready: bool = False
-    """Whether a new session would succeed."""
+    """Whether the worker is ready for new sessions (`Router.readiness`)."""
     sessions: int = 0
     load: int = 0
     """The number of sessions, and of connections that may become sessions."""
