@@ -180,8 +180,8 @@ LAYOUTS: Final = (
     _of(
         turn.Turn,
         "is_open response response_id output_id is_announced current is_cut answers_speech has_output"
-        " has_started_speaking answer closed unnamed unasked failures interrupted ended cancels_next cancelled outside"
-        " outputs overtaken_ids doubtful_id drops_unnamed is_cancelled_by_client is_resumed"
+        " has_started_speaking answer beside closed unnamed unasked failures interrupted ended cancels_next cancelled"
+        " outside outputs overtaken_ids doubtful_id drops_unnamed is_cancelled_by_client is_resumed"
         " is_answered_by_passthrough has_called is_end_named is_end_open is_rejected",
         times="unasked",
     ),
@@ -238,7 +238,7 @@ LAYOUTS: Final = (
     _of(reports.TurnLog, "_said _functions"),
     _of(reports.Stopwatch, "requested", pack=_pack_stopwatch, fill=_fill_stopwatch),
     _of(LineLimiter, "_windows"),
-    _of(Window, "began_s lines missed", times="began_s"),
+    _of(Window, "kind began_s lines missed", times="began_s"),
     _of(Speaker, "_converter _response_id"),
     _of(
         Microphone,

@@ -157,8 +157,9 @@ class Session:
         """Forget the conversation, because another machine continues the call."""
         before = self.context
         self.context = Context(before.state.session_id, before.profile, before.options)
-        # The counted usage stays, because late events of earlier upstreams may follow.
+        # The counted usage and the model stay, because late events of earlier upstreams may follow.
         self.context.meter, self.context.now_s = before.meter, before.now_s
+        self.context.state.model = before.state.model
         self.context.state.adoptions = before.state.adoptions
         self.enter_restored()
         self._marked, self._stored_part, self._stored_chars = _UNMARKED, None, 0

@@ -257,14 +257,17 @@ ON_UNEXPECTED: Final = on_unexpected
 
 def _by_output(
     begin: Callable[[Context, response_begin.Output], ResponseState | None],
+    # A response outside the conversation is no turn.
+    instead: tuple[ResponseState, ...] = (),
 ) -> tuple[Entry[ResponseState], ...]:
     # Some servers send no response.created.
+    active = ResponseState.ACTIVE
     return (
-        on(openai.ResponseOutputItemAdded, begin, ResponseState.ACTIVE, may_stay=True),
-        on(openai.ResponseOutputTextDelta, begin, ResponseState.ACTIVE, may_stay=True),
-        on(openai.ResponseOutputAudioTranscriptDelta, begin, ResponseState.ACTIVE, may_stay=True),
-        on(openai.ResponseOutputAudioDelta, begin, ResponseState.ACTIVE, may_stay=True),
-        on(openai.ResponseFunctionCallArgumentsDone, begin, ResponseState.ACTIVE, may_stay=True),
+        on(openai.ResponseOutputItemAdded, begin, active, may_stay=True, instead=instead),
+        on(openai.ResponseOutputTextDelta, begin, active, may_stay=True, instead=instead),
+        on(openai.ResponseOutputAudioTranscriptDelta, begin, active, may_stay=True, instead=instead),
+        on(openai.ResponseOutputAudioDelta, begin, active, may_stay=True, instead=instead),
+        on(openai.ResponseFunctionCallArgumentsDone, begin, active, may_stay=True, instead=instead),
     )
 
 
@@ -299,7 +302,7 @@ RESPONSE: Final[Mapping[ResponseState, Table[ResponseState]]] = {
             # A response outside the conversation is no turn.
             instead=(ResponseState.NONE,),
         ),
-        *_by_output(response_begin.begin_unannounced),
+        *_by_output(response_begin.begin_unannounced, instead=(ResponseState.NONE,)),
         *_BY_WHOLE_TEXT,
         on(openai.ResponseDone, response_end.finish_response, ResponseState.NONE, may_stay=True),
         on(

@@ -34,7 +34,7 @@ from router.session.handlers import (
 from router.session.handlers import user_turn as handlers_of_turn
 from router.session.handlers.ignored import ignore
 from router.session.state import ledger, origin, pending, session, text_delivery, turn, upstream, user_turn
-from router.session.state.states import UserTurnState
+from router.session.state.states import ResponseState, UserTurnState
 from router.translation.audio import Microphone
 from tests.explore.ends import ENDS
 from tests.explore.search import ROOTS, Action, Root, Search
@@ -182,6 +182,42 @@ def _newest_part(self: text_delivery.TextDelivery, item_id: str | None, *_facts:
     return self.parts[-1] if self.parts else self._add(item_id, None)
 
 
+def _origin_in_turn(context: Any, response: Any) -> origin.Origin:
+    found = _ORIGIN(context, response)
+    return origin.Origin.REQUESTED if found is origin.Origin.OUTSIDE_REQUESTED else found
+
+
+_ORIGIN = response_begin.find_origin
+
+
+def _ignore_another(context: Any, event: Any) -> None:
+    current = context.state.turn.current
+    if current is None or not current.request.is_outside:
+        _ANOTHER(context, event)
+
+
+_ANOTHER = response_begin.another_begins
+
+
+@contextlib.contextmanager
+def _outside_is_turn() -> Iterator[None]:
+    row = transitions.RESPONSE[ResponseState.ACTIVE][openai.ResponseCreated]
+    with (
+        mock.patch.object(response_begin, "find_origin", _origin_in_turn),
+        mock.patch.object(row, "handler", _ignore_another),
+    ):
+        yield
+
+
+def _by_metadata(response: Any, in_flight: Any, **facts: Any) -> origin.Origin:
+    found = _BESIDE(response, in_flight, **facts)
+    is_unproven = found is origin.Origin.OUTSIDE_REQUESTED and response.metadata != in_flight.request.metadata
+    return origin.Origin.OUTSIDE if is_unproven else found
+
+
+_BESIDE = origin._beside_client_request
+
+
 def _key_without_id(_context: Any, part: Any) -> Any:
     return part.item_id
 
@@ -298,6 +334,9 @@ FINDINGS = (
     Finding("16", "the end of earlier speech ends the speech that follows it", OPENAI,
             READY + "frame speech-1 stop-1 speech-1 say take-1-message run_silent",
             _in_table(openai.InputAudioBufferSpeechStarted, _keeps_commit)),
+    Finding("17", "an answer beside a client's own response outside the conversation comes twice", OPENAI,
+            READY + "native-outside take-1-written frame speech-1 stop-1 commit-1 own-1-message step-1-False "
+            "step-1-False step-1-False step-1-True step-1-True step-1-True step-1-True run_well", _outside_is_turn),
     Finding("18", "an unmarked response is taken for the requested one", OPENAI,
             READY + "inject-default frame speech-1 stop-1 commit-1 own-1-message run_well",
             _set(response_origin, "origin_of", _by_order)),
@@ -463,6 +502,13 @@ FINDINGS = (
             "frame speech-2 stop-2 commit-2 own-2-message words-2-user_201 step-2-False step-2-False step-2-False "
             "step-2-False step-2-False step-2-False take-2-message step-2-True step-2-True step-2-True",
             _set(turn.Turn, "drop_unnamed", lambda _self: None)),
+    Finding("E39", "a client's own response outside the conversation begins a turn that never ends", OPENAI,
+            "native-outside run_well", _set(turn.Turn, "is_beside", lambda *_args: False)),
+    Finding("E40", "a client's own response is not recognized without its metadata",
+            ("openai", "settings", "no echo"), "native-outside run_well",
+            _set(origin, "_beside_client_request", _by_metadata)),
+    Finding("E41", "a client's own response that is not announced is a turn", ("openai", "settings", "no created"),
+            "native-outside run_well", _set(turn.Turn, "begins_beside", lambda *_args: False)),
 )  # fmt: skip
 
 

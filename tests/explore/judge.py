@@ -8,7 +8,7 @@ from typing import Any
 
 from router.session.handlers.user_speech import MAX_FILLED_S
 from tests.explore.knowledge import Knowledge
-from tests.explore.upstream import AUDIO_MS, Response
+from tests.explore.upstream import AUDIO_MS, Response, is_of_client
 from tests.explore.violation import require
 
 ENDS_COMMITS = frozenset({"input_audio_buffer.committed", "input_audio_buffer.speech_started"})
@@ -85,6 +85,10 @@ class Judge:
         """The numbers of questions and answers so far. One answer may cover several questions."""
         self.statements: list[int] = []
         """The generations of the requested responses outside the conversation that have not ended."""
+        self.own: list[int] = []
+        """The generations of the client's own requests outside the conversation whose responses have not ended."""
+        self.own_texts: set[str] = set()
+        """The texts of these responses. They are no turn of the agent's, and part of no conversation."""
         self.speaking: dict[int, float] = {}
         """The time at which the speech in progress began, by the generation that detected it."""
         self.has_missed_commit = False
@@ -215,6 +219,9 @@ class Judge:
 
     def begins(self, response: Response) -> None:
         """Record that an upstream begins a response."""
+        if response.is_of_client:
+            self.own_texts.add(response.text)
+            return
         if response.is_outside:
             self.is_replacing = False
             return
@@ -242,6 +249,12 @@ class Judge:
 
     def ends(self, response: Response, generation: int, status: str) -> None:
         """Record the end of a response, and the questions that it answers."""
+        if response.is_of_client:
+            self._forget_own(generation)
+            # A repeated end, or one without response.created, is nothing that the session could tell.
+            if status == "completed" and response.text not in self.texts:
+                self.missing.append(response.text)
+            return
         if response.is_outside:
             self._forget_statement(generation)
             return
@@ -300,6 +313,7 @@ class Judge:
                 self.owed = [it for it in self.owed if not it.is_answered_by(response, generation)]
         self.speaking.pop(generation, None)
         self.statements = [it for it in self.statements if it != generation]
+        self.own = [it for it in self.own if it != generation]
         self.begun = {it for it in self.begun if it[0] != generation}
         self.active = {key: it for key, it in self.active.items() if key[0] != generation}
         self.cuts_next &= generation not in self.asks
@@ -317,6 +331,11 @@ class Judge:
 
     def _sent_ConversationText(self, message: dict[str, Any]) -> None:  # noqa: N802 - a message's name
         text = message["content"]
+        if text in self.own_texts:
+            require(text not in self.texts, f"v the client received {text!r} twice")
+            self.texts.append(text)
+            self.missing = [it for it in self.missing if it != text]
+            return
         self.knowledge.tell(message["role"], text)
         if message["role"] != "assistant" or text.startswith("Function call"):
             return
@@ -416,6 +435,8 @@ class Judge:
         if kind == "input_audio_buffer.clear":
             before = frozenset(it for number, it in self.committed_at if number == generation)
             self.clears.append((generation, before, event["event_id"]))
+        if is_of_client(event):
+            self.own.append(generation)
         if kind == "response.create" and (event.get("response") or {}).get("conversation") != "none":
             # The outputs of its calls are the end of a response that was not announced.
             active = [it for it in self.active.values() if not (it.is_brief and it.has_called)]
@@ -434,8 +455,8 @@ class Judge:
             self.committed_at.add((generation, str(event.get("event_id"))))
             named = str(event.get("event_id"))
             self.unanswered_commits += [named] if named not in self.unanswered_commits else []
-        self.turns += kind == "response.create"
-        if kind == "response.create" and (event.get("response") or {}).get("conversation") == "none":
+        self.turns += kind == "response.create" and not is_of_client(event)
+        if (event.get("response") or {}).get("conversation") == "none" and not is_of_client(event):
             self.statements.append(generation)
         self.knowledge.sent_upstream(event, generation)
         if kind == "conversation.item.create":
@@ -503,7 +524,9 @@ class Judge:
         if event["type"] == "response.create" and generation in self.asks:
             self.asks.remove(generation)
             self.cuts_next = False
-        if event["type"] == "response.create" and (event.get("response") or {}).get("conversation") == "none":
+        if is_of_client(event):
+            self._forget_own(generation)
+        elif event["type"] == "response.create" and (event.get("response") or {}).get("conversation") == "none":
             self._forget_statement(generation)
 
     def refuses_clear(self, event: dict[str, Any]) -> None:
@@ -527,6 +550,10 @@ class Judge:
         if event["type"] == "conversation.item.create":
             self.outputs.discard((generation, str(event["item"].get("call_id"))))
             self.knowledge.lack(event["item"], generation)
+
+    def _forget_own(self, generation: int) -> None:
+        if generation in self.own:
+            self.own.remove(generation)
 
     def _forget_statement(self, generation: int) -> None:
         if generation in self.statements:

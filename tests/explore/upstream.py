@@ -44,6 +44,8 @@ STEPS = {
         *("item", "words", "audio", "item+", "words+", "audio", "text", "item done"),
         *("audio+", "text+", "item done+", "done"),
     ),
+    # A response outside the conversation that the client requested: it adds no item.
+    "written": ("item", "written", "written text", "done"),
     "overlap done": ("item", "audio", "item+", "audio+", "item done", "item done+", "done"),
 }
 """The events of a response in their order, by its kind. Some servers announce no items."""
@@ -53,7 +55,7 @@ SECOND_NUMBER = 50
 """The number of a response's second message, counted from that of the response."""
 WHOLE = ("done only", "item only")
 """The kinds of responses whose text comes only in `conversation.item.done`."""
-LAST = {**dict.fromkeys(WHOLE, "item done"), "call first": "call"}
+LAST = {**dict.fromkeys(WHOLE, "item done"), "call first": "call", "written": "written text"}
 """The last event of a response without `response.created`, by its kind, if the whole text is not the last event."""
 UNANNOUNCED = ("message", "call", "words first", "audio first", "call first", "text only", *WHOLE)
 """The kinds of requested responses that a server without `response.created` begins."""
@@ -77,6 +79,8 @@ class Response:
         self.answers = answers
         """The questions that the conversation contained when the response began."""
         self.is_outside = is_outside
+        self.is_of_client = kind == "written"
+        """The client requested the response outside the conversation itself."""
         self.at = 0
         """The index of its next step."""
         self.is_cancelled = False
@@ -91,6 +95,8 @@ class Response:
         if not self.is_brief or self.is_call:
             return STEPS[self.kind]
         # Its whole text is its end.
+        if self.kind == "written":
+            return STEPS[self.kind][:-1]
         return STEPS[self.kind][:-1] if self.kind in WHOLE else STEPS[self.kind][:-2]
 
     @property
@@ -239,6 +245,8 @@ class Upstream:
         # Without response.created, with one id for all or without ids, nothing tells two responses at once apart.
         is_busy = self.is_single and (self.outside or self.active) is not None
         is_held = bool(self.queue) and ((is_behind and _is_verbatim(self.queue[0])) or (is_busy and self._is_beside()))
+        # It takes a second request for a response outside the conversation at the end of the first.
+        is_held |= bool(self.queue) and self.outside is not None and _is_verbatim(self.queue[0])
         if self.queue and not is_held:
             found += [("take", self.generation, kind) for kind in self._kinds(self.queue[0])]
         for response in (self.active, self.outside):
@@ -281,6 +289,8 @@ class Upstream:
         return event["type"] == "response.create" and not is_refused
 
     def _kinds(self, event: dict[str, Any]) -> tuple[str, ...]:
+        if is_of_client(event):
+            return ("written",)
         if event["type"] == "response.create" and not _is_verbatim(event):
             if self.quirk == "no created":
                 return UNANNOUNCED if self.unended is None else (*UNANNOUNCED, BUSY)
@@ -456,6 +466,10 @@ class Upstream:
                 return [{"type": "response.output_item.added", "response_id": ids["response_id"], "item": item}]
             case "words":
                 return [{"type": "response.output_audio_transcript.delta", **ids, "delta": text}]
+            case "written":
+                return [{"type": "response.output_text.delta", **ids, "delta": text}]
+            case "written text":
+                return [{"type": "response.output_text.done", **ids, "text": text}]
             case "audio":
                 return [{"type": "response.output_audio.delta", **ids, "delta": AUDIO}]
             case "text":
@@ -617,6 +631,11 @@ def _without_ids(event: dict[str, Any]) -> dict[str, Any]:
     if "item" in kept:
         kept["item"] = {name: value for name, value in kept["item"].items() if name != "id"}
     return kept
+
+
+def is_of_client(event: dict[str, Any]) -> bool:
+    """Whether an event is the client's own request for a response outside the conversation."""
+    return _is_verbatim(event) and "switchboard" not in (event["response"].get("metadata") or {})
 
 
 def _is_verbatim(event: dict[str, Any]) -> bool:

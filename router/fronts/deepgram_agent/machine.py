@@ -368,9 +368,11 @@ class DeepgramRelay:
 
     def _configure(self) -> Commands:
         self._stage = Stage.CONFIGURING
-        # The client's Settings are sent unchanged until an upstream has applied them.
-        restored = self._conversation.memory.restored_settings
-        text = write(self._as_sent(restored())) if self._is_applied else self._settings_text
+        # The client's Settings are sent unchanged until an upstream has applied them. The client of a session may have
+        # asked before.
+        text, memory = self._settings_text, self._conversation.memory
+        if self._is_applied or memory.has_messages:
+            text = write(self._as_sent(memory.restored_settings(has_greeted=self._is_applied)))
         yield self._to_upstream(text)
         yield engine.StartTimer(STEP_TIMER, self._deadlines.session_updated_s)
 
@@ -385,6 +387,8 @@ class DeepgramRelay:
         else:
             self._is_applied = True
             yield engine.SendToClient(text)
+            if self._conversation.memory.question is not None:
+                yield from self._resume()
         for waiting in self._waiting.take():
             if isinstance(waiting, str):
                 fields = read(waiting)

@@ -346,10 +346,11 @@ class SessionSide:
         yield from self._sent(self.machine.handle(opened, call.now_s))
         memory = self._conversation.memory
         if memory.settings is not None:
-            settings = memory.restored_settings() if call.is_applied else memory.settings
+            settings = memory.restored_settings(has_greeted=call.is_applied)
             self._is_settling = call.is_applied
             yield from self._taken_settings(write(settings), call.now_s)
-        if call.is_applied and not self._session.context.has_ended:
+        is_begun = call.is_applied or memory.question is not None
+        if is_begun and not self._session.context.has_ended:
             for acknowledgement in self._conversation.injected.acknowledgements():
                 yield engine.SendToClient(acknowledgement)
             for again in self._conversation.resume():

@@ -43,8 +43,10 @@ def output_item_added(context: Context, event: openai.ResponseOutputItemAdded) -
         turn.close_item(event.item.id)
     elif event.item.type == "message":
         turn.reopen_item(event.item.id)
-        turn.answer.announce(event.item)
-        drop_excess(context)
+        is_beside = turn.is_beside(event.response_id)
+        answer = turn.beside if is_beside else turn.answer
+        answer.announce(event.item)
+        drop_excess(context, is_beside=is_beside)
 
 
 def request_function_call(context: Context, event: openai.ResponseFunctionCallArgumentsDone) -> None:

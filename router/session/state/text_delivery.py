@@ -225,6 +225,10 @@ class TextDelivery:
         """Return the newest part with an id of the ledger and the playback."""
         return next((it for it in reversed(self.parts) if it.key == key), None)
 
+    def forget_oldest(self, most: int) -> None:
+        """Forget all parts but the newest `most`."""
+        self.parts = self.parts[-most:]
+
     def record_end(self, item: openai.Item) -> None:
         """Record whether a finished item is whole."""
         for part in self.parts:

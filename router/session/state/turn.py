@@ -34,6 +34,7 @@ class Turn:
     __slots__ = (
         "answer",
         "answers_speech",
+        "beside",
         "cancelled",
         "cancels_next",
         "closed",
@@ -105,6 +106,8 @@ class Turn:
         """The newest responses that ended as cancelled. Their function calls may still arrive (upstream 6.3)."""
         self.outside: tuple[str | None, ...] = ()
         """The newest responses outside the conversation. They are not part of the agent's turn."""
+        self.beside = TextDelivery()
+        """The account of these responses."""
         self.outputs: tuple[str, ...] = ()
         """The newest responses that ended without a response.created. Their late output begins no other response."""
         self.overtaken_ids: tuple[str, ...] = ()
@@ -147,6 +150,16 @@ class Turn:
         is_given = self.verbatim is not None and response_id in (self.response_id, None)
         is_given |= self.verbatim is not None and self.response_id is None
         return is_given or self.is_muted(response_id)
+
+    def is_beside(self, response_id: str | None) -> bool:
+        """Whether an event is about a response outside the conversation."""
+        return response_id in self.outside or self.begins_beside(response_id)
+
+    def begins_beside(self, response_id: str | None) -> bool:
+        """Whether output that nothing announced begins the client's own response outside the conversation."""
+        sent = self.current
+        is_awaited = sent is not None and sent.request.is_outside and self.response is ResponseState.REQUESTED
+        return is_awaited and not self.is_other_response(response_id)
 
     def is_muted(self, response_id: str | None) -> bool:
         """Whether a response's audio is not played, because the user interrupted.
@@ -199,6 +212,7 @@ class Turn:
         self.is_cut = self.is_rejected = self.has_output = self.answers_speech = self.is_end_open = False
         self.drops_unnamed = False
         # From now on an event without ids is about this response.
+        self.outside = without(self.outside, response_id)
         self.closed = without(self.closed, None)
         self.ended = without(self.ended, response_id)
         self.interrupted = without(self.interrupted, response_id)
@@ -249,6 +263,7 @@ class Turn:
         """Forget the ids that the previous upstream gave: the next upstream may give the same ids."""
         self.interrupted = self.cancelled = self.ended = self.outputs = self.unnamed = self.overtaken_ids = ()
         self.outside = self.closed = ()
+        self.beside = TextDelivery()
         self.doubtful_id = None
         self.is_end_open = self.drops_unnamed = False
 
@@ -274,6 +289,7 @@ class Turn:
     def note_outside(self, response_id: str | None) -> None:
         """Remember that a response is outside the conversation."""
         self.outside = newest(self.outside, response_id, MAX_INTERRUPTED)
+        self.beside.forget_oldest(MAX_INTERRUPTED)
 
     def drop_unnamed(self) -> None:
         """Drop the output without an id until the next response.done, because it is not part of the agent's turn."""
@@ -281,10 +297,11 @@ class Turn:
             self.drops_unnamed = True
             self.close_item(None)
 
-    def ends_dropped(self, response_id: str | None) -> bool:
-        """Whether a response.done ends the response whose output is dropped."""
-        is_end = response_id is None and self.drops_unnamed
-        self.drops_unnamed &= not is_end
+    def ends_beside(self, response_id: str | None) -> bool:
+        """Whether a response.done without an id ends a response that is not part of the agent's turn."""
+        is_end = response_id is None and (self.drops_unnamed or None in self.outside)
+        if is_end:
+            self.drops_unnamed, self.outside = False, without(self.outside, None)
         return is_end
 
     def note_unasked(self, now_s: float) -> None:
@@ -308,7 +325,7 @@ class Turn:
 
     def is_other_response(self, response_id: str | None) -> bool:
         """Whether an event is about another response than the one in progress: a parallel or an earlier one."""
-        if response_id is None and self.drops_unnamed:
+        if response_id is None and (self.drops_unnamed or None in self.outside):
             return True
         if self.response_id is None:
             # Before response.created any unknown id may be that of the requested response.
