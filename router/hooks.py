@@ -119,7 +119,7 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def wants_notifications(self) -> bool:
-        """Whether the session machine has to report turns and costs."""
+        """Whether the session machine has to report turns and usage."""
         return self.on_turn is not None or self.on_usage is not None
 
     def deliverer(self, context: SessionContext) -> Callable[[Any], None] | None:

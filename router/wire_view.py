@@ -181,7 +181,7 @@ class WireView:
             return [each.describe() for each in reversed(self._records.values()) if owner in (None, each.owner)]
 
     def rows(self, session_id: str, after: int, owner: str | None = None) -> Page | None:
-        """Return the rows of a session with numbers greater than `after`.
+        """Return the first page of those rows of a session whose numbers are greater than `after`.
 
         Return None for an unknown session, and for a session of another owner.
         """

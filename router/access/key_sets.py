@@ -70,7 +70,7 @@ class SingleKey:
         self._keys = (key,)
 
     def of(self, _key_id: str | None, _algorithm: str) -> Sequence[Any]:
-        """Return the key, for every key id and algorithm."""
+        """Return the only key, whatever the key id and the algorithm are."""
         return self._keys
 
 

@@ -168,7 +168,7 @@ class CarriedSession:
         self._relay = relay
         """The relay that takes the place of the session, or the machine of two backends around it; None without one.
 
-        In the place of a session, the session itself has only counts.
+        If a relay takes its place, the session has only counts.
         """
         self._backends = backends
         self._guard = guard

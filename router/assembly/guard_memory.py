@@ -88,15 +88,17 @@ _VALUES: Final = msgspec.msgpack.Decoder(_Value)
 
 
 def can_outlive(guard: GuardedInputs) -> bool:
-    """Whether the guard's memory can be written at any moment, not only at rest."""
+    """Whether the guard's memory can be written at any moment, and not only while no text waits for the guard."""
     return isinstance(guard, GuardedMachine)
 
 
 def written(guard: GuardedInputs) -> bytes:
-    """Return the memory of a guard. Call this between two inputs. The guard of a relay has no memory at rest.
+    """Return the memory of a guard. Call this between two inputs.
+
+    The memory of a relay's guard is empty.
 
     Raises:
-        SnapshotError: a text waits for a guard whose memory has no layout.
+        SnapshotError: a text waits for the guard of a relay, or the memory cannot be written.
     """
     if not isinstance(guard, GuardedMachine):
         if not guard.is_at_rest:

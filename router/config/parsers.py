@@ -169,7 +169,7 @@ def _pairs_written(written: str) -> dict[str, str]:
 
 
 def host(written: Any) -> str:
-    """Parse a host name or an address. An IPv6 address may have brackets or not."""
+    """Parse a host name or an address. An IPv6 address may have brackets; the result has none."""
     if isinstance(written, str) and not written.isascii():
         raise ValueError("contains a character outside ASCII: write an international name in its form with xn--")
     return text(written).removeprefix("[").removesuffix("]")

@@ -60,7 +60,7 @@ def type_hints(fields_of: type) -> dict[str, Any]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence that proposes the most similar known name, or nothing if no name is similar."""
+    """Return the end of a sentence that proposes the most similar known name; empty if no name is similar."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 

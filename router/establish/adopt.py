@@ -88,7 +88,8 @@ def adopt(
 def dial_ahead(parts: Parts, facts: bytes, route: str) -> DialledAhead | None:
     """Dial the next upstream of a session that another process announces. The call blocks.
 
-    Return None if a session with this request does not move, or if every upstream is paused.
+    Return None if a session with this request does not move, every upstream is paused, or the relay of Deepgram
+    serves the session.
 
     Args:
         parts: the parts of this process.

@@ -482,4 +482,4 @@ FORWARDED = frozenset(
         "input_audio_buffer.clear",
     }
 )
-"""OpenAI's client events that a client of the `/openai` profile may send. They are forwarded unchanged."""
+"""The types of OpenAI's client events that a client of the `/openai` profile may send and that the router forwards."""

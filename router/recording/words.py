@@ -54,7 +54,7 @@ _TABLE: Final = _Table()
 
 
 def masked(text: str) -> str:
-    """Return the replacement of a text. A JSON object or list stays JSON with the same structure."""
+    """Return a text of the same shape, in which nothing can be read. A JSON object or list keeps its structure."""
     if text[:1] in ("{", "[") and _is_json(text):
         return _TOKEN.sub(_masked_token, text)
     return text.translate(_TABLE)

@@ -193,7 +193,10 @@ class FaultPlan:
             self._pending.clear()
 
     def take(self, point: FaultPoint, connection: int) -> Fault | None:
-        """Return the fault that is due as `connection` (counted from 1) passes `point`, and count it."""
+        """Return the fault that is due, and count it; None if none is due.
+
+        `connection` is the number of the connection that passes `point`, counted from 1.
+        """
         # This check takes no lock, because nearly always no fault is pending, and every delta passes a point.
         if not self._pending:
             return None

@@ -28,7 +28,7 @@ _NEGATION: Final = re.compile(r"\b(?:no|not|off|disable|without|stop)\b", re.IGN
 
 
 def fitting_calls(context: Context) -> Iterator[Call]:
-    """Yield calls of the functions whose names fit the question, or else of the best function by its description."""
+    """Yield calls of the functions whose names fit the question, or else of the one whose description fits best."""
     question = context.question
     if context.tool_choice == "none" or question is None:
         return

@@ -368,7 +368,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         self._spawns_from_s = now_s + pause_s
 
     def murder_workers(self) -> None:
-        """Kill workers that are stopped, that have written no row for long, or that end too late."""
+        """Kill workers that are stopped, that have not written to the scoreboard for long, or that end too late."""
         now_s = time.monotonic()
         # If this process stood still, perhaps with the whole machine, the workers had no time to write their rows
         # either.

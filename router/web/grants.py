@@ -44,7 +44,11 @@ class Router(Protocol):
         """The configuration of the router."""
 
     def identify(self, environ: Environ) -> Principal | None:
-        """Authenticate a request that begins no session; raises `HandshakeRefused`."""
+        """Return the client of a request that begins no session; None without authentication.
+
+        Raises:
+            HandshakeRefused: the credential or the page is refused.
+        """
 
     def grant(
         self, principal: Principal | None, ttl_s: int, *, is_single_use: bool, session: Mapping[str, Any] | None = None

@@ -49,7 +49,10 @@ class ReloadBoard:
 
     @property
     def least_age(self) -> int:
-        """The age of the oldest worker that no reload has retired. An age is the number of a worker since the start."""
+        """The age of the oldest worker that no reload has retired.
+
+        A worker's age is its number, counted since the start of the server.
+        """
         return int(_AGE.unpack_from(self._memory, _ROW.size)[0])
 
     @least_age.setter

@@ -29,7 +29,11 @@ class Router(Protocol):
         """The messages of recent sessions; None if the wire view is off."""
 
     def identify(self, environ: Environ) -> Principal | None:
-        """Authenticate a request that begins no session; raises `HandshakeRefused`."""
+        """Return the client of a request that begins no session; None without authentication.
+
+        Raises:
+            HandshakeRefused: the credential or the page is refused.
+        """
 
 
 def routes(router: Router) -> dict[str, Callable[[Environ], Response]]:

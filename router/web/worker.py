@@ -66,7 +66,10 @@ LOAD_MARGIN: Final = 1
 
 
 def ignore_signals(_arbiter: Any = None) -> None:
-    """Ignore all signals from now on, because a second Ctrl-C would kill the interpreter while it finishes."""
+    """Ignore SIGTERM, SIGINT and SIGQUIT from now on.
+
+    Otherwise a second Ctrl-C would kill the interpreter while it finishes.
+    """
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(signum, signal.SIG_IGN)
 

@@ -62,7 +62,7 @@ class Router(app.Router, Protocol):
         """Continue a session that another process carried, and return its id."""
 
     def dial_ahead(self, facts: bytes, route: str) -> Any:
-        """Dial the next upstream of a session that another process announces, and return it; None if it cannot be.
+        """Dial the next upstream of an announced session, and return it; None if that is not possible.
 
         `route` is the model to dial. The call blocks.
         """
@@ -141,7 +141,7 @@ class WorkerRouter:
     def find_heir(self) -> bool:
         """Whether another main process has workers that can continue this worker's sessions.
 
-        If so, `close` moves the sessions to those workers.
+        If it has, `close` moves the sessions to those workers.
         """
         folder = orphans.find(replacement.path_of(self._config.host, self._port), self._peers.folder)
         if folder is None or not self._config.keeper:
@@ -154,7 +154,7 @@ class WorkerRouter:
     def close(self, drain_s: float, least_age: int, *, is_replaced: bool = False) -> None:
         """End the sessions of this worker, whose turns in progress may continue for `drain_s`.
 
-        The sessions of a worker that is replaced move to the workers of the newer version, if those can read them.
+        With `is_replaced` the sessions move to the workers of the newer version, if those workers can read them.
         """
         if self._arrivals is not None:
             self._arrivals.close()

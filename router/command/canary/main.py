@@ -64,7 +64,7 @@ examples:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the steps, print each, and return the exit status: 0 if every step succeeded."""
+    """Run the steps, print their outcomes, and return the exit status: 0 if every step succeeded."""
     begun_s = time.monotonic()
     is_json = "--json" in arguments
     try:
