@@ -114,6 +114,18 @@ def is_too_deep(value: Any) -> bool:
     return True
 
 
+def has_more_values(value: Any, most: int) -> bool:
+    """Whether a parsed text has more than `most` lists, objects and members. The count ends there."""
+    left = [value]
+    count = 0
+    while left and count <= most:
+        inner = left.pop()
+        members = list(inner.values()) if isinstance(inner, dict) else inner
+        count += 1 + len(members)
+        left += [each for each in members if isinstance(each, dict | list)]
+    return count > most
+
+
 def _depth(outside: str) -> int:
     """Return the deepest level of nesting in a JSON text whose strings were removed."""
     # A step is 2 for an opening bracket and 0 for a closing one; the number of steps is subtracted from their sum.

@@ -144,7 +144,7 @@ class FrameParser:
         """Drop an unfinished message, and all that follows."""
         self._finish()
 
-    def feed(self, data: bytes | bytearray) -> list[Event]:
+    def feed(self, data: bytes) -> list[Event]:
         """Parse received bytes. Return the events that they complete: none after a `Close` or `ProtocolViolation`."""
         if self._is_done:
             return []
@@ -157,7 +157,8 @@ class FrameParser:
                 return []
             # A copy of 16 MB costs up to 5 ms. Only an unmasked payload has to be a copy.
             is_copied = len(self._partial) < _LARGE_BYTES or not self._mask_bit
-            data, self._partial = bytes(self._partial) if is_copied else self._partial, b""
+            data = bytes(self._partial) if is_copied else self._partial  # type: ignore[assignment] # it is only read
+            self._partial = b""
         events: list[Event] = []
         try:
             rest = self._parse(data, events)
@@ -176,7 +177,7 @@ class FrameParser:
             self.is_cut = bool(self._partial or self._message_opcode)
         return events
 
-    def _parse(self, data: bytes | bytearray, events: list[Event]) -> int:
+    def _parse(self, data: bytes, events: list[Event]) -> int:
         """Append the events of all whole frames to `events`. Return where the first frame that is not whole begins."""
         position, size = 0, len(data)
         while not self._is_done:

@@ -15,6 +15,7 @@ from router.json_bounds import (
     MAX_VALUES,
     MAX_WIDE_CHARS,
     exceeded_bound,
+    has_more_values,
     is_too_deep,
 )
 
@@ -140,3 +141,9 @@ def test_the_levels_of_a_parsed_text_are_counted():
 
     assert not is_too_deep(nested(MAX_DEPTH))
     assert is_too_deep(nested(MAX_DEPTH + 2))
+
+
+def test_the_values_of_a_parsed_text_are_counted_up_to_a_bound():
+    value = {"a": [1, {"b": 2}, []], "c": "text"}  # two objects, two lists, two, three, one and no members
+    assert not has_more_values(value, 10)
+    assert has_more_values(value, 9)
