@@ -1,6 +1,6 @@
 """The pool of threads on which upstreams are dialled.
 
-It knows how dials ended, and not which upstreams were dialled.
+The pool knows how dials ended, and not which upstreams were dialled.
 """
 
 from __future__ import annotations

@@ -264,7 +264,7 @@ class Dispatcher:
         return time.monotonic() - self._caught_up_s
 
     def abort_from_outside(self, session_id: str | None = None, *, is_dying: bool = False) -> int:
-        """Abort every registered object, or only the objects of one session. Return their number.
+        """Abort every registered object, or only the objects of one session. Return the number of aborted objects.
 
         If this process is dying, spare the objects that outlive it. Call this only while the dispatcher's thread has
         ended or is stuck.
@@ -312,7 +312,10 @@ class Dispatcher:
             self._note_slice(runnable, took_s)
 
     def leave_unread(self) -> None:
-        """Note that received bytes are left for the next turn. No timer fires before that turn has handled them."""
+        """Note that received bytes are left for the next turn.
+
+        Timers that are due wait for these bytes, for at most `TURNS_PUT_OFF` turns in a row.
+        """
         self._has_unread = True
 
     def watch(self, descriptor: int, events: int, on_ready: Callable[[int], None]) -> None:

@@ -129,7 +129,7 @@ class UpstreamActor(Actor):
 
     @guarded
     def on_text(self, text: str) -> None:
-        """Pass a text message on."""
+        """Pass a text message on. After the session's end, only report the usage in the message."""
         if self._reporting is not None or self._translator.actor_stopped.is_up:
             self._report_late(text)
             return
@@ -166,7 +166,7 @@ class UpstreamActor(Actor):
 
     @guarded
     def on_drained(self) -> None:
-        """Resume the reading of the client's leg."""
+        """Let the client's leg read again, because little waits for the upstream."""
         self._is_busy = False
         self._client.offer(lifecycle.ResumeReading())
 

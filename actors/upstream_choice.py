@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def choose_position(session: SessionRecord) -> int | None:
-    """Return the position of the upstream to dial; None if each upstream is paused, or has refused for good."""
+    """Return the position of the upstream to dial.
+
+    Return None if the present upstream is paused, and each other one is paused, or has refused for good.
+    """
     spec, history = session.spec, session.history
     is_chosen, history.is_chosen = history.is_chosen, False
     if spec.is_paused(history.position):

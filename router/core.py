@@ -334,7 +334,7 @@ class Router:
 
     @property
     def is_alive(self) -> bool:
-        """Whether every dispatcher runs: none has died, and none has stalled for 5 s."""
+        """Whether every dispatcher runs: none has died, and none has stalled for 5 s. False before the start."""
         return self._parts.runtime.is_alive
 
     def problems(self) -> list[str]:
@@ -460,7 +460,7 @@ class Router:
         adopt.give_up(self._parts, data, connection)
 
     def count_unkept(self) -> None:
-        """Count a session that continues in this process, but that no other process could continue."""
+        """Count a session that continues in this process, but that would be lost if this process died."""
         adopt.count_unkept(self._parts)
 
     def count_lost(self) -> None:

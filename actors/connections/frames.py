@@ -362,7 +362,7 @@ def _frame_end(data: bytes, position: int) -> int | None:
 
 
 def joined(events: Sequence[Event], max_bytes: int) -> list[Event]:
-    """Join binary messages in a row, each up to `max_bytes`.
+    """Join binary messages that follow one another into messages of up to `max_bytes`.
 
     Return the joined messages and the other events, in order.
     """

@@ -40,7 +40,7 @@ class DialTarget(msgspec.Struct, frozen=True, kw_only=True):
     position: int | None = None
     """The index of the upstream in the configured list; None if it is not in the list."""
     key: int = 0
-    """The index of the upstream's key in `headers`, if the upstream has several."""
+    """The index, among the upstream's keys, of the key that `headers` holds."""
 
     def __repr__(self) -> str:
         names = ", ".join(name for name, _ in self.headers)

@@ -66,7 +66,7 @@ LAYOUTS: Final = (
     Layout(kind=Windows, stored=("_rest",), derived=("_chars",), is_filled=True),
     Layout(kind=OpenWindow, stored=("text", "number", "answer")),
     Layout(kind=HeldFrame, stored=("awaited", "command", "answer")),
-    # msgspec decodes no union of text and bytes, so its fields are written one by one.
+    # msgspec decodes no union of text and bytes, so the fields of this class are written one by one.
     Layout(kind=SendToClient, stored=("frame",)),
 )
 

@@ -31,7 +31,7 @@ Further messages are dropped, and the client is notified.
 """
 
 MAX_WAITING_CHARS: Final = 16 * 1024 * 1024
-"""The most characters of these messages together. The first message may have any length."""
+"""The most characters of all waiting messages of the client. The first message may have any length."""
 
 CONTINUE: Final = f"{KEY}continue"
 """The name of the timer that continues with the waiting messages in the dispatcher's next turn."""
@@ -43,7 +43,7 @@ _MESSAGE_CHARS: Final = 1024
 """The characters that each message counts for in addition to its own, because a short message costs time, too."""
 
 OVER_BOUNDS: Final = "over_bounds"
-"""The name, among the counted actions, of the rule that withholds a text that exceeds a bound."""
+"""The key in `hits` of the texts that are withheld because they exceed a bound or are unreadable."""
 
 TOO_MANY: Final = "too many messages wait for the guard: this one is dropped"
 BLOCKED: Final = "the guard withheld a text"
@@ -187,7 +187,7 @@ class GuardedInputs(abc.ABC):
         return self.waiting.popleft()
 
     def _withhold_unchecked(self, problem: str, message: messages.Input | None = None) -> Iterator[messages.Command]:
-        """Report that a text is withheld because it exceeds a bound. `message` is the input that had the text."""
+        """Report that a text is withheld because the guard does not check it. `message` is the input with the text."""
         self.record_due += 1
         self.hits[OVER_BOUNDS] = self.hits.get(OVER_BOUNDS, 0) + 1
         yield messages.Log(logging.WARNING, f"the guard withholds what it does not check: {problem}")

@@ -33,9 +33,9 @@ MAX_EVENT_CHARS: Final = 256 * 1024
 """The longest text of the agent in one event. A longer text is withheld: no answer of a model has as much."""
 
 MAX_REPLACED: Final = 64
-"""The most texts whose words are replaced, before all frames have left. Further such texts are withheld.
+"""The most texts with replaced words while frames wait. Further such texts are withheld.
 
-Each frame is searched for all these texts.
+The bound is needed because each frame is searched for all these texts.
 """
 
 _BEGUN: Final = '"response.created"'
@@ -43,6 +43,7 @@ _WATCHED: Final = ("text.d", "transcript.d", _BEGUN, "\\u")
 """The parts of an event that the guard may have to decode: its type, or an escape that may hide the type."""
 _ITEM_DONE: Final = "item.done"
 
+_GIVES_UP: Final = (messages.AbandonUpstream, messages.CloseUpstream)
 _ENDED: Final = deepgram.Error(description="the guard ended the session", code="GUARD_ENDED")
 
 
@@ -84,7 +85,7 @@ class GuardedMachine(GuardedInputs):
         """Whether the rest of the present answer is withheld."""
         self._has_delta = False
         self._is_item = False
-        """Whether the session handles a finished item. No earlier event had the text that the client gets for it."""
+        """Whether the session handles a finished item. Its text, which the client gets, was in no earlier event."""
         self._held_bytes = 0
         """The bytes of `_held`."""
         self._generation = 0
@@ -122,12 +123,16 @@ class GuardedMachine(GuardedInputs):
                 self._is_item = is_item and self._guard.checks("agent")
                 # Watch before the session handles the text, because the session's frames for it follow.
                 yield from self._watch(generation, event)
-            case messages.UpstreamLost():
+            case messages.UpstreamLost(generation):
+                self._generation = 0 if generation == self._generation else self._generation
                 # The answer gets no end any more, and no frame may wait for that end.
                 yield from self._finish_text()
             case messages.ClientAdopted(words=words):
                 yield from self._finish_adopted(words)
-        yield from super()._take(message, now_s)
+        for command in super()._take(message, now_s):
+            if isinstance(command, _GIVES_UP) and command.generation == self._generation:
+                self._generation = 0
+            yield command
         self._is_item = False
         if isinstance(message, messages.ClientAdopted):
             # The machine first takes its own place in the conversation, and then the texts that waited.

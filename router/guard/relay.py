@@ -1,8 +1,8 @@
 """A machine around a relay. It holds back texts and audio that the guard has not checked yet.
 
-The agent's text is checked in windows, and each window leaves as one frame. Audio waits for the window of its text, and
-every other frame keeps its place. The rest of the answer after a blocked text is withheld. The answer is also cancelled
-if the wire has a message for that. A dialect describes the relay's wire.
+The agent's text is checked in windows, and each window is sent as one frame. Audio waits for the window of its text,
+and every other frame keeps its place. The rest of the answer after a blocked text is withheld. The answer is also
+cancelled if the wire has a message for that. A dialect describes the relay's wire.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Text(msgspec.Struct):
     windows: Windows
     answer: str
     delta: Fields | None = None
-    """The newest frame with a part of the text. Each window leaves in a frame of the same form."""
+    """The newest frame with a part of the text. Each window is sent in a frame of the same form."""
     passed: list[str] = msgspec.field(default_factory=list)
     is_altered: bool = False
     newest: int = 0
@@ -81,7 +81,7 @@ class _Frame(msgspec.Struct):
     fields: Fields | None
     seen: Seen
     text: str | None = None
-    """The text with which the frame leaves; None if the frame has no text to check."""
+    """The text with which the frame is sent; None if the frame has no text to check."""
     size_bytes: int = 0
     """The bytes that the frame counts for while it waits."""
 

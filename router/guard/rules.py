@@ -56,9 +56,9 @@ PASS: Final = Verdict()
 def judge(rules: tuple[Rule, ...], check: CheckText) -> Verdict:
     """Return the verdict of the first rule whose expression is in the text and whose action is not `replace`.
 
-    Without such a rule, all matching `replace` rules together give one verdict. A text of more than
-    `MAX_REPLACED_CHARS` is blocked instead. If no rule matches, the text passes.
-    Rules that are not for the source of the text are skipped.
+    Without such a rule, all matching `replace` rules together give one verdict. If no rule matches, the text passes.
+    A text with words to replace is blocked if it has more than `MAX_REPLACED_CHARS`. Rules that are not for the source
+    of the text are skipped.
     """
     text, is_replaced = check.text, False
     for rule in rules:

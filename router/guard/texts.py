@@ -32,7 +32,10 @@ _TEXT_FRAMES: Final = frozenset({"ConversationText", "History"})
 
 
 def decoded(frame: str | bytes) -> dict[str, Any] | None:
-    """Return the JSON object in a text frame. Return None for audio, and an empty object for other JSON."""
+    """Return the JSON object in a text frame. Return None for audio, and an empty object for other JSON.
+
+    Return only the type of a `FunctionCallRequest`.
+    """
     if isinstance(frame, bytes):
         return None
     if frame.startswith(_LONG_FRAME):
@@ -80,7 +83,10 @@ def said_by_client(text: str) -> bool:
 
 
 class UncheckableError(ValueError):
-    """A message exceeds a bound of `router.json_bounds`, so its texts are not read. The text names the bound."""
+    """A message or a frame whose texts are not read, because it exceeds a bound or is unreadable.
+
+    The text of the error names the problem.
+    """
 
 
 def said(message: messages.Input) -> tuple[Source | None, str]:
@@ -151,14 +157,16 @@ def _json(text: str) -> dict[str, Any]:
 
 
 def with_text(message: messages.Input, text: str) -> messages.Input | None:
-    """Return the message with `text` in place of its own texts; None if its form does not allow that."""
+    """Return the message with `text` in place of its own texts; None if its form or its length does not allow that."""
     if isinstance(message, messages.WorkDone):
         return msgspec.structs.replace(message, result=text)
     assert isinstance(message, messages.ClientTextReceived)  # noqa: S101 - nothing else is said
     if len(message.text) > MAX_REWRITTEN_CHARS:
         return None
     fields = _with_text_in(_json(message.text), text)
-    return messages.ClientTextReceived(orjson.dumps(fields).decode()) if fields is not None else None
+    # A message may have more levels than `orjson` writes.
+    written = _written(fields) if fields is not None else ""
+    return messages.ClientTextReceived(written) if written else None
 
 
 def _with_text_in(found: dict[str, Any], text: str) -> dict[str, Any] | None:
@@ -186,5 +194,5 @@ def event_id_of(text: str) -> str | None:
 
 
 def withheld(message: messages.Input, source: Source | None) -> messages.Input | None:
-    """Return the message that replaces a blocked one: an output for a function, otherwise None."""
+    """Return the message that replaces a blocked output of a function; None for any other blocked message."""
     return with_text(message, WITHHELD) if source == "function" else None

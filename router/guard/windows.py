@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_WINDOWS: Final = 64
-"""The most windows of one addition. The last of them has all the rest of the complete windows.
+"""The most windows that one call of `add` yields. The last one contains all further complete windows.
 
 Each window costs a check and a frame, and 4 MB of short sentences would be a million of them.
 """
@@ -49,7 +49,7 @@ class Windows:
             yield rest
 
     def _last_end(self, text: str, start: int) -> int:
-        """Return the end of the last window that is complete, however many begin at `start`; 0 if none is."""
+        """Return the end of the last complete window behind `start`; 0 if no window is complete."""
         last, start = 0, max(start, len(text) - self._chars)
         while end := self._end(text, start):
             last = start = end

@@ -1,7 +1,8 @@
 """The replacement of words: a text of the same shape, in which nothing can be read. Pure.
 
-The replacement of a character depends on that character alone. So a part of a text gets the same replacement alone as
-within the whole text, and equal texts stay equal. Punctuation, white space and the size in UTF-8 do not change.
+The replacement of a character depends on that character alone, except in JSON. So a part of a plain text gets the same
+replacement alone as within the whole text. Equal texts stay equal. Punctuation, white space and the size in UTF-8 do
+not change.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ def _of(kind: type, stored: str, *, derived: str = "", times: str = "", optional
 LAYOUTS: Final = (
     _of(
         Context,
-        "state now_s overrides voice has_ended timers sent_texts _lines _turn_log _stopwatch meter",
+        "state now_s overrides voice has_ended ending timers sent_texts _lines _turn_log _stopwatch meter",
         # Between two inputs there is no text of the client, no signal and no command.
         derived="profile options client_text policy signals _commands",
         times="timers",
@@ -180,16 +180,16 @@ LAYOUTS: Final = (
     _of(
         turn.Turn,
         "is_open response response_id output_id is_announced current is_cut answers_speech has_output"
-        " has_started_speaking answer closed unnamed unasked failures interrupted ended cancels_next cancelled outside"
-        " outputs overtaken_ids doubtful_id is_cancelled_by_client is_resumed is_answered_by_passthrough has_called"
-        " is_end_named is_end_open is_rejected",
+        " has_started_speaking answer beside closed unnamed unasked failures interrupted ended cancels_next cancelled"
+        " outside outputs overtaken_ids doubtful_id drops_unnamed is_cancelled_by_client is_resumed"
+        " is_answered_by_passthrough has_called is_end_named is_end_open is_rejected",
         times="unasked",
     ),
-    _of(text_delivery.TextDelivery, "before given parts resent"),
+    _of(text_delivery.TextDelivery, "before dropped given is_excess_told parts resent"),
     _of(
         text_delivery.ItemDelivery,
         "_differs _repeated _resent_chars before content_index is_closed is_commentary is_complete is_spoken item_id"
-        " received_s resent searched_chars sent_chars sent_text transcript",
+        " local_id received_s resent searched_chars sent_chars sent_text transcript",
     ),
     _of(pending.PendingResponses, "_requests _rules in_flight"),
     _of(pending.SentRequest, "commit_ids crossed event_id is_interrupted is_proven is_replaced request"),

@@ -93,7 +93,7 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     is_configured_outside: bool = False
     """Whether the embedding application configures each session (the hook `configure`)."""
     is_reported: bool = False
-    """Whether the embedding application wants turns and costs."""
+    """Whether the embedding application wants notifications of turns and usage."""
     is_observed: bool = False
     """Whether an observer wants usage, latencies and the cause of the end: for logs, metrics and the usage log."""
     policy: Policy | None = None

@@ -47,7 +47,8 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     optional: tuple[str, ...] = ()
     """The names at the end of `stored` whose fields may be None in a new object.
 
-    Such a field stays None, whatever the data has. If the data has None, the new object keeps its own value.
+    If the field is None in the new object, it stays None, whatever the data has. If the data has None, the new object
+    keeps its own value.
     """
     is_filled: bool = False
     """Whether the object that a new session has made is filled, and no new object takes its place.
@@ -80,7 +81,7 @@ class Layouts:
         self._decoders: dict[int, msgspec.msgpack.Decoder[Any]] = {}
 
     def fingerprint(self) -> str:
-        """Return a text that changes with each class, field or message type."""
+        """Return a text that changes with each class, stored field, message type or enumeration."""
         kinds = [(it.kind.__qualname__, it.stored) for it in self.layouts.values()]
         structs = [(it.__qualname__, getattr(it, "__struct_fields__", ())) for it in self._structs]
         enums = [(it.__qualname__, [str(member.value) for member in it]) for it in self._enums]
@@ -190,7 +191,8 @@ class Unpacker:
     def unpack(self, packed: Plain, current: Any = None) -> Any:
         """Return the value of plain data.
 
-        If it is an object and `current` has the same class, fill `current` and return it.
+        If the value is an object whose layout is `is_filled`, fill `current`, which has to be of the same class, and
+        return it. Make any other object anew.
         """
         if type(packed) is not list:
             return packed

@@ -189,7 +189,7 @@ RULES: Final[tuple[Callable[[Context], list[Output]], ...]] = (
 def is_dictated(context: Context) -> bool:
     """Whether the instructions alone determine the answer.
 
-    No scripted answer replaces such an answer, so the script keeps its next one for later.
+    No scripted answer replaces such an answer, so the script keeps its next answer for a later response.
     """
     return is_rest(context) or bool(_say_exactly(context))
 

@@ -96,7 +96,10 @@ _OF_THE_SERVER: Final = frozenset({"type", "object", "id", "expires_at", "client
 
 
 def _session(body: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the `session` in a request's body, to which the client secret is bound, or None without one."""
+    """Return the `session` of a request's body, to which the client secret is bound.
+
+    Drop the fields that the server sets. Return None if no field is left, or if the body has no `session`.
+    """
     session = body.get("session")
     if session is None:
         return None

@@ -61,7 +61,7 @@ class ReloadBoard:
         self._memory[1] = True
 
     def finish(self, problem: str = "") -> None:
-        """Record that a reload is over."""
+        """Record that a reload is over. `problem` is the reason of its failure; empty after a success."""
         text = problem.encode("utf-8", "replace")[:_MAX_BYTES]
         _ROW.pack_into(self._memory, 0, self._memory[0], False, len(text), self.state().finished + 1, text)
 

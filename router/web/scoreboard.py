@@ -67,7 +67,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scoreboard:
-    """Memory that the workers share, mapped before the first fork. Each existing worker has one slot of the memory."""
+    """Memory that the workers share, mapped before the first fork. A worker has one slot, or none if all are taken."""
 
     def __init__(self, slots: int, areas: Areas = OWN) -> None:
         self._slots = slots

@@ -42,7 +42,8 @@ def _serve(router: Router, environ: Environ) -> Response:
 
     Without `?session=` answer with the list of sessions.
 
-    An administrator sees the sessions of all clients, and every other client only its own.
+    An administrator sees the sessions of all clients, and any other client only its own. Without authentication every
+    client sees all sessions.
     """
     principal = router.identify(environ)
     owner = None if principal is None or principal.is_admin else principal.id

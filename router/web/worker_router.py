@@ -62,7 +62,10 @@ class Router(app.Router, Protocol):
         """Continue a session that another process carried, and return its id."""
 
     def dial_ahead(self, facts: bytes, route: str) -> Any:
-        """Dial the next upstream of a session that another process announces. `route` is the model to dial."""
+        """Dial the next upstream of a session that another process announces, and return it; None if it cannot be.
+
+        `route` is the model to dial. The call blocks.
+        """
 
     def count_adoption(self, data: bytes, *, is_suspect: bool) -> bytes:
         """Return the stored session of a dead worker with one more adoption counted in it.
@@ -71,13 +74,13 @@ class Router(app.Router, Protocol):
         """
 
     def give_up(self, data: bytes, connection: Connection) -> None:
-        """Close the connection of a client whose session no process continues, with an `Error`."""
+        """Close the connection of a client whose session no process continues, with an `Error`. Count the session."""
 
     def count_lost(self) -> None:
         """Count a session that no process continues."""
 
     def count_unkept(self) -> None:
-        """Count a session that continues in this process, but that no other process could continue."""
+        """Count a session that continues in this process, but that would be lost if this process died."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
         """Return the connection limits of a client whose session another process stored as `data`."""

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 FRAME = bytes(960)
 """20 ms of the microphone."""
-NATIVE = ("response.create", "input_audio_buffer.commit", "input_audio_buffer.clear", "response.cancel")
+OUTSIDE = "outside"
+"""The native event that requests a response outside the conversation."""
+CLASSIFY = {"type": "response.create", "response": {"conversation": "none", "metadata": {"topic": "weather"}}}
+NATIVE = ("response.create", "input_audio_buffer.commit", "input_audio_buffer.clear", "response.cancel", OUTSIDE)
 """OpenAI events that a client of `/openai` may send as they are."""
 
 
@@ -87,13 +90,16 @@ def _inject(world: World, behavior: str) -> None:
 
 def _native(world: World, kind: str) -> None:
     world.spend("native")
+    if kind == OUTSIDE:
+        world.judge.unsent.append("response.create")
+        return world.from_client(CLASSIFY)
     world.judge.unsent.append(kind)
     world.judge.is_excused = True
     world.judge.is_cancelling |= kind == "response.cancel"
     if kind not in ("input_audio_buffer.commit", "input_audio_buffer.clear"):
         world.is_sound = world.is_orderly = False
     world.judge.is_clearing = kind == "input_audio_buffer.clear"
-    world.from_client({"type": kind})
+    return world.from_client({"type": kind})
 
 
 def _answer(world: World, call_id: str) -> None:

@@ -44,10 +44,16 @@ class Reports:
         """Record that another upstream is in use, because the price of usage depends on its model."""
         self._meter.read(opened, opened.generation, self.model)
 
-    def usage(self, text: str, generation: int) -> Usage | None:
-        """Return the usage that an event of the upstream of this generation reports, or None."""
-        event: Any = codec.decode(text)
-        return self._meter.read(getattr(event, "event", event), generation, self.model)
+    def usage(self, text: str, generation: int) -> Usage | codec.Unknown | codec.Malformed | None:
+        """Return the usage that an event of the upstream of this generation reports, or None.
+
+        If the codec cannot read the event, return the codec's result, which names the problem. The usage of such an
+        event is not counted.
+        """
+        read: Any = codec.decode(text)
+        if isinstance(read, (codec.Unknown, codec.Malformed)):
+            return read
+        return self._meter.read(getattr(read, "event", read), generation, self.model)
 
     # Audio.
 

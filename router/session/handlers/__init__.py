@@ -1,4 +1,4 @@
-"""The functions that the tables name. Each takes a `Context` and an input.
+"""The functions that the tables name. A row's handler takes a `Context` and an input; a joint rule's takes a `Context`.
 
 The topics, in the order of a call:
 

@@ -52,7 +52,7 @@ def silence_deadline(context: Context, _fired: messages.TimerFired) -> None:
 
 
 def choose_idle(context: Context, idle_ms: float | None) -> None:
-    """Limit the silence to the time in the client's Settings, which may be shorter than the operator's limit.
+    """Limit the silence to the time in the client's Settings, if that time is shorter than the operator's limit.
 
     With None or 0 the operator's limit stays.
     """

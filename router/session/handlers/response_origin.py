@@ -29,7 +29,8 @@ def find_origin(context: Context, response: openai.Response) -> Origin:
         if origin is Origin.REQUESTED and sent is not None:
             sent.is_proven = True
     # If an upstream returns no metadata, only the null conversation shows that a verbatim text begins too late.
-    if origin in (Origin.OUTSIDE, Origin.LATE) and state.turn.take_overtaken():
+    is_unproven = origin is Origin.OUTSIDE_REQUESTED and not response.metadata and not echoes(context)
+    if (origin in (Origin.OUTSIDE, Origin.LATE) or is_unproven) and state.turn.take_overtaken():
         return Origin.LATE
     if origin is not Origin.REQUESTED:
         return origin

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def session_updated(context: Context, event: openai.SessionUpdated) -> Lifecycle | None:
-    """Hand the conversation to an upstream that is configured, at the start or after a restart."""
+    """Hand the conversation to an upstream that is configured, at the start or after a restart.
+
+    Return CONFIGURING if an acknowledgement is still missing; None for the row's next state.
+    """
     if not upstream_setup.record_acknowledgement(context, context.state.upstream, event):
         return Lifecycle.CONFIGURING
     context.stop_waiting(Wait.SESSION_UPDATED, Wait.RESTART)
@@ -59,7 +62,7 @@ def send_pending_acks(context: Context) -> None:
     if state.next_speak is not None:
         state.plan, state.next_speak = state.next_plan, None
         context.stop_waiting(Wait.TAKEOVER)
-    pending_acks, state.pending_acks = state.pending_acks, []
+    pending_acks, state.pending_acks = state.pending_acks, ()
     context.to_client(*pending_acks)
 
 

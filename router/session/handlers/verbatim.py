@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from router.session.state.text_delivery import ItemDelivery
 
 MAX_VERBATIM: Final = 16
-"""The most verbatim texts whose item ids a session remembers."""
+"""The number of verbatim texts whose item ids a session remembers at most."""
 
 
 def current_verbatim(context: Context) -> VerbatimText | None:

@@ -145,7 +145,7 @@ class Spending:
 
     @property
     def is_limited(self) -> bool:
-        """Whether anything has a limit."""
+        """Whether tokens, dollars or answers have a limit."""
         limits = self._limits
         return bool(limits.max_tokens or limits.max_cost_usd or limits.max_turns or self._spend_today)
 

@@ -47,7 +47,7 @@ class Items:
 
     @property
     def memory(self) -> tuple[dict[str, tuple[str, str | None]], Newest[str]]:
-        """The items on their way, and the ids of all items of the session's own."""
+        """The items on their way, and the ids of the newest items that the session knows."""
         return self._unacknowledged, self._ours
 
     def register(self, item_id: str, kind: str, role: str | None) -> None:
@@ -113,7 +113,7 @@ class Items:
 
     @property
     def oldest(self) -> str | None:
-        """The oldest item that is not acknowledged."""
+        """The id of the oldest item that is not acknowledged, or None."""
         return next(iter(self._unacknowledged), None)
 
     def reject(self, item_id: str) -> bool:
@@ -121,7 +121,10 @@ class Items:
         return self._unacknowledged.pop(item_id, None) is not None
 
     def is_ours(self, item_id: str | None) -> bool:
-        """Whether the session created the item. The client has its text already."""
+        """Whether the session or the client created the item, or it is the user's speech.
+
+        The client needs no text of it.
+        """
         return item_id in self._ours
 
 
@@ -193,7 +196,7 @@ class UpstreamLink:
         self.seeded_to = 0
         """The sequence number of the newest ledger entry that the upstream got with its configuration."""
         self.last_item_id: str | None = None
-        """The last item of the ledger that the upstream got."""
+        """The id of the last item of the ledger that the upstream got."""
         self.pending_updates = 0
         """The number of unacknowledged session.updates: its configuration, and changes that it received on standby."""
         self.standby_updates: tuple[str, ...] = ()
@@ -215,7 +218,8 @@ class UpstreamLink:
     def refuse_update(self, event_id: str | None) -> bool:
         """Await no acknowledgement of an update that the upstream received on standby, and refused after the takeover.
 
-        Otherwise the next session.updated would count as that acknowledgement. Return False for any other event.
+        Otherwise the next session.updated would count as that acknowledgement. Return whether the event is such an
+        update.
         """
         if event_id not in self.standby_updates:
             return False

@@ -11,6 +11,7 @@ from router.guard.rules import CheckText, Verdict, judge
 from router.guard.texts import WITHHELD
 from router.guard.windows import MAX_WINDOWS
 from router.json_bounds import MAX_VALUES
+from router.session.deadlines import Wait
 from router.session.reports import SessionFailed
 from router.testing import CallHarness
 from tests.support.machine.playbook import (
@@ -353,6 +354,14 @@ def test_a_hit_in_the_agent_s_text_cancels_the_response_and_withholds_the_rest(a
     assert "response.cancel" in book.upstream_types
     assert book.codes == ["GUARD_BLOCKED"]
     assert book.machine.describe()["guard"] == {action: 1}
+
+
+def test_an_upstream_that_was_given_up_gets_no_cancel():
+    book = GuardedBook(rule()).ready().answering()
+    book.at_once = False
+    speak(book, f"{FORBIDDEN}. ")
+    book.fire(Wait.NEXT_EVENT).forget().decide()
+    assert book.upstream_types == []
 
 
 def test_the_next_answer_is_heard_again():

@@ -53,6 +53,20 @@ def test_an_output_is_replaced_whole():
     assert withheld(client(type="InjectUserMessage", content="One."), "user") is None
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"type": "FunctionCallResponse", "content": "One."},
+        {"type": "conversation.item.create", "item": OUTPUT},
+        {"type": "InjectUserMessage", "content": "One."},
+    ],
+)
+def test_a_message_that_cannot_be_written_again_has_no_other_text(fields):
+    levels = 300
+    text = json.dumps(fields)[:-1] + ', "more": ' + "[" * levels + "]" * levels + "}"
+    assert with_text(messages.ClientTextReceived(text), "Two.") is None
+
+
 def test_a_message_of_several_texts_has_no_other_text():
     parts = [{"type": "input_text", "text": text} for text in ("One.", "Two.")]
     several = client(type="conversation.item.create", item={"type": "message", "content": parts})

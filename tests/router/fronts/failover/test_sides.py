@@ -4,8 +4,8 @@ import pytest
 
 from actors import messages as engine
 from router.fronts.failover.sides import is_restart_warning
-from tests.router.fronts.failover.test_machine import answers, at_openai
-from tests.support.machine.two_backends import TwoBackends, types
+from tests.router.fronts.failover.test_machine import answers, at_deepgram, at_openai
+from tests.support.machine.two_backends import DEEPGRAM, TwoBackends, types
 
 LOOK = {"name": "look", "description": "Looks.", "parameters": {"type": "object", "properties": {}}}
 
@@ -92,6 +92,22 @@ def test_speech_in_progress_is_heard_again():
     call.feed(engine.ClientBinaryReceived(bytes(4800)))
     settings_for_deepgram(call)
     assert sum(len(it) for it in call.upstream if isinstance(it, bytes)) == 4800
+
+
+def test_speech_whose_repetition_no_upstream_has_noticed_yet_is_heard_again():
+    call = at_deepgram()
+    call.hears("UserStartedSpeaking")
+    call.feed(engine.ClientBinaryReceived(bytes(4800)))
+    call.loses().openai()
+    settings_for_deepgram(call)
+    assert sum(len(it) for it in call.upstream if isinstance(it, bytes)) == 4800
+
+
+def test_settings_that_come_while_deepgram_serves_have_only_its_fields():
+    call = TwoBackends("converse")
+    call.opens(DEEPGRAM).hears("Welcome", request_id="r").settles(idleTimeoutMs=9000)
+    (settings,) = call.take()[1]
+    assert "idleTimeoutMs" not in settings["agent"]
 
 
 def test_messages_that_the_session_refuses_are_not_remembered():
