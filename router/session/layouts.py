@@ -182,10 +182,10 @@ LAYOUTS: Final = (
         "is_open response response_id output_id is_announced current is_cut answers_speech has_output"
         " has_started_speaking answer closed unnamed unasked failures interrupted ended cancels_next cancelled outside"
         " outputs overtaken_ids doubtful_id is_cancelled_by_client is_resumed is_answered_by_passthrough has_called"
-        " is_end_named is_end_open is_rejected",
+        " is_end_named is_end_open is_rejected unproven",
         times="unasked",
     ),
-    _of(text_delivery.TextDelivery, "before dropped given is_excess_told parts resent"),
+    _of(text_delivery.TextDelivery, "before dropped given is_excess_told parts received_chars resent"),
     _of(
         text_delivery.ItemDelivery,
         "_differs _repeated _resent_chars before content_index is_closed is_commentary is_complete is_spoken item_id"

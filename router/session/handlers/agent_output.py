@@ -41,6 +41,8 @@ def text_delta(context: Context, event: Delta) -> None:
         # The part was sent whole, so this delta begins another part. Some servers send no ids.
         part = turn.answer.begin(event.item_id, event.content_index)
     drop_excess(context)
+    if not _takes(context, event.delta):
+        return
     part.transcript += event.delta
     part.is_spoken = isinstance(event, openai.ResponseOutputAudioTranscriptDelta)
     context.state.latency.mark("token_s", context.now_s)
@@ -76,6 +78,8 @@ def deliver_text(context: Context, part: ItemDelivery, content: str) -> None:
     state = context.state
     if not content.strip() or part.is_closed:
         return
+    if not _takes(context, content):
+        content = part.transcript
     start_speaking(context)
     if context.profile.sentences and not content.startswith(part.transcript[: part.sent_chars]):
         # The final wording differs from the sentences that were sent, and cannot continue them: the text of the deltas
@@ -89,7 +93,8 @@ def deliver_text(context: Context, part: ItemDelivery, content: str) -> None:
         if unsent:
             is_whole = context.tells_whole and part.is_continued
             _send_text(context, part.item_id, part.whole(content) if is_whole else unsent)
-    state.ledger.add_assistant_text(part.item_id, content)
+    if content:
+        state.ledger.add_assistant_text(part.item_id, content)
     state.playback.set_text(part.item_id, content)
     part.sent_text, part.is_closed = content, True
 
@@ -108,10 +113,24 @@ def drop_excess(context: Context) -> None:
     if not part.is_closed and part.transcript.strip():
         context.count_excess("an answer has too many unfinished texts: the oldest one ends early")
         deliver_text(context, part, part.transcript)
-        if not turn.answer.is_excess_told:
-            turn.answer.is_excess_told = True
-            description = "the answer is incomplete: it has too many unfinished texts at the same time"
-            delivery.send(context, deepgram.Warning(description=description, code="RESPONSE_INCOMPLETE"))
+        _warn_once(context, "it has too many unfinished texts at the same time")
+
+
+def _takes(context: Context, content: str) -> bool:
+    """Return whether the answer takes further text. If it is too long, count the text."""
+    takes = context.state.turn.answer.takes(content)
+    if not takes:
+        context.count_excess("an answer is too long: its further text is dropped")
+        _warn_once(context, "it is too long")
+    return takes
+
+
+def _warn_once(context: Context, problem: str) -> None:
+    answer = context.state.turn.answer
+    if not answer.is_excess_told:
+        answer.is_excess_told = True
+        description = f"the answer is incomplete: {problem}"
+        delivery.send(context, deepgram.Warning(description=description, code="RESPONSE_INCOMPLETE"))
 
 
 def _send_sentences(context: Context, part: ItemDelivery, *, is_final: bool = False) -> None:

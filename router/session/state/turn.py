@@ -62,6 +62,7 @@ class Turn:
         "response_id",
         "unasked",
         "unnamed",
+        "unproven",
     )
 
     def __init__(self) -> None:  # noqa: PLR0915 - a list, no program
@@ -116,6 +117,8 @@ class Turn:
 
         That response may have been the answer to speech. Then the response to this request is still to begin.
         """
+        self.unproven: SentRequest | None = None
+        """The request for the verbatim text that was spoken last, if only the order of events says so."""
         self.is_resumed = False
         """The turn continues at another upstream, or with a repeated response."""
         self.is_answered_by_passthrough = False
@@ -243,7 +246,7 @@ class Turn:
         """Forget the ids that the previous upstream gave: the next upstream may give the same ids."""
         self.interrupted = self.cancelled = self.ended = self.outputs = self.unnamed = self.overtaken_ids = ()
         self.outside = self.closed = ()
-        self.doubtful_id = None
+        self.doubtful_id = self.unproven = None
         self.is_end_open = False
 
     def take_overtaken(self) -> bool:
