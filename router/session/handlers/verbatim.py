@@ -102,6 +102,13 @@ def conclude(context: Context) -> None:
         return
     _add_to_conversation(context, verbatim_text.item_id, verbatim_text.text)
     context.state.playback.set_text(verbatim_text.item_id, verbatim_text.text)
+    turn.unproven = turn.current if turn.current is not None and not turn.current.is_proven else None
+
+
+def withdraw(context: Context, verbatim_text: VerbatimText) -> None:
+    """Remove a verbatim text from the conversation. The response that seemed to speak it was another one."""
+    context.state.playback.disown(verbatim_text.item_id)
+    replace_by_heard(context, verbatim_text.item_id, "", is_whole=True)
 
 
 def send_in_writing(context: Context, verbatim_text: VerbatimText) -> None:

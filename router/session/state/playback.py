@@ -243,6 +243,15 @@ class Playback:
             if isinstance(waiting, Piece):
                 self._waiting[at] = waiting._replace(item_id=retired(waiting.item_id))
 
+    def disown(self, item_id: str) -> None:
+        """Count the audio of an item as that of no item, because the item was taken for another one."""
+        for played in self._items:
+            if played.item_id == item_id:
+                played.item_id, played.text = None, None
+        for at, waiting in enumerate(self._waiting):
+            if isinstance(waiting, Piece) and waiting.item_id == item_id:
+                self._waiting[at] = waiting._replace(item_id=None)
+
     def stop(self, now_s: float) -> list[ServerMessage]:
         """Drop the audio, because the client empties its buffer. Return the messages that waited behind it."""
         messages = [it.message for it in self._waiting if isinstance(it, QueuedMessage)]
