@@ -38,6 +38,9 @@ MAX_REPLACED: Final = 64
 The bound is needed because each frame is searched for all these texts.
 """
 
+MAX_DECODED_CHARS: Final = 1024 * 1024
+"""The longest event that is searched before it is decoded. The codec refuses most longer ones without a parse."""
+
 _BEGUN: Final = '"response.created"'
 _WATCHED: Final = ("text.d", "transcript.d", _BEGUN, "\\u")
 """The parts of an event that the guard may have to decode: its type, or an escape that may hide the type."""
@@ -150,7 +153,9 @@ class GuardedMachine(GuardedInputs):
 
     def _read(self, text: str) -> Any:
         """Return the event if the guard needs it, or else None."""
-        if not any(it in text for it in (_WATCHED if self._guard.checks("agent") else (_BEGUN,))):
+        if len(text) <= MAX_DECODED_CHARS and not any(
+            it in text for it in (_WATCHED if self._guard.checks("agent") else (_BEGUN,))
+        ):
             return None
         event = openai_codec.decode(text)
         # The session handles an event without its unreadable fields, too.

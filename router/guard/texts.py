@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
@@ -70,16 +71,30 @@ _TEXTS: Final[dict[str, Source]] = {
 """The client's messages with a text, each with the source of the text."""
 
 
+_TYPE: Final = '"type"'
+_WITH_TEXT: Final = re.compile(rf"\s*:\s*\"(?:{'|'.join(map(re.escape, _TEXTS))})\"")
+
+
 def said_by_client(text: str) -> bool:
     """Whether a client's message may have a text to check. The message is not parsed for this.
 
     A message with an escaped code point may have a text, too, because the escape may hide the type of the message. So
     may a long message that exceeds a bound.
     """
-    if len(text) > MAX_WIDE_CHARS and exceeded_bound(text) is not None:
-        return True
-    # A long message within the bounds has no escaped code point.
-    return any(f'"{name}"' in text for name in _TEXTS) or (len(text) <= MAX_WIDE_CHARS and "\\u" in text)
+    if len(text) > MAX_WIDE_CHARS:
+        return exceeded_bound(text) is not None or _has_type_with_text(text)
+    return any(f'"{name}"' in text for name in _TEXTS) or "\\u" in text
+
+
+def _has_type_with_text(text: str) -> bool:
+    # A long message within the bounds has no escaped code point, and few names. So one search is enough.
+    at = text.find(_TYPE)
+    while at >= 0:
+        at += len(_TYPE)
+        if _WITH_TEXT.match(text, at):
+            return True
+        at = text.find(_TYPE, at)
+    return False
 
 
 class UncheckableError(ValueError):

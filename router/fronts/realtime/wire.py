@@ -15,8 +15,8 @@ INVALID_REQUEST: Final = "invalid_request_error"
 SERVER_ERROR: Final = "server_error"
 
 
-MAX_READ_CHARS: Final = 4 * 1024 * 1024
-"""The most characters of an upstream's event that is read."""
+MAX_ID_CHARS: Final = 512
+"""The most characters of a client's `event_id`, as at OpenAI (upstream 11.1). The answer to an event repeats its id."""
 
 
 class Event:
@@ -57,7 +57,7 @@ class Event:
 
 
 class OpaqueEvent(Event):
-    """An event of an upstream that has too many values, levels or characters to be read. The event passes unread."""
+    """An event of an upstream that has too many values or levels to be read. The event passes unread."""
 
     __slots__ = ()
 
@@ -122,10 +122,12 @@ def read_client(text: str) -> Event:
         raise RefusedError("invalid_event", "The event must be a JSON object.")
     if len(text) > MAX_RECOUNT_CHARS and is_too_deep(fields):
         raise RefusedError("invalid_event", "The event is nested too deeply.")
-    kind = fields.get("type")
+    kind, given = fields.get("type"), fields.get("event_id")
+    event_id = given if isinstance(given, str) else None
+    if event_id is not None and len(event_id) > MAX_ID_CHARS:
+        message = f"The field 'event_id' has more than {MAX_ID_CHARS} characters."
+        raise RefusedError("invalid_value", message, param="event_id")
     if not isinstance(kind, str):
-        given = fields.get("event_id")
-        event_id = given if isinstance(given, str) else None
         code = "missing_required_parameter" if kind is None else "invalid_type"
         raise RefusedError(code, "The field 'type' must be a string.", param="type", event_id=event_id)
     return Event(kind, fields, text)
@@ -137,7 +139,7 @@ def read_upstream(text: str) -> Event:
     Raises:
         MalformedError: the text is not an event.
     """
-    if len(text) > MAX_READ_CHARS or exceeded_bound(text) is not None:
+    if exceeded_bound(text) is not None:
         return OpaqueEvent(text)
     try:
         fields = orjson.loads(text)

@@ -13,9 +13,11 @@ from router.guard.texts import (
     event_id_of,
     is_of_agent,
     said,
+    said_by_client,
     with_text,
     withheld,
 )
+from router.json_bounds import MAX_WIDE_CHARS
 
 OUTPUT = {"type": "function_call_output", "output": "1"}
 
@@ -89,6 +91,21 @@ def test_a_text_of_many_levels_and_objects_is_found_in_order():
 @pytest.mark.parametrize("text", ['{"event_id":"e1"}', '{"event_id":5}', "[1]", "no JSON", '{"a":' + "[" * 5000])
 def test_the_id_of_an_event_is_read_from_any_text(text):
     assert event_id_of(text) == ("e1" if "e1" in text else None)
+
+
+@pytest.mark.parametrize(
+    ("rest", "is_said"),
+    [
+        ('"type" : "conversation.item.create"}', True),
+        ('"a":{"type":"x"},"type":"response.create"}', True),
+        ('"type":"input_audio_buffer.append"}', False),
+        ('"a":"conversation.item.create","type":"x"}', False),
+        ('"type":"\\u0063onversation.item.create"}', True),
+        ('"a":[' + ",".join(["[]"] * 6000) + "]}", True),
+    ],
+)
+def test_a_long_message_is_searched_for_its_type(rest, is_said):
+    assert said_by_client('{"audio":"' + "A" * MAX_WIDE_CHARS + '",' + rest) is is_said
 
 
 def test_a_long_message_gets_no_other_text():
