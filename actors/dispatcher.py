@@ -354,7 +354,7 @@ class Dispatcher:
         """Handle events and calls, run the actors that have messages now, write what the actors sent, and fire timers.
 
         Timers come last, and only the timers that were due before the loop looked for events. So a message that was
-        there before a deadline is handled before the deadline is judged, however late the turn is.
+        there before a deadline is handled before the deadline's timer fires, however late the turn is.
         """
         self.turns += 1
         self._has_unread = False

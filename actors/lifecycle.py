@@ -411,4 +411,4 @@ class SessionEnded(Message, frozen=True):
     """The close code of the side that closed first, the router or the client; 1006 if neither did."""
     reason: str
     restarts: int
-    """The number of upstreams that were replaced."""
+    """The number of lost upstreams that another upstream replaced."""

@@ -144,7 +144,7 @@ def decide(
     choose: Callable[[Sequence[int], int | None], int] = first_of,
     has_other_key: bool = False,
 ) -> Verdict:
-    """Decide how a session continues after a loss, and note a restart in `history`.
+    """Decide how a session continues after a loss, and note a restart, or a refusal for good, in `history`.
 
     Args:
         loss: the loss.

@@ -44,8 +44,8 @@ _LOSSES: Final = {
 class UpstreamActor(Actor):
     """The upstream's leg of a session.
 
-    The actor dials when it gets `Dial`, and stops when its connection has closed. Every message from the actor carries
-    its generation, so that the session can tell it from a message of the next upstream.
+    The actor dials when it gets `Dial`, and stops when its connection has closed. Every input from the actor carries
+    its generation, so that the session can tell it from an input of the next upstream.
     """
 
     role = lifecycle.Role.UPSTREAM
@@ -144,7 +144,7 @@ class UpstreamActor(Actor):
 
     @guarded
     def on_binary(self, data: bytes) -> None:
-        """Pass a binary message on. The session handles it as an error, because an upstream sends only texts."""
+        """Pass a binary message on. The session machine knows whether its upstream may send one."""
         if self._connection is not None:
             message = messages.UpstreamBinaryReceived(self._generation, data)
             self._intake.pass_on(message, len(data), self._connection)

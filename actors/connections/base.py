@@ -156,8 +156,9 @@ class ConnectionListener(Protocol):
 class Connection(abc.ABC):
     """A WebSocket connection whose handshake is done, and which calls no listener until `open`.
 
-    `open`, `send_*`, `close`, `pause`, `resume` and `abort` are called on the dispatcher's thread. They do not
-    block, and do not call the listener before they return. After the end they do nothing.
+    `open`, `send_*`, `close`, `pause`, `resume` and `abort` are called on the dispatcher's thread, except that before
+    `open` any thread may close or abort. They do not block, and do not call the listener before they return. After the
+    end they do nothing.
     """
 
     __slots__ = ()

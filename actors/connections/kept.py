@@ -46,7 +46,7 @@ def counted(sock: socket.socket) -> tuple[int, int]:
     """Return the bytes that were written to a TCP socket, and those that were read from it, as the kernel counts them.
 
     Raises:
-        OSError: the socket is not TCP, or the kernel does not count.
+        OSError: the socket is not TCP, the kernel does not count, or the counts do not rest.
     """
     before = None
     for _ in range(LOOKS):

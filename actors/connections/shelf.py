@@ -222,7 +222,7 @@ class Shelf:
         """Return whether `Transfer.receive` may read from now on, until a method adds or removes a block.
 
         The caller has checked that the user is silent, and that the last read ended with a frame. Nearly every read is
-        of this kind. One word drops what was read before, and the read overwrites it.
+        of this kind. Writing one word drops the bytes that were read before, and the read overwrites them.
         """
         blocks, transfer = self._blocks, self.transfer
         if self._is_overwritten and blocks[0].size == JOURNAL_BYTES:
@@ -288,7 +288,7 @@ class Shelf:
         """Make room for the next read: drop all blocks but the last one, and its content.
 
         Return whether that was possible. The caller has checked that the user is silent, and that the last read ended
-        with a frame. One word drops the content, and the next read overwrites it.
+        with a frame. Writing one word drops the content, and the next read overwrites it.
         """
         self.settle()
         blocks = self._blocks

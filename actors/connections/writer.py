@@ -31,7 +31,10 @@ The first write of a turn leaves at once. The others leave together at its end, 
 
 
 class WriterOwner(Protocol):
-    """The connection that a writer belongs to. Every method is called on the dispatcher's thread."""
+    """The connection that a writer belongs to.
+
+    Its methods are called on the dispatcher's thread. Before `open`, its maker's thread may call `transmit`.
+    """
 
     @property
     def log_fields(self) -> Mapping[str, Any]:
@@ -73,7 +76,7 @@ class Writer:
     """The frames that one connection sends, on their way to its byte stream.
 
     Frames are queued in units, the frames of one call, which are kept or dropped together. Everything runs on the
-    dispatcher's thread; before `open` frames only wait.
+    dispatcher's thread; before `open` frames only wait, unless `flush_unopened` writes them.
     """
 
     __slots__ = (

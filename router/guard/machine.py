@@ -39,6 +39,9 @@ The bound is needed because each frame is searched for all these texts.
 """
 
 _BEGUN: Final = '"response.created"'
+_WATCHED: Final = ("text.d", "transcript.d", _BEGUN, "\\u")
+"""The parts of an event that the guard may have to decode: its type, or an escape that may hide the type."""
+_ITEM_DONE: Final = "item.done"
 
 _GIVES_UP: Final = (messages.AbandonUpstream, messages.CloseUpstream)
 _ENDED: Final = deepgram.Error(description="the guard ended the session", code="GUARD_ENDED")
@@ -116,7 +119,8 @@ class GuardedMachine(GuardedInputs):
                 if size_chars > MAX_EVENT_CHARS:
                     yield from self._withhold_event(generation, size_chars)
                     return
-                self._is_item = isinstance(event, openai.ConversationItemDone) and self._guard.checks("agent")
+                is_item = isinstance(event, openai.ConversationItemDone) if event is not None else _ITEM_DONE in text
+                self._is_item = is_item and self._guard.checks("agent")
                 # Watch before the session handles the text, because the session's frames for it follow.
                 yield from self._watch(generation, event)
             case messages.UpstreamLost(generation):
@@ -146,7 +150,7 @@ class GuardedMachine(GuardedInputs):
 
     def _read(self, text: str) -> Any:
         """Return the event if the guard needs it, or else None."""
-        if not self._guard.checks("agent") and _BEGUN not in text:
+        if not any(it in text for it in (_WATCHED if self._guard.checks("agent") else (_BEGUN,))):
             return None
         event = openai_codec.decode(text)
         # The session handles an event without its unreadable fields, too.

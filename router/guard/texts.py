@@ -9,7 +9,7 @@ import msgspec
 import orjson
 
 from actors import messages
-from router.json_bounds import MAX_RECOUNT_CHARS, exceeded_bound
+from router.json_bounds import MAX_RECOUNT_CHARS, MAX_WIDE_CHARS, exceeded_bound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,9 +73,13 @@ _TEXTS: Final[dict[str, Source]] = {
 def said_by_client(text: str) -> bool:
     """Whether a client's message may have a text to check. The message is not parsed for this.
 
-    A message with an escaped code point may have a text, too, because the escape may hide the type of the message.
+    A message with an escaped code point may have a text, too, because the escape may hide the type of the message. So
+    may a long message that exceeds a bound.
     """
-    return any(f'"{name}"' in text for name in _TEXTS) or ("\\" in text and "\\u" in text)
+    if len(text) > MAX_WIDE_CHARS and exceeded_bound(text) is not None:
+        return True
+    # A long message within the bounds has no escaped code point.
+    return any(f'"{name}"' in text for name in _TEXTS) or (len(text) <= MAX_WIDE_CHARS and "\\u" in text)
 
 
 class UncheckableError(ValueError):

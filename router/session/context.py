@@ -327,7 +327,7 @@ class Context:
         """Return the usage that an upstream event reports.
 
         Each response and each transcript counts once. Return None if the event reports no usage, if its usage was
-        counted before, or if the session has no meter.
+        counted before, or if nothing in the session needs usage.
         """
         return self.meter.read(event, generation, self.state.model) if self.meter is not None else None
 

@@ -104,8 +104,8 @@ def _pack_items(items: upstream.Items, packer: Packer) -> Any:
 
 def _fill_items(made: upstream.Items, packed: Any, unpacker: Unpacker) -> None:
     made.__init__()  # type: ignore[misc] # bare so far
-    waiting, ours = made.memory
-    waiting.update(unpacker.unpack(packed[0]))
+    _, ours = made.memory
+    made.refill(unpacker.unpack(packed[0]))
     ours.update(dict.fromkeys(packed[1]))
     made.adds_unnamed = packed[2]
 
@@ -167,7 +167,7 @@ LAYOUTS: Final = (
         " is_rollover_due has_warned standby_updates",
         times="created_s rates_warned",
     ),
-    _of(upstream.Items, "_unacknowledged _ours adds_unnamed", pack=_pack_items, fill=_fill_items),
+    _of(upstream.Items, "_unacknowledged _ours adds_unnamed", derived="_waiting", pack=_pack_items, fill=_fill_items),
     _of(upstream.Update, "message event_id size_bytes has_speed is_late"),
     _of(
         ledger.Ledger,

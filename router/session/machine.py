@@ -143,7 +143,7 @@ class Session:
     # A call that another machine began.
 
     def begin_at(self, generation: int, limited: Limited, now_s: float) -> list[messages.Command]:
-        """Forget all but the usage, and wait for Settings at an upstream of this generation.
+        """Forget the conversation, and wait for Settings at an upstream of this generation.
 
         This upstream is about to be opened. The call of this method takes the place of `ClientOpened` in a call that
         another machine began. `limited` is the use of the call's limits so far.
@@ -154,7 +154,7 @@ class Session:
         return self.context.take_commands()
 
     def forget(self) -> None:
-        """Forget the conversation, because another machine continues the call."""
+        """Forget all but the usage and the count of adoptions, because another machine continues the call."""
         before = self.context
         self.context = Context(before.state.session_id, before.profile, before.options)
         # The counted usage and the model stay, because late events of earlier upstreams may follow.

@@ -51,7 +51,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of every session of a process, except `turn_detection`, which the URL of a session may choose."""
+    """The options of one session: those of the process, with the choices of the URL, the front and the policy."""
 
     model: str
     """The default model."""

@@ -1,4 +1,4 @@
-"""A session's objects as plain data, and back: the layouts of their classes, and one walk over them.
+"""A session's objects as plain data, and back: the layouts of their classes, and one traversal of them.
 
 Each class has a `Layout`, which names its stored fields. A field that is not stored is named as derived: a new session
 sets it from its options. Two references to one object stay references to one object, because a response in progress may
@@ -110,7 +110,7 @@ def _reader(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
 
 
 class Packer:
-    """One walk over objects, from the objects to plain data."""
+    """One traversal of objects, from the objects to plain data."""
 
     def __init__(self, layouts: Layouts) -> None:
         self._layouts = layouts
@@ -178,7 +178,7 @@ _COMPOSITE: Final[dict[type, Callable[[Packer, Any], Plain]]] = {
 
 
 class Unpacker:
-    """One walk over plain data, from the data to objects.
+    """One traversal of plain data, from the data to objects.
 
     `shift_s` is added to each stored time, because the process that packed the data may have had another clock.
     """
@@ -204,7 +204,7 @@ class Unpacker:
     def shift(self, moment: Any) -> Any:
         """Convert a stored time from the clock of the process that packed it to this process's clock.
 
-        If `moment` is a container of times, convert each of them.
+        If `moment` is a container of times, convert each of them. None, 0 and infinity stay, because they are no times.
         """
         shift_s = self._shift_s
         if not shift_s or moment is None:

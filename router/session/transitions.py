@@ -526,7 +526,10 @@ ACTIVITY: Final[Mapping[type, Callable[[Limited, float], None]]] = {
     openai.ResponseCreated: Limited.note_agent,
     openai.ResponseDone: Limited.note_agent,
 }
-"""Inputs that end a silence. KeepAlive and microphone audio do not, because an open microphone is no speech."""
+"""Inputs that end a silence, and the agent's question to a silent user, which does not end it.
+
+KeepAlive and microphone audio end no silence, because an open microphone is no speech.
+"""
 
 NEVER_SETTLES: Final = frozenset({inputs.MicrophoneAudio, openai.ResponseOutputAudioDelta})
 """Inputs that cannot make a joint rule hold. They arrive many times a second, and each check takes time."""

@@ -218,6 +218,13 @@ def _by_metadata(response: Any, in_flight: Any, **facts: Any) -> origin.Origin:
 _BESIDE = origin._beside_client_request
 
 
+def _refuse_silently(self: ledger.Ledger, event_id: str) -> None:
+    _REFUSE(self, event_id)
+
+
+_REFUSE = ledger.Ledger.refuse
+
+
 def _key_without_id(_context: Any, part: Any) -> Any:
     return part.item_id
 
@@ -328,6 +335,9 @@ FINDINGS = (
             _without_deadline(Wait.SPEECH)),
     Finding("5", "a session that a client's session.update opened owes no answer to speech", AS_IS, HEARD,
             _in_table(openai.InputAudioBufferCommitted, _owes_nothing_as_is)),
+    Finding("9", "a new voice waits for an upstream without end", OPENAI,
+            ASKED + "step-1-False step-1-False step-1-False step-1-False step-1-False step-1-False speak "
+            "take-1-message run_silent", _without_deadline(Wait.TAKEOVER)),
     Finding("10", "an agent whose upstream gives no ids is mute after an interruption",
             ("converse", "settings", "no ids"),
             HEARD + "own-1-message step-1-False step-1-False step-1-False frame speech-1 run_well", _mutes_unnamed),
@@ -504,6 +514,9 @@ FINDINGS = (
             _set(turn.Turn, "drop_unnamed", lambda _self: None)),
     Finding("E39", "a client's own response outside the conversation begins a turn that never ends", OPENAI,
             "native-outside run_well", _set(turn.Turn, "is_beside", lambda *_args: False)),
+    Finding("E42", "a refused item of a client's own is awaited", OPENAI,
+            READY + "native-input~audio~buffer.commit native-conversation.item.create take-1-message refuse-1 run_well",
+            _set(ledger.Ledger, "refuse", _refuse_silently)),
     Finding("E40", "a client's own response is not recognized without its metadata",
             ("openai", "settings", "no echo"), "native-outside run_well",
             _set(origin, "_beside_client_request", _by_metadata)),

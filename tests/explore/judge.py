@@ -110,6 +110,8 @@ class Judge:
         """OpenAI events of the client that no upstream has received."""
         self.updates = 0
         """The number of the client's updates that got neither an acknowledgement nor an Error."""
+        self.is_configured = False
+        """The client received SettingsApplied."""
         self.injected = 0
         """The number of verbatim texts that were neither sent to the client nor refused."""
         self.early_frames = 0
@@ -392,6 +394,17 @@ class Judge:
 
     def _sent_PromptUpdated(self, _message: dict[str, Any]) -> None:  # noqa: N802
         self.updates -= 1
+
+    def _sent_SpeakUpdated(self, _message: dict[str, Any]) -> None:  # noqa: N802
+        self.updates -= 1
+
+    def _sent_ThinkUpdated(self, _message: dict[str, Any]) -> None:  # noqa: N802
+        self.updates -= 1
+
+    def _sent_SettingsApplied(self, _message: dict[str, Any]) -> None:  # noqa: N802
+        # The first one acknowledges the configuration, and the others the client's own updates.
+        self.updates -= self.is_configured
+        self.is_configured = True
 
     def _sent_Error(self, _message: dict[str, Any]) -> None:  # noqa: N802
         self.has_explained, self.is_refusal_due, self.is_replacing = True, False, False

@@ -187,6 +187,9 @@ class Upstream:
         """Detected speech was committed, and its response has not begun."""
         self.untranscribed: list[str] = []
         self.detects = True
+        self.voice = ""
+        self.has_spoken = False
+        """The conversation holds audio of the agent's, so the voice is fixed (upstream 2.4)."""
         self.held: list[dict[str, Any]] = []
         """Answers to session.update that the upstream has not sent yet. Some servers take later events meanwhile."""
         self.last: dict[str, Any] | None = None
@@ -326,6 +329,10 @@ class Upstream:
         self.detects = detection is not None and not (
             isinstance(detection, dict) and detection.get("create_response") is False
         )
+        voice = (audio.get("output") or {}).get("voice", self.voice)
+        if self.has_spoken and voice != self.voice:
+            return [self._error("cannot_update_voice", event)]
+        self.voice = voice
         updated = {"type": "session.updated", "session": {}}
         if self.held:
             self.held.append(updated)
@@ -337,7 +344,7 @@ class Upstream:
         self.held += self.take("")
 
     def _conversation_item_create(self, event: dict[str, Any], _kind: str) -> list[dict[str, Any]]:
-        item = event["item"]
+        item = event["item"] if "id" in event["item"] else {**event["item"], "id": self._new("item")}
         self.items.append((item["type"], _content_of(item)))
         if item["type"] == "function_call_output":
             self.calls = [call for call in self.calls if call != item["call_id"]]
@@ -471,6 +478,7 @@ class Upstream:
             case "written text":
                 return [{"type": "response.output_text.done", **ids, "text": text}]
             case "audio":
+                self.has_spoken = True
                 return [{"type": "response.output_audio.delta", **ids, "delta": AUDIO}]
             case "text":
                 return [{"type": "response.output_audio_transcript.done", **ids, "transcript": text}]

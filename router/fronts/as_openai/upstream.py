@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 KEEP_ALIVE_S: Final = 6.0
 """The seconds without a frame to Deepgram after which a `KeepAlive` is sent. Deepgram ends idle connections."""
 
-MAX_EVENT_CHARS: Final = 4 * 1024 * 1024
+MAX_EVENT_CHARS: Final = 2 * 1024 * 1024
 """The longest event of the relay's, apart from audio, and the longest message of Deepgram's, in characters or bytes."""
 
 MAX_LATER_CHARS: Final = 4 * 1024 * 1024

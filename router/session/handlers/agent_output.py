@@ -106,8 +106,8 @@ def deliver_text(context: Context, part: ItemDelivery, content: str, *, is_besid
 def drop_excess(context: Context, *, is_beside: bool = False) -> None:
     """Forget the oldest part of an answer that has too many parts.
 
-    An unfinished text ends with the words that have arrived. The client gets a warning, once for each answer.
-    `is_beside` is true for a response outside the conversation.
+    An unfinished text ends with the words that have arrived. Then the client gets a warning, at most once for each
+    answer. `is_beside` is true for a response outside the conversation.
     """
     turn = context.state.turn
     answer = turn.beside if is_beside else turn.answer
@@ -150,7 +150,7 @@ def deliver_heard(context: Context, part: ItemDelivery, words: str) -> None:
 
 
 def key_of(context: Context, part: ItemDelivery) -> str:
-    """Return the id of an item in the ledger and the playback.
+    """Return the id by which the ledger and the playback know an item.
 
     An item without an id gets an id of the session's. Otherwise an interruption of the answer would concern every
     earlier answer without an id.

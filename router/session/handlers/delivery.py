@@ -97,7 +97,10 @@ def end_earlier_turn(context: Context) -> None:
 
 
 def schedule_audio(context: Context, piece: Piece) -> None:
-    """Emit a piece of audio, or keep it until the client has played enough."""
+    """Emit a piece of audio, or keep it until the client has played enough.
+
+    If too much waits, emit the oldest audio early.
+    """
     playback = context.state.playback
     if playback.schedule(piece, context.now_s):
         context.emit_audio(piece.data)

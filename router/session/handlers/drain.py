@@ -33,7 +33,7 @@ QUESTIONS: Final = (
 
 
 def begin_drain(context: Context, began: messages.DrainBegan) -> None:
-    """Warn the client, and limit the session's time.
+    """Warn the client, unless a drain runs already, and limit the session's time.
 
     A second drain may shorten that time, and may end an idle session that the first drain kept.
     """

@@ -52,7 +52,7 @@ def output_item_added(context: Context, event: openai.ResponseOutputItemAdded) -
 def request_function_call(context: Context, event: openai.ResponseFunctionCallArgumentsDone) -> None:
     """Run a function, in the client or in the router.
 
-    Later events that repeat the call have no effect (upstream 6.1).
+    Later events that repeat the call have no effect (upstream 6.1). A call of a cancelled response is dropped.
     """
     calls = context.state.calls
     name = calls.name_of(event)
@@ -95,9 +95,10 @@ def _answers_excess(context: Context, call: deepgram.RequestedFunction, output: 
 
 
 def request_approval(context: Context, item: openai.Item) -> None:
-    """Ask the client whether the upstream may run one of its own tools, or decline if no client can answer.
+    """Ask the client whether the upstream may run one of its own tools.
 
-    The upstream waits until it has an answer, and the user waits for the upstream.
+    Decline if no client can answer, or if too many calls are outstanding. The upstream waits until it has an answer,
+    and the user waits for the upstream.
     """
     name = f"{item.server_label}.{item.name}" if item.server_label else item.name or ""
     call = functions.call_of(item.id or "", name, item.arguments or "{}", client_side=True)

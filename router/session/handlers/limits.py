@@ -61,7 +61,7 @@ def choose_idle(context: Context, idle_ms: float | None) -> None:
 
 
 def is_spent(context: Context) -> bool:
-    """Whether tokens, money or turns have reached the part of their limit at which the session warns or ends."""
+    """Whether the used tokens, money or turns require the session's end, or a warning that the client has not got."""
     state = context.state
     is_open = state.limited.spending.is_changed and state.lifecycle is not Lifecycle.ENDED
     return is_open and any(state.limited.of_spending())

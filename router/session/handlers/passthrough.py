@@ -47,7 +47,7 @@ def forward_append(context: Context, event: inputs.PassthroughAppend) -> None:
 
 
 def forward_item(context: Context, event: inputs.PassthroughItemCreate) -> None:
-    """Forward an item, which may answer a function call.
+    """Forward an item, which may answer a function call (`_may_answer`).
 
     The client wrote the item itself, so it gets no ConversationText.
     """
@@ -57,10 +57,10 @@ def forward_item(context: Context, event: inputs.PassthroughItemCreate) -> None:
     if not _may_answer(context, item, call_id):
         return
     own_id = item.get("id")
-    item_id = own_id if isinstance(own_id, str) else context.state.new_id()
+    text, event_id = with_event_id(context, event.text)
+    item_id = own_id if isinstance(own_id, str) else event_id
     # No request waits for the acknowledgement: such a client creates its responses itself.
     context.state.upstream.items.register(item_id, str(item.get("type")), item.get("role"))
-    text, event_id = with_event_id(context, event.text)
     if not is_approval:
         # The ledger holds no approval, because another upstream does not know the request.
         context.state.ledger.add(item, event_id=event_id)

@@ -1,4 +1,4 @@
-"""Judge fatal upstream errors, and answer unreadable client messages."""
+"""Find fatal upstream errors, and answer unreadable client messages."""
 
 from __future__ import annotations
 

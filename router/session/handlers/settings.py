@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def welcome(session_id: str) -> str:
-    """Return the first frame to every client.
+    """Return the first frame to a client.
 
     The frame leaves with the answer to the handshake, before `ClientOpened`.
     """

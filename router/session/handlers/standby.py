@@ -104,7 +104,7 @@ def standby_updated(context: Context, event: openai.SessionUpdated) -> None:
 
 
 def judge_seeded_error(context: Context, event: openai.Error) -> StandbyState | None:
-    """Close a standby upstream that refuses an update.
+    """Close a standby upstream that refuses an update: any error counts as the refusal of an update on its way.
 
     If the standby upstream refuses an item, the session creates that item again at the takeover. A second refusal drops
     the request that waits for the item. If the item is a call, its output is created again, too, because an upstream

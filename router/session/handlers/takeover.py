@@ -57,7 +57,7 @@ def take_over(context: Context, since: int = 0) -> None:
 
 
 def send_pending_acks(context: Context) -> None:
-    """Acknowledge a new voice to the client, because another upstream, which applies that voice, has taken over."""
+    """Acknowledge a requested new voice to the client: another upstream, which applies that voice, has taken over."""
     state = context.state
     if state.next_speak is not None:
         state.plan, state.next_speak = state.next_plan, None

@@ -138,7 +138,10 @@ _KINDS: Final[dict[type, _Kind]] = {
 
 
 def update(context: Context, message: UpdateMessage) -> None:
-    """Queue an update, or answer an invalid one with an Error that names the field."""
+    """Queue an update.
+
+    An invalid update gets an Error that names the field, and one update too many gets an Error, too.
+    """
     fault = session_config.invalid_settings(_KINDS[type(message)].validate(message))
     if fault is not None:
         context.to_client(deepgram.Error(description=fault.description, code=fault.code))

@@ -217,11 +217,12 @@ def suspect_crossed(context: Context, sent: SentRequest) -> None:
 
 
 def judge_crossed(context: Context, sent: SentRequest) -> None:
-    """Judge a commit by hand again after the upstream refused a request.
+    """Decide about a commit by hand again after the upstream refused a request.
 
     The refusal shows that the response in progress is the upstream's own. An upstream answers events in order. If the
-    commit came before the request, the upstream has answered the commit, with the first commit of speech since the
-    response began. The request is repeated, and covers that speech.
+    commit came before the request, the first `committed` event since the response began was the answer to the commit.
+    The request is repeated and covers that speech, so the upstream owes no answer to it. Otherwise await the answer to
+    the commit again.
     """
     crossed, sent.crossed = sent.crossed, None
     if crossed is None:
@@ -319,7 +320,7 @@ def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnSta
 
 
 def commit_refused(context: Context, signal: inputs.CommitRefused) -> UserTurnState:
-    """Judge again a turn that a commit by hand seemed to end: the refusal shows that the detector ended it.
+    """Decide again about a turn that a commit by hand seemed to end: the refusal shows that the detector ended it.
 
     Return IDLE if the refused commit is another one.
     """

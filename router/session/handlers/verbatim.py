@@ -1,4 +1,4 @@
-"""Have the agent speak a given text word for word: a greeting, or an InjectAgentMessage.
+"""Have the agent speak a given text word for word, such as a greeting or an InjectAgentMessage.
 
 The API cannot speak a given text (upstream 3.3). A response outside the conversation is instructed to say exactly this
 text. Its audio is played, and its own transcript is dropped: the client gets the given text, ahead of the audio. The
@@ -139,7 +139,10 @@ def replace_by_heard(context: Context, item_id: str, words: str, *, is_whole: bo
 
 
 def keep_heard(context: Context, answer: ItemDelivery) -> None:
-    """Add the spoken part of an interrupted verbatim text to the conversation, if the caller heard all audio so far."""
+    """Add the spoken part of an interrupted verbatim text to the conversation.
+
+    The caller has heard all its audio so far.
+    """
     verbatim_text = current_verbatim(context)
     if verbatim_text is not None and answer.received_s:
         spoken_before = verbatim_text.text.removesuffix(verbatim_text.rest)

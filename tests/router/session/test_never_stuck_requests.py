@@ -295,6 +295,17 @@ def test_a_verbatim_text_that_was_refused_is_spoken_once_after_a_loss():
 # 29: an item is refused, and the error names no event.
 
 
+def test_a_refused_item_of_a_client_s_own_is_not_awaited():
+    content = [{"type": "input_text", "text": "Too long."}]
+    own = {"type": "message", "role": "user", "content": content}
+    for item in ({"id": "own_1", **own}, own):
+        book = TimedPlaybook().ready().client({"type": "conversation.item.create", "item": item})
+        event_id = book.sent("conversation.item.create")[-1]["event_id"]
+        book.upstream(error("invalid_value", event_id=event_id)).types("And?", acknowledged=False)
+        book.upstream(item_added("other", "user", content=content))
+        assert len(book.asked()) == 1
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("param", ["item.content[0].text", "item"])
 def test_no_response_is_asked_for_to_an_item_that_was_refused_without_its_event(profile, param):
