@@ -25,7 +25,10 @@ AGAIN: Final = "again"
 """The beginning of the ids of events that repeat an item."""
 
 MAX_KNOWN: Final = 4000
-"""The most ids, and pairs of ids, that are remembered. With them the relay finds an id that another upstream gives a second time."""
+"""The most ids, and the most pairs of ids, that are remembered.
+
+With the ids the relay finds an id that another upstream gives a second time.
+"""
 
 
 def prefix_of(kind: str) -> str:
