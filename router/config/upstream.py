@@ -141,7 +141,7 @@ def variable(written: Any) -> str:
 
 
 def headers(written: Any) -> tuple[tuple[str, str], ...]:
-    """Parse a table of HTTP headers; the errors show no value."""
+    """Parse a table of HTTP headers. No error shows the value of a header."""
     if not isinstance(written, dict):
         raise ValueError(f"must be a table of HTTP headers, not {reprlib.repr(written)}")  # noqa: TRY004 - a parser raises ValueError alone
     names = [name.lower() for name in written]

@@ -93,7 +93,7 @@ def tagged(tags: Any) -> Tagged | None:
 
 
 class TurnBegan(msgspec.Struct, frozen=True):
-    """The beginning of the agent's turn: the user has finished."""
+    """The beginning of the agent's turn, `ago_s` seconds ago: the user has finished."""
 
     ago_s: float
 
@@ -269,7 +269,8 @@ class Stopwatch:
     def request(self, call_id: str, now_s: float, client_tool: str | None = None) -> None:
         """Record a call at the time `now_s`. `client_tool` is the function's name, if the client runs the function.
 
-        A cancelled call is never answered, so the number of recorded calls has a bound.
+        An approval, or an output in a client's own event, does not end the record of its call. So the number of records
+        has a bound.
         """
         self.requested[call_id] = now_s, client_tool
         if len(self.requested) > MAX_CALLS:

@@ -29,7 +29,7 @@ LEFT_OUT = frozenset(
 )
 """Attributes that change no later behaviour: counters for operators, the next free number, latency reports."""
 
-ID = re.compile(r"(?:sb_[0-9a-z]+_|resp_|item_|user_|call_|fc_|Said user_|Answer )\d+[.!]?")
+ID = re.compile(r"(?:sb_[0-9a-z]+_|resp_|item_|user_|own_|call_|fc_|Said user_|Answer )\d+[.!]?")
 TIME_S = 5e8
 """A number above this is a time."""
 NAMED = frozenset({"generation", "_generation"})

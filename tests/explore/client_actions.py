@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
 from router.session.state.states import Lifecycle
+from tests.explore.knowledge import OWN
 from tests.explore.violation import Violation
 
 if TYPE_CHECKING:
@@ -16,8 +17,22 @@ if TYPE_CHECKING:
 
 FRAME = bytes(960)
 """20 ms of the microphone."""
-NATIVE = ("response.create", "input_audio_buffer.commit", "input_audio_buffer.clear", "response.cancel")
+OUTSIDE = "outside"
+"""The native event that requests a response outside the conversation."""
+CLASSIFY = {"type": "response.create", "response": {"conversation": "none", "metadata": {"topic": "weather"}}}
+NATIVE = (
+    *("response.create", "input_audio_buffer.commit", "input_audio_buffer.clear", "response.cancel", OUTSIDE),
+    *("conversation.item.create", "conversation.item.delete", "session.update"),
+)
 """OpenAI events that a client of `/openai` may send as they are."""
+
+
+UPDATES: dict[str, dict[str, Any]] = {
+    "update": {"type": "UpdatePrompt", "prompt": "Be kind."},
+    "speak": {"type": "UpdateSpeak", "speak": {"provider": {"type": "open_ai", "voice": "cedar"}}},
+    "think": {"type": "UpdateThink", "think": {"provider": {"type": "open_ai"}, "prompt": "Be quick."}},
+}
+"""The client's updates, by the kind of action."""
 
 
 def possible(world: World) -> list[tuple[Any, ...]]:
@@ -26,8 +41,12 @@ def possible(world: World) -> list[tuple[Any, ...]]:
     found += [("answer", call) for call, state in world.judge.calls.items() if state == "requested"]
     if world.budget["inject"]:
         found += [("inject", behavior) for behavior in ("default", "interrupt", "queue")]
+    if world.budget["update"]:
+        found += [("speak",), ("think",)]
     if world.budget["native"] and world.session.context.profile.openai_events:
-        found += [("native", kind) for kind in NATIVE]
+        found += [
+            ("native", kind) for kind in NATIVE if kind != "conversation.item.delete" or world.judge.knowledge.own
+        ]
     return found
 
 
@@ -52,9 +71,21 @@ def _frame(world: World) -> None:
 
 
 def _update(world: World) -> None:
+    _send_update(world, "update")
+
+
+def _speak(world: World) -> None:
+    _send_update(world, "speak")
+
+
+def _think(world: World) -> None:
+    _send_update(world, "think")
+
+
+def _send_update(world: World, kind: str) -> None:
     world.spend("update")
     world.judge.updates += 1
-    world.from_client({"type": "UpdatePrompt", "prompt": "Be kind."})
+    world.from_client(UPDATES[kind])
 
 
 def _force(world: World) -> None:
@@ -87,13 +118,31 @@ def _inject(world: World, behavior: str) -> None:
 
 def _native(world: World, kind: str) -> None:
     world.spend("native")
+    if kind == OUTSIDE:
+        world.judge.unsent.append("response.create")
+        return world.from_client(CLASSIFY)
     world.judge.unsent.append(kind)
+    if kind in ("conversation.item.create", "conversation.item.delete", "session.update"):
+        world.judge.updates += kind == "session.update"
+        return world.from_client({"type": kind, **_fields_of(world, kind)})
     world.judge.is_excused = True
     world.judge.is_cancelling |= kind == "response.cancel"
     if kind not in ("input_audio_buffer.commit", "input_audio_buffer.clear"):
         world.is_sound = world.is_orderly = False
     world.judge.is_clearing = kind == "input_audio_buffer.clear"
-    world.from_client({"type": kind})
+    return world.from_client({"type": kind})
+
+
+def _fields_of(world: World, kind: str) -> dict[str, Any]:
+    if kind == "session.update":
+        return {"session": {"type": "realtime", "instructions": "Be quick."}}
+    if kind == "conversation.item.delete":
+        return {"item_id": next(reversed(world.judge.knowledge.own))}
+    world.asked += 1
+    content = [{"type": "input_text", "text": f"{OWN} {world.asked}."}]
+    # A client may leave the id of its item out.
+    named = {"id": f"own_{world.asked}"} if world.asked % 2 else {}
+    return {"item": {**named, "type": "message", "role": "user", "content": content}}
 
 
 def _answer(world: World, call_id: str) -> None:
@@ -112,6 +161,8 @@ ACTS: dict[str, Callable[..., None]] = {
     "say": _say,
     "frame": _frame,
     "update": _update,
+    "speak": _speak,
+    "think": _think,
     "force": _force,
     "inject": _inject,
     "native": _native,

@@ -86,7 +86,9 @@ def _judge_deadline(world: World, name: str) -> None:
     if serving is None or world.session.state.lifecycle is not Lifecycle.READY:
         return
     if name == Wait.FIRST_EVENT.value and world.is_sound:
-        is_awaited = world.serving in (*world.judge.asks, *world.judge.statements) or serving.owes_answer
+        is_awaited = (
+            world.serving in (*world.judge.asks, *world.judge.statements, *world.judge.own) or serving.owes_answer
+        )
         if not is_awaited:
             raise Violation("i first_event expires, and no response is awaited")
     if name == Wait.COMMIT.value and not world.judge.unanswered_commits:

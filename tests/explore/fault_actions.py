@@ -35,9 +35,7 @@ def possible(world: World) -> list[tuple[Any, ...]]:
                 found.append(("other id", generation))
         if upstream.active is not None:
             found += [("fail", generation, status) for status in ("failed", "incomplete", "cancelled")]
-        # Where responses are not announced, a repeated event is the begin of another one. A delta is more text.
-        kind = upstream.last["type"] if upstream.last is not None else ""
-        if kind and not kind.endswith("transcript.delta") and world.quirk != "no created":
+        if upstream.may_repeat:
             found.append(("repeat", generation))
         found += [("no words", generation, item, how) for item in upstream.untranscribed for how in ("", "failed")]
     return found

@@ -27,13 +27,14 @@ from router.session.handlers import (
     response_begin,
     response_end,
     response_origin,
+    resume,
     takeover,
     upstream_events,
 )
 from router.session.handlers import user_turn as handlers_of_turn
 from router.session.handlers.ignored import ignore
-from router.session.state import ledger, origin, pending, session, turn, upstream, user_turn
-from router.session.state.states import UserTurnState
+from router.session.state import ledger, origin, pending, session, text_delivery, turn, upstream, user_turn
+from router.session.state.states import ResponseState, UserTurnState
 from router.translation.audio import Microphone
 from tests.explore.ends import ENDS
 from tests.explore.search import ROOTS, Action, Root, Search
@@ -177,6 +178,85 @@ def _text_twice() -> Iterator[None]:
         yield
 
 
+def _newest_part(self: text_delivery.TextDelivery, item_id: str | None, *_facts: Any) -> Any:
+    return self.parts[-1] if self.parts else self._add(item_id, None)
+
+
+def _origin_in_turn(context: Any, response: Any) -> origin.Origin:
+    found = _ORIGIN(context, response)
+    return origin.Origin.REQUESTED if found is origin.Origin.OUTSIDE_REQUESTED else found
+
+
+_ORIGIN = response_begin.find_origin
+
+
+def _ignore_another(context: Any, event: Any) -> None:
+    current = context.state.turn.current
+    if current is None or not current.request.is_outside:
+        _ANOTHER(context, event)
+
+
+_ANOTHER = response_begin.another_begins
+
+
+@contextlib.contextmanager
+def _outside_is_turn() -> Iterator[None]:
+    row = transitions.RESPONSE[ResponseState.ACTIVE][openai.ResponseCreated]
+    with (
+        mock.patch.object(response_begin, "find_origin", _origin_in_turn),
+        mock.patch.object(row, "handler", _ignore_another),
+    ):
+        yield
+
+
+def _by_metadata(response: Any, in_flight: Any, **facts: Any) -> origin.Origin:
+    found = _BESIDE(response, in_flight, **facts)
+    is_unproven = found is origin.Origin.OUTSIDE_REQUESTED and response.metadata != in_flight.request.metadata
+    return origin.Origin.OUTSIDE if is_unproven else found
+
+
+_BESIDE = origin._beside_client_request
+
+
+def _refuse_silently(self: ledger.Ledger, event_id: str) -> None:
+    _REFUSE(self, event_id)
+
+
+_REFUSE = ledger.Ledger.refuse
+
+
+def _key_without_id(_context: Any, part: Any) -> Any:
+    return part.item_id
+
+
+@contextlib.contextmanager
+def _one_key_for_all() -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for module in (agent_output, barge_in, resume):
+            stack.enter_context(mock.patch.object(module, "key_of", _key_without_id))
+        yield
+
+
+def _mute_unnamed(self: turn.Turn, response_id: str | None) -> None:
+    self.interrupted = (*self.interrupted, response_id)  # type: ignore[assignment] # as before the mending
+
+
+def _begin_muted(self: turn.Turn, response_id: str | None) -> None:
+    was_muted = None in self.interrupted
+    _BEGIN_TURN(self, response_id)
+    if was_muted:
+        _mute_unnamed(self, None)
+
+
+_BEGIN_TURN = turn.Turn.begin
+
+
+@contextlib.contextmanager
+def _mutes_unnamed() -> Iterator[None]:
+    with mock.patch.object(turn.Turn, "mute", _mute_unnamed), mock.patch.object(turn.Turn, "begin", _begin_muted):
+        yield
+
+
 def _by_order(_response: Any, in_flight: Any, **_facts: Any) -> origin.Origin:
     return origin.Origin.UPSTREAM if in_flight is None else origin.Origin.REQUESTED
 
@@ -255,15 +335,27 @@ FINDINGS = (
             _without_deadline(Wait.SPEECH)),
     Finding("5", "a session that a client's session.update opened owes no answer to speech", AS_IS, HEARD,
             _in_table(openai.InputAudioBufferCommitted, _owes_nothing_as_is)),
+    Finding("9", "a new voice waits for an upstream without end", OPENAI,
+            ASKED + "step-1-False step-1-False step-1-False step-1-False step-1-False step-1-False speak "
+            "take-1-message run_silent", _without_deadline(Wait.TAKEOVER)),
+    Finding("10", "an agent whose upstream gives no ids is mute after an interruption",
+            ("converse", "settings", "no ids"),
+            HEARD + "own-1-message step-1-False step-1-False step-1-False frame speech-1 run_well", _mutes_unnamed),
     Finding("16", "the end of earlier speech ends the speech that follows it", OPENAI,
             READY + "frame speech-1 stop-1 speech-1 say take-1-message run_silent",
             _in_table(openai.InputAudioBufferSpeechStarted, _keeps_commit)),
+    Finding("17", "an answer beside a client's own response outside the conversation comes twice", OPENAI,
+            READY + "native-outside take-1-written frame speech-1 stop-1 commit-1 own-1-message step-1-False "
+            "step-1-False step-1-False step-1-True step-1-True step-1-True step-1-True run_well", _outside_is_turn),
     Finding("18", "an unmarked response is taken for the requested one", OPENAI,
             READY + "inject-default frame speech-1 stop-1 commit-1 own-1-message run_well",
             _set(response_origin, "origin_of", _by_order)),
     Finding("19", "a session that a client's session.update opened has no barge-in", AS_IS,
             ASKED + "frame step-1-False step-1-False speech-1 trail-1",
             _in_table(openai.InputAudioBufferSpeechStarted, _interrupts_nothing_as_is)),
+    Finding("21", "the texts of overlapping items reach the client twice", ("converse", "settings", "none"),
+            READY + "say take-1-message take-1-overlap step-1-False step-1-False step-1-False step-1-False "
+            "step-1-False step-1-False step-1-False", _set(text_delivery.TextDelivery, "of_text", _newest_part)),
     Finding("22", "an item that an upstream refused reaches the next one", OPENAI,
             READY + "say refuse-1 close-1 run_well", _set(ledger.Ledger, "refuse", lambda *_args: None)),
     Finding("25", "a text is told twice", OPENAI, ASKED + "step-1-False step-1-False step-1-False step-1-False "
@@ -413,6 +505,23 @@ FINDINGS = (
     Finding("E33", "audio before a clear that the lost upstream did not acknowledge reaches the next upstream", OPENAI,
             READY + "frame speech-1 native-input~audio~buffer.clear close-1 run_well",
             _set(Microphone, "_forget_cleared", lambda *_args: None)),
+    Finding("E37", "an interruption concerns every earlier answer without an id", ("converse", "settings", "no ids"),
+            HEARD + "frame run_well", _one_key_for_all),
+    Finding("E38", "a late response without an id counts as an answer", ("converse", "settings", "no ids"),
+            "dialled-1 created-1 take-1-message fire-rollover dialled-2 created-2 take-2-message inject-interrupt "
+            "frame speech-2 stop-2 commit-2 own-2-message words-2-user_201 step-2-False step-2-False step-2-False "
+            "step-2-False step-2-False step-2-False take-2-message step-2-True step-2-True step-2-True",
+            _set(turn.Turn, "drop_unnamed", lambda _self: None)),
+    Finding("E39", "a client's own response outside the conversation begins a turn that never ends", OPENAI,
+            "native-outside run_well", _set(turn.Turn, "is_beside", lambda *_args: False)),
+    Finding("E42", "a refused item of a client's own is awaited", OPENAI,
+            READY + "native-input~audio~buffer.commit native-conversation.item.create take-1-message refuse-1 run_well",
+            _set(ledger.Ledger, "refuse", _refuse_silently)),
+    Finding("E40", "a client's own response is not recognized without its metadata",
+            ("openai", "settings", "no echo"), "native-outside run_well",
+            _set(origin, "_beside_client_request", _by_metadata)),
+    Finding("E41", "a client's own response that is not announced is a turn", ("openai", "settings", "no created"),
+            "native-outside run_well", _set(turn.Turn, "begins_beside", lambda *_args: False)),
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from router.session.handlers.user_speech import MAX_FILLED_S
 from tests.explore.knowledge import Knowledge
-from tests.explore.upstream import AUDIO_MS, Response
+from tests.explore.upstream import AUDIO_MS, Response, is_of_client
 from tests.explore.violation import require
 
 ENDS_COMMITS = frozenset({"input_audio_buffer.committed", "input_audio_buffer.speech_started"})
@@ -59,6 +59,8 @@ class Judge:
         """The texts of the responses that were completed."""
         self.known_texts: set[str] = set()
         """The texts of all responses so far."""
+        self.first_texts: dict[str, str] = {}
+        """The text of a response's first message, by the text of its second message."""
         self.given_texts: set[str] = set()
         """Verbatim texts: the texts that the agent was given to speak."""
         self.asks: list[int] = []
@@ -83,6 +85,10 @@ class Judge:
         """The numbers of questions and answers so far. One answer may cover several questions."""
         self.statements: list[int] = []
         """The generations of the requested responses outside the conversation that have not ended."""
+        self.own: list[int] = []
+        """The generations of the client's own requests outside the conversation whose responses have not ended."""
+        self.own_texts: set[str] = set()
+        """The texts of these responses. They are no turn of the agent's, and part of no conversation."""
         self.speaking: dict[int, float] = {}
         """The time at which the speech in progress began, by the generation that detected it."""
         self.has_missed_commit = False
@@ -104,6 +110,8 @@ class Judge:
         """OpenAI events of the client that no upstream has received."""
         self.updates = 0
         """The number of the client's updates that got neither an acknowledgement nor an Error."""
+        self.is_configured = False
+        """The client received SettingsApplied."""
         self.injected = 0
         """The number of verbatim texts that were neither sent to the client nor refused."""
         self.early_frames = 0
@@ -213,19 +221,23 @@ class Judge:
 
     def begins(self, response: Response) -> None:
         """Record that an upstream begins a response."""
+        if response.is_of_client:
+            self.own_texts.add(response.text)
+            return
         if response.is_outside:
             self.is_replacing = False
             return
-        self.known_texts.add(response.text)
+        self.known_texts.update(response.texts)
+        self.first_texts |= dict.fromkeys(response.texts[1:], response.text)
         if self.cuts_next and not response.is_own:
             self.cuts_next = False
-            self.interrupted.add(response.text)
-            self.knowledge.cut.add(response.text)
+            self.interrupted.update(response.texts)
+            self.knowledge.cut.update(response.texts)
             self.owed = [it for it in self.owed if not it.is_answered_by(response, it.generation)]
         if self.is_replacing:
-            self.interrupted.add(response.text)
-            self.replaced.add(response.text)
-            self.knowledge.cut.add(response.text)
+            self.interrupted.update(response.texts)
+            self.replaced.update(response.texts)
+            self.knowledge.cut.update(response.texts)
 
     def is_seen(self, response: Response, generation: int) -> None:
         """Record that the session received an event of a response."""
@@ -239,6 +251,12 @@ class Judge:
 
     def ends(self, response: Response, generation: int, status: str) -> None:
         """Record the end of a response, and the questions that it answers."""
+        if response.is_of_client:
+            self._forget_own(generation)
+            # A repeated end, or one without response.created, is nothing that the session could tell.
+            if status == "completed" and response.text not in self.texts:
+                self.missing.append(response.text)
+            return
         if response.is_outside:
             self._forget_statement(generation)
             return
@@ -247,11 +265,10 @@ class Judge:
         self.begun.discard((generation, response.number))
         self.active.pop((generation, response.number), None)
         if status != "completed":
-            self.knowledge.cut.add(response.text)
-        is_message = not response.is_call and response.has_said
+            self.knowledge.cut.update(response.texts)
         # After a call the answer is still to come. An incomplete one is explained by a Warning.
         if status == "completed":
-            self.completed.add(response.text)
+            self.completed.update(response.texts)
         self._judge_audio(response, status)
         # Where the client has not interrupted it, a cancelled response is no answer.
         is_wanted = self.is_cancelling or response.text in self.interrupted - self.replaced
@@ -263,24 +280,24 @@ class Judge:
         is_cut = is_over and not response.has_called
         is_final = is_cut or (status == "completed" and not response.calls)
         is_rejected = response.text in self.rejected - self.interrupted
-        self.rejected.discard(response.text)
+        self.rejected.difference_update(response.texts)
         if is_rejected:
             return
         if is_final:
             self.answers += 1
             self.owed = [it for it in self.owed if not it.is_answered_by(response, generation)]
-        if status == "completed" and is_message and response.text not in {*self.texts, *self.interrupted}:
-            self.missing.append(response.text)
+        if status == "completed":
+            self.missing += [it for it in response.said_texts if it not in {*self.texts, *self.interrupted}]
 
     def _judge_audio(self, response: Response, status: str) -> None:
-        is_spoken = "audio" in response.steps[: response.at] and status == "completed"
-        is_heard = response.text in self.heard | self.interrupted | self.rejected
-        require(not is_spoken or is_heard, f"v no audio of {response.text!r} reached the client")
-        self.heard.discard(response.text)
+        for text in response.spoken_texts if status == "completed" else ():
+            is_heard = text in self.heard | self.interrupted | self.rejected
+            require(is_heard, f"v no audio of {text!r} reached the client")
+        self.heard.difference_update(response.texts)
 
     def rejects(self, response: Response) -> None:
         """Record that the session cancels a response."""
-        self.rejected.add(response.text)
+        self.rejected.update(response.texts)
 
     def is_late_cancelled(self, response: Response, generation: int) -> None:
         """Record that a response which a lost upstream had begun was cancelled, if the client itself wanted that."""
@@ -290,7 +307,7 @@ class Judge:
     def loses(self, generation: int) -> None:
         """Record the loss of an upstream."""
         lost = [it for key, it in self.active.items() if key[0] == generation]
-        self.knowledge.cut |= {it.text for it in lost} | self.given_texts
+        self.knowledge.cut |= {text for it in lost for text in it.texts} | self.given_texts
         self.broken += [(generation, it) for it in lost]
         for response in lost:
             if response.has_said and not response.has_called:
@@ -298,6 +315,7 @@ class Judge:
                 self.owed = [it for it in self.owed if not it.is_answered_by(response, generation)]
         self.speaking.pop(generation, None)
         self.statements = [it for it in self.statements if it != generation]
+        self.own = [it for it in self.own if it != generation]
         self.begun = {it for it in self.begun if it[0] != generation}
         self.active = {key: it for key, it in self.active.items() if key[0] != generation}
         self.cuts_next &= generation not in self.asks
@@ -315,6 +333,11 @@ class Judge:
 
     def _sent_ConversationText(self, message: dict[str, Any]) -> None:  # noqa: N802 - a message's name
         text = message["content"]
+        if text in self.own_texts:
+            require(text not in self.texts, f"v the client received {text!r} twice")
+            self.texts.append(text)
+            self.missing = [it for it in self.missing if it != text]
+            return
         self.knowledge.tell(message["role"], text)
         if message["role"] != "assistant" or text.startswith("Function call"):
             return
@@ -324,6 +347,9 @@ class Judge:
         # The heard words of two answers may be the same.
         cut = sum(it.startswith(text) for it in self.known_texts & self.knowledge.cut)
         require(self.texts.count(text) < max(cut, 1), f"v the client received {text!r} twice")
+        first = self.first_texts.get(text, text)
+        is_first = first in {text, *self.texts} | self.knowledge.cut | self.interrupted
+        require(is_first, f"v the client received {text!r} before {first!r}")
         self.texts.append(text)
         self.injected -= self.injected and text in self.given_texts
         if text in self.missing:
@@ -331,12 +357,16 @@ class Judge:
         self.is_output_open = True
         self.shown.add(whole)
 
+    def _active_texts(self) -> set[str]:
+        """Return the texts of the active responses."""
+        return {text for it in self.active.values() for text in it.texts}
+
     def _sent_AgentStartedSpeaking(self, _message: dict[str, Any]) -> None:  # noqa: N802
         self.is_output_open = True
 
     def _sent_AgentAudioDone(self, _message: dict[str, Any]) -> None:  # noqa: N802
         require(self.turns > 0, "iv AgentAudioDone without a turn")
-        inside = self.shown & {it.text for it in self.active.values()} - self.interrupted
+        inside = self.shown & self._active_texts() - self.interrupted
         require(not inside, f"iv AgentAudioDone inside {inside}")
         require(not self.missing or bool(self.shown) or self.is_holding, f"iv AgentAudioDone before {self.missing}")
         self.is_output_open = False
@@ -345,7 +375,7 @@ class Judge:
 
     def _sent_UserStartedSpeaking(self, _message: dict[str, Any]) -> None:  # noqa: N802
         self.voices += 1
-        self.silenced |= {it.text for it in self.active.values()}
+        self.silenced |= self._active_texts()
 
     def _sent_FunctionCallRequest(self, message: dict[str, Any]) -> None:  # noqa: N802
         for call in message["functions"]:
@@ -364,6 +394,17 @@ class Judge:
 
     def _sent_PromptUpdated(self, _message: dict[str, Any]) -> None:  # noqa: N802
         self.updates -= 1
+
+    def _sent_SpeakUpdated(self, _message: dict[str, Any]) -> None:  # noqa: N802
+        self.updates -= 1
+
+    def _sent_ThinkUpdated(self, _message: dict[str, Any]) -> None:  # noqa: N802
+        self.updates -= 1
+
+    def _sent_SettingsApplied(self, _message: dict[str, Any]) -> None:  # noqa: N802
+        # The first one acknowledges the configuration, and the others the client's own updates.
+        self.updates -= self.is_configured
+        self.is_configured = True
 
     def _sent_Error(self, _message: dict[str, Any]) -> None:  # noqa: N802
         self.has_explained, self.is_refusal_due, self.is_replacing = True, False, False
@@ -407,6 +448,8 @@ class Judge:
         if kind == "input_audio_buffer.clear":
             before = frozenset(it for number, it in self.committed_at if number == generation)
             self.clears.append((generation, before, event["event_id"]))
+        if is_of_client(event):
+            self.own.append(generation)
         if kind == "response.create" and (event.get("response") or {}).get("conversation") != "none":
             # The outputs of its calls are the end of a response that was not announced.
             active = [it for it in self.active.values() if not (it.is_brief and it.has_called)]
@@ -425,8 +468,8 @@ class Judge:
             self.committed_at.add((generation, str(event.get("event_id"))))
             named = str(event.get("event_id"))
             self.unanswered_commits += [named] if named not in self.unanswered_commits else []
-        self.turns += kind == "response.create"
-        if kind == "response.create" and (event.get("response") or {}).get("conversation") == "none":
+        self.turns += kind == "response.create" and not is_of_client(event)
+        if (event.get("response") or {}).get("conversation") == "none" and not is_of_client(event):
             self.statements.append(generation)
         self.knowledge.sent_upstream(event, generation)
         if kind == "conversation.item.create":
@@ -494,7 +537,9 @@ class Judge:
         if event["type"] == "response.create" and generation in self.asks:
             self.asks.remove(generation)
             self.cuts_next = False
-        if event["type"] == "response.create" and (event.get("response") or {}).get("conversation") == "none":
+        if is_of_client(event):
+            self._forget_own(generation)
+        elif event["type"] == "response.create" and (event.get("response") or {}).get("conversation") == "none":
             self._forget_statement(generation)
 
     def refuses_clear(self, event: dict[str, Any]) -> None:
@@ -518,6 +563,10 @@ class Judge:
         if event["type"] == "conversation.item.create":
             self.outputs.discard((generation, str(event["item"].get("call_id"))))
             self.knowledge.lack(event["item"], generation)
+
+    def _forget_own(self, generation: int) -> None:
+        if generation in self.own:
+            self.own.remove(generation)
 
     def _forget_statement(self, generation: int) -> None:
         if generation in self.statements:

@@ -4,6 +4,9 @@ from typing import Any
 
 from tests.explore.violation import require
 
+OWN = "Own"
+"""The first word of an item of the client's own. The client writes it itself, and gets no ConversationText of it."""
+
 
 class Knowledge:
     """The texts that the client received, and the items and ids that each upstream received or gave."""
@@ -19,6 +22,10 @@ class Knowledge:
         """The generation that refused a text with an error, by text."""
         self.again: set[tuple[int, str]] = set()
         """Each text that a standby upstream refused, with its generation. This upstream gets it after the others."""
+        self.own: dict[str, str] = {}
+        """The texts of the client's own items that have ids and reached an upstream, by id."""
+        self.owned: set[str] = set()
+        """The texts of the client's own items that reached an upstream."""
         self.given: dict[int, dict[str, tuple[str, str]]] = {}
         """The role and the text of each message that the session created, by generation and id."""
         self.ids: set[tuple[int, str]] = set()
@@ -43,7 +50,15 @@ class Knowledge:
             item = event["item"]
             self.ids.add((generation, str(item.get("id"))))
             if item["type"] == "message":
-                given[str(item.get("id"))] = (item["role"], _text_of(item))
+                text = _text_of(item)
+                given[str(item.get("id") or text)] = (item["role"], text)
+                self._know_own(item, text)
+            return
+        if kind == "conversation.item.delete" and str(event["item_id"]) in self.own and event.get("event_id") is None:
+            # The client deletes its own item.
+            text = self.own[str(event["item_id"])]
+            self.told = [it for it in self.told if it[1] != text]
+            given.pop(str(event["item_id"]), None)
             return
         for name in ("item_id", "response_id"):
             named = event.get(name)
@@ -51,6 +66,14 @@ class Knowledge:
             require(is_known, f"ix {kind} names {named}, which the upstream does not know")
         if kind == "conversation.item.delete":
             given.pop(str(event["item_id"]), None)
+
+    def _know_own(self, item: dict[str, Any], text: str) -> None:
+        is_new = text.startswith(OWN) and text not in self.owned
+        if is_new:
+            self.owned.add(text)
+            self.told.append(("user", text))
+            if "id" in item:
+                self.own[item["id"]] = text
 
     def deny(self, event: dict[str, Any], generation: int) -> None:
         """Record that the upstream in use refused an event with an error. No later upstream may receive its item.
@@ -96,7 +119,7 @@ class Knowledge:
 
     def _has_place(self, text: str, generation: int) -> bool:
         """Whether the position of a text in the conversation is certain. A transcript comes later than its speech."""
-        return text not in self.cut and (generation, text) not in self.again and not text.startswith("Said ")
+        return text not in self.cut and (generation, text) not in self.again and not text.startswith(("Said ", OWN))
 
 
 def _text_of(item: dict[str, Any]) -> str:

@@ -38,6 +38,9 @@ STATIONS = (
     ("dialled", "created", "take", "frame", "speech", "stop"),
     ("dialled", "created", "take", "frame", "speech", "force", "stop", "speech"),
     ("dialled", "created", "take", "say", "take", "take", "fire-rollover", "dialled", "created", "take"),
+    ("dialled", "created", "take", "say", "take", "take-overlap", "step", "step", "step", "step"),
+    # The upstream has spoken, and keeps its voice.
+    ("dialled", "created", "take", "say", "take", "take", *("step",) * 6, "speak", "take"),
 )
 """The stations: points of a conversation, given by the kinds of actions that lead to them. The search begins there."""
 

@@ -5,6 +5,7 @@ itself. A quirk is a deviation from the protocol that real servers have (docs/up
 only a few faults.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -16,15 +17,17 @@ AUDIO_MS = 100
 AUDIO = "AAAA" * (24 * AUDIO_MS * 2 // 3)
 """100 ms of silence: linear16 at 24 kHz, as base64."""
 
-QUIRKS = ("none", "no echo", "numeric ids", "reused ids", "no created", "only done")
+QUIRKS = ("none", "no echo", "numeric ids", "reused ids", "no ids", "no created", "only done")
 """The quirks, of which an upstream has one for a whole walk.
 
-It echoes no metadata, gives numbers as ids, begins its ids again in each response, sends no `response.created`, or has
-whole texts and acknowledgements only in `conversation.item.done`."""
+It echoes no metadata, gives numbers as ids, begins its ids again in each response, gives its responses and their items
+no ids, sends no `response.created`, or has whole texts and acknowledgements only in `conversation.item.done`."""
 
 MESSAGE_STEPS = ("item", "words", "audio", "text", "item done", "done")
 CALL_STEPS = ("call item", "call", "done")
 BOTH_STEPS = ("item", "words", "text", "item done", "call item", "call", "done")
+SECOND = "+"
+"""The suffix of the steps of a response's second message."""
 STEPS = {
     "message": MESSAGE_STEPS,
     "call": CALL_STEPS,
@@ -35,13 +38,24 @@ STEPS = {
     "text only": ("text", "item done", "done"),
     "done only": ("item", "audio", "item done", "done"),
     "item only": ("item done", "done"),
+    "two": ("item", "words", "audio", "text", "item done", "item+", "words+", "audio+", "text+", "item done+", "done"),
+    # The second message begins before the end of the first one.
+    "overlap": (
+        *("item", "words", "audio", "item+", "words+", "audio", "text", "item done"),
+        *("audio+", "text+", "item done+", "done"),
+    ),
+    # A response outside the conversation that the client requested: it adds no item.
+    "written": ("item", "written", "written text", "done"),
+    "overlap done": ("item", "audio", "item+", "audio+", "item done", "item done+", "done"),
 }
 """The events of a response in their order, by its kind. Some servers announce no items."""
 
 
+SECOND_NUMBER = 50
+"""The number of a response's second message, counted from that of the response."""
 WHOLE = ("done only", "item only")
 """The kinds of responses whose text comes only in `conversation.item.done`."""
-LAST = {**dict.fromkeys(WHOLE, "item done"), "call first": "call"}
+LAST = {**dict.fromkeys(WHOLE, "item done"), "call first": "call", "written": "written text"}
 """The last event of a response without `response.created`, by its kind, if the whole text is not the last event."""
 UNANNOUNCED = ("message", "call", "words first", "audio first", "call first", "text only", *WHOLE)
 """The kinds of requested responses that a server without `response.created` begins."""
@@ -65,6 +79,8 @@ class Response:
         self.answers = answers
         """The questions that the conversation contained when the response began."""
         self.is_outside = is_outside
+        self.is_of_client = kind == "written"
+        """The client requested the response outside the conversation itself."""
         self.at = 0
         """The index of its next step."""
         self.is_cancelled = False
@@ -79,6 +95,8 @@ class Response:
         if not self.is_brief or self.is_call:
             return STEPS[self.kind]
         # Its whole text is its end.
+        if self.kind == "written":
+            return STEPS[self.kind][:-1]
         return STEPS[self.kind][:-1] if self.kind in WHOLE else STEPS[self.kind][:-2]
 
     @property
@@ -94,7 +112,7 @@ class Response:
     @property
     def trails(self) -> bool:
         """Whether words or audio of the response may follow after its cancellation (upstream 7.4)."""
-        return self.is_cancelled and self.steps[self.at] in ("words", "audio")
+        return self.is_cancelled and self.steps[self.at].removesuffix(SECOND) in ("words", "audio")
 
     @property
     def has_called(self) -> bool:
@@ -103,13 +121,38 @@ class Response:
 
     @property
     def has_said(self) -> bool:
-        """Whether the response has sent its whole text."""
-        return not {"text", "item done"}.isdisjoint(self.steps[: self.at])
+        """Whether the response has sent the whole text of the newest message that it has begun."""
+        return self.said_texts[-1:] == self.begun_texts[-1:] != ()
 
     @property
     def text(self) -> str:
-        """The text of the response, which no other response has."""
+        """The text of the response's first message. No other message has this text."""
         return f"Answer {self.number}!"
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts of all messages of the response."""
+        has_two = any(step.endswith(SECOND) for step in STEPS[self.kind])
+        return (self.text, f"Answer {self.number + SECOND_NUMBER}!") if has_two else (self.text,)
+
+    @property
+    def begun_texts(self) -> tuple[str, ...]:
+        """The texts of the messages that the response has begun."""
+        return self._texts_of(self.steps[: self.at])
+
+    @property
+    def said_texts(self) -> tuple[str, ...]:
+        """The texts that the response has sent whole."""
+        return self._texts_of(it for it in self.steps[: self.at] if it.removesuffix(SECOND) in ("text", "item done"))
+
+    @property
+    def spoken_texts(self) -> tuple[str, ...]:
+        """The texts of the messages of which the response has sent audio."""
+        return self._texts_of(it for it in self.steps[: self.at] if it.removesuffix(SECOND) == "audio")
+
+    def _texts_of(self, steps: Iterable[str]) -> tuple[str, ...]:
+        numbers = {step.endswith(SECOND) for step in steps}
+        return tuple(self.texts[it] for it in sorted(numbers))
 
 
 class Upstream:
@@ -144,6 +187,9 @@ class Upstream:
         """Detected speech was committed, and its response has not begun."""
         self.untranscribed: list[str] = []
         self.detects = True
+        self.voice = ""
+        self.has_spoken = False
+        """The conversation holds audio of the agent's, so the voice is fixed (upstream 2.4)."""
         self.held: list[dict[str, Any]] = []
         """Answers to session.update that the upstream has not sent yet. Some servers take later events meanwhile."""
         self.last: dict[str, Any] | None = None
@@ -155,7 +201,7 @@ class Upstream:
     @property
     def is_single(self) -> bool:
         """Whether the upstream runs only one response at a time."""
-        return self.quirk in ("no created", "reused ids")
+        return self.quirk in ("no created", "reused ids", "no ids")
 
     # What it receives.
 
@@ -199,9 +245,11 @@ class Upstream:
             found.append(("updated", self.generation))
         # Without metadata the order tells responses apart: the answer to speech begins before a given text.
         is_behind = self.owes_answer and self.quirk in ("no echo", "no created")
-        # Without response.created, or with one id for all, two responses at once are told apart by nobody.
+        # Without response.created, with one id for all or without ids, nothing tells two responses at once apart.
         is_busy = self.is_single and (self.outside or self.active) is not None
         is_held = bool(self.queue) and ((is_behind and _is_verbatim(self.queue[0])) or (is_busy and self._is_beside()))
+        # It takes a second request for a response outside the conversation at the end of the first.
+        is_held |= bool(self.queue) and self.outside is not None and _is_verbatim(self.queue[0])
         if self.queue and not is_held:
             found += [("take", self.generation, kind) for kind in self._kinds(self.queue[0])]
         for response in (self.active, self.outside):
@@ -228,6 +276,15 @@ class Upstream:
         """Whether the upstream may refuse the next event of the queue. It answers updates in their order."""
         return not self.held or self.queue[0]["type"] != "session.update"
 
+    @property
+    def may_repeat(self) -> bool:
+        """Whether the upstream may send its last event twice."""
+        kind = self.last["type"] if self.last is not None else ""
+        # Where responses are not announced, a repeated event is the begin of another one. Without ids it is an event of
+        # the next response. A delta is more text.
+        is_further = kind.endswith("transcript.delta") or (self.quirk == "no ids" and kind.startswith("response."))
+        return bool(kind) and not is_further and self.quirk != "no created"
+
     def _is_beside(self) -> bool:
         """Whether the next event of the queue would begin a response beside the active one."""
         event = self.queue[0]
@@ -235,14 +292,20 @@ class Upstream:
         return event["type"] == "response.create" and not is_refused
 
     def _kinds(self, event: dict[str, Any]) -> tuple[str, ...]:
+        if is_of_client(event):
+            return ("written",)
         if event["type"] == "response.create" and not _is_verbatim(event):
             if self.quirk == "no created":
                 return UNANNOUNCED if self.unended is None else (*UNANNOUNCED, BUSY)
-            return (*self._own_kinds(), "both")
+            return (*self._own_kinds(), "both") if self.quirk == "only done" else (*self._own_kinds(), "both", "two")
         return ("message",)
 
     def _own_kinds(self) -> tuple[str, ...]:
-        return ("done only" if self.quirk == "only done" else "message", "call")
+        if self.quirk == "only done":
+            return ("done only", "call", "overlap done")
+        # Without response.created a whole text is the end of its response, so there is no second message. Without ids
+        # nothing tells two messages at once apart.
+        return ("message", "call") if self.quirk in ("no created", "no ids") else ("message", "call", "overlap")
 
     def _hearing(self) -> list[tuple[Any, ...]]:
         if not self.speech:
@@ -266,6 +329,10 @@ class Upstream:
         self.detects = detection is not None and not (
             isinstance(detection, dict) and detection.get("create_response") is False
         )
+        voice = (audio.get("output") or {}).get("voice", self.voice)
+        if self.has_spoken and voice != self.voice:
+            return [self._error("cannot_update_voice", event)]
+        self.voice = voice
         updated = {"type": "session.updated", "session": {}}
         if self.held:
             self.held.append(updated)
@@ -277,7 +344,7 @@ class Upstream:
         self.held += self.take("")
 
     def _conversation_item_create(self, event: dict[str, Any], _kind: str) -> list[dict[str, Any]]:
-        item = event["item"]
+        item = event["item"] if "id" in event["item"] else {**event["item"], "id": self._new("item")}
         self.items.append((item["type"], _content_of(item)))
         if item["type"] == "function_call_output":
             self.calls = [call for call in self.calls if call != item["call_id"]]
@@ -356,7 +423,7 @@ class Upstream:
             self.owes_answer = False
         if is_brief:
             return []
-        created: dict[str, Any] = {"id": self.id_of(response), "status": "in_progress"}
+        created: dict[str, Any] = {**self._id_of(response), "status": "in_progress"}
         if is_outside:
             created["conversation_id"] = None
         if metadata is not None and self.quirk != "no echo":
@@ -382,7 +449,7 @@ class Upstream:
         """Send the response.done of a response that has ended without it."""
         assert self.unended is not None
         ended, self.unended, self.is_ending = self.unended, None, False
-        return [{"type": "response.done", "response": {"id": self.id_of(ended), "status": "completed"}}]
+        return [{"type": "response.done", "response": {**self._id_of(ended), "status": "completed"}}]
 
     def trail(self) -> list[dict[str, Any]]:
         """Send another event of a cancelled response."""
@@ -392,23 +459,34 @@ class Upstream:
         return self._events(self.active, step)
 
     def _events(self, response: Response, step: str) -> list[dict[str, Any]]:
-        ids = {"response_id": self.id_of(response), "item_id": self.item_of(response), "content_index": 0}
+        events = self._named_events(response, step)
+        return [_without_ids(it) for it in events] if self.quirk == "no ids" else events
+
+    def _named_events(self, response: Response, step: str) -> list[dict[str, Any]]:
+        step, is_second = step.removesuffix(SECOND), step.endswith(SECOND)
+        text, item_id = response.texts[is_second], self.item_of(response, is_second=is_second)
+        ids = {"response_id": self.id_of(response), "item_id": item_id, "content_index": 0}
         call = f"call_{response.number}"
         match step:
             case "item":
                 item = {"id": ids["item_id"], "type": "message", "role": "assistant", "status": "in_progress"}
                 return [{"type": "response.output_item.added", "response_id": ids["response_id"], "item": item}]
             case "words":
-                return [{"type": "response.output_audio_transcript.delta", **ids, "delta": response.text}]
+                return [{"type": "response.output_audio_transcript.delta", **ids, "delta": text}]
+            case "written":
+                return [{"type": "response.output_text.delta", **ids, "delta": text}]
+            case "written text":
+                return [{"type": "response.output_text.done", **ids, "text": text}]
             case "audio":
+                self.has_spoken = True
                 return [{"type": "response.output_audio.delta", **ids, "delta": AUDIO}]
             case "text":
-                return [{"type": "response.output_audio_transcript.done", **ids, "transcript": response.text}]
+                return [{"type": "response.output_audio_transcript.done", **ids, "transcript": text}]
             case "item done":
-                content = [{"type": "output_audio", "transcript": response.text}]
+                content = [{"type": "output_audio", "transcript": text}]
                 item = {"id": ids["item_id"], "type": "message", "role": "assistant", "status": "completed"}
                 if not response.is_outside:
-                    self.items.append(("answer", response.text))
+                    self.items.append(("answer", text))
                 return [{"type": "conversation.item.done", "item": {**item, "content": content}}]
             case "call item":
                 item = {"id": f"fc_{response.number}", "type": "function_call", "name": "lookup", "call_id": call}
@@ -426,7 +504,7 @@ class Upstream:
             self.outside = None
         else:
             self.active = None
-        done: dict[str, Any] = {"id": self.id_of(response), "status": status}
+        done: dict[str, Any] = {**self._id_of(response), "status": status}
         if response.metadata is not None and self.quirk != "no echo":
             done["metadata"] = response.metadata
         if response.is_cancelled:
@@ -498,32 +576,47 @@ class Upstream:
 
     # Ids.
 
-    def text_of(self, response_id: Any) -> str:
-        """Return the text of a running response."""
-        running = [it for it in (self.active, self.outside) if it is not None and self.id_of(it) == response_id]
-        return running[0].text if running else ""
+    def text_of(self, event: dict[str, Any]) -> str:
+        """Return the text of the message of a running response that an event is about."""
+        for response in (self.active, self.outside):
+            if response is not None and self.quirk == "no ids":
+                is_second = response.steps[response.at - 1].endswith(SECOND)
+                return response.texts[is_second]
+            if response is not None and self.id_of(response) == event["response_id"]:
+                is_second = event["item_id"] == self.item_of(response, is_second=True)
+                return response.texts[is_second and len(response.texts) > 1]
+        return ""
 
     def named(self, event: dict[str, Any]) -> Any:
         """Return the running response that an event of the session names, or None."""
         running = (it for it in (self.active, self.outside) if it is not None)
+        if self.quirk == "no ids":
+            # A cancel of the client's own has no id either.
+            return next(running, None) if event.get("event_id") is not None else None
         return next((it for it in running if str(self.id_of(it)) == str(event.get("response_id"))), None)
 
     def is_named(self, response: Response, events: list[dict[str, Any]]) -> bool:
-        """Whether one of the events names the response."""
+        """Whether one of the events names the response. Without ids only one response runs at a time."""
+        if self.quirk == "no ids":
+            return any(it["type"].startswith("response.") for it in events)
         named = (it.get("response_id") or (it.get("response") or {}).get("id") for it in events)
         return self.id_of(response) in list(named)
 
     def id_of(self, response: Response) -> Any:
-        """Return the id of a response, as this upstream gives ids."""
+        """Return the id of a response, as this upstream gives ids. An upstream without ids sends none of them."""
         if self.quirk == "numeric ids":
             return response.number
         return "resp_1" if self.quirk == "reused ids" else f"resp_{response.number}"
 
-    def item_of(self, response: Response) -> Any:
+    def _id_of(self, response: Response) -> dict[str, Any]:
+        return {} if self.quirk == "no ids" else {"id": self.id_of(response)}
+
+    def item_of(self, response: Response, *, is_second: bool = False) -> Any:
         """Return the id of a response's message."""
+        number = response.number + SECOND_NUMBER * is_second
         if self.quirk == "numeric ids":
-            return response.number + 1000
-        return "item_1" if self.quirk == "reused ids" else f"item_{response.number}"
+            return number + 1000
+        return f"item_{1 + is_second}" if self.quirk == "reused ids" else f"item_{number}"
 
     def _new(self, kind: str) -> str:
         self.numbers += 1
@@ -533,6 +626,21 @@ class Upstream:
     def _error(code: str, event: dict[str, Any]) -> dict[str, Any]:
         details = {"type": "invalid_request_error", "code": code, "message": "no", "event_id": event.get("event_id")}
         return {"type": "error", "error": details}
+
+
+def _without_ids(event: dict[str, Any]) -> dict[str, Any]:
+    """Return an event of a response without the ids of the response and its items."""
+    if event["type"] == "response.done":
+        return event
+    kept = {name: value for name, value in event.items() if name not in ("response_id", "item_id")}
+    if "item" in kept:
+        kept["item"] = {name: value for name, value in kept["item"].items() if name != "id"}
+    return kept
+
+
+def is_of_client(event: dict[str, Any]) -> bool:
+    """Whether an event is the client's own request for a response outside the conversation."""
+    return _is_verbatim(event) and "switchboard" not in (event["response"].get("metadata") or {})
 
 
 def _is_verbatim(event: dict[str, Any]) -> bool:

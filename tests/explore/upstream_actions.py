@@ -22,7 +22,9 @@ def possible(world: World) -> list[tuple[Any, ...]]:
         found += upstream.actions()
         if world.budget["hold"] and upstream.may_hold:
             found.append(("hold", upstream.generation))
-        is_asked = upstream.generation in (*world.judge.asks, *world.judge.statements) or world.has_dropped
+        is_asked = (
+            upstream.generation in (*world.judge.asks, *world.judge.statements, *world.judge.own) or world.has_dropped
+        )
         if upstream.may_answer_unannounced and not is_asked:
             found += [("unannounced", upstream.generation, kind) for kind in OWN_UNANNOUNCED]
     return found

@@ -170,9 +170,9 @@ class World:
             if event["type"] == "input_audio_buffer.cleared" and not is_repeated:
                 self.judge.is_cleared = self.judge.is_clearing and not self.judge.clears
             elif event["type"] == "response.output_audio_transcript.delta" and self.session.context.profile.sentences:
-                self.judge.upstream_words(upstream.text_of(event["response_id"]))
+                self.judge.upstream_words(upstream.text_of(event))
             elif event["type"] == "response.output_audio.delta":
-                self.judge.upstream_speaks(event["item_id"], upstream.text_of(event["response_id"]))
+                self.judge.upstream_speaks(event.get("item_id"), upstream.text_of(event))
             elif event["type"] == "response.function_call_arguments.done":
                 self.judge.upstream_calls(event["call_id"], generation)
             self.feed(messages.UpstreamTextReceived(generation, orjson.dumps(event).decode()))

@@ -83,6 +83,11 @@ class Conversation:
         return self._is_answering
 
     @property
+    def is_speech_repeated(self) -> bool:
+        """Whether a restored upstream hears speech again, and has not reported its start yet."""
+        return self._is_speech_repeated
+
+    @property
     def is_owed(self) -> bool:
         """Whether the upstream owes a message, or the client owes the output of a function."""
         return self.awaited is not None or self.injected.is_waiting or bool(self.memory.calls)

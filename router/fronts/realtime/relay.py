@@ -261,7 +261,7 @@ class Context:
 
     def send(self, event: Event) -> None:
         """Send the upstream in use an event, with the ids that the upstream knows."""
-        frame = self.state.names.to_upstream(event).frame
+        frame = self.state.names.to_upstream(event).data
         self.commands.append(engine.SendToUpstream(frame, self.state.generation))
 
     def send_tracked(self, event: Event, request: Request | None = None) -> None:
@@ -337,7 +337,7 @@ class Context:
             self.limits.add_turn()
 
     def count_usage(self, event: Event) -> None:
-        """Count the usage that an event of the upstream's reports."""
+        """Count the usage that an event of the upstream's reports, or log why it cannot be counted."""
         usage = self.reports.usage(event.frame, self.state.generation)
         if isinstance(usage, Usage):
             self.limits.add_usage(usage)

@@ -49,7 +49,8 @@ class Reports:
     def usage(self, text: str, generation: int) -> Usage | codec.Unknown | codec.Malformed | None:
         """Return the usage that an event of the upstream of this generation reports, or None.
 
-        Return the codec's judgement of an event that it does not read, because that usage is not counted.
+        If the codec cannot read the event, return the codec's result, which names the problem. The usage of such an
+        event is not counted.
         """
         read: Any = codec.decode(text)
         if isinstance(read, (codec.Unknown, codec.Malformed)):

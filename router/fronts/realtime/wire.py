@@ -15,6 +15,10 @@ INVALID_REQUEST: Final = "invalid_request_error"
 SERVER_ERROR: Final = "server_error"
 
 
+MAX_READ_CHARS: Final = 4 * 1024 * 1024
+"""The most characters of an upstream's event that is read."""
+
+
 class Event:
     """One event. Its frame is the text that was read, unless a field was changed."""
 
@@ -46,9 +50,14 @@ class Event:
         """The text frame, which is written anew if the event was changed."""
         return orjson.dumps(self.fields).decode() if self.is_changed else self.text
 
+    @property
+    def data(self) -> str | bytes:
+        """The text frame as it costs least: if it is written anew, in UTF-8."""
+        return orjson.dumps(self.fields) if self.is_changed else self.text
+
 
 class OpaqueEvent(Event):
-    """An event of an upstream that has too many values or levels to be read. The event passes unread."""
+    """An event of an upstream that has too many values, levels or characters to be read. The event passes unread."""
 
     __slots__ = ()
 
@@ -128,7 +137,7 @@ def read_upstream(text: str) -> Event:
     Raises:
         MalformedError: the text is not an event.
     """
-    if exceeded_bound(text) is not None:
+    if len(text) > MAX_READ_CHARS or exceeded_bound(text) is not None:
         return OpaqueEvent(text)
     try:
         fields = orjson.loads(text)

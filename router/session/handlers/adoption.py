@@ -15,6 +15,7 @@ from router.deepgram import messages as deepgram
 from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.handlers import configure_hook, conversions, delivery, function_calls, settings
+from router.session.handlers.agent_output import key_of
 from router.session.handlers.restart import UPSTREAM_WAITS
 from router.session.handlers.resume import interrupt_work
 from router.session.state.queues import EMPTY
@@ -35,8 +36,8 @@ RECOVERED: Final = deepgram.Warning(
 def adopt(context: Context, adopted: messages.ClientAdopted) -> Lifecycle | None:
     """Interrupt the work in progress, and dial another upstream.
 
-    Before Settings there is no work, so only dial. Return the state if it stays AWAITING_SETTINGS; None for the row's
-    next state.
+    Before Settings there is no work, so only dial. Return AWAITING_SETTINGS if the session stays in this state; None
+    for the row's next state.
     """
     state = context.state
     # This process reads the client, even if the other one had paused it.
@@ -95,6 +96,11 @@ def finish(context: Context) -> None:
         context.restart_timer(name, max(0.0, due_s - context.now_s))
 
 
+def end_again(context: Context, _adopted: messages.ClientAdopted) -> None:
+    """End a session whose process died between the session's end and the close of its connection."""
+    context.end_again()
+
+
 def acquit(context: Context, _fired: messages.TimerFired) -> None:
     """Set the count of adoptions to 0, because the session has run for `ADOPTION_S` and this process still lives."""
     context.state.adoptions = 0
@@ -114,7 +120,7 @@ def _record_sent_audio(context: Context, sent_bytes: int) -> None:
         return
     is_answering = state.turn.response is not ResponseState.NONE
     part = state.turn.answer.of_audio(None) if is_answering else None
-    item_id = part.item_id if part is not None else None
+    item_id = key_of(context, part) if part is not None else None
     new_s = state.playback.record_sent(item_id, sent_bytes, state.speaker.target.bytes_per_s, context.now_s)
     if part is not None:
         part.received_s += new_s

@@ -19,7 +19,7 @@ from router.translation.sentences import ends_here, sentences_of
 
 if TYPE_CHECKING:
     from router.session.context import Context
-    from router.session.state.text_delivery import ItemDelivery
+    from router.session.state.text_delivery import ItemDelivery, TextDelivery
 
 Delta = openai.ResponseOutputTextDelta | openai.ResponseOutputAudioTranscriptDelta
 TextDone = openai.ResponseOutputTextDone | openai.ResponseOutputAudioTranscriptDone
@@ -36,17 +36,20 @@ def text_delta(context: Context, event: Delta) -> None:
     # A late event may repeat the text of an earlier response (upstream 5.7).
     if turn.is_suppressed(event.response_id) or turn.is_repeated(event.item_id, event.response_id):
         return
-    part = turn.answer.of_text(event.item_id, event.content_index)
+    is_beside = turn.is_beside(event.response_id)
+    answer = turn.beside if is_beside else turn.answer
+    part = answer.of_text(event.item_id, event.content_index)
     if part.is_closed:
         # The part was sent whole, so this delta begins another part. Some servers send no ids.
-        part = turn.answer.begin(event.item_id, event.content_index)
-    drop_excess(context)
-    if not _takes(context, event.delta):
+        part = answer.begin(event.item_id, event.content_index)
+    drop_excess(context, is_beside=is_beside)
+    if not _takes(context, answer, event.delta):
         return
     part.transcript += event.delta
     part.is_spoken = isinstance(event, openai.ResponseOutputAudioTranscriptDelta)
-    context.state.latency.mark("token_s", context.now_s)
-    start_speaking(context)
+    if not is_beside:
+        context.state.latency.mark("token_s", context.now_s)
+        start_speaking(context)
     if context.profile.sentences:
         _send_sentences(context, part)
 
@@ -65,22 +68,29 @@ def _text_done(context: Context, event: TextDone, content: str) -> None:
     turn = context.state.turn
     if turn.response is ResponseState.NONE and turn.claim_unnamed(event.item_id, content):
         return
-    if not turn.is_suppressed(event.response_id) and not turn.is_repeated(event.item_id, event.response_id):
-        deliver_text(context, turn.answer.of_text(event.item_id, event.content_index), content)
-        drop_excess(context)
+    if turn.is_suppressed(event.response_id) or turn.is_repeated(event.item_id, event.response_id):
+        return
+    is_beside = turn.is_beside(event.response_id)
+    answer = turn.beside if is_beside else turn.answer
+    deliver_text(context, answer.of_text(event.item_id, event.content_index), content, is_beside=is_beside)
+    drop_excess(context, is_beside=is_beside)
 
 
-def deliver_text(context: Context, part: ItemDelivery, content: str) -> None:
+def deliver_text(context: Context, part: ItemDelivery, content: str, *, is_beside: bool = False) -> None:
     """Send the part of an item's text that the client lacks, and add the item to the ledger.
 
-    Up to five events repeat the text (upstream 5.7). The first of them counts, whichever event it is.
+    Up to five events repeat the text (upstream 5.7). The first of them counts, whichever event it is. `is_beside` is
+    true for a response outside the conversation, which is no turn and adds no item (upstream 5.3).
     """
     state = context.state
     if not content.strip() or part.is_closed:
         return
-    if not _takes(context, content):
+    # A text that is too long ends with the words that have arrived.
+    answer = state.turn.beside if is_beside else state.turn.answer
+    if content is not part.transcript and not _takes(context, answer, content):
         content = part.transcript
-    start_speaking(context)
+    if not is_beside:
+        start_speaking(context)
     if context.profile.sentences and not content.startswith(part.transcript[: part.sent_chars]):
         # The final wording differs from the sentences that were sent, and cannot continue them: the text of the deltas
         # is used.
@@ -92,41 +102,42 @@ def deliver_text(context: Context, part: ItemDelivery, content: str) -> None:
         unsent = content[part.repeated_chars :].strip()
         if unsent:
             is_whole = context.tells_whole and part.is_continued
-            _send_text(context, part.item_id, part.whole(content) if is_whole else unsent)
-    if content:
-        state.ledger.add_assistant_text(part.item_id, content)
-    state.playback.set_text(part.item_id, content)
+            _send_text(context, key_of(context, part), part.whole(content) if is_whole else unsent)
+    if content and not is_beside:
+        state.ledger.add_assistant_text(key_of(context, part), content)
+        state.playback.set_text(part.key, content)
     part.sent_text, part.is_closed = content, True
 
 
-def drop_excess(context: Context) -> None:
+def drop_excess(context: Context, *, is_beside: bool = False) -> None:
     """Forget the oldest part of an answer that has too many parts.
 
-    An unfinished text ends with the words that have arrived. The client gets a warning, once for each answer.
+    An unfinished text ends with the words that have arrived. Then the client gets a warning, at most once for each
+    answer. `is_beside` is true for a response outside the conversation.
     """
     turn = context.state.turn
-    part = turn.answer.take_excess()
+    answer = turn.beside if is_beside else turn.answer
+    part = answer.take_excess()
     if part is None:
         return
     if part.is_closed or part.transcript:
         turn.close_item(part.item_id)
     if not part.is_closed and part.transcript.strip():
         context.count_excess("an answer has too many unfinished texts: the oldest one ends early")
-        deliver_text(context, part, part.transcript)
-        _warn_once(context, "it has too many unfinished texts at the same time")
+        deliver_text(context, part, part.transcript, is_beside=is_beside)
+        _warn_once(context, answer, "it has too many unfinished texts at the same time")
 
 
-def _takes(context: Context, content: str) -> bool:
+def _takes(context: Context, answer: TextDelivery, content: str) -> bool:
     """Return whether the answer takes further text. If it is too long, count the text."""
-    takes = context.state.turn.answer.takes(content)
+    takes = answer.takes(content)
     if not takes:
         context.count_excess("an answer is too long: its further text is dropped")
-        _warn_once(context, "it is too long")
+        _warn_once(context, answer, "it is too long")
     return takes
 
 
-def _warn_once(context: Context, problem: str) -> None:
-    answer = context.state.turn.answer
+def _warn_once(context: Context, answer: TextDelivery, problem: str) -> None:
     if not answer.is_excess_told:
         answer.is_excess_told = True
         description = f"the answer is incomplete: {problem}"
@@ -141,7 +152,7 @@ def _send_sentences(context: Context, part: ItemDelivery, *, is_final: bool = Fa
     if split.end > start:
         part.sent_chars = split.end
     for sentence in split.sentences:
-        _send_text(context, part.item_id, sentence)
+        _send_text(context, key_of(context, part), sentence)
 
 
 def _send_text(context: Context, item_id: str | None, content: str) -> None:
@@ -154,14 +165,29 @@ def deliver_heard(context: Context, part: ItemDelivery, words: str) -> None:
     rest = words[part.delivered_chars :].strip()
     if rest:
         is_whole = context.tells_whole and part.is_continued
-        delivery.send_text(context, part.item_id, part.whole(words) if is_whole else rest)
+        delivery.send_text(context, key_of(context, part), part.whole(words) if is_whole else rest)
+
+
+def key_of(context: Context, part: ItemDelivery) -> str:
+    """Return the id by which the ledger and the playback know an item.
+
+    An item without an id gets an id of the session's. Otherwise an interruption of the answer would concern every
+    earlier answer without an id.
+    """
+    key = part.key
+    if key is None:
+        key = part.local_id = context.state.new_id()
+    return key
 
 
 # Audio.
 
 
 def start_speaking(context: Context) -> None:
-    """End an earlier turn, and send the component AgentStartedSpeaking ahead of a response's first output."""
+    """Send the held end of an earlier turn before a response's first output.
+
+    The component gets AgentStartedSpeaking, too.
+    """
     turn = context.state.turn
     turn.has_output = True
     if not turn.has_started_speaking:
@@ -186,15 +212,17 @@ def audio_delta(context: Context, event: openai.ResponseOutputAudioDelta) -> Non
         context.log(logging.WARNING, f"a piece of audio is not base64 and dropped: {error}")
         return
     if pcm:
-        part = state.turn.answer.of_audio(event.item_id)
-        drop_excess(context)
-        _announce_audio(context, part)
+        is_beside = state.turn.is_beside(event.response_id)
+        part = (state.turn.beside if is_beside else state.turn.answer).of_audio(event.item_id)
+        drop_excess(context, is_beside=is_beside)
+        _announce_audio(context, part, is_beside=is_beside)
         _schedule(context, part, pcm)
 
 
-def _announce_audio(context: Context, part: ItemDelivery) -> None:
+def _announce_audio(context: Context, part: ItemDelivery, *, is_beside: bool) -> None:
     state = context.state
-    start_speaking(context)
+    if not is_beside:
+        start_speaking(context)
     if part.sent_chars < len(part.transcript) and _is_sentence(context, part):
         # The full stop may be a decimal point, but the text of a sentence must come before its audio (client 4.1).
         _send_sentences(context, part, is_final=True)
@@ -203,7 +231,7 @@ def _announce_audio(context: Context, part: ItemDelivery) -> None:
 
 
 def _schedule(context: Context, part: ItemDelivery, pcm: bytes) -> None:
-    piece = Piece(part.item_id, pcm, context.state.speaker.duration_s(pcm))
+    piece = Piece(key_of(context, part), pcm, context.state.speaker.duration_s(pcm))
     part.received_s += piece.duration_s
     delivery.schedule_audio(context, piece)
 

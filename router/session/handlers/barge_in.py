@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session.handlers import verbatim
-from router.session.handlers.agent_output import deliver_heard, end_turn
+from router.session.handlers.agent_output import deliver_heard, end_turn, key_of
 from router.session.handlers.items import CUT_EVENT_ID, correct_item
 from router.session.state.states import ResponseState
 from router.translation import speech
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def stop_agent(context: Context) -> None:
     """Cut off the agent for a reason other than the user's voice, such as a typed message.
 
-    Only UserStartedSpeaking makes a client stop playing, so the session sends it here, too.
+    Only UserStartedSpeaking makes a client stop playing, so the session sends it here, too, if the agent is audible.
     """
     if context.state.playback.is_audible(context.now_s):
         context.to_client(deepgram.UserStartedSpeaking())
@@ -35,7 +35,8 @@ def stop_agent(context: Context) -> None:
 def interrupt(context: Context) -> None:
     """Cut off the agent's current speech.
 
-    A response in flight is cut, too, if the agent is audible or the response is a verbatim text.
+    If a response request is in flight, the session cancels its response when it begins. This applies if the agent is
+    audible, or if the request is for a verbatim text.
     """
     state = context.state
     # Read both before `stop` empties the playback.
@@ -85,7 +86,7 @@ def cancel_active(context: Context) -> None:
 def _cut_item(context: Context, item: Unheard) -> None:
     played, heard_s = item
     turn, item_id = context.state.turn, played.item_id
-    part = turn.answer.find(item_id)
+    part = turn.answer.find_by_key(item_id)
     is_whole = played.text is not None
     transcript = played.text or (part.transcript if part is not None else "")
     # The transcript carries no timing (upstream 5.8), so the heard words are a share of it by duration.
@@ -96,9 +97,11 @@ def _cut_item(context: Context, item: Unheard) -> None:
     # Another upstream than the one that generated the audio has the item as a text, which cannot be truncated (upstream
     # 7.2).
     if item_id is not None and played.is_upstream:
-        if not played.is_truncated:
+        # The upstream knows no id of the session's for an item that it gave no id.
+        is_named = not context.state.new_id.gave(item_id)
+        if is_named and not played.is_truncated:
             truncate(context, item_id, heard_s)
-        turn.cut(part, item_id)
+        turn.cut(part, item_id if is_named else None)
     if is_whole:
         correct_item(context, item_id, words, played)
     elif words and part is not None:
@@ -114,13 +117,14 @@ def _cut_silent_answer(context: Context, cut_ids: set[str | None]) -> None:
     turn = context.state.turn
     if not turn.is_interrupted:
         return
-    parts = [part for part in turn.answer.parts if part.item_id not in cut_ids]
+    parts = [part for part in turn.answer.parts if part.key not in cut_ids]
     if turn.verbatim is not None and parts:
         verbatim.keep_heard(context, turn.answer.newest)
         return
     for part in parts:
         if part.sent_chars and not part.sent_text:
-            context.state.ledger.add_assistant_text(part.item_id, part.transcript[: part.sent_chars].strip())
+            sent = part.transcript[: part.sent_chars].strip()
+            context.state.ledger.add_assistant_text(key_of(context, part), sent)
         turn.cut(part, part.item_id)
 
 

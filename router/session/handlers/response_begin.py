@@ -17,7 +17,7 @@ from router.session.handlers import user_turn, verbatim
 from router.session.handlers.agent_output import end_turn
 from router.session.handlers.barge_in import cancel_active, interrupt
 from router.session.handlers.items import CUT_EVENT_ID
-from router.session.handlers.response_end import await_answer_to_speech, end_of_response
+from router.session.handlers.response_end import begin_beside, end_of_response
 from router.session.handlers.response_origin import find_origin, may_answer_speech, rejects_overtaken, take_unannounced
 from router.session.state.origin import Origin, answers_request, is_outside
 from router.session.state.states import ResponseState
@@ -70,18 +70,19 @@ def _pass_over(context: Context, response: openai.Response, origin: Origin) -> N
     if origin is Origin.LATE:
         _reject(context, response)
         return
+    if origin is Origin.OUTSIDE_REQUESTED and context.state.turn.response is ResponseState.REQUESTED:
+        begin_beside(context, response.id)
+        return
     context.state.turn.note_outside(response.id)
     if origin is Origin.OUTSIDE_REQUESTED:
         context.state.pending.in_flight = None
-        if context.state.turn.response is ResponseState.REQUESTED:
-            context.state.turn.current = None
-            context.stop_waiting(Wait.FIRST_EVENT)
-            await_answer_to_speech(context)
 
 
 def _reject(context: Context, response: openai.Response) -> None:
     """Cancel a response that begins too late, and drop its output."""
     context.state.turn.mute(response.id)
+    if response.id is None:
+        context.state.turn.drop_unnamed()
     context.to_upstream(openai.ResponseCancel(response_id=response.id, event_id=CUT_EVENT_ID))
 
 
@@ -226,6 +227,8 @@ def begin_unannounced(context: Context, event: Output) -> ResponseState | None:
     turn = context.state.turn
     if rejects_overtaken(context, event.response_id) or turn.is_other_response(event.response_id):
         return turn.response
+    if turn.begins_beside(event.response_id):
+        return begin_beside(context, event.response_id)
     turn.output_id = event.response_id
     take_unannounced(context)
     if turn.current is None:

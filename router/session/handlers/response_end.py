@@ -35,7 +35,9 @@ _MAX_REASON_CHARS: Final = 200
 def finish_response(context: Context, event: openai.ResponseDone) -> ResponseState | None:
     """End a response, whatever its status. The agent's turn ends, too, unless a function call is outstanding."""
     turn = context.state.turn
-    if turn.takes_late_end(event.response.id, event.response.status) or turn.is_other_response(event.response.id):
+    response_id = event.response.id
+    is_late = turn.ends_beside(response_id) or turn.takes_late_end(response_id, event.response.status)
+    if is_late or turn.is_other_response(response_id):
         return turn.response
     if turn.response is ResponseState.REQUESTED:
         if answers_earlier_request(event.response, context.state.pending.in_flight):
@@ -164,6 +166,8 @@ def finish_unannounced(context: Context, event: TextDone) -> ResponseState | Non
     turn = context.state.turn
     if rejects_overtaken(context, event.response_id):
         return turn.response
+    if turn.begins_beside(event.response_id):
+        return begin_beside(context, event.response_id)
     is_known = turn.is_seen or context.state.pending.in_flight is not None
     if turn.is_announced or not is_known or turn.is_other_response(event.response_id):
         return turn.response
@@ -173,6 +177,16 @@ def finish_unannounced(context: Context, event: TextDone) -> ResponseState | Non
         turn.output_id = event.response_id
     _end_by_text(context)
     return None
+
+
+def begin_beside(context: Context, response_id: str | None) -> ResponseState:
+    """Begin a response outside the conversation that the client requested. It is no turn of the agent's."""
+    turn = context.state.turn
+    turn.note_outside(response_id)
+    context.state.pending.in_flight = turn.current = None
+    context.stop_waiting(Wait.FIRST_EVENT)
+    await_answer_to_speech(context)
+    return ResponseState.NONE
 
 
 def finish_by_item(context: Context, event: openai.ConversationItemDone) -> ResponseState | None:
@@ -237,7 +251,9 @@ def finish_by_calls(context: Context) -> None:
 
 def note_late_end(context: Context, event: openai.ResponseDone) -> None:
     """Record the end of the previous response: no later response.done is that of this response."""
-    context.state.turn.takes_late_end(event.response.id, event.response.status)
+    turn = context.state.turn
+    if not turn.ends_beside(event.response.id):
+        turn.takes_late_end(event.response.id, event.response.status)
 
 
 def finish_unasked_by_item(context: Context, event: openai.ConversationItemDone) -> None:

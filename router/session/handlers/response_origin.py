@@ -31,7 +31,8 @@ def find_origin(context: Context, response: openai.Response) -> Origin:
             sent.is_proven = True
         _speak_again(context, response)
     # If an upstream returns no metadata, only the null conversation shows that a verbatim text begins too late.
-    if origin in (Origin.OUTSIDE, Origin.LATE) and state.turn.take_overtaken():
+    is_unproven = origin is Origin.OUTSIDE_REQUESTED and not response.metadata and not echoes(context)
+    if (origin in (Origin.OUTSIDE, Origin.LATE) or is_unproven) and state.turn.take_overtaken():
         return Origin.LATE
     if origin is not Origin.REQUESTED:
         return origin

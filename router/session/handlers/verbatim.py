@@ -1,4 +1,4 @@
-"""Have the agent speak a given text word for word: a greeting, or an InjectAgentMessage.
+"""Have the agent speak a given text word for word, such as a greeting or an InjectAgentMessage.
 
 The API cannot speak a given text (upstream 3.3). A response outside the conversation is instructed to say exactly this
 text. Its audio is played, and its own transcript is dropped: the client gets the given text, ahead of the audio. The
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from router.session.state.text_delivery import ItemDelivery
 
 MAX_VERBATIM: Final = 16
-"""The most verbatim texts whose item ids a session remembers."""
+"""The number of verbatim texts whose item ids a session remembers at most."""
 
 
 def current_verbatim(context: Context) -> VerbatimText | None:
@@ -151,7 +151,10 @@ def replace_by_heard(context: Context, item_id: str, words: str, *, is_whole: bo
 
 
 def keep_heard(context: Context, answer: ItemDelivery) -> None:
-    """Add the spoken part of an interrupted verbatim text to the conversation, if the caller heard all audio so far."""
+    """Add the spoken part of an interrupted verbatim text to the conversation.
+
+    The caller has heard all its audio so far.
+    """
     verbatim_text = current_verbatim(context)
     if verbatim_text is not None and answer.received_s:
         spoken_before = verbatim_text.text.removesuffix(verbatim_text.rest)

@@ -110,8 +110,10 @@ def _beside_client_request(response: openai.Response, in_flight: SentRequest, *,
     requested = Origin.OUTSIDE_REQUESTED if request.is_outside else Origin.REQUESTED
     if request.metadata and response.metadata == request.metadata:
         return requested
+    # Without metadata the order decides, if the upstream returns none, or the client gave none.
+    is_next = not request.metadata or not (is_echoing or response.metadata)
     if response.conversation_id is None:
-        return requested if request.is_outside and not request.metadata else Origin.OUTSIDE
+        return requested if request.is_outside and is_next else Origin.OUTSIDE
     # An upstream that returns metadata would have returned that of the request. Other metadata belongs to another
     # response.
     if request.metadata and (is_echoing or response.metadata):

@@ -63,7 +63,7 @@ class PlayedItem:
 
 
 class Unheard(NamedTuple):
-    """An item whose end the caller has not heard."""
+    """An item whose end the caller has not heard, and the seconds of it that the caller has heard."""
 
     played: PlayedItem
     heard_s: float

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from router.openai import events as openai
 
 MAX_PARTS: Final = 64
-"""The most parts of an answer that are kept. An answer has a few items at a time, and the ledger has finished items."""
+"""The most parts of an answer that are kept. An answer has few items at a time, and finished ones are in the ledger."""
 
 MAX_CHARS: Final = 4 * 1024 * 1024
 """The characters of an answer behind which no further text is taken: as many as the longest event has."""
@@ -35,6 +35,7 @@ class ItemDelivery:
         "is_complete",
         "is_spoken",
         "item_id",
+        "local_id",
         "received_s",
         "resent",
         "searched_chars",
@@ -47,6 +48,8 @@ class ItemDelivery:
         self, item_id: str | None, content_index: int | None = None, *, resent: str = "", before: str = ""
     ) -> None:
         self.item_id = item_id
+        self.local_id: str | None = None
+        """The session's own id for an item without an id. It stays, although a later event may name the item."""
         self.content_index = content_index
         self.transcript = ""
         """The text so far. It runs ahead of the audio (upstream 5.8)."""
@@ -73,6 +76,11 @@ class ItemDelivery:
         self._repeated = 0
         self._resent_chars = 0
         self._differs = False
+
+    @property
+    def key(self) -> str | None:
+        """The id of the item in the ledger and the playback."""
+        return self.local_id or self.item_id
 
     @property
     def repeated_chars(self) -> int:
@@ -127,7 +135,7 @@ class ItemDelivery:
 
     @property
     def has_output(self) -> bool:
-        """Whether the upstream has generated any text or audio of the part."""
+        """Whether any audio of the part has arrived, or any of its text was sent."""
         return bool(self.received_s or self.sent_chars or self.sent_text)
 
 
@@ -153,7 +161,7 @@ class TextDelivery:
 
     @property
     def newest(self) -> ItemDelivery:
-        """The newest part, or an empty one."""
+        """The part of the verbatim text if there is one; or else the newest part, or an empty one."""
         return self.given or (self.parts[-1] if self.parts else self._first(None, None))
 
     def give(self, item_id: str, content: str) -> None:
@@ -222,8 +230,17 @@ class TextDelivery:
         return part
 
     def find(self, item_id: str | None) -> ItemDelivery | None:
-        """Return the newest part of an item."""
+        """Return the newest part of an item, or None."""
         return next((it for it in reversed(self.parts) if it.item_id == item_id), None)
+
+    def find_by_key(self, key: str | None) -> ItemDelivery | None:
+        """Return the newest part with an id of the ledger and the playback."""
+        return next((it for it in reversed(self.parts) if it.key == key), None)
+
+    def forget_oldest(self, most: int) -> None:
+        """Forget all parts but the newest `most`, and take further text."""
+        self.parts = self.parts[-most:]
+        self.received_chars = 0
 
     def record_end(self, item: openai.Item) -> None:
         """Record whether a finished item is whole."""

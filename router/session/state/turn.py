@@ -34,11 +34,13 @@ class Turn:
     __slots__ = (
         "answer",
         "answers_speech",
+        "beside",
         "cancelled",
         "cancels_next",
         "closed",
         "current",
         "doubtful_id",
+        "drops_unnamed",
         "ended",
         "failures",
         "has_called",
@@ -105,6 +107,8 @@ class Turn:
         """The newest responses that ended as cancelled. Their function calls may still arrive (upstream 6.3)."""
         self.outside: tuple[str | None, ...] = ()
         """The newest responses outside the conversation. They are not part of the agent's turn."""
+        self.beside = TextDelivery()
+        """The account of these responses."""
         self.outputs: tuple[str, ...] = ()
         """The newest responses that ended without a response.created. Their late output begins no other response."""
         self.overtaken_ids: tuple[str, ...] = ()
@@ -119,6 +123,8 @@ class Turn:
         """
         self.unproven: SentRequest | None = None
         """The request for the verbatim text that was spoken last, if only the order of events says so."""
+        self.drops_unnamed = False
+        """A response without an id runs outside of the agent's turn. Until its end, output without an id is its own."""
         self.is_resumed = False
         """The turn continues at another upstream, or with a repeated response."""
         self.is_answered_by_passthrough = False
@@ -148,11 +154,23 @@ class Turn:
         is_given |= self.verbatim is not None and self.response_id is None
         return is_given or self.is_muted(response_id)
 
+    def is_beside(self, response_id: str | None) -> bool:
+        """Whether an event is about a response outside the conversation."""
+        return response_id in self.outside or self.begins_beside(response_id)
+
+    def begins_beside(self, response_id: str | None) -> bool:
+        """Whether output that nothing announced begins the client's own response outside the conversation."""
+        sent = self.current
+        is_awaited = sent is not None and sent.request.is_outside and self.response is ResponseState.REQUESTED
+        return is_awaited and not self.is_other_response(response_id)
+
     def is_muted(self, response_id: str | None) -> bool:
         """Whether a response's audio is not played, because the user interrupted.
 
         An event without an id counts as an event of the response in progress.
         """
+        if response_id is None and self.drops_unnamed:
+            return True
         is_cut = self.is_cut and response_id in (self.response_id, self.output_id, None)
         return is_cut or response_id in self.interrupted or self.is_overtaken(response_id)
 
@@ -195,7 +213,9 @@ class Turn:
         self.response_id, self.output_id = response_id, None
         self.is_announced = True
         self.is_cut = self.is_rejected = self.has_output = self.answers_speech = self.is_end_open = False
+        self.drops_unnamed = False
         # From now on an event without ids is about this response.
+        self.outside = without(self.outside, response_id)
         self.closed = without(self.closed, None)
         self.ended = without(self.ended, response_id)
         self.interrupted = without(self.interrupted, response_id)
@@ -246,8 +266,9 @@ class Turn:
         """Forget the ids that the previous upstream gave: the next upstream may give the same ids."""
         self.interrupted = self.cancelled = self.ended = self.outputs = self.unnamed = self.overtaken_ids = ()
         self.outside = self.closed = ()
+        self.beside = TextDelivery()
         self.doubtful_id = self.unproven = None
-        self.is_end_open = False
+        self.is_end_open = self.drops_unnamed = False
 
     def take_overtaken(self) -> bool:
         """Remove the oldest request for a verbatim text that a rule ended. Return whether there was such a request."""
@@ -271,6 +292,20 @@ class Turn:
     def note_outside(self, response_id: str | None) -> None:
         """Remember that a response is outside the conversation."""
         self.outside = newest(self.outside, response_id, MAX_INTERRUPTED)
+        self.beside.forget_oldest(MAX_INTERRUPTED)
+
+    def drop_unnamed(self) -> None:
+        """Drop the output without an id until the next response.done, because it is not part of the agent's turn."""
+        if self.response is not ResponseState.ACTIVE:
+            self.drops_unnamed = True
+            self.close_item(None)
+
+    def ends_beside(self, response_id: str | None) -> bool:
+        """Whether a response.done without an id ends a response that is not part of the agent's turn."""
+        is_end = response_id is None and (self.drops_unnamed or None in self.outside)
+        if is_end:
+            self.drops_unnamed, self.outside = False, without(self.outside, None)
+        return is_end
 
     def note_unasked(self, now_s: float) -> None:
         """Remember the time of a response that answered neither a request nor the user's speech."""
@@ -293,6 +328,8 @@ class Turn:
 
     def is_other_response(self, response_id: str | None) -> bool:
         """Whether an event is about another response than the one in progress: a parallel or an earlier one."""
+        if response_id is None and (self.drops_unnamed or None in self.outside):
+            return True
         if self.response_id is None:
             # Before response.created any unknown id may be that of the requested response.
             known = (*self.interrupted, *self.ended, *self.outside)

@@ -5,7 +5,17 @@ import json
 import pytest
 
 from actors import messages
-from router.guard.texts import WITHHELD, decoded, is_of_agent, said, with_text, withheld
+from router.guard.texts import (
+    MAX_LEVELS,
+    MAX_REWRITTEN_CHARS,
+    WITHHELD,
+    decoded,
+    event_id_of,
+    is_of_agent,
+    said,
+    with_text,
+    withheld,
+)
 
 OUTPUT = {"type": "function_call_output", "output": "1"}
 
@@ -38,8 +48,9 @@ def test_each_message_has_its_side_and_its_texts(message, found):
 
 def test_an_output_is_replaced_whole():
     answer = client(type="FunctionCallResponse", id="1", content={"a": 1}, error="Two.")
-    assert json.loads(withheld(answer).text) == {"type": "FunctionCallResponse", "id": "1", "content": WITHHELD}
-    assert withheld(client(type="InjectUserMessage", content="One.")) is None
+    kept = json.loads(withheld(answer, "function").text)
+    assert kept == {"type": "FunctionCallResponse", "id": "1", "content": WITHHELD}
+    assert withheld(client(type="InjectUserMessage", content="One."), "user") is None
 
 
 @pytest.mark.parametrize(
@@ -65,3 +76,21 @@ def test_a_message_of_several_texts_has_no_other_text():
 def test_audio_is_the_agent_s():
     assert is_of_agent(decoded(b"\0"))
     assert not is_of_agent(decoded('{"type":"Welcome"}'))
+
+
+def test_a_text_of_many_levels_and_objects_is_found_in_order():
+    deep = {"content": "Two."}
+    for _ in range(MAX_LEVELS - 3):
+        deep = {"x": [], "y": deep}
+    parts = [{"text": "One."}, {}, [], deep, {"text": "Three."}]
+    assert said(client(type="conversation.item.create", item={"content": parts})) == ("user", "One.\nTwo.\nThree.")
+
+
+@pytest.mark.parametrize("text", ['{"event_id":"e1"}', '{"event_id":5}', "[1]", "no JSON", '{"a":' + "[" * 5000])
+def test_the_id_of_an_event_is_read_from_any_text(text):
+    assert event_id_of(text) == ("e1" if "e1" in text else None)
+
+
+def test_a_long_message_gets_no_other_text():
+    message = client(type="InjectUserMessage", content="x" * MAX_REWRITTEN_CHARS)
+    assert with_text(message, "One.") is None

@@ -88,6 +88,46 @@ def test_an_answer_that_begins_before_a_client_s_own_response_is_delivered_whole
     assert book.losses() == []
 
 
+WRITTEN = {"response_id": "resp_c", "item_id": "item_c"}
+TOPIC = {"type": "response.output_text.done", **WRITTEN, "text": "weather"}
+
+
+def test_a_client_s_own_response_is_sent_and_begins_no_turn_and_joins_no_conversation():
+    book = TimedPlaybook().ready().types("Are you there?").answers("I am.").client(CLASSIFY)
+    begin = book.here
+    book.upstream(outside("resp_c", {"topic": "classify"}), output_item("resp_c", "item_c"))
+    book.upstream({"type": "response.output_text.delta", **WRITTEN, "delta": "wea"}, TOPIC).ends("resp_c")
+    assert book.texts(since=begin) == ["weather"]
+    assert book.received("AgentStartedSpeaking", since=begin) == []
+    begin = book.restarted_after()
+    assert [it["content"][0]["text"] for it in book.items(since=begin)] == ["Are you there?", "I am."]
+
+
+def test_the_loss_of_an_upstream_loses_no_answer_beside_a_client_s_own_response():
+    book = classified()
+    begin = book.restarted_after()
+    assert len(book.asked(since=begin)) == 1
+
+
+def test_a_client_s_own_response_is_recognized_although_the_upstream_returns_no_metadata():
+    book = TimedPlaybook().ready().client(CLASSIFY).upstream(outside("resp_c"), TOPIC).ends("resp_c")
+    book.run(LONG_S, microphone=FRAME)
+    assert book.losses() == []
+    assert len(book.types("And you?").asked()) == 1
+
+
+def test_a_client_s_own_response_that_is_not_announced_is_sent_and_begins_no_turn():
+    book = TimedPlaybook().ready().client(CLASSIFY)
+    begin = book.here
+    book.upstream({"type": "response.output_text.delta", **WRITTEN, "delta": "weather"}, TOPIC)
+    assert book.texts(since=begin) == ["weather"]
+    assert book.received("AgentStartedSpeaking", since=begin) == []
+    book.types("And you?").ends("resp_c")
+    assert len(book.asked()) == 1
+    book.run(1.0).answers("I am well.")
+    assert book.texts(since=begin) == ["weather", "I am well."]
+
+
 def test_speech_during_a_client_s_own_response_is_answered_where_the_upstream_does_not():
     book = TimedPlaybook().ready().client(CLASSIFY).upstream(outside("resp_c", {"topic": "classify"}))
     book.hears("u1", "What time is it?").ends("resp_c").run(LONG_S, microphone=FRAME)
@@ -253,6 +293,17 @@ def test_a_verbatim_text_that_was_refused_is_spoken_once_after_a_loss():
 
 
 # 29: an item is refused, and the error names no event.
+
+
+def test_a_refused_item_of_a_client_s_own_is_not_awaited():
+    content = [{"type": "input_text", "text": "Too long."}]
+    own = {"type": "message", "role": "user", "content": content}
+    for item in ({"id": "own_1", **own}, own):
+        book = TimedPlaybook().ready().client({"type": "conversation.item.create", "item": item})
+        event_id = book.sent("conversation.item.create")[-1]["event_id"]
+        book.upstream(error("invalid_value", event_id=event_id)).types("And?", acknowledged=False)
+        book.upstream(item_added("other", "user", content=content))
+        assert len(book.asked()) == 1
 
 
 @pytest.mark.parametrize("profile", PROFILES)

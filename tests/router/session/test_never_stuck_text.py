@@ -11,6 +11,7 @@ from tests.support.machine.timed_playbook import (
     committed,
     created,
     output_item,
+    outside,
     spoken,
     started,
     stopped,
@@ -124,6 +125,33 @@ def test_the_same_words_in_two_turns_are_sent_twice(profile, ids):
         book.types(f"Question {at}").begins(response_id, item_id)
         book.says("Yes.", response_id=response_id, item_id=item_id).ends(response_id)
     assert book.texts() == ["Yes.", "Yes."]
+
+
+UNNAMED = {"response_id": None, "item_id": None}
+
+
+def test_an_interruption_cuts_the_newest_of_two_answers_without_ids_where_it_was_heard():
+    long = "One and two and three and four and five and six and seven and eight and nine and ten."
+    book = BarePlaybook("converse").ready()
+    book.types("Short?").begins(None, None).says("Yes.", 1.0, **UNNAMED).ends(None).run(5.0)
+    book.types("Long?").begins(None, None).says(long, 10.0, **UNNAMED).ends(None).run(2.0).upstream(started("u1"))
+    begin = book.restarted_after()
+    first, second = (it["content"][0]["text"] for it in book.items(since=begin) if it["role"] == "assistant")
+    assert first == "Yes."
+    assert long.startswith(second)
+    assert len(second) < len(long) / 2
+
+
+def test_a_late_response_without_an_id_is_neither_played_nor_the_answer_to_the_next_question():
+    book = BarePlaybook("converse").ready().echoes()
+    book.client({"type": "InjectAgentMessage", "message": "Mind the gap."})
+    metadata = book.sent("response.create")[-1]["response"]["metadata"]
+    book.hears("u1", "Hello.").begins_itself(None, None).says("Hello.", 1.0, **UNNAMED).ends(None).types("And?")
+    begin = book.here
+    book.upstream(outside(None, metadata)).says("Mind the gap.", 1.0, **UNNAMED).ends(None, "cancelled")
+    assert (book.texts(since=begin), book.audio_bytes(since=begin), len(book.asked())) == ([], 0, 2)
+    book.begins(None, None).says("Yes.", 1.0, **UNNAMED).ends(None)
+    assert (book.texts(since=begin), book.audio_bytes(since=begin)) == (["Yes."], BYTES_PER_S)
 
 
 # 18: an answer that is no continuation.

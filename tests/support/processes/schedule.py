@@ -1,8 +1,8 @@
 """The order in which a plain `pytest` hands tests to its processes: a scheduler of pytest-xdist.
 
 Slow tests come first and mostly wait. Fast tests never wait. So one process, the *filler*, runs half of them beside the
-slow tests, and the other half fills the cores while the last slow tests run. Quiet tests come next, and at the end one
-process runs all tests that are alone, so that no process waits for it.
+slow tests, and the other half fills the cores while the last slow tests run. Quiet tests come next. At the end the
+process that is the last to run its quiet tests runs all tests that are alone, so that no process waits for it.
 """
 
 from __future__ import annotations
@@ -68,7 +68,11 @@ class Scheduling(LoadScheduling):
         del duration
         while self.pending and not node.shutting_down:
             start = self._next_start(node)
-            if len(self.node2pending[node]) >= FEWEST_AHEAD[self._kinds[self.pending[start]]]:
+            kind = self._kinds[self.pending[start]]
+            if len(self.node2pending[node]) >= FEWEST_AHEAD[kind]:
+                return
+            if kind == ALONE and any(not other.shutting_down for other in self.nodes if other is not node):
+                node.shutdown()  # a test that is alone would wait for the quiet tests of the others, and they for it
                 return
             tests = self.pending[start : start + self._next_count(start)]
             del self.pending[start : start + len(tests)]

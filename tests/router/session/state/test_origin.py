@@ -89,7 +89,11 @@ def test_an_upstream_without_metadata_speaks_a_given_text_outside_the_conversati
     assert origin(OUTSIDE, TEXT) is Origin.REQUESTED
     assert origin(OUTSIDE, TEXT, is_echoing=True) is Origin.OUTSIDE
     assert origin(OUTSIDE, ASIDE) is Origin.OUTSIDE_REQUESTED
-    assert origin(OUTSIDE, NAMED_ASIDE) is Origin.OUTSIDE
+    assert origin(OUTSIDE, NAMED_ASIDE, is_echoing=True) is Origin.OUTSIDE
+
+
+def test_an_upstream_without_metadata_answers_the_client_s_request_outside_the_conversation_in_order():
+    assert origin(OUTSIDE, NAMED_ASIDE) is Origin.OUTSIDE_REQUESTED
 
 
 def test_the_answer_to_the_user_s_speech_goes_before_a_given_text():
