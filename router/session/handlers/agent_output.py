@@ -85,7 +85,9 @@ def deliver_text(context: Context, part: ItemDelivery, content: str, *, is_besid
     state = context.state
     if not content.strip() or part.is_closed:
         return
-    if not _takes(context, state.turn.beside if is_beside else state.turn.answer, content):
+    # A text that is too long ends with the words that have arrived.
+    answer = state.turn.beside if is_beside else state.turn.answer
+    if content is not part.transcript and not _takes(context, answer, content):
         content = part.transcript
     if not is_beside:
         start_speaking(context)
@@ -101,9 +103,8 @@ def deliver_text(context: Context, part: ItemDelivery, content: str, *, is_besid
         if unsent:
             is_whole = context.tells_whole and part.is_continued
             _send_text(context, key_of(context, part), part.whole(content) if is_whole else unsent)
-    if not is_beside:
-        if content:
-            state.ledger.add_assistant_text(key_of(context, part), content)
+    if content and not is_beside:
+        state.ledger.add_assistant_text(key_of(context, part), content)
         state.playback.set_text(part.key, content)
     part.sent_text, part.is_closed = content, True
 
@@ -128,7 +129,7 @@ def drop_excess(context: Context, *, is_beside: bool = False) -> None:
 
 
 def _takes(context: Context, answer: TextDelivery, content: str) -> bool:
-    """Return whether an answer takes further text. If it is too long, count the text."""
+    """Return whether the answer takes further text. If it is too long, count the text."""
     takes = answer.takes(content)
     if not takes:
         context.count_excess("an answer is too long: its further text is dropped")

@@ -51,8 +51,7 @@ def _speak_again(context: Context, response: openai.Response) -> None:
     turn = context.state.turn
     spoken, turn.unproven = turn.unproven, None
     if spoken is not None and spoken.request.verbatim is not None and answers_request(response, spoken):
-        verbatim.withdraw(context, spoken.request.verbatim)
-        context.state.pending.put_first(spoken.request)
+        context.state.pending.put_first(verbatim.withdraw(context, spoken.request, spoken.request.verbatim))
 
 
 def _answers_doubtful_request(context: Context, response: openai.Response) -> bool:

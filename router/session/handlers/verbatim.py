@@ -105,10 +105,15 @@ def conclude(context: Context) -> None:
     turn.unproven = turn.current if turn.current is not None and not turn.current.is_proven else None
 
 
-def withdraw(context: Context, verbatim_text: VerbatimText) -> None:
-    """Remove a verbatim text from the conversation. The response that seemed to speak it was another one."""
+def withdraw(context: Context, request: ResponseRequest, verbatim_text: VerbatimText) -> ResponseRequest:
+    """Remove a verbatim text from the conversation, because the response that seemed to speak it was another one.
+
+    Return the request for the text. It has another item id, because the upstream may acknowledge the first item late.
+    """
     context.state.playback.disown(verbatim_text.item_id)
     replace_by_heard(context, verbatim_text.item_id, "", is_whole=True)
+    again = msgspec.structs.replace(verbatim_text, item_id=context.state.new_id())
+    return msgspec.structs.replace(request, verbatim=again)
 
 
 def send_in_writing(context: Context, verbatim_text: VerbatimText) -> None:

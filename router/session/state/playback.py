@@ -26,6 +26,9 @@ MAX_ITEMS: Final = 16
 MAX_MESSAGES: Final = 512
 """The most messages that wait behind audio. Beyond it, the audio before them is sent early."""
 
+MAX_PIECES: Final = 20_000
+"""The most pieces of audio that wait, each a message of the upstream. Beyond it, the oldest one is sent early."""
+
 
 class Piece(NamedTuple):
     """A piece of the agent's audio, in the client's format."""
@@ -208,7 +211,14 @@ class Playback:
         The audio is then sent early, and counts towards the bound of the connection's outbox.
         """
         max_bytes = self._max_queued_bytes if self.is_trusted else self._max_unread_bytes
-        return self._release(lambda: self._waiting_bytes > max_bytes or self._waiting_messages > MAX_MESSAGES, now_s)
+        return self._release(
+            lambda: (
+                self._waiting_bytes > max_bytes
+                or self._waiting_messages > MAX_MESSAGES
+                or len(self._waiting) > MAX_PIECES
+            ),
+            now_s,
+        )
 
     def _release(self, is_due: Callable[[], bool], now_s: float) -> list[bytes | ServerMessage]:
         due: list[bytes | ServerMessage] = []

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from router.openai import events as openai
 
 MAX_PARTS: Final = 64
-"""The most parts of an answer that are kept. An answer has a few items at a time, and the ledger has finished items."""
+"""The most parts of an answer that are kept. An answer has few items at a time, and finished ones are in the ledger."""
 
 MAX_CHARS: Final = 4 * 1024 * 1024
 """The characters of an answer behind which no further text is taken: as many as the longest event has."""
@@ -238,8 +238,9 @@ class TextDelivery:
         return next((it for it in reversed(self.parts) if it.key == key), None)
 
     def forget_oldest(self, most: int) -> None:
-        """Forget all parts but the newest `most`."""
+        """Forget all parts but the newest `most`, and take further text."""
         self.parts = self.parts[-most:]
+        self.received_chars = 0
 
     def record_end(self, item: openai.Item) -> None:
         """Record whether a finished item is whole."""

@@ -121,10 +121,10 @@ class Turn:
 
         That response may have been the answer to speech. Then the response to this request is still to begin.
         """
-        self.drops_unnamed = False
-        """A response without an id runs outside of the agent's turn. Until its end, output without an id is its own."""
         self.unproven: SentRequest | None = None
         """The request for the verbatim text that was spoken last, if only the order of events says so."""
+        self.drops_unnamed = False
+        """A response without an id runs outside of the agent's turn. Until its end, output without an id is its own."""
         self.is_resumed = False
         """The turn continues at another upstream, or with a repeated response."""
         self.is_answered_by_passthrough = False

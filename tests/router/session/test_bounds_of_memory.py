@@ -10,9 +10,8 @@ import pytest
 
 from actors import messages
 from actors.restart import Loss, LossKind
-from tests.router.session.test_prices_of_messages import answering, opened, ready
 from tests.support.machine.containers import chars, long, renamed, sizes
-from tests.support.machine.playbook import SETTINGS, call_done, delta, item_added, response_created
+from tests.support.machine.playbook import SETTINGS, Playbook, call_done, delta, item_added, response_created
 from tests.support.machine.samples import CLIENT, UPSTREAM
 
 SPEECH = "input_audio_buffer."
@@ -51,6 +50,9 @@ MOST = 256
 """The bound of every container that has no other bound below."""
 
 MOST_OF = {
+    "Session.context._turn_log._said": 1_000,
+    "Session.context._turn_log._functions": 1_000,
+    "Session.context.meter._counted": 1_000,
     "Session.state.ledger._entries": 2_000,
     "Session.state.ledger._open_calls": 2_000,
     "Session.state.transcripts.held": 512,
@@ -68,12 +70,26 @@ LONG = "word " * 100_000
 LONG_TIMES = 60
 
 
+def opened(profile):
+    return Playbook(profile, is_reported=True, is_observed=True).opened()
+
+
 def connecting(profile):
     return opened(profile).client(SETTINGS)
 
 
 def configuring(profile):
     return connecting(profile).upstream_opens().upstream({"type": "session.created", "session": {}})
+
+
+def ready(profile):
+    return Playbook(profile, is_reported=True, is_observed=True).ready()
+
+
+def answering(profile):
+    item = {"id": "item_1", "type": "message", "role": "assistant"}
+    book = ready(profile).upstream(response_created())
+    return book.upstream({"type": "response.output_item.added", "response_id": "resp_1", "item": item})
 
 
 def speaking(profile):
