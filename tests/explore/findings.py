@@ -219,6 +219,16 @@ def _by_metadata(response: Any, in_flight: Any, **facts: Any) -> origin.Origin:
 _BESIDE = origin._beside_client_request
 
 
+def _keeps_current(context: Any) -> ResponseState:
+    current = context.state.turn.current
+    chosen = _AWAIT_OTHER(context)
+    context.state.turn.current = current
+    return chosen
+
+
+_AWAIT_OTHER = response_requests._await_other_response
+
+
 def _named_id(_link_items: Any, error: openai.ErrorDetail) -> str | None:
     return error.event_id
 
@@ -367,6 +377,10 @@ FINDINGS = (
             "step-1-False step-1-False step-1-False", _set(text_delivery.TextDelivery, "of_text", _newest_part)),
     Finding("22", "an item that an upstream refused reaches the next one", OPENAI,
             READY + "say refuse-1 close-1 run_well", _set(ledger.Ledger, "refuse", lambda *_args: None)),
+    Finding("24", "a verbatim text that was refused is recorded twice", ("openai", "settings", "no created"),
+            ASKED.replace("take-1-message take-1-message ", "take-1-message take-1-text+only ")
+            + "step-1-False inject-default take-1-busy end-1 run_well",
+            _set(response_requests, "_await_other_response", _keeps_current)),
     Finding("25", "a text is told twice", OPENAI, ASKED + "step-1-False step-1-False step-1-False step-1-False "
             "step-1-False", _text_twice),
     Finding("29", "a response is requested to an item that was refused without its event",

@@ -51,7 +51,9 @@ class Knowledge:
             self.ids.add((generation, str(item.get("id"))))
             if item["type"] == "message":
                 text = text_of(item)
-                given[str(item.get("id") or text)] = (item["role"], text)
+                key = str(item.get("id") or text)
+                require(key not in given, f"viii {text!r} is given twice under one id")
+                given[key] = (item["role"], text)
                 self._know_own(item, text)
             return
         if kind == "conversation.item.delete" and str(event["item_id"]) in self.own and event.get("event_id") is None:
@@ -83,6 +85,7 @@ class Knowledge:
         if event["type"] != "conversation.item.create":
             return
         item = event["item"]
+        self.given.get(generation, {}).pop(str(item.get("id")), None)
         if item["type"] == "message":
             self.denied[text_of(item)] = generation
         self.refused.add(text_of(item) if item["type"] == "message" else item["call_id"])

@@ -311,6 +311,8 @@ class Upstream:
     def _kinds(self, event: dict[str, Any]) -> tuple[str, ...]:
         if is_of_client(event):
             return ("written",)
+        if _is_verbatim(event) and self.unended is not None:
+            return ("message", BUSY)
         if event["type"] == "response.create" and not _is_verbatim(event):
             if self.quirk == "no created":
                 return UNANNOUNCED if self.unended is None else (*UNANNOUNCED, BUSY)
