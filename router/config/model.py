@@ -291,7 +291,7 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     usage_log: str | None = None
     """A file that gets a line of JSON for each session at its end."""
     record: str | None = None
-    """A folder that gets a recording of each session. See `router.recording`."""
+    """A folder for the recordings of sessions. See `router.recording`."""
     record_content: bool = False
     """Whether recordings contain words."""
     record_audio: bool = False

@@ -134,9 +134,9 @@ def _fill_stopwatch(made: reports.Stopwatch, packed: Any, unpacker: Unpacker) ->
 
 def _of(kind: type, stored: str, *, derived: str = "", times: str = "", optional: str = "", **own: Any) -> Layout:
     names, apart, moments, wanted = (tuple(text.split()) for text in (stored, derived, times, optional))
-    # A converter computes its derived fields from the stored ones. The ledger of a new session is filled, because it
-    # has the session's source of ids.
-    is_filled = kind in (State, Ids) or (bool(apart) and kind is not Converter)
+    # A converter and the items compute their derived fields from the stored ones. The ledger of a new session is filled,
+    # because it has the session's source of ids.
+    is_filled = kind in (State, Ids) or (bool(apart) and kind not in (Converter, upstream.Items))
     return Layout(kind=kind, stored=names, derived=apart, times=moments, optional=wanted, is_filled=is_filled, **own)
 
 
@@ -182,10 +182,10 @@ LAYOUTS: Final = (
         "is_open response response_id output_id is_announced current is_cut answers_speech has_output"
         " has_started_speaking answer beside closed unnamed unasked failures interrupted ended cancels_next cancelled"
         " outside outputs overtaken_ids doubtful_id drops_unnamed is_cancelled_by_client is_resumed"
-        " is_answered_by_passthrough has_called is_end_named is_end_open is_rejected",
+        " is_answered_by_passthrough has_called is_end_named is_end_open is_rejected unproven",
         times="unasked",
     ),
-    _of(text_delivery.TextDelivery, "before dropped given is_excess_told parts resent"),
+    _of(text_delivery.TextDelivery, "before dropped given is_excess_told parts received_chars resent"),
     _of(
         text_delivery.ItemDelivery,
         "_differs _repeated _resent_chars before content_index is_closed is_commentary is_complete is_spoken item_id"

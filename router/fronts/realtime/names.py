@@ -23,7 +23,10 @@ AGAIN: Final = "again"
 """The beginning of the ids of events that repeat an item."""
 
 MAX_KNOWN: Final = 4000
-"""The most ids that are remembered. With them the relay finds an id that another upstream gives a second time."""
+"""The most ids, and the most pairs of ids, that are remembered.
+
+With the ids the relay finds an id that another upstream gives a second time.
+"""
 
 
 def prefix_of(kind: str) -> str:
@@ -75,8 +78,13 @@ class Names:
 
     def match(self, upstream_id: str, client_id: str) -> None:
         """Record that the upstream's id and the client's id name the same item, response or call."""
-        self._to_client[upstream_id] = client_id
-        self._to_upstream[client_id] = upstream_id
+        for names, key, value in (
+            (self._to_client, upstream_id, client_id),
+            (self._to_upstream, client_id, upstream_id),
+        ):
+            names[key] = value
+            if len(names) > MAX_KNOWN:
+                del names[next(iter(names))]
 
     # Translation.
 

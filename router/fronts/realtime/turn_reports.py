@@ -14,6 +14,8 @@ from router.session.reports import (
     TurnBegan,
     TurnEnded,
     TurnLatency,
+    add_function,
+    add_text,
 )
 from router.session.state.meter import UsageMeter
 
@@ -76,7 +78,7 @@ class Reports:
     def said(self, role: Role, content: str) -> None:
         """Add a text of the user or the agent to the turn in progress."""
         if content:
-            self._said.append(Said(role, content))
+            add_text(self._said, Said(role, content))
 
     def asked(self, now_s: float) -> TurnBegan:
         """Record the end of the user's turn, and return its notification."""
@@ -90,7 +92,7 @@ class Reports:
 
     def called(self, call_id: str, name: str, now_s: float) -> None:
         """Record a function call in the turn in progress, and start the measurement of its time."""
-        self._functions.append(name)
+        add_function(self._functions, name)
         self._stopwatch.request(call_id, now_s, name)
 
     def answered(self, call_id: str, now_s: float) -> FunctionAnswered | None:

@@ -19,7 +19,7 @@ from router.translation.sentences import ends_here, sentences_of
 
 if TYPE_CHECKING:
     from router.session.context import Context
-    from router.session.state.text_delivery import ItemDelivery
+    from router.session.state.text_delivery import ItemDelivery, TextDelivery
 
 Delta = openai.ResponseOutputTextDelta | openai.ResponseOutputAudioTranscriptDelta
 TextDone = openai.ResponseOutputTextDone | openai.ResponseOutputAudioTranscriptDone
@@ -43,6 +43,8 @@ def text_delta(context: Context, event: Delta) -> None:
         # The part was sent whole, so this delta begins another part. Some servers send no ids.
         part = answer.begin(event.item_id, event.content_index)
     drop_excess(context, is_beside=is_beside)
+    if not _takes(context, answer, event.delta):
+        return
     part.transcript += event.delta
     part.is_spoken = isinstance(event, openai.ResponseOutputAudioTranscriptDelta)
     if not is_beside:
@@ -83,6 +85,10 @@ def deliver_text(context: Context, part: ItemDelivery, content: str, *, is_besid
     state = context.state
     if not content.strip() or part.is_closed:
         return
+    # A text that is too long ends with the words that have arrived.
+    answer = state.turn.beside if is_beside else state.turn.answer
+    if content is not part.transcript and not _takes(context, answer, content):
+        content = part.transcript
     if not is_beside:
         start_speaking(context)
     if context.profile.sentences and not content.startswith(part.transcript[: part.sent_chars]):
@@ -97,7 +103,7 @@ def deliver_text(context: Context, part: ItemDelivery, content: str, *, is_besid
         if unsent:
             is_whole = context.tells_whole and part.is_continued
             _send_text(context, key_of(context, part), part.whole(content) if is_whole else unsent)
-    if not is_beside:
+    if content and not is_beside:
         state.ledger.add_assistant_text(key_of(context, part), content)
         state.playback.set_text(part.key, content)
     part.sent_text, part.is_closed = content, True
@@ -119,10 +125,23 @@ def drop_excess(context: Context, *, is_beside: bool = False) -> None:
     if not part.is_closed and part.transcript.strip():
         context.count_excess("an answer has too many unfinished texts: the oldest one ends early")
         deliver_text(context, part, part.transcript, is_beside=is_beside)
-        if not answer.is_excess_told:
-            answer.is_excess_told = True
-            description = "the answer is incomplete: it has too many unfinished texts at the same time"
-            delivery.send(context, deepgram.Warning(description=description, code="RESPONSE_INCOMPLETE"))
+        _warn_once(context, answer, "it has too many unfinished texts at the same time")
+
+
+def _takes(context: Context, answer: TextDelivery, content: str) -> bool:
+    """Return whether the answer takes further text. If it is too long, count the text."""
+    takes = answer.takes(content)
+    if not takes:
+        context.count_excess("an answer is too long: its further text is dropped")
+        _warn_once(context, answer, "it is too long")
+    return takes
+
+
+def _warn_once(context: Context, answer: TextDelivery, problem: str) -> None:
+    if not answer.is_excess_told:
+        answer.is_excess_told = True
+        description = f"the answer is incomplete: {problem}"
+        delivery.send(context, deepgram.Warning(description=description, code="RESPONSE_INCOMPLETE"))
 
 
 def _send_sentences(context: Context, part: ItemDelivery, *, is_final: bool = False) -> None:

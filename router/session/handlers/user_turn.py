@@ -233,6 +233,17 @@ def judge_crossed(context: Context, sent: SentRequest) -> None:
         context.state.user_turns.reopen_commit(crossed)
 
 
+def correct_origin(context: Context, current: SentRequest) -> None:
+    """Count the response in progress as one of the upstream's own. The request that it was taken for is in flight."""
+    turn = context.state.turn
+    context.state.pending.in_flight, turn.current = current, None
+    judge_crossed(context, current)
+    if current.request.verbatim is not None:
+        # The audio so far is not that of the verbatim text.
+        turn.begin_answer()
+        context.state.playback.disown(current.request.verbatim.item_id)
+
+
 def forget_crossed(context: Context, event_id: str | None) -> None:
     """Forget that a commit by hand may be unanswered, because the upstream has refused it."""
     current = context.state.turn.current

@@ -102,6 +102,18 @@ def conclude(context: Context) -> None:
         return
     _add_to_conversation(context, verbatim_text.item_id, verbatim_text.text)
     context.state.playback.set_text(verbatim_text.item_id, verbatim_text.text)
+    turn.unproven = turn.current if turn.current is not None and not turn.current.is_proven else None
+
+
+def withdraw(context: Context, request: ResponseRequest, verbatim_text: VerbatimText) -> ResponseRequest:
+    """Remove a verbatim text from the conversation, because the response that seemed to speak it was another one.
+
+    Return the request for the text. It has another item id, because the upstream may acknowledge the first item late.
+    """
+    context.state.playback.disown(verbatim_text.item_id)
+    replace_by_heard(context, verbatim_text.item_id, "", is_whole=True)
+    again = msgspec.structs.replace(verbatim_text, item_id=context.state.new_id())
+    return msgspec.structs.replace(request, verbatim=again)
 
 
 def send_in_writing(context: Context, verbatim_text: VerbatimText) -> None:

@@ -22,6 +22,9 @@ MAX_OUTSTANDING_BYTES: Final = 4 * 1024 * 1024
 MAX_REMEMBERED: Final = 256
 """The most calls, and names of calls, that are remembered. An upstream repeats a call soon or never."""
 
+MAX_NAME_CHARS: Final = 1024
+"""The longest name of a function that is remembered. The names that clients may declare are shorter."""
+
 MAX_CANCELLED: Final = 64
 """The most cancelled calls that are remembered. A client may never answer them, so their number needs a bound."""
 
@@ -54,7 +57,7 @@ class Calls:
 
     def record_name(self, item: openai.Item) -> None:
         """Remember the function that a call's item names."""
-        if item.type == "function_call" and item.id and item.name:
+        if item.type == "function_call" and item.id and item.name and len(item.name) <= MAX_NAME_CHARS:
             self._names = kept(self._names, item.id, item.name, MAX_REMEMBERED)
 
     def name_of(self, event: openai.ResponseFunctionCallArgumentsDone) -> str:
@@ -78,7 +81,7 @@ class Calls:
         """Whether the newest call is one too many: too many calls are outstanding, or they are too long."""
         if len(self.outstanding) > MAX_OUTSTANDING:
             return True
-        *earlier, _newest = (len(call.arguments) for call in self.outstanding.values())
+        *earlier, _newest = (len(call.name) + len(call.arguments) for call in self.outstanding.values())
         return sum(earlier) >= MAX_OUTSTANDING_BYTES
 
     def answer(self, call_id: str) -> deepgram.RequestedFunction:

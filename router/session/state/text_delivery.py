@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 MAX_PARTS: Final = 64
 """The most parts of an answer that are kept. An answer has few items at a time, and finished ones are in the ledger."""
 
+MAX_CHARS: Final = 4 * 1024 * 1024
+"""The characters of an answer behind which no further text is taken: as many as the longest event has."""
+
 
 class ItemDelivery:
     """The account of one text of an item, and of its audio: the part that the client has."""
@@ -139,7 +142,7 @@ class ItemDelivery:
 class TextDelivery:
     """The account of one answer, with its parts in the order of their first events."""
 
-    __slots__ = ("before", "dropped", "given", "is_excess_told", "parts", "resent")
+    __slots__ = ("before", "dropped", "given", "is_excess_told", "parts", "received_chars", "resent")
 
     def __init__(self, resent: str = "", before: str = "") -> None:
         self.parts: list[ItemDelivery] = []
@@ -149,10 +152,12 @@ class TextDelivery:
         """The delivered words of the continued answer. The first item follows them."""
         self.given: ItemDelivery | None = None
         """The part of a verbatim text. If it is set, all audio of the answer belongs to it."""
+        self.received_chars = 0
+        """The characters of all events with text. A text that comes in pieces and then as a whole counts twice."""
         self.dropped: tuple[str, ...] = ()
         """The newest items whose parts were dropped because there were too many. Their further text is not sent."""
         self.is_excess_told = False
-        """The client got a warning that the answer has too many parts."""
+        """The client got a warning that the answer has too many parts, or is too long."""
 
     @property
     def newest(self) -> ItemDelivery:
@@ -205,6 +210,13 @@ class TextDelivery:
         """Begin another part."""
         return self._add(item_id, content_index)
 
+    def takes(self, content: str) -> bool:
+        """Whether the answer is not too long yet. If it is not, count further text."""
+        if self.received_chars >= MAX_CHARS:
+            return False
+        self.received_chars += len(content)
+        return True
+
     def take_excess(self) -> ItemDelivery | None:
         """Remove and return the oldest part if the answer has too many parts. A verbatim text stays.
 
@@ -226,8 +238,9 @@ class TextDelivery:
         return next((it for it in reversed(self.parts) if it.key == key), None)
 
     def forget_oldest(self, most: int) -> None:
-        """Forget all parts but the newest `most`."""
+        """Forget all parts but the newest `most`, and take further text."""
         self.parts = self.parts[-most:]
+        self.received_chars = 0
 
     def record_end(self, item: openai.Item) -> None:
         """Record whether a finished item is whole."""

@@ -3,7 +3,7 @@
 import pytest
 
 from router.session.state.states import ResponseState
-from router.session.state.text_delivery import MAX_PARTS
+from router.session.state.text_delivery import MAX_CHARS, MAX_PARTS
 from tests.support.machine.beginnings import acknowledge_last, answering, asked, responding
 from tests.support.machine.playbook import (
     AUDIO_DONE,
@@ -248,3 +248,16 @@ def test_the_finished_texts_of_an_answer_are_not_counted():
     assert texts == [f"Text {at}." for at in range(2 * MANY)]
     assert book.session.describe()["over_bounds"] == 0
     book.forget().upstream(text_done("Text 70.", "text_70")).expect()
+
+
+def test_an_answer_that_is_too_long_ends_early_and_the_client_is_told_once():
+    book, words = answering("openai"), "word " * 100_000
+    for _ in range(MAX_CHARS // len(words) + 3):
+        book.upstream(text_delta(words))
+    kept = len(book.session.state.turn.answer.newest.transcript)
+    assert MAX_CHARS <= kept < MAX_CHARS + len(words)
+    assert [frame["code"] for frame in book.frames_to_client if frame["type"] == "Warning"] == ["RESPONSE_INCOMPLETE"]
+    book.forget().upstream(text_done(words), response_done())
+    said = "".join(frame["content"] for frame in book.frames_to_client if frame["type"] == "ConversationText")
+    assert len(said) > 0.99 * MAX_CHARS
+    assert [frame["type"] for frame in book.frames_to_client][-2:] == ["AgentAudioDone", "AgentDone"]
