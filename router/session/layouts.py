@@ -134,8 +134,8 @@ def _fill_stopwatch(made: reports.Stopwatch, packed: Any, unpacker: Unpacker) ->
 
 def _of(kind: type, stored: str, *, derived: str = "", times: str = "", optional: str = "", **own: Any) -> Layout:
     names, apart, moments, wanted = (tuple(text.split()) for text in (stored, derived, times, optional))
-    # A converter and the items compute their derived fields from the stored ones. The ledger of a new session is filled,
-    # because it has the session's source of ids.
+    # A converter and the items compute their derived fields from the stored ones. The ledger of a new session is
+    # filled, because it has the session's source of ids.
     is_filled = kind in (State, Ids) or (bool(apart) and kind not in (Converter, upstream.Items))
     return Layout(kind=kind, stored=names, derived=apart, times=moments, optional=wanted, is_filled=is_filled, **own)
 

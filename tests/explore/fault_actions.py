@@ -10,6 +10,7 @@ from actors import messages
 from actors.restart import Loss, LossKind
 from router.session.handlers.items import CUT_EVENT_ID
 from router.session.state.states import Lifecycle
+from tests.explore.upstream import CAUSE
 from tests.explore.upstream_actions import after
 from tests.explore.violation import Violation
 
@@ -67,11 +68,13 @@ def _refuse(world: World, generation: int) -> None:
     if is_in_use:
         world.judge.refused(generation, event)
         world.judge.refuses_clear(event)
+        world.judge.refuses_question(event)
         world.judge.knowledge.deny(event, generation)
     else:
         # An item that a standby refuses is missing in its conversation alone.
         world.judge.lacks(generation, event)
-    is_named = event.get("event_id") is not None or upstream.has_created
+    # An error without its cause may come in place of session.created.
+    is_named = (event.get("event_id") is not None and world.quirk != "no causes") or upstream.has_created
     world.judge.is_refusal_due = is_in_use and is_named and event.get("event_id") != CUT_EVENT_ID
     world.deliver(generation, upstream.refuse())
     if world.judge.is_refusal_due:
@@ -130,7 +133,9 @@ def _late(world: World, how: str) -> None:
     for event in gone.say_late(how):
         if is_abandoned and how == "words":
             world.judge.is_transcribed(event["item_id"])
-        frame = messages.UpstreamTextReceived(gone.generation, orjson.dumps(event).decode())
+        frame = messages.UpstreamTextReceived(
+            gone.generation, orjson.dumps({name: event[name] for name in event if name != CAUSE}).decode()
+        )
         if is_abandoned:
             world.judge.knowledge.sees(event, gone.generation)
             if not world.judge.is_repeated_clear(event, gone.generation):

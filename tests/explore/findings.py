@@ -27,6 +27,7 @@ from router.session.handlers import (
     response_begin,
     response_end,
     response_origin,
+    response_requests,
     resume,
     takeover,
     upstream_events,
@@ -218,6 +219,24 @@ def _by_metadata(response: Any, in_flight: Any, **facts: Any) -> origin.Origin:
 _BESIDE = origin._beside_client_request
 
 
+def _keeps_current(context: Any) -> ResponseState:
+    current = context.state.turn.current
+    chosen = _AWAIT_OTHER(context)
+    context.state.turn.current = current
+    return chosen
+
+
+_AWAIT_OTHER = response_requests._await_other_response
+
+
+def _named_id(_link_items: Any, error: openai.ErrorDetail) -> str | None:
+    return error.event_id
+
+
+def _is_named(error: openai.ErrorDetail, sent: pending.SentRequest) -> bool:
+    return error.event_id == sent.event_id
+
+
 def _refuse_silently(self: ledger.Ledger, event_id: str) -> None:
     _REFUSE(self, event_id)
 
@@ -358,8 +377,15 @@ FINDINGS = (
             "step-1-False step-1-False step-1-False", _set(text_delivery.TextDelivery, "of_text", _newest_part)),
     Finding("22", "an item that an upstream refused reaches the next one", OPENAI,
             READY + "say refuse-1 close-1 run_well", _set(ledger.Ledger, "refuse", lambda *_args: None)),
+    Finding("24", "a verbatim text that was refused is recorded twice", ("openai", "settings", "no created"),
+            ASKED.replace("take-1-message take-1-message ", "take-1-message take-1-text+only ")
+            + "step-1-False inject-default take-1-busy end-1 run_well",
+            _set(response_requests, "_await_other_response", _keeps_current)),
     Finding("25", "a text is told twice", OPENAI, ASKED + "step-1-False step-1-False step-1-False step-1-False "
             "step-1-False", _text_twice),
+    Finding("29", "a response is requested to an item that was refused without its event",
+            ("openai", "settings", "no causes"), READY + "say refuse-1 run_silent",
+            _set(items, "refused_id", _named_id)),
     Finding("E1", "the item of speech acknowledges a typed question", OPENAI,
             READY + "update frame speech-1 say stop-1 commit-1 own-1-message run_well",
             _set(upstream.Items, "note_speech", lambda *_args: None)),
@@ -517,6 +543,12 @@ FINDINGS = (
     Finding("E42", "a refused item of a client's own is awaited", OPENAI,
             READY + "native-input~audio~buffer.commit native-conversation.item.create take-1-message refuse-1 run_well",
             _set(ledger.Ledger, "refuse", _refuse_silently)),
+    Finding("E43", "a standby upstream lacks an item that it refused without its event",
+            ("openai", "settings", "no causes"),
+            "dialled-1 created-1 say take-1-message fire-rollover dialled-2 created-2 take-2-message refuse-2 close-1",
+            _set(items, "refused_id", _named_id)),
+    Finding("E44", "a request that was refused without its event is awaited", ("openai", "settings", "no causes"),
+            READY + "inject-default refuse-1", _set(response_requests, "_is_about", _is_named)),
     Finding("E40", "a client's own response is not recognized without its metadata",
             ("openai", "settings", "no echo"), "native-outside run_well",
             _set(origin, "_beside_client_request", _by_metadata)),

@@ -7,8 +7,8 @@ no private state of the session.
 from typing import Any
 
 from router.session.handlers.user_speech import MAX_FILLED_S
-from tests.explore.knowledge import Knowledge
-from tests.explore.upstream import AUDIO_MS, Response, is_of_client
+from tests.explore.knowledge import Knowledge, text_of
+from tests.explore.upstream import AUDIO_MS, CAUSE, Response, is_of_client
 from tests.explore.violation import require
 
 ENDS_COMMITS = frozenset({"input_audio_buffer.committed", "input_audio_buffer.speech_started"})
@@ -83,6 +83,8 @@ class Judge:
         """Texts of the responses that were active when the client was told to stop playing."""
         self.questions = self.answers = 0
         """The numbers of questions and answers so far. One answer may cover several questions."""
+        self.refusals = 0
+        """The number of questions that an upstream refused before a response was requested to them."""
         self.statements: list[int] = []
         """The generations of the requested responses outside the conversation that have not ended."""
         self.own: list[int] = []
@@ -458,7 +460,8 @@ class Judge:
             self.asks.append(generation)
             is_early = generation in self.speaking and not self.is_excused
             require(not is_early, "ii a response is requested while the user speaks")
-            is_wanted = self.owed or self.is_excused or self.answers < self.questions
+            is_open = self.answers < self.questions > self.refusals
+            is_wanted = self.owed or self.is_excused or is_open
             require(bool(is_wanted), "ii a response is requested, and no question is open")
         if kind == "session.update" and event.get("event_id") is not None:
             key = (generation, str(event["event_id"]))
@@ -517,10 +520,13 @@ class Judge:
         """Record an event after which the session must not repeat the commit by hand."""
         if event["type"] in ("input_audio_buffer.committed", "input_audio_buffer.cleared"):
             self.is_voice_shown = self.is_replayed = False
-        named = str((event.get("error") or {}).get("event_id"))
+        named = str(event.get(CAUSE))
         if event["type"] in ENDS_COMMITS:
             self.unanswered_commits.clear()
-        if named in self.unanswered_commits:
+        if event["type"] == "error" and "event_id" not in event["error"] and named in self.unanswered_commits:
+            # Nothing tells that the upstream lost the commits before.
+            del self.unanswered_commits[0]
+        elif named in self.unanswered_commits:
             # An upstream answers in the order of the events, so it has lost the commits and clears before the refused
             # commit.
             del self.unanswered_commits[: self.unanswered_commits.index(named) + 1]
@@ -530,7 +536,7 @@ class Judge:
         """Record that an upstream answers a session.update."""
         if event["type"] == "session.updated":
             self.updating = {it for it in self.updating if it[0] != generation}
-        self.updating.discard((generation, str((event.get("error") or {}).get("event_id"))))
+        self.updating.discard((generation, str(event.get(CAUSE))))
 
     def refused(self, generation: int, event: dict[str, Any]) -> None:
         """Record that an upstream refused an event, or lost it."""
@@ -541,6 +547,12 @@ class Judge:
             self._forget_own(generation)
         elif event["type"] == "response.create" and (event.get("response") or {}).get("conversation") == "none":
             self._forget_statement(generation)
+
+    def refuses_question(self, event: dict[str, Any]) -> None:
+        """Record that the upstream in use refused a question. No response may be requested to it."""
+        item = event.get("item") or {"type": ""}
+        is_question = item["type"] == "message" and text_of(item) in {it.text for it in self.owed}
+        self.refusals += is_question and not self.asks and not self.active
 
     def refuses_clear(self, event: dict[str, Any]) -> None:
         """Record that an upstream refused a clear. It handles events in order, so it has lost the clears before."""

@@ -50,8 +50,10 @@ class Knowledge:
             item = event["item"]
             self.ids.add((generation, str(item.get("id"))))
             if item["type"] == "message":
-                text = _text_of(item)
-                given[str(item.get("id") or text)] = (item["role"], text)
+                text = text_of(item)
+                key = str(item.get("id") or text)
+                require(key not in given, f"viii {text!r} is given twice under one id")
+                given[key] = (item["role"], text)
                 self._know_own(item, text)
             return
         if kind == "conversation.item.delete" and str(event["item_id"]) in self.own and event.get("event_id") is None:
@@ -83,15 +85,16 @@ class Knowledge:
         if event["type"] != "conversation.item.create":
             return
         item = event["item"]
+        self.given.get(generation, {}).pop(str(item.get("id")), None)
         if item["type"] == "message":
-            self.denied[_text_of(item)] = generation
-        self.refused.add(_text_of(item) if item["type"] == "message" else item["call_id"])
+            self.denied[text_of(item)] = generation
+        self.refused.add(text_of(item) if item["type"] == "message" else item["call_id"])
 
     def lack(self, item: dict[str, Any], generation: int) -> None:
         """Record that a standby upstream lacks an item that the session sent it."""
         self.given.get(generation, {}).pop(str(item.get("id")), None)
         if item["type"] == "message":
-            self.again.add((generation, _text_of(item)))
+            self.again.add((generation, text_of(item)))
 
     def judge(self, generation: int, must_have: set[str]) -> None:
         """Judge the conversation that an upstream received. `must_have` has the texts of completed answers."""
@@ -119,8 +122,11 @@ class Knowledge:
 
     def _has_place(self, text: str, generation: int) -> bool:
         """Whether the position of a text in the conversation is certain. A transcript comes later than its speech."""
-        return text not in self.cut and (generation, text) not in self.again and not text.startswith(("Said ", OWN))
+        # The heard words of two answers that were cut off may be the same.
+        is_part = any(cut.startswith(text) for cut in self.cut)
+        return not is_part and (generation, text) not in self.again and not text.startswith(("Said ", OWN))
 
 
-def _text_of(item: dict[str, Any]) -> str:
+def text_of(item: dict[str, Any]) -> str:
+    """Return the text of a message."""
     return " ".join(part.get("text") or part.get("transcript") or "" for part in item["content"]).strip()

@@ -17,11 +17,12 @@ AUDIO_MS = 100
 AUDIO = "AAAA" * (24 * AUDIO_MS * 2 // 3)
 """100 ms of silence: linear16 at 24 kHz, as base64."""
 
-QUIRKS = ("none", "no echo", "numeric ids", "reused ids", "no ids", "no created", "only done")
+QUIRKS = ("none", "no echo", "numeric ids", "reused ids", "no ids", "no created", "only done", "no causes")
 """The quirks, of which an upstream has one for a whole walk.
 
 It echoes no metadata, gives numbers as ids, begins its ids again in each response, gives its responses and their items
-no ids, sends no `response.created`, or has whole texts and acknowledgements only in `conversation.item.done`."""
+no ids, sends no `response.created`, has whole texts and acknowledgements only in `conversation.item.done`, or names no
+event in its errors."""
 
 MESSAGE_STEPS = ("item", "words", "audio", "text", "item done", "done")
 CALL_STEPS = ("call item", "call", "done")
@@ -51,6 +52,14 @@ STEPS = {
 """The events of a response in their order, by its kind. Some servers announce no items."""
 
 
+PARAMS = {
+    "conversation.item.create": "item.content",
+    "session.update": "session.audio",
+    "response.create": "response.instructions",
+}
+"""The field that an error names, by the type of the refused event."""
+CAUSE = "cause"
+"""The key of an error under which the judge finds the id of the refused event. The session does not get it."""
 SECOND_NUMBER = 50
 """The number of a response's second message, counted from that of the response."""
 WHOLE = ("done only", "item only")
@@ -273,7 +282,13 @@ class Upstream:
 
     @property
     def may_refuse(self) -> bool:
-        """Whether the upstream may refuse the next event of the queue. It answers updates in their order."""
+        """Whether the upstream may refuse the next event of the queue. It answers updates in their order.
+
+        If its errors name no event, they name a field of the session, an item or a response. Nothing tells other
+        refusals apart.
+        """
+        if self.quirk == "no causes" and self.queue[0]["type"] not in PARAMS:
+            return False
         return not self.held or self.queue[0]["type"] != "session.update"
 
     @property
@@ -283,6 +298,8 @@ class Upstream:
         # Where responses are not announced, a repeated event is the begin of another one. Without ids it is an event of
         # the next response. A delta is more text.
         is_further = kind.endswith("transcript.delta") or (self.quirk == "no ids" and kind.startswith("response."))
+        # An error without its cause is that of the next refusal.
+        is_further |= self.quirk == "no causes" and kind == "error"
         return bool(kind) and not is_further and self.quirk != "no created"
 
     def _is_beside(self) -> bool:
@@ -294,6 +311,8 @@ class Upstream:
     def _kinds(self, event: dict[str, Any]) -> tuple[str, ...]:
         if is_of_client(event):
             return ("written",)
+        if _is_verbatim(event) and self.unended is not None:
+            return ("message", BUSY)
         if event["type"] == "response.create" and not _is_verbatim(event):
             if self.quirk == "no created":
                 return UNANNOUNCED if self.unended is None else (*UNANNOUNCED, BUSY)
@@ -622,10 +641,12 @@ class Upstream:
         self.numbers += 1
         return f"{kind}_{self.generation * 100 + self.numbers}"
 
-    @staticmethod
-    def _error(code: str, event: dict[str, Any]) -> dict[str, Any]:
-        details = {"type": "invalid_request_error", "code": code, "message": "no", "event_id": event.get("event_id")}
-        return {"type": "error", "error": details}
+    def _error(self, code: str, event: dict[str, Any]) -> dict[str, Any]:
+        details = {"type": "invalid_request_error", "code": code, "message": "no"}
+        cause = event.get("event_id")
+        if self.quirk == "no causes":
+            return {"type": "error", "error": {**details, "param": PARAMS.get(event["type"])}, CAUSE: cause}
+        return {"type": "error", "error": {**details, "event_id": cause}, CAUSE: cause}
 
 
 def _without_ids(event: dict[str, Any]) -> dict[str, Any]:

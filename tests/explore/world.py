@@ -22,7 +22,7 @@ from tests.explore import client_actions, engine_actions, fault_actions, upstrea
 from tests.explore.account import judge_tables
 from tests.explore.engine_actions import IDLE_TIMERS
 from tests.explore.judge import Judge
-from tests.explore.upstream import decoded
+from tests.explore.upstream import CAUSE, decoded
 from tests.explore.violation import Violation
 from tests.support.machine.options import session_options
 from tests.support.machine.playbook import SESSION_ID, SETTINGS
@@ -175,7 +175,7 @@ class World:
                 self.judge.upstream_speaks(event.get("item_id"), upstream.text_of(event))
             elif event["type"] == "response.function_call_arguments.done":
                 self.judge.upstream_calls(event["call_id"], generation)
-            self.feed(messages.UpstreamTextReceived(generation, orjson.dumps(event).decode()))
+            self.feed(messages.UpstreamTextReceived(generation, frame_of(event)))
 
     def feed(self, message: messages.Input) -> list[messages.Command]:
         """Feed an input to the session, and perform the commands that it causes."""
@@ -259,6 +259,11 @@ class World:
         self.dials = [it for it in self.dials if it != generation]
         self.abandoned = [it for it in self.abandoned if it[0] != generation]
         self.judge.loses(generation)
+
+
+def frame_of(event: dict[str, Any]) -> str:
+    """Return an event as the session receives it."""
+    return orjson.dumps({name: value for name, value in event.items() if name != CAUSE}).decode()
 
 
 ACTS = engine_actions.ACTS | client_actions.ACTS | upstream_actions.ACTS | fault_actions.ACTS

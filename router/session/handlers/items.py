@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from router.session.state.item_weight import Item
     from router.session.state.ledger import Change
     from router.session.state.playback import PlayedItem
-    from router.session.state.upstream import UpstreamLink
+    from router.session.state.upstream import Items, UpstreamLink
 
 CUT_EVENT_ID: Final = "sb_cut"
 """The `event_id` of each cancel, truncation and deletion. An error with this id only reports a lost race."""
@@ -109,20 +109,27 @@ def _repeat(context: Context, link: UpstreamLink, item: Item) -> None:
 
 def refuse_item(context: Context, error: openai.ErrorDetail) -> str | None:
     """Forget an item that the upstream refused. Return its id, or None if the error refuses no unacknowledged item."""
-    # Some errors name no event (upstream 8.1). Then take an error about an item to be about the oldest unacknowledged
-    # item.
-    link_items, item_id = context.state.upstream.items, error.event_id
+    link_items = context.state.upstream.items
+    item_id = refused_id(link_items, error)
     if item_id is not None and item_id.removesuffix(AGAIN) in context.state.upstream.repeated:
         if not item_id.endswith(AGAIN):
             return None  # the refusal that the upstream sent on standby, a second time
         item_id = item_id.removesuffix(AGAIN)
-    if item_id is None and (error.param or "").partition(".")[0] == "item":
-        item_id = link_items.oldest
     # A benign error only reports a lost race, and refuses no item (upstream 8.2).
     if item_id is not None and errors.code_of(error) not in errors.BENIGN:
         # The error names the event, and a client's own item may have an id of its own.
         item_id = context.state.ledger.refuse(item_id) or item_id
     return item_id if item_id is not None and link_items.reject(item_id) else None
+
+
+def refused_id(link_items: Items, error: openai.ErrorDetail) -> str | None:
+    """Return the id of the event that an error refuses, or None.
+
+    Some errors name no event (upstream 8.1). An error about an item is then about the oldest unacknowledged item.
+    """
+    if error.event_id is None and (error.param or "").partition(".")[0] == "item":
+        return link_items.oldest
+    return error.event_id
 
 
 def _kind_of(item: Item) -> tuple[str, str | None, str | None]:

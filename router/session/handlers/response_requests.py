@@ -97,7 +97,7 @@ def response_refused(context: Context, event: openai.Error) -> ResponseState | N
     if errors.code_of(error) == errors.ALREADY_ACTIVE:
         return _await_other_response(context)
     # A fatal error is a loss: the next upstream creates the response.
-    if error.event_id is None or is_fatal_error(error):
+    if is_fatal_error(error):
         return turn.response
     if refuses_metadata(context, error):
         context.state.echoes = kept(context.state.echoes, context.state.upstream.position, False)
@@ -107,8 +107,10 @@ def response_refused(context: Context, event: openai.Error) -> ResponseState | N
 
 
 def _is_about(error: openai.ErrorDetail, sent: SentRequest) -> bool:
-    # Some errors name no event (upstream 8.1), but this code can only refuse the session's request.
-    is_unnamed = error.event_id is None and errors.code_of(error) == errors.ALREADY_ACTIVE
+    # Some errors name no event (upstream 8.1), but this code, or a field of a response, can only refuse the session's
+    # request.
+    is_of_response = (error.param or "").partition(".")[0] == "response"
+    is_unnamed = error.event_id is None and (is_of_response or errors.code_of(error) == errors.ALREADY_ACTIVE)
     return is_unnamed or error.event_id == sent.event_id
 
 

@@ -114,7 +114,8 @@ def judge_seeded_error(context: Context, event: openai.Error) -> StandbyState | 
     if context.state.standby is not None and context.state.standby.pending_updates > 0:
         standby_failed(context, event)
         return StandbyState.NONE
-    standby, item_id = context.state.standby, event.error.event_id
+    standby = context.state.standby
+    item_id = items.refused_id(standby.items, event.error) if standby is not None else None
     if standby is not None and item_id is not None and standby.items.reject(item_id):
         for lacking in filter(None, (item_id, context.state.ledger.output_of(item_id))):
             standby.refused = newest(standby.refused, lacking, MAX_ITEMS)

@@ -322,6 +322,14 @@ def test_the_item_behind_one_that_was_refused_without_its_event_is_answered():
     assert len(book.asked()) == 1
 
 
+def test_the_question_behind_a_request_that_was_refused_without_its_event_is_asked_at_once():
+    book = TimedPlaybook().ready().types("A")
+    book.upstream(error("invalid_value", "no such voice", param="response.audio.output.voice"))
+    assert [message["code"] for message in book.received("Error")] == ["invalid_value"]
+    assert len(book.types("B").asked()) == 2
+    assert book.answers("Yes.").texts() == ["Yes."]
+
+
 # Suspected: the end of a response is lost.
 
 

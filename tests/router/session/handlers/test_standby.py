@@ -146,6 +146,15 @@ def test_a_standby_upstream_gets_an_item_that_it_refused_again_when_it_takes_ove
     assert not book.session.state.pending
 
 
+def test_a_standby_upstream_gets_an_item_again_that_it_refused_without_its_event():
+    book, generation = seeded()
+    question = book.events_to_upstream[-1]["item"]
+    feed_standby(book, generation, error("invalid_value", param="item.content[0].text"))
+    assert len(book.session.state.standby.items) == 0
+    book.forget().upstream_is_lost(Loss(kind=LossKind.CLOSED, code=1000))
+    assert [event["item"] for event in book.events_to_upstream] == [question]
+
+
 @pytest.mark.parametrize("is_transcribed", [True, False])
 def test_a_standby_upstream_gets_speech_that_it_refused_again_when_it_takes_over(is_transcribed):
     book = Playbook().ready().client(bytes(4800)).upstream(*speech("u1"))
