@@ -65,9 +65,11 @@ class RealtimeDialect:
         """Return an event with its repeated texts as the client may know them; None if no text has to change."""
         changes = False
         for key, part in _parts(fields):
-            text = text_of(key)
-            for name in _TEXTS:
-                if text is not None and isinstance(part.get(name), str) and part[name] != text:
+            names = [name for name in _TEXTS if isinstance(part.get(name), str)]
+            # Ask only for a text that the event has. Audio repeats none, and `text_of` takes time.
+            text = text_of(key) if names else None
+            for name in names:
+                if text is not None and part[name] != text:
                     part[name] = text
                     changes = True
         return fields if changes else None

@@ -398,6 +398,46 @@ def test_the_messages_that_waited_for_a_verdict_cost_the_others_little():
     assert price_s < SLICE_S
 
 
+GROWTH = 8.0
+NOISE_S = 0.004
+
+
+def spoken(count):
+    """Return the deltas and the audio of an answer of `count` sentences."""
+    inputs = []
+    for number in range(count):
+        inputs.append(written("response.output_audio_transcript.delta", **PLACE, delta=f"Sentence {number}. "))
+        inputs.append(written("response.output_audio.delta", **PLACE, delta="AAAA"))
+    return [from_upstream(it) for it in inputs]
+
+
+def price_s(machine, inputs, verdict):
+    """Return the time of an answer whose frames all wait, and of the verdicts after it."""
+    began_s = time.thread_time()
+    left = [it for message in inputs for it in machine.handle(message, 1001.0) if isinstance(it, engine.StartWork)]
+    while left:
+        commands = machine.handle(engine.WorkDone(left.pop().key, verdict), 1001.0)
+        left += [it for it in commands if isinstance(it, engine.StartWork)]
+    return time.thread_time() - began_s
+
+
+@pytest.mark.parametrize("verdict", [PASS, Verdict("replace", "***")], ids=["pass", "replace"])
+@pytest.mark.parametrize("name", ["relay", "session"])
+def test_no_price_of_a_guard_grows_faster_than_the_text(name, verdict):
+    def make():
+        if name == "relay":
+            return around(realtime_answering, RealtimeDialect)()
+        return GuardedMachine(of_session.answering("converse").session, GUARD, SESSION_ID)
+
+    few, many = spoken(300), spoken(1200)
+    bound_s = GROWTH * min(price_s(make(), few, verdict) for _ in range(3)) + NOISE_S
+    prices = []
+    while len(prices) < 10 and (not prices or min(prices) >= bound_s):
+        gc.collect()
+        prices.append(price_s(make(), many, verdict))
+    assert min(prices) < bound_s
+
+
 # The measurement.
 
 
