@@ -105,6 +105,15 @@ def _owes_nothing_as_is(handler: Any) -> Any:
     return committed
 
 
+def _starts_clock(handler: Any) -> Any:
+    def committed(context: Any, event: Any) -> Any:
+        phase = handler(context, event)
+        context.mark_question(context.now_s)
+        return phase
+
+    return committed
+
+
 def _interrupts_nothing_as_is(handler: Any) -> Any:
     def started(context: Any, event: Any) -> Any:
         if context.state.plan.chooses_detection:
@@ -383,6 +392,10 @@ FINDINGS = (
             _set(response_requests, "_await_other_response", _keeps_current)),
     Finding("25", "a text is told twice", OPENAI, ASKED + "step-1-False step-1-False step-1-False step-1-False "
             "step-1-False", _text_twice),
+    Finding("28", "a noise starts the measurement of a latency", ("converse", "settings", "none"),
+            HEARD + "no_words-1-user~101- fire-rollover say take-1-message take-1-message step-1-False step-1-False "
+            "step-1-False step-1-False step-1-False step-1-False",
+            _in_table(openai.InputAudioBufferCommitted, _starts_clock)),
     Finding("29", "a response is requested to an item that was refused without its event",
             ("openai", "settings", "no causes"), READY + "say refuse-1 run_silent",
             _set(items, "refused_id", _named_id)),
