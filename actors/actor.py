@@ -2,7 +2,7 @@
 
 pykka's semantics hold: `tell`, `ask`, `stop`, `on_start`, `on_stop`, `on_failure`, the registry. The thread differs: an
 actor has no thread of its own, but runs in slices on a dispatcher's thread. The actor shares that thread with the
-actors that it exchanges messages with. This module knows no session, connection or role.
+actors that it exchanges most messages with. This module knows no session, connection or role.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class WouldDeadlock(RuntimeError):  # noqa: N818 - named for what it says
 
 
 class Future(pykka.ThreadingFuture[T]):
-    """A future of pykka. `get` raises an error on the thread of a dispatcher, which must not block."""
+    """A future of pykka. `get` raises an error if it would block the thread of a dispatcher."""
 
     _is_answered = False
 
@@ -200,7 +200,7 @@ class Ref(pykka.ActorRef[Any]):
         return True
 
     def hand_over(self, message: Any, dispatcher: Dispatcher) -> bool:
-        """Send a message. If the actor rests, it handles the message before this method returns.
+        """Send a message. An actor that rests on the same dispatcher may handle the message before this method returns.
 
         Return whether the message was sent: False if the actor has stopped. An actor rests if it handles no message and
         none waits for it. Any other actor gets the message in its inbox, so that it handles one message at a time, in
@@ -367,8 +367,8 @@ class Actor(pykka.Actor):
         """Handle a message at once, with `handler`, its method in `receives`. The actor must rest.
 
         If no slice of the dispatcher runs, the call counts as a slice of the session. An actor handles only one message
-        of a turn in this way. Its other messages wait in the inbox for slices, which have limits. So a flood of
-        messages is limited, and its time is counted.
+        of a turn in this way. Its other messages, and all messages of a heavy session, wait in the inbox for slices,
+        which have limits. So a flood of messages is limited, and its time is counted.
         """
         dispatcher = self.dispatcher
         began_s = None

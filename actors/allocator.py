@@ -109,8 +109,9 @@ class Allocator:
 
 
 def share_one_arena() -> None:
-    """Let all threads of this process allocate from one heap. Call this before other threads start.
+    """Let all threads of this process allocate from one heap.
 
+    Call this before other threads start. If `MALLOC_ARENA_MAX` is set, or the C library is no glibc, this does nothing.
     By default glibc gives an arena to each thread, up to eight for each core. An arena's free memory is of no use to
     the other threads. Nearly all allocations hold the interpreter's lock, so threads hardly wait for a single arena.
     """

@@ -169,7 +169,7 @@ class ClientActor(Actor):
 
     @guarded
     def on_evicted(self) -> None:
-        """Close the client's connection, because of all peers this one holds the most memory.
+        """Close the client's connection, because all peers hold too much memory, and this session holds the most.
 
         The session gets the same notification as at any other end of its client.
         """

@@ -1,6 +1,6 @@
 """The pool of threads on which upstreams are dialled.
 
-It knows how dials ended, and not which upstreams were dialled.
+The pool knows how dials ended, and not which upstreams were dialled.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ A dial behind them would reach its deadline in the queue.
 """
 
 RECENT_OUTCOMES: Final = 64
-"""The number of outcomes that are kept, because `/readyz` judges by the latest few."""
+"""The number of outcomes that are kept, because `/readyz` decides by the latest few."""
 
 
 DIALS_JUDGED: Final = 3
@@ -47,7 +47,7 @@ class Connector(Pool):
         self._recent: deque[Outcome] = deque(maxlen=RECENT_OUTCOMES)
 
     def outcomes(self) -> list[Outcome]:
-        """Return the latest outcomes, the oldest first. `/readyz` judges by them."""
+        """Return the latest outcomes, the oldest first. `/readyz` decides by them."""
         return list(self._recent)
 
     def _on_result(self, result: Any) -> None:

@@ -264,7 +264,7 @@ class Dispatcher:
         return time.monotonic() - self._caught_up_s
 
     def abort_from_outside(self, session_id: str | None = None, *, is_dying: bool = False) -> int:
-        """Abort every registered object, or only the objects of one session. Return their number.
+        """Abort every registered object, or only the objects of one session. Return the number of aborted objects.
 
         If this process is dying, spare the objects that outlive it. Call this only while the dispatcher's thread has
         ended or is stuck.
@@ -312,7 +312,10 @@ class Dispatcher:
             self._note_slice(runnable, took_s)
 
     def leave_unread(self) -> None:
-        """Note that received bytes are left for the next turn. No timer fires before that turn has handled them."""
+        """Note that received bytes are left for the next turn.
+
+        Timers that are due wait for these bytes, for at most `TURNS_PUT_OFF` turns in a row.
+        """
         self._has_unread = True
 
     def watch(self, descriptor: int, events: int, on_ready: Callable[[int], None]) -> None:
@@ -351,7 +354,7 @@ class Dispatcher:
         """Handle events and calls, run the actors that have messages now, write what the actors sent, and fire timers.
 
         Timers come last, and only the timers that were due before the loop looked for events. So a message that was
-        there before a deadline is handled before the deadline is judged, however late the turn is.
+        there before a deadline is handled before the deadline's timer fires, however late the turn is.
         """
         self.turns += 1
         self._has_unread = False

@@ -87,7 +87,10 @@ class Holding:
         """Whether `evict` was called, and `stay` was not: the memory is about to be freed."""
 
     def note(self, held_bytes: int) -> None:
-        """Note the present size. A change of less than `STEP_BYTES` is ignored."""
+        """Note the present size.
+
+        A size below `STEP_BYTES` counts as 0, and a change of less than `STEP_BYTES` is ignored.
+        """
         if held_bytes < STEP_BYTES:
             held_bytes = 0
         if abs(held_bytes - self.held_bytes) >= STEP_BYTES:

@@ -1,6 +1,6 @@
 """The way of received messages from a leg to its translator, and the pause of a leg that is ahead of its translator.
 
-It knows no message. A flood fills the inbox of its own session, because heavy sessions run last
+This module knows no message. A flood fills the inbox of its own session, because heavy sessions run last
 (`actors.dispatcher.SHARE_S`). So the leg is not read until the session has caught up, and TCP slows the peer down.
 """
 

@@ -219,9 +219,9 @@ class ActorFailed(_ActorEnd, frozen=True):
 
 
 class Drain(Message, frozen=True):
-    """The order to end every session within `deadline_s`, and to set `drained` when none is left.
+    """The order to end every session within `deadline_s`.
 
-    A second order may shorten the deadline.
+    When no session and no undelivered notification is left, `drained` is set. A second order may shorten the deadline.
     """
 
     drained: threading.Event
@@ -246,7 +246,7 @@ class DrainOne(Message, frozen=True):
 
 
 class LeaveUpstream(Message, frozen=True):
-    """The order to move every session that uses the upstream at `position` in the configured list.
+    """The order to move each session that uses the paused upstream at `position`, and that can go to another upstream.
 
     The answer is the number of these sessions.
     """
@@ -350,7 +350,7 @@ class AskAgain(Message, frozen=True):
 
 
 class DepartLater(Message, frozen=True):
-    """The translator's answer: the session does not depart now, because it is in a turn.
+    """The translator's answer: the session does not depart now, because it is in a turn, or waits for a dial.
 
     With `is_never` it stays in this process for good.
     """
@@ -411,4 +411,4 @@ class SessionEnded(Message, frozen=True):
     """The close code of the side that closed first, the router or the client; 1006 if neither did."""
     reason: str
     restarts: int
-    """The number of upstreams that were replaced."""
+    """The number of lost upstreams that another upstream replaced."""

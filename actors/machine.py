@@ -17,7 +17,7 @@ class Marks(Protocol):
     """
 
     words_bytes: int
-    """The room for words behind each snapshot."""
+    """The bytes of the room for words behind each snapshot."""
     is_exact: bool
     """Whether a step that changes `words_due` alone has no other effect.
 

@@ -120,7 +120,7 @@ class TimerFired(Message, frozen=True):
 
 
 class DrainBegan(Message, frozen=True):
-    """The process is ending: the session has to end within `deadline_s`.
+    """The process ends, or an operator drains this session: the session has to end within `deadline_s`.
 
     A second `DrainBegan` may shorten the deadline.
     """
@@ -160,7 +160,7 @@ class WorkFailure(Message, frozen=True):
 class WorkDone(Message, frozen=True):
     """The work with this key has ended.
 
-    Exactly one `WorkDone` follows each `StartWork` whose work was not cancelled.
+    Exactly one `WorkDone` follows each `StartWork`, unless the work is cancelled, or the session ends before.
     """
 
     key: str
@@ -206,7 +206,7 @@ class ProbeClient(Message, frozen=True):
 
 
 class SendToUpstream(Message, frozen=True):
-    """A text message to send to the upstream of this generation; `bytes` are UTF-8 already."""
+    """A message to send to the upstream of this generation. The `bytes` of a text message are UTF-8 already."""
 
     frame: str | bytes
     generation: int
@@ -281,7 +281,7 @@ class CancelWork(Message, frozen=True):
 
 
 class Notify(Message, frozen=True):
-    """A notification for the embedding application, if it has a hook for notifications (`SessionSpec.deliver`)."""
+    """A notification for the session's observer, and for an application with a hook (`SessionSpec.deliver`)."""
 
     notification: Any
 

@@ -62,7 +62,8 @@ class Notifications:
     ) -> None:
         """Call `deliver(notification)` on the pool, after the earlier notifications of the session in `log_fields`.
 
-        If the call takes longer than `timeout_s`, the next notification does not wait for its end.
+        If the call takes longer than `timeout_s`, the next notification does not wait for its end. If more than
+        `MAX_WAITING` notifications of the session wait already, drop this one.
         """
         session_id = log_fields["session"]
         waiting = self._waiting.setdefault(session_id, deque())

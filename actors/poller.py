@@ -1,4 +1,4 @@
-"""The descriptors of a dispatcher: which are ready, and how another thread wakes it.
+"""The wait of a dispatcher for ready descriptors, and the way in which another thread wakes the dispatcher.
 
 Linux has epoll and eventfd. Elsewhere the standard library's `selectors` (kqueue on macOS and the BSDs) and a pipe take
 their places, behind the methods of `select.epoll` (docs/decisions/0029-a-portable-poller.md). The environment variable

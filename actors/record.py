@@ -75,7 +75,7 @@ class SessionRecord:
         self.running: tuple[lifecycle.ActorKey, ...] = ()
         """The actors that have not stopped."""
         self.ended: frozenset[lifecycle.ActorKey] = _NO_ACTORS
-        """The actors whose end is known or wanted. When such an actor stops, the supervisor does nothing more."""
+        """The actors whose end is known or expected. When such an actor stops, the supervisor does nothing more."""
 
     @property
     def is_live(self) -> bool:

@@ -60,9 +60,9 @@ class Decision(enum.Enum):
     RESTART = "restart"
     """Dial again, beginning with the first upstream of the list."""
     RESTART_ELSEWHERE = "restart elsewhere"
-    """Dial the next upstream, or the only one again."""
+    """Dial the next upstream; dial the same one if it is the only one, or has another key."""
     LEAVE = "leave"
-    """Dial the next upstream; if there is no other, tear down."""
+    """Dial the next upstream, or the same one with another key; if neither is possible, tear down."""
     TEAR_DOWN = "tear down"
     """End the session with an error."""
 
@@ -144,7 +144,7 @@ def decide(
     choose: Callable[[Sequence[int], int | None], int] = first_of,
     has_other_key: bool = False,
 ) -> Verdict:
-    """Decide how a session continues after a loss, and note a restart in `history`.
+    """Decide how a session continues after a loss, and note a restart, or a refusal for good, in `history`.
 
     Args:
         loss: the loss.

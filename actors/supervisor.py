@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PAUSED: Final = "paused by an operator"
-"""The cause of a loss, if each upstream is paused."""
+"""The cause of the loss if the upstream of a session is paused, and the session can dial no other one."""
 
 NEVER_CLOSED: Final = (CloseCode.ABNORMAL_CLOSURE, "")
 """The end of a session that neither side has closed."""
@@ -92,7 +92,7 @@ class Supervisor(Actor):
         }
 
     def on_receive(self, message: Any) -> Any:
-        """Handle a message by the table."""
+        """Handle a message by the rows of `_receive`. If this fails, end the session that the message is about."""
         handler = self._receive.get(type(message))
         if handler is None:
             return super().on_receive(message)

@@ -1,4 +1,4 @@
-"""The timers of one dispatcher: a heap by the time at which each is due. It knows no thread and no actor."""
+"""The timers of one dispatcher: a heap by the time at which each is due. This module knows no thread and no actor."""
 
 from __future__ import annotations
 

@@ -44,8 +44,8 @@ _LOSSES: Final = {
 class UpstreamActor(Actor):
     """The upstream's leg of a session.
 
-    The actor dials when it gets `Dial`, and stops when its connection has closed. Every message from the actor carries
-    its generation, so that the session can tell it from a message of the next upstream.
+    The actor dials when it gets `Dial`, and stops when its connection has closed. Every input from the actor carries
+    its generation, so that the session can tell it from an input of the next upstream.
     """
 
     role = lifecycle.Role.UPSTREAM
@@ -129,7 +129,7 @@ class UpstreamActor(Actor):
 
     @guarded
     def on_text(self, text: str) -> None:
-        """Pass a text message on."""
+        """Pass a text message on. After the session's end, only report the usage in the message."""
         if self._reporting is not None or self._translator.actor_stopped.is_up:
             self._report_late(text)
             return
@@ -144,7 +144,7 @@ class UpstreamActor(Actor):
 
     @guarded
     def on_binary(self, data: bytes) -> None:
-        """Pass a binary message on. The session handles it as an error, because an upstream sends only texts."""
+        """Pass a binary message on. The session machine knows whether its upstream may send one."""
         if self._connection is not None:
             message = messages.UpstreamBinaryReceived(self._generation, data)
             self._intake.pass_on(message, len(data), self._connection)
@@ -166,7 +166,7 @@ class UpstreamActor(Actor):
 
     @guarded
     def on_drained(self) -> None:
-        """Resume the reading of the client's leg."""
+        """Let the client's leg read again, because little waits for the upstream."""
         self._is_busy = False
         self._client.offer(lifecycle.ResumeReading())
 

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def choose_position(session: SessionRecord) -> int | None:
-    """Return the position of the upstream to dial; None if each upstream is paused, or has refused for good."""
+    """Return the position of the upstream to dial.
+
+    Return None if the present upstream is paused, and each other one is paused, or has refused for good.
+    """
     spec, history = session.spec, session.history
     is_chosen, history.is_chosen = history.is_chosen, False
     if spec.is_paused(history.position):
@@ -31,7 +34,8 @@ def choose_position(session: SessionRecord) -> int | None:
 def judge(session: SessionRecord, generation: int, loss: restart.Loss) -> tuple[restart.Loss, restart.Verdict]:
     """Return the loss of a generation, and the verdict over it.
 
-    The returned loss is fatal if `loss` is, or if `SessionSpec.is_fatal` finds its reason fatal.
+    The returned loss is fatal if `loss` is, or if `SessionSpec.is_fatal` finds its reason fatal. The loss of a standby
+    costs no restart of the budget.
     """
     spec, is_in_use = session.spec, generation not in session.standbys
     if not loss.is_fatal and spec.is_fatal(loss.reason):

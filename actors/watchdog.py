@@ -38,7 +38,7 @@ class Custody(Protocol):
 
     @property
     def is_kept(self) -> bool:
-        """Whether the keeper would do so now. Any thread may ask."""
+        """Whether the keeper would give the sessions to other processes now. Any thread may ask."""
 
     def end_process(self) -> None:
         """End this process at once."""

@@ -1,6 +1,6 @@
 """The work of one actor that runs on pools of threads: `StartWork` of a session machine, and notifications.
 
-It knows nothing of what the work does: a function of its owner performs it.
+This module does not know the purpose of the work: a function of the actor performs the work.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class _Running(msgspec.Struct, eq=False):
 class Work:
     """The work that one actor has under way. Only the actor's dispatcher uses this object.
 
-    The actor gets the end of each piece of work exactly once, and in time: work that hangs ends as timed out. A result
-    that comes after a time-out, a `cancel` or a `discard` is dropped and counted.
+    The actor gets the end of each piece of work that is not cancelled exactly once, and in time: work that hangs ends
+    as timed out. A result that comes after a time-out, a `cancel` or a `discard` is dropped and counted.
     """
 
     __slots__ = ("_actor", "_deliver", "_dispatcher", "_perform", "_running", "dropped")
@@ -83,14 +83,16 @@ class Work:
         entry = self._running.pop(key, None)
         if entry is not None:
             _release(entry)
+        if not self._running:
+            self._running = {}  # a dictionary keeps the room for entries that have left
 
     def discard(self) -> None:
-        """Cancel everything."""
+        """Cancel all work that is under way."""
         for key in self.keys:
             self.cancel(key)
 
     def close(self) -> None:
-        """Cancel everything, and release the actor, which has stopped."""
+        """Cancel all work, and release the actor, which has stopped."""
         self.discard()
         self._deliver = _ignore
         self._actor = None

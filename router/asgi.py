@@ -224,7 +224,7 @@ class _NoHandshake:
 
 
 def _environ(scope: Scope, method: str, handshake: object, body: bytes = b"") -> dict[str, Any]:
-    """Return the WSGI environ of an ASGI request, with the handshake that `router.handle` will accept."""
+    """Return the WSGI environ of an ASGI request, with the object that performs or refuses the upgrade."""
     mount, path = _split_path(scope)
     host, port = scope.get("server") or ("localhost", None)
     scheme = scope.get("scheme", "http")

@@ -334,7 +334,7 @@ class Router:
 
     @property
     def is_alive(self) -> bool:
-        """Whether every dispatcher runs: none has died, and none has stalled for 5 s."""
+        """Whether every dispatcher runs: none has died, and none has stalled for 5 s. False before the start."""
         return self._parts.runtime.is_alive
 
     def problems(self) -> list[str]:
@@ -347,7 +347,9 @@ class Router:
         return self.problems()
 
     def readiness(self) -> tuple[bool, str]:
-        """Return whether a new session would succeed, and the reason. Judge by recent dials, without a new one.
+        """Return whether the router is ready for new sessions, and the reason, such as `ready` or `draining`.
+
+        The limits on sessions are not checked (see `load`). No upstream is dialled: the recent dials decide.
 
         A router that was not started is ready, so that a load balancer sends the first session, which starts the
         router.
@@ -364,7 +366,7 @@ class Router:
         self._parts.sample_metrics()
 
     def load(self) -> float:
-        """Return the largest used part of the limits, the queues and the dispatchers' time; 1.0 is full.
+        """Return the share in use of the fullest limit, queue or dispatcher; 1.0 is full.
 
         The call does not block. The sessions of all workers are counted, and everything else only in this process.
         """
@@ -460,7 +462,7 @@ class Router:
         adopt.give_up(self._parts, data, connection)
 
     def count_unkept(self) -> None:
-        """Count a session that continues in this process, but that no other process could continue."""
+        """Count a session that continues in this process, but that would be lost if this process died."""
         adopt.count_unkept(self._parts)
 
     def count_lost(self) -> None:

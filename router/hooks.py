@@ -1,7 +1,8 @@
 """The hooks of an embedding application: authentication, configuration of a session, notifications of its events.
 
-Hooks run on separate threads, each call for at most `deadlines.hook_s`. Only `authenticate` (`router.access`) can
-refuse a call. A failure of any other hook is logged with the session's id, and the call continues.
+Hooks run on separate threads. The router waits for each call of a hook at most `deadlines.hook_s`. Only `authenticate`
+(`router.access`) can refuse a call. A failure of any other hook is logged with the session's id, and the call
+continues.
 """
 
 from __future__ import annotations
@@ -118,11 +119,11 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def wants_notifications(self) -> bool:
-        """Whether the session machine has to report turns and costs."""
+        """Whether the session machine has to report turns and usage."""
         return self.on_turn is not None or self.on_usage is not None
 
     def deliverer(self, context: SessionContext) -> Callable[[Any], None] | None:
-        """Return the function that delivers the notifications of one session; None if there is no hook for any."""
+        """Return the function that delivers the notifications of one session; None if no hook takes notifications."""
         hooks = (self.on_session_start, self.on_session_end, self.on_turn, self.on_usage)
         return _Delivery(self, context).deliver if any(hooks) else None
 

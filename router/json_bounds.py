@@ -24,7 +24,27 @@ MAX_DEPTH: Final = 200
 MAX_RECOUNT_CHARS: Final = 1024 * 1024
 """The longest text that is counted again without its strings. That takes up to 12 ms."""
 
+MAX_WIDE_CHARS: Final = 2 * 1024 * 1024
+"""The longest text that may have characters beyond ASCII, or escapes of them.
+
+A longer text is audio or an image in base64. One character beyond ASCII makes a text of 15 MB four times as large, and
+its parse takes 60 ms.
+"""
+
+MAX_ESCAPES: Final = 500_000
+"""The most backslashes in such a longer text. PHP escapes the slashes of base64: one character in 64."""
+
+MAX_LONG_VALUES: Final = 5_000
+"""The most values of such a longer text, and commas and brackets in its strings, because no strings are taken out."""
+
+_MAX_SEARCHES: Final = 4096
+"""The most searches for a sign in a long text. A search for a rare sign is faster than a count, and for a common one
+slower."""
+
 _TOO_MANY: Final = f"has more than {MAX_VALUES} values"
+_TOO_MANY_FOR_LENGTH: Final = f"has more than {MAX_WIDE_CHARS} characters and {MAX_LONG_VALUES} values"
+_TOO_WIDE: Final = f"has more than {MAX_WIDE_CHARS} characters, and some beyond ASCII"
+_TOO_MANY_ESCAPES: Final = f"has more than {MAX_ESCAPES} escapes"
 _TOO_DEEP: Final = "is nested too deeply"
 
 # The closing quote is optional. Otherwise, in a text with many quotes of which none closes, each one would be tried up
@@ -40,8 +60,10 @@ def exceeded_bound(text: str) -> str | None:
     """Return the bound that a JSON text exceeds, as the rest of a sentence about the message, or None."""
     if len(text) <= MAX_DEPTH:
         return None
-    brackets = text.count("[") + text.count("{")
-    has_too_many = brackets + text.count(",") > MAX_VALUES
+    if len(text) > MAX_WIDE_CHARS:
+        return _exceeded_by_long(text)
+    brackets = _count(text, "[") + _count(text, "{")
+    has_too_many = brackets + _count(text, ",") > MAX_VALUES
     if not has_too_many and brackets <= MAX_DEPTH:
         return None
     if len(text) > MAX_RECOUNT_CHARS:
@@ -52,6 +74,29 @@ def exceeded_bound(text: str) -> str | None:
     if has_too_many and outside.count("[") + outside.count("{") + outside.count(",") > MAX_VALUES:
         return _TOO_MANY
     return _TOO_DEEP if _depth(outside) > MAX_DEPTH else None
+
+
+def _exceeded_by_long(text: str) -> str | None:
+    if not text.isascii():
+        return _TOO_WIDE
+    if sum(_count(text, sign) for sign in "[{,") > MAX_LONG_VALUES:
+        return _TOO_MANY_FOR_LENGTH
+    if _count(text, "\\") > MAX_ESCAPES:
+        return _TOO_MANY_ESCAPES
+    # The search for two characters takes ten times as long as the one for the first of them.
+    return _TOO_WIDE if "\\" in text and "\\u" in text else None
+
+
+def _count(text: str, sign: str) -> int:
+    """Return how often a sign is in a text. Audio of 16 MB, which has few of them, takes a tenth of the usual time."""
+    if len(text) <= MAX_RECOUNT_CHARS:
+        return text.count(sign)
+    place = -1
+    for found in range(_MAX_SEARCHES):
+        place = text.find(sign, place + 1)
+        if place < 0:
+            return found
+    return _MAX_SEARCHES + text.count(sign, place + 1)
 
 
 def is_too_deep(value: Any) -> bool:
@@ -67,6 +112,18 @@ def is_too_deep(value: Any) -> bool:
         if not level:
             return False
     return True
+
+
+def has_more_values(value: Any, most: int) -> bool:
+    """Whether a parsed text has more than `most` lists, objects and members. The count ends there."""
+    left = [value]
+    count = 0
+    while left and count <= most:
+        inner = left.pop()
+        members = list(inner.values()) if isinstance(inner, dict) else inner
+        count += 1 + len(members)
+        left += [each for each in members if isinstance(each, dict | list)]
+    return count > most
 
 
 def _depth(outside: str) -> int:

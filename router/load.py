@@ -1,4 +1,4 @@
-"""The load of a process, for load balancers: the largest used part of any of its limits. Pure."""
+"""The load of a process, for load balancers: the share in use of its fullest limit. Pure."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ class Runtime:
     def entry(self) -> Iterator[Ref | None]:
         """Yield the supervisor for a new call, or None if the runtime refuses new calls.
 
-        A drain waits until every block that got the supervisor has ended.
+        A drain waits until every such block has ended, but at most `ENTRY_S` seconds.
         """
         with self._lock:
             supervisor = None if self._is_closing else self.supervisor
@@ -163,7 +163,7 @@ class Runtime:
 
     @property
     def is_alive(self) -> bool:
-        """Whether every dispatcher runs: none has died, and none has stalled for 5 s."""
+        """Whether every dispatcher runs: none has died, and none has stalled for 5 s. False before the start."""
         return bool(self.dispatchers) and not self.problems()
 
     def problems(self) -> list[str]:

@@ -64,7 +64,7 @@ class SecretText(str):
 
 
 class Redactor:
-    """A callable that replaces credentials in a text, in every spelling, by `mask`.
+    """A callable that replaces credentials in a text by `mask`, also in their usual encodings, such as base64.
 
     Args:
         secrets: the known credentials.

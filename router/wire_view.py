@@ -3,7 +3,8 @@
 An observer wraps the machine of a session. On the session's dispatcher it records each input with the commands that
 follow from it. HTTP threads read the records. Without the wire view no machine is wrapped.
 
-A record never holds audio, but only its size and loudness. The router's credentials are masked when a record is read.
+A record holds the size and loudness of audio, and not the audio, except base64 of fewer than 200 characters. The
+router's credentials are masked when a record is read.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ class WireView:
         self._redact = redact
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        """The lock of this object and of its records. No thread parses a message or unpacks a row while it holds it."""
+        """The lock of this object and its records. No thread that holds the lock parses a message or unpacks a row."""
         self._records: dict[str, Record] = {}
         self.held_bytes = 0
         """The memory that the rows of all sessions take."""
@@ -180,7 +181,7 @@ class WireView:
             return [each.describe() for each in reversed(self._records.values()) if owner in (None, each.owner)]
 
     def rows(self, session_id: str, after: int, owner: str | None = None) -> Page | None:
-        """Return the rows of a session with numbers greater than `after`.
+        """Return the first page of those rows of a session whose numbers are greater than `after`.
 
         Return None for an unknown session, and for a session of another owner.
         """

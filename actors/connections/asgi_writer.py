@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class AsgiWriterOwner(Protocol):
-    """The connection that a writer belongs to. Every method is called on the dispatcher's thread."""
+    """The connection that a writer belongs to. Every method except `wake_loop` is called on the dispatcher's thread."""
 
     @property
     def log_fields(self) -> Mapping[str, Any]:

@@ -46,7 +46,7 @@ class Ending(enum.Enum):
 
 
 class ConnectionClosed(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a connection, reported exactly once.
+    """The end of a connection, reported once, unless `Connection.detach` has handed the stream over.
 
     `code` and `reason` are those of the peer's close frame. If the router began the close, or the peer broke the
     protocol, they are those of the router's close frame. Code 1005 means that the close frame had no code, and 1006
@@ -70,7 +70,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     The message that is being written does not count: a message larger than this bound can be sent to a peer that reads.
     """
     low_water_bytes: int = 64 * 1024
-    """`on_drained` is called when the write buffer falls to this after it has been above `high_water_bytes`."""
+    """`on_drained` is called when the write buffer falls to this size after it has been above `high_water_bytes`."""
     high_water_bytes: int = 256 * 1024
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_text_bytes: int = MAX_MESSAGE_BYTES
@@ -128,8 +128,8 @@ class ConnectionListener(Protocol):
         """Handle an overflow: the write buffer exceeded its bound, and the backlog was dropped at a frame border.
 
         The dropped frames are gone. The listener sends a last text and calls `close`: the buffer takes the text and the
-        close frame. From now on binary messages are dropped. If the buffer overflows again, the texts before the last
-        one are dropped, too.
+        close frame. From now on binary messages are dropped. If the buffer overflows again, the texts that wait are
+        dropped, too.
         """
 
     def on_evicted(self) -> None:
@@ -148,15 +148,17 @@ class ConnectionListener(Protocol):
     def on_closed(self, closed: ConnectionClosed) -> None:
         """Handle the end of the connection.
 
-        The connection calls this method exactly once, and no other method after it.
+        The connection calls this method once, and no other method after it. After `Connection.detach` it calls no
+        method.
         """
 
 
 class Connection(abc.ABC):
     """A WebSocket connection whose handshake is done, and which calls no listener until `open`.
 
-    `open`, `send_*`, `close`, `pause`, `resume` and `abort` are called on the dispatcher's thread. They do not
-    block, and do not call the listener before they return. After the end they do nothing.
+    `open`, `send_*`, `close`, `pause`, `resume` and `abort` are called on the dispatcher's thread, except that before
+    `open` any thread may close or abort. They do not block, and do not call the listener before they return. After the
+    end they do nothing.
     """
 
     __slots__ = ()

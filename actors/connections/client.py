@@ -1,6 +1,6 @@
 """The leg to the client: a WebSocket accepted from a WSGI request, with simple-websocket's handshake.
 
-It knows no route, and no protocol above WebSocket.
+This module knows no route, and no protocol above WebSocket.
 """
 
 from __future__ import annotations
@@ -216,7 +216,7 @@ _RULES: Final[tuple[_Rule, ...]] = (
 )
 """The rules of RFC 6455, 4.2.1: condition, and status, description and headers of the refusal.
 
-The first that fails gives the answer: a request that is no upgrade at all is refused as such, and not for its key.
+The first rule that fails gives the answer: a request that is no upgrade at all is refused as such, and not for its key.
 A 426 should have an Upgrade header, but an application must not send hop-by-hop headers (PEP 3333).
 """
 

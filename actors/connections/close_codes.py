@@ -1,6 +1,6 @@
 """Close codes of WebSocket: RFC 6455, 7.4, and IANA's registry of WebSocket close code numbers. Pure.
 
-It knows nothing of what a code means to a session: `restart` and the session's handlers decide that.
+This module does not know the meaning of a code for a session: `restart` and the session's handlers decide that.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class CloseCode(enum.IntEnum):
     POLICY_VIOLATION = 1008
     """The peer breaks a rule for which no other code exists (RFC 6455, 7.4.1).
 
-    The router sends it to a client that does not read what it is sent.
+    The router sends it to a client that does not read its messages.
     """
     MESSAGE_TOO_BIG = 1009
     """A message is larger than the receiver accepts (RFC 6455, 7.4.1).

@@ -46,7 +46,7 @@ def counted(sock: socket.socket) -> tuple[int, int]:
     """Return the bytes that were written to a TCP socket, and those that were read from it, as the kernel counts them.
 
     Raises:
-        OSError: the socket is not TCP, or the kernel does not count.
+        OSError: the socket is not TCP, the kernel does not count, or the counts do not rest.
     """
     before = None
     for _ in range(LOOKS):
@@ -92,7 +92,7 @@ class Unhandled:
         It may be an event that no session takes, which the next read forgets.
         """
         self.others: list[str | bytes] = []
-        """The messages behind it."""
+        """The messages behind `newest`."""
         self.texts = 0
         """The number of text messages that the session has handled since the record."""
 
@@ -116,13 +116,13 @@ class Unhandled:
             size -= len(first)
 
     def take_text(self) -> None:
-        """Remove a text message that the session has handled. It came before any other text message."""
+        """Remove the oldest message if it is a text, because the session has handled it."""
         waiting = self._line_up()
         if waiting and isinstance(waiting[0], str):
             del waiting[0]
 
     def messages(self) -> list[str | bytes]:
-        """Return all of them."""
+        """Return all messages that the session has not handled."""
         newest = () if self.newest is None else _messages([self.newest])
         return [*newest, *self.others]
 
@@ -305,7 +305,10 @@ class KeptConnection(ClientConnection):
         return len(data)
 
     def _read_behind(self, transfer: Transfer) -> bytes | None:
-        """Read behind the bytes that the journal has to keep, or else decide to overwrite them from now on."""
+        """Read behind the bytes that the journal has to keep.
+
+        If it has to keep none, overwrite its bytes from now on.
+        """
         shelf = self.shelf
         if shelf is None:
             return self._receive()

@@ -30,7 +30,7 @@ class Peer(Protocol):
 
 
 class MemoryConnection(ProtocolConnection):
-    """An actor's end. `memory_pair` and `memory_link` make it."""
+    """An actor's end of a connection in memory. `memory_pair` and `memory_link` make it."""
 
     memory_peer: Peer
 
@@ -89,10 +89,10 @@ class MemoryConnection(ProtocolConnection):
 
 
 class MemoryPeer:
-    """The test's end: a well-behaved client. All methods may be called from any thread; only `receive` waits.
+    """The test's end of a connection in memory: a well-behaved client.
 
-    It answers pings and close frames by itself, unless it has stopped reading. Messages that it sends once the
-    connection has ended are dropped.
+    All methods may be called from any thread; only `receive` waits. It answers pings and close frames by itself, unless
+    it has stopped reading. Messages that it sends once the connection has ended are dropped.
     """
 
     def __init__(self, connection: MemoryConnection) -> None:

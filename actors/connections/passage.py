@@ -73,10 +73,11 @@ def _price_bytes(event: Event) -> int:
 
 
 class Passage:
-    """The queues of one connection. The dispatcher calls `put`, `drop_backlog` and `take`; the loop calls the rest.
+    """The queues of one connection.
 
-    If a dispatcher is stalled, the watchdog puts the last entries. If the loop is closed, the thread that finds this
-    out calls `arrive` with the last event.
+    The dispatcher calls `put`, `drop_backlog` and `take`, and the loop `begin`, `note_taken` and `arrive`. If a
+    dispatcher is stalled, the watchdog puts the last entries. If the loop is closed, the thread that finds this out
+    calls `arrive` with the last event.
     """
 
     __slots__ = (

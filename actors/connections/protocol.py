@@ -61,8 +61,8 @@ class ProtocolConnection(Connection):
     """A WebSocket connection over some byte stream.
 
     After `close` was called, a text that arrives goes to `on_late_text`, and other messages are ignored. Once both
-    close frames have crossed, the stream is closed at once, on the side of a client or a server. Before `open` the
-    connection belongs to its maker, who may `close` or `abort` it on any thread.
+    close frames have crossed, the stream is closed at once, on either side. Before `open` the connection belongs to its
+    maker, who may `close` or `abort` it on any thread.
 
     If the peer broke the protocol, its bytes are read and dropped until it hangs up or `close_timeout_s` passes.
     Closing a socket with unread input would reset the stream, and the peer would not receive the router's close frame.
@@ -199,7 +199,7 @@ class ProtocolConnection(Connection):
             self._watch_again()
 
     def resume(self) -> None:
-        """Read again."""
+        """Read again, beginning with the messages that were kept."""
         if self._is_ended or not self._is_paused:
             return
         self._is_paused = False

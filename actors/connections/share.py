@@ -1,4 +1,4 @@
-"""A connection's share of the memory that all peers of a process hold together. It knows no message.
+"""A connection's share of the memory that all peers of a process hold together. This module knows no message.
 
 See docs/decisions/0021-bounds-for-a-slow-client.md. Everything runs on the dispatcher's thread, except for the callback
 `evict` of `actors.footprint`.

@@ -39,7 +39,7 @@ If reads end with a frame, no such audio is kept: the newest block is overwritte
 LEAST_ROOM_BYTES: Final = 256
 """The least room for a read."""
 LONG_JOURNAL_BYTES: Final = 16 * 1024
-"""A block of a journal from which nothing may be dropped."""
+"""The size of a block of a journal that a flood fills, or from which nothing may be dropped."""
 MOST_JOURNAL_BYTES: Final = 256 * 1024
 """The size of the journal from which on the session has to store another record."""
 
@@ -222,7 +222,7 @@ class Shelf:
         """Return whether `Transfer.receive` may read from now on, until a method adds or removes a block.
 
         The caller has checked that the user is silent, and that the last read ended with a frame. Nearly every read is
-        of this kind. One word drops what was read before, and the read overwrites it.
+        of this kind. Writing one word drops the bytes that were read before, and the read overwrites them.
         """
         blocks, transfer = self._blocks, self.transfer
         if self._is_overwritten and blocks[0].size == JOURNAL_BYTES:
@@ -285,10 +285,10 @@ class Shelf:
         self.asks_for_record = place - blocks[0].place > MOST_JOURNAL_BYTES
 
     def begin_anew(self) -> bool:
-        """Make room for the next read by dropping the content of the last block. Return whether that was possible.
+        """Make room for the next read: drop all blocks but the last one, and its content.
 
-        The caller has checked that the user is silent, and that the last read ended with a frame. One word drops the
-        content, and the next read overwrites it.
+        Return whether that was possible. The caller has checked that the user is silent, and that the last read ended
+        with a frame. Writing one word drops the content, and the next read overwrites it.
         """
         self.settle()
         blocks = self._blocks

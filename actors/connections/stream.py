@@ -1,6 +1,6 @@
 """A WebSocket over a non-blocking socket, plain or TLS, on a dispatcher: the class of both legs.
 
-It knows no handshake: `client` and `upstream` have done the handshake before.
+This module knows no handshake: `client` and `upstream` have done the handshake before.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class StreamConnection(ProtocolConnection):
         self._read_pending()
 
     def resume(self) -> None:
-        """Read again."""
+        """Read again; see `Connection.resume`."""
         super().resume()
         self._read_pending()
 

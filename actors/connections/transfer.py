@@ -24,8 +24,8 @@ _PACK_WRITE: Final = struct.Struct("@QQQ").pack_into
 class Transfer(Protocol):
     """The reads and writes of one non-blocking socket.
 
-    A read returns None if the socket has no bytes now, and `b""` at the end of the stream. All methods raise OSError if
-    the socket fails.
+    A read returns None if the socket has no bytes now, and `b""` at the end of the stream. The reads, and `send`, raise
+    OSError if the socket fails.
     """
 
     @property
@@ -43,10 +43,10 @@ class Transfer(Protocol):
         """
 
     def receive(self) -> bytes | None:
-        """Drop the bytes of the block by writing one word, and read into it."""
+        """Drop the bytes of the block by writing one word, and read into the block."""
 
     def receive_at(self, at: int, end: int, /) -> bytes | None:
-        """Read into a part of the memory."""
+        """Read into the memory from `at` up to `end`, and return the bytes that were read."""
 
     def send(self, data: bytes | memoryview, at: int, written: int, /) -> int:
         """Note a write in an area, and make it. Return how many bytes the socket took.
@@ -78,7 +78,7 @@ class PythonTransfer:
         self._place = self._words[self._word]
 
     def receive(self) -> bytes | None:
-        """Drop the bytes of the block, and read into it; see `Transfer.receive`."""
+        """Drop the bytes of the block, and read into the block; see `Transfer.receive`."""
         at = self._at
         self._words[self._word] = self._place = self._place + self.count
         self.count = 0
@@ -89,7 +89,7 @@ class PythonTransfer:
         return self._memory[at : at + count]
 
     def receive_at(self, at: int, end: int, /) -> bytes | None:
-        """Read into a part of the memory; see `Transfer.receive_at`."""
+        """Read into the memory from `at` up to `end`; see `Transfer.receive_at`."""
         try:
             self.count = count = os.readv(self._descriptor, (self._view[at:end],))
         except BlockingIOError:

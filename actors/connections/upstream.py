@@ -40,7 +40,7 @@ class DialTarget(msgspec.Struct, frozen=True, kw_only=True):
     position: int | None = None
     """The index of the upstream in the configured list; None if it is not in the list."""
     key: int = 0
-    """The index of the upstream's key in `headers`, if the upstream has several."""
+    """The index, among the upstream's keys, of the key that `headers` holds."""
 
     def __repr__(self) -> str:
         names = ", ".join(name for name, _ in self.headers)
@@ -51,7 +51,7 @@ class DialTarget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DialFailure(enum.Enum):
-    """The step at which a dial failed."""
+    """The way in which a dial failed."""
 
     TIMEOUT = "timed out"
     DNS = "host not found"
@@ -133,7 +133,7 @@ def dial(target: DialTarget) -> UpstreamConnection:
     No redirect is followed, and no cookie is sent or kept. A proxy is used if the environment names one.
 
     Raises:
-        DialError: the dial failed; `kind` is the step.
+        DialError: the dial failed; `kind` is the way in which it failed.
     """
     attempt = _Attempt(target)
     attempt.run()
@@ -320,7 +320,7 @@ def _kind(error: Exception) -> DialFailure:
 
 
 def _detail(error: Exception) -> str:
-    """Return the part of `error` that may be shown: never its whole text, which may quote headers and bodies."""
+    """Return the words about `error` that may be shown: the text of a library's error may quote headers and bodies."""
     match error:
         case _UnfitError():
             return str(error)

@@ -1,7 +1,7 @@
 """The writer of a connection: frames are gathered, written, bounded, and given a deadline.
 
-It knows no frame format, no socket and no listener. Its owner, the connection of `protocol`, builds the frames and
-supplies the byte stream. The owner decides what follows from an overflow, a stall or a failed write.
+This module knows no frame format, no socket and no listener. Its owner, the connection of `protocol`, builds the frames
+and supplies the byte stream. The owner decides what follows from an overflow, a stall or a failed write.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ The first write of a turn leaves at once. The others leave together at its end, 
 
 
 class WriterOwner(Protocol):
-    """The connection that a writer belongs to. Every method is called on the dispatcher's thread."""
+    """The connection that a writer belongs to.
+
+    Its methods are called on the dispatcher's thread. Before `open`, its maker's thread may call `transmit`.
+    """
 
     @property
     def log_fields(self) -> Mapping[str, Any]:
@@ -73,7 +76,7 @@ class Writer:
     """The frames that one connection sends, on their way to its byte stream.
 
     Frames are queued in units, the frames of one call, which are kept or dropped together. Everything runs on the
-    dispatcher's thread; before `open` frames only wait.
+    dispatcher's thread; before `open` frames only wait, unless `flush_unopened` writes them.
     """
 
     __slots__ = (
@@ -113,7 +116,10 @@ class Writer:
         """Bytes that an overflow dropped, until the owner takes the count."""
         self.overflows = 0
         self.is_blocked = False
-        """Whether the stream took only a part of a write. The owner calls `flush` when the stream takes more."""
+        """Whether the stream is full: it took no byte, or only a part of a write.
+
+        The owner calls `flush` when the stream takes more.
+        """
         self.has_failed = False
         """Whether a write failed: no frame is taken any more."""
         self.is_closed = False
@@ -139,7 +145,7 @@ class Writer:
 
     @property
     def unsent(self) -> bytes | None:
-        """The bytes that another writer has to write; None if this writer has failed or dropped bytes."""
+        """The bytes that another writer has to write; None if this writer has failed, or has overflowed."""
         return None if self.has_failed or self.overflows else self.outbox.unsent()
 
     @property
@@ -201,7 +207,7 @@ class Writer:
             self._flush_later()
 
     def send_pong(self, pong: bytes) -> None:
-        """Write a pong, or put it before the frames that wait. At most one pong waits: the newest.
+        """Write a pong, or put it before the frames that wait. At most one pong waits before the backlog: the newest.
 
         Otherwise a peer that pings and reads nothing would fill the memory, even after the router's close frame.
         """

@@ -73,7 +73,7 @@ class Arrivals:
             _BUCKET_S.pack_into(self._memory, CELLS * _CELL.size, self._bucket_s)
 
     def look(self, key: bytes, now_s: float) -> Look:
-        """Return the arrivals of an address at this time. The result is right while the caller holds the lock."""
+        """Return the arrivals of an address up to `now_s`. The result is right while the caller holds the lock."""
         place, present = self._place(key), int(now_s / self._bucket_s)
         found, newest, *counts = _CELL.unpack_from(self._memory, place)
         if found != key or present - newest >= _BUCKETS:

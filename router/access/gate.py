@@ -55,7 +55,7 @@ class Gate:
 
 
 def _paths_of_any_host(config: RouterConfig) -> frozenset[str]:
-    """Return the paths for Twilio that accept any host name; none if the configuration lists host names.
+    """Return the paths for Twilio that accept any host name; an empty set if the configuration lists host names.
 
     A page gains nothing on these paths by rebinding its DNS name to this machine. The webhook's answer only repeats the
     request, and the other paths accept only requests that Twilio has signed.

@@ -90,7 +90,7 @@ def issue(
 
 
 def principal_of(key: bytes, credential: str, now_s: float) -> Principal | None:
-    """Return the principal of a token that `issue` made with this key, or None for any other credential."""
+    """Return the principal of a token that `issue` made with this key; None for an expired or any other credential."""
     token = credential.removeprefix(EPHEMERAL_PREFIX)
     signed, _, signature = token.rpartition(".")
     if len(token) > MAX_CHARS or not hmac.compare_digest(_signature(key, signed).encode(), _bytes(signature)):

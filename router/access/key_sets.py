@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 REFRESH_S: Final = 600.0
 """The age, in seconds, at which a set is read again, so that a withdrawn key is no longer accepted."""
 RETRY_S: Final = 10.0
-"""The shortest time, in seconds, after a failed reading, and between two readings that clients cause.
+"""The shortest time, in seconds, from a failed reading to the next one, and between two readings that clients cause.
 
 Otherwise a client could cause a reading with each invented key id.
 """
@@ -70,7 +70,7 @@ class SingleKey:
         self._keys = (key,)
 
     def of(self, _key_id: str | None, _algorithm: str) -> Sequence[Any]:
-        """Return the key, for every key id and algorithm."""
+        """Return the only key, whatever the key id and the algorithm are."""
         return self._keys
 
 

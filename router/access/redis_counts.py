@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TIMEOUT_S: Final = 0.5
-"""The longest wait of a handshake for Redis."""
+"""The longest wait, in seconds, for a connection to Redis, and for each of its answers."""
 LEASE_S: Final = 30.0
 RENEW_S: Final = 10.0
 AWAY_S: Final = 1.0
@@ -89,6 +89,7 @@ class Full(NamedTuple):
     """The number of the limit: 1 for all sessions, 2 for the sessions of the address, 3 for those of the principal. 4
     is for sessions without Settings, 5 for new sessions of the address, 6 for the sums of the day."""
     retry_s: int
+    """The seconds until the client may try again; 0 if Redis does not know them."""
 
 
 def check(limits: Limits) -> None:

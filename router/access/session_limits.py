@@ -51,7 +51,7 @@ _FULL: Final = {
 """
 
 GROUPS: Final = 1024
-"""The most addresses whose result of `group_of` is remembered: the parsing takes longer than all counts of a group."""
+"""The most addresses whose result of `group_of` is kept, because parsing an address takes longer than all counts."""
 V6_PREFIX: Final = 64
 """The bits of the IPv6 network that counts as one address.
 

@@ -39,9 +39,9 @@ def share_random_secret(areas: Areas) -> None:
 def signing_key(config: RouterConfig, purpose: str) -> bytes:
     """Return the key for one purpose.
 
-    The key is derived from `[auth] secret`, or else from the other credentials of the configuration. A hash in a file
-    is not used, because readers of the file could sign with it. Without any credential the key is random. Then only the
-    workers of one server share it, over all reloads.
+    The key is derived from `[auth] secret`, or else from the keys of the upstreams and the tokens in clear. A hash in a
+    file is not used, because readers of the file could sign with it. Without any of these the key is random. Then only
+    the workers of one server share it, over all reloads.
     """
     material = [config.auth.secret.reveal()] if config.auth.secret else sorted(set(_credentials(config)))
     secret = hashlib.sha256("\0".join(material).encode()).digest() if material else bytes(_RANDOM)

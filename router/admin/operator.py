@@ -47,7 +47,7 @@ class Pool(Protocol):
 class Operator:
     """The effects of an operator's verbs on one router.
 
-    The methods wait for the supervisor, so a dispatcher's thread must not call them.
+    Some methods wait for the supervisor, so a dispatcher's thread must not call them.
     """
 
     def __init__(

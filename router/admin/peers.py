@@ -104,7 +104,7 @@ class Peers:
             (self.folder / name).unlink()
 
     def serve(self, name: str, perform: Callable[[Verb], Any]) -> None:
-        """Start a thread that answers the verbs at the socket `name` with `perform`, until the process ends."""
+        """Start a thread that answers the verbs at the socket `name` with `perform`, until `close`."""
         path = self.folder / name
         path.unlink(missing_ok=True)  # a worker that died may have left it
         listener = socket.socket(socket.AF_UNIX)

@@ -29,7 +29,7 @@ class Router(Protocol):
         """The number of present sessions."""
 
     def readiness(self) -> tuple[bool, str]:
-        """Return whether a new session would succeed, and the reason."""
+        """Return whether the router is ready for new sessions, and the reason, such as `ready` or `draining`."""
 
     def sessions(self) -> list[SessionInfo]:
         """Return the live sessions."""
@@ -48,7 +48,7 @@ class Router(Protocol):
 
 
 def perform(router: Router, verb: Mapping[str, Any]) -> Any:
-    """Perform a verb, and return its result; None if the verb names a session of another process."""
+    """Perform a verb, and return its result; None if the verb names a session that this process does not have."""
     return _VERBS[verb["verb"]](router, verb)
 
 

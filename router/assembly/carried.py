@@ -17,6 +17,7 @@ import msgspec
 
 from router.access.request import Request
 from router.assembly import guard_memory as guards
+from router.fronts.failover.value import VALUE as BACKENDS
 from router.fronts.table import FRONTS
 from router.guard.marks import GuardedMarks
 from router.session import snapshot as snapshots
@@ -56,6 +57,8 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parc
     """The memory of the front's machine, if it has one."""
     guard: bytes = b""
     """The memory of the guard around the session, if it has one."""
+    backends: bytes = b""
+    """The memory of the machine of two backends, if one has the session in it."""
 
     @property
     def session_id(self) -> str:
@@ -68,7 +71,7 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True, tag="switchboard parc
         return snapshots.open_envelope(self.session).adoptions > MAX_ADOPTIONS * INNOCENT
 
 
-_LAYOUTS: Final = [snapshots.LAYOUT, guards.LAYOUT, *(front.layout for front in FRONTS.values())]
+_LAYOUTS: Final = [snapshots.LAYOUT, guards.LAYOUT, BACKENDS.layout, *(front.layout for front in FRONTS.values())]
 
 VALUE_LAYOUT: Final = f"{VERSION}.{zlib.crc32(repr(_LAYOUTS).encode()):08x}"
 """The name of the form in which this program reads and writes sessions."""
@@ -131,6 +134,7 @@ class CarriedSession:
     """A session in the form that the engine needs to store the session outside of the process, or to move it."""
 
     __slots__ = (
+        "_backends",
         "_guard",
         "_marks",
         "_memory",
@@ -155,13 +159,18 @@ class CarriedSession:
         can_return: bool = True,
         guard: GuardedInputs | None = None,
         front: Noting | None = None,
+        backends: Memory = no_memory,
     ) -> None:
         self._session = session
         self._request = request
         self._turn_detection = turn_detection
         self._memory = memory
         self._relay = relay
-        """The relay that takes the place of the session, which then has only counts; None without a relay."""
+        """The relay that takes the place of the session, or the machine of two backends around it; None without one.
+
+        If a relay takes its place, the session has only counts.
+        """
+        self._backends = backends
         self._guard = guard
         marks: Marks = session if relay is None else relay.marks
         if guard is not None:
@@ -219,10 +228,11 @@ class CarriedSession:
         """
         guard = b"" if self._guard is None else guards.written(self._guard)
         session = snapshots.snapshot(self._session, clock=clock(), unix_s=time.time(), is_brief=is_brief)
-        voices = self._session.context.options.voices if self.has_settings else None
-        memory = self._memory(is_brief=is_brief)
-        parcel = Parcel(self._request, self._turn_detection, session, self.repeats_settings, voices, memory, guard)
-        return _written(parcel)
+        memory, backends = self._memory(is_brief=is_brief), self._backends(is_brief=is_brief)
+        # A call that the other backend serves may come back to a session.
+        voices = self._session.context.options.voices if self.has_settings or backends else None
+        parts = (self.repeats_settings, voices, memory, guard, backends)
+        return _written(Parcel(self._request, self._turn_detection, session, *parts))
 
 
 def _written(message: Request | Parcel) -> bytes:

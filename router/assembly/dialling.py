@@ -100,15 +100,15 @@ class _Marked:
     A `functools.partial` would take twice the memory.
     """
 
-    __slots__ = ("_limits", "_make", "_marks")
+    __slots__ = ("_dialling", "_limits", "_marks")
 
-    def __init__(self, make: Callable[..., DialTarget], marks: Headers, limits: ConnectionLimits) -> None:
-        self._make = make
+    def __init__(self, dialling: Dialling, marks: Headers, limits: ConnectionLimits) -> None:
+        self._dialling = dialling
         self._marks = marks
         self._limits = limits
 
     def __call__(self, model: str, position: int, key: int) -> DialTarget:
-        return self._make(self._marks, self._limits, model, position, key)
+        return self._dialling.target(self._marks, self._limits, model, position, key)
 
 
 class Dialling:
@@ -136,7 +136,7 @@ class Dialling:
     def listed_target_of(self, request: Request, limits: ConnectionLimits) -> Callable[[str, int, int], DialTarget]:
         """Return the same function as `target_of`, but always for the listed upstreams."""
         marks = (loops.mark(request.headers), *self._safety_header(request.principal))
-        return _Marked(self._target, marks, limits)
+        return _Marked(self, marks, limits)
 
     def dialler(self, observers: Observers) -> Callable[[DialTarget], Connection]:
         """Return the function that dials a target, and records the time and result of each dial."""
@@ -165,7 +165,8 @@ class Dialling:
         target = front.dial_target(self._config, limits, query)
         return msgspec.structs.replace(target, headers=(*target.headers, *marks))
 
-    def _target(self, marks: Headers, limits: ConnectionLimits, model: str, position: int, key: int) -> DialTarget:
+    def target(self, marks: Headers, limits: ConnectionLimits, model: str, position: int, key: int) -> DialTarget:
+        """Make the target of a dial of a listed upstream. `marks` are further headers."""
         upstream, config = self._upstreams[position], self._config
         is_embedded = config.upstream == "simulator"
         return DialTarget(

@@ -23,6 +23,7 @@ from router.call_names import CallNames
 from router.config.upstream import Upstream
 from router.fronts.deepgram_agent.front import RELAY
 from router.fronts.deepgram_agent.machine import ROUTE
+from router.fronts.failover import build
 from router.fronts.failover.build import Plan
 from router.fronts.table import FRONTS
 from router.guard.checking import Checks
@@ -31,6 +32,7 @@ from router.hooks import Hooks, SessionContext
 from router.observer.sessions import Observers, SessionObserver
 from router.secrets import Redactor, shown_url
 from router.session.recovery import ReplayingMachine
+from router.session.snapshot import SnapshotError
 from router.telemetry.setup import ProcessTracing
 from router.translation.errors import is_fatal_reason
 from router.upstreams.backends import Backends
@@ -74,7 +76,7 @@ class SessionFactory:
         self.forget_peers()
         self.observers = Observers(config)
         self.switches = Switches(self._upstreams)
-        """The record of the upstreams that an operator has paused."""
+        """The switches of an operator, such as the paused upstreams."""
         self.pool = UpstreamPool(config.all_upstreams(), self.observers.upstreams, self.observers.metrics)
         """The health of the upstreams, which all sessions of this process share."""
         self._deepgram_pool = UpstreamPool(
@@ -116,7 +118,7 @@ class SessionFactory:
         maker = self._options_by_route.get(request.route, self._options)
         options = front.options(maker.of(turn_detection, policy, functions, prices, spend_today))
         route = config.route_of(request.route)
-        failover = self._failover_of(route)
+        failover = self._failover_of(route) if parcel is None else self._failover_of_parcel(front, route, parcel)
         assembled = self.machines.of(
             session_id,
             front,
@@ -143,9 +145,10 @@ class SessionFactory:
             assembled.memory,
             relay=assembled.relay,
             can_outlive=front.can_outlive and (assembled.guard is None or guards.can_outlive(assembled.guard)),
-            can_return=front.can_return and not config.guard.is_on,
+            can_return=front.can_return and failover is None and not config.guard.is_on,
             guard=assembled.guard,
             front=assembled.front,
+            backends=assembled.backends,
         )
         can_move = front.can_move and assembled.is_movable
         return SessionSpec(
@@ -177,7 +180,8 @@ class SessionFactory:
     def dial_ahead(self, request: Request, model: str) -> DialledAhead | None:
         """Dial the upstream that a session from another process would choose. The call blocks.
 
-        Return None if a session with this request does not move, or every upstream is paused.
+        Return None if a session with this request does not move, every upstream is paused, or the relay of Deepgram
+        serves the session.
 
         Raises:
             DialError: the dial failed.
@@ -185,7 +189,7 @@ class SessionFactory:
         front = FRONTS[request.profile]
         is_paused = self._is_paused(self._config.route_of(request.route))
         positions = [it for it in range(self._upstreams) if not is_paused(it)]
-        if front.dial_target is not None or not positions:
+        if front.dial_target is not None or model == ROUTE or not positions:
             return None
         lease = self.pool.take(self.pool.choose(positions, None))
         release = functools.partial(self.pool.release, lease)
@@ -230,6 +234,16 @@ class SessionFactory:
             return None
         blocks = self._config.agents[route.failover_agent] if route.failover_agent is not None else {}
         return Plan(deepgram_position=self._upstreams, blocks=blocks)
+
+    def _failover_of_parcel(self, front: Front, route: Route | None, parcel: Parcel) -> Plan | None:
+        """Return the plan of a call that another process carried: it keeps its backends under a new configuration."""
+        if not build.has_sides(front):
+            return self._failover_of(route)
+        if not parcel.backends:
+            return None
+        if self._config.guard.is_on:
+            raise SnapshotError("two backends may serve the call, and no guard would check it")
+        return self._failover_of(route) or Plan(deepgram_position=self._upstreams)
 
     def _upstreams_of(
         self, front: Front, request: Request, route: Route | None, options: SessionOptions, *, is_doubled: bool

@@ -33,6 +33,7 @@ def _fill(made: GuardedMachine, packed: Any, unpacker: Unpacker) -> None:
     made.waiting = unpacker.unpack(waiting)
     for name, value in zip(_STORED, fields, strict=True):
         setattr(made, name, unpacker.unpack(value, getattr(made, name)))
+    made.count_held()
 
 
 _STORED: Final = (
@@ -57,7 +58,7 @@ LAYOUTS: Final = (
         kind=GuardedMachine,
         stored=("waiting", *_STORED),
         # The numbers of checks and of records begin again, because no other process refers to them.
-        derived=("_machine", "_guard", "_session_id", "_checks", "record_due"),
+        derived=("_machine", "_guard", "_session_id", "_checks", "_said", "_is_item", "_held_bytes", "record_due"),
         is_filled=True,
         pack=_pack,
         fill=_fill,
@@ -65,7 +66,7 @@ LAYOUTS: Final = (
     Layout(kind=Windows, stored=("_rest",), derived=("_chars",), is_filled=True),
     Layout(kind=OpenWindow, stored=("text", "number", "answer")),
     Layout(kind=HeldFrame, stored=("awaited", "command", "answer")),
-    # msgspec decodes no union of text and bytes, so its fields are written one by one.
+    # msgspec decodes no union of text and bytes, so the fields of this class are written one by one.
     Layout(kind=SendToClient, stored=("frame",)),
 )
 
@@ -87,15 +88,17 @@ _VALUES: Final = msgspec.msgpack.Decoder(_Value)
 
 
 def can_outlive(guard: GuardedInputs) -> bool:
-    """Whether the guard's memory can be written at any moment, not only at rest."""
+    """Whether the guard's memory can be written at any moment, and not only while no text waits for the guard."""
     return isinstance(guard, GuardedMachine)
 
 
 def written(guard: GuardedInputs) -> bytes:
-    """Return the memory of a guard. Call this between two inputs. The guard of a relay has no memory at rest.
+    """Return the memory of a guard. Call this between two inputs.
+
+    The memory of a relay's guard is empty.
 
     Raises:
-        SnapshotError: a text waits for a guard whose memory has no layout.
+        SnapshotError: a text waits for the guard of a relay, or the memory cannot be written.
     """
     if not isinstance(guard, GuardedMachine):
         if not guard.is_at_rest:

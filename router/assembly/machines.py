@@ -53,8 +53,10 @@ class Assembled(NamedTuple):
     on_end: Callable[[], None]
     memory: Memory
     """The function that returns the memory of the front's machine; empty if the machine has none."""
+    backends: Memory
+    """The function that returns the memory of the machine of two backends; empty if the call has none."""
     relay: Standalone | None
-    """The relay in place of the session, if there is one that can move."""
+    """The relay in place of the session, or the machine of two backends, if there is one that can move."""
     is_movable: bool
     """Whether the memory of the whole machine can be written."""
     guard: GuardedInputs | None
@@ -68,10 +70,19 @@ class _Fronted(NamedTuple):
 
     machine: Machine
     memory: Memory = no_memory
+    backends: Memory = no_memory
     relay: Standalone | None = None
     is_movable: bool = True
     guard: GuardedInputs | None = None
     front: Noting | None = None
+
+
+class _Memories(NamedTuple):
+    """The memories of a session's machines in another process, each empty if there is none."""
+
+    front: bytes = b""
+    guard: bytes = b""
+    backends: bytes = b""
 
 
 class Machines:
@@ -112,10 +123,8 @@ class Machines:
         if self.recorder is not None:
             options = self.recorder.watched(options)
         session = _session(session_id, front, options, parcel)
-        memory = parcel.memory if parcel is not None else b""
-        guard = parcel.guard if parcel is not None else b""
-        memories = {"memory": memory, "guard_memory": guard}
-        fronted = self._fronted(session_id, front, session, request, names=names, failover=failover, **memories)
+        memories = _Memories(parcel.memory, parcel.guard, parcel.backends) if parcel is not None else _Memories()
+        fronted = self._fronted(session_id, front, session, request, names=names, failover=failover, memories=memories)
         machine = self._traced(fronted.machine, observer)
         read_late = session.read_late
         principal = request.principal.id if request.principal is not None else None
@@ -141,8 +150,7 @@ class Machines:
         *,
         names: CallNames,
         failover: Plan | None,
-        memory: bytes,
-        guard_memory: bytes,
+        memories: _Memories,
     ) -> _Fronted:
         call = Call(
             session=session,
@@ -154,11 +162,11 @@ class Machines:
             query=request.query,
             session_id=session_id,
             names=names,
-            memory=memory,
+            memory=memories.front,
         )
         own: Machine = session
         if failover is not None:
-            own = build.machine_of(front, call, failover)
+            own = build.machine_of(front, call, failover, memories.backends)
         elif front.is_relay:
             own = _adapted(front, call)
         machine = own
@@ -167,15 +175,17 @@ class Machines:
         elif failover is None and self._config.guard.is_on:
             machine = GuardedMachine(session, self._config.guard, session_id)
         guard = machine if isinstance(machine, GuardedInputs) else None
-        guards.fill(guard, guard_memory)
+        guards.fill(guard, memories.guard)
         viewed = adapted = self._viewed(session_id, front, session, machine, request)
         if not front.is_relay:
             viewed = adapted = _adapted(front, msgspec.structs.replace(call, machine=viewed))
         relay = standalone(own)
-        remembering = relay or adapted
+        has_sides = failover is not None and build.has_sides(front)
+        remembering = adapted if has_sides else relay or adapted
         return _Fronted(
             viewed,
             remembering.memory if isinstance(remembering, Remembering) else no_memory,
+            relay.memory if has_sides and relay is not None else no_memory,
             relay,
             is_movable=own is session or relay is not None,
             guard=guard,

@@ -24,7 +24,7 @@ RATES: Final = range(8_000, 48_001)
 """Rates in samples per second. Audio can be converted between any two of them."""
 
 
-class Format(msgspec.Struct, frozen=True):
+class Format(msgspec.Struct, frozen=True, gc=False):
     """An encoding and a rate."""
 
     encoding: Encoding
@@ -59,7 +59,7 @@ class Format(msgspec.Struct, frozen=True):
         return _SILENCE[self.encoding] * self.size_bytes(duration_ms)
 
 
-class Recording(msgspec.Struct, frozen=True):
+class Recording(msgspec.Struct, frozen=True, gc=False):
     """Audio in one piece."""
 
     data: bytes

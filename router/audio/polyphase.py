@@ -163,7 +163,7 @@ class Polyphase:
 
 
 def is_small(rate_in: int, rate_out: int) -> bool:
-    """Whether the matrix between two rates fits `MAX_COEFFICIENTS`; raises UnsupportedRates.
+    """Whether the matrix between two rates fits `MAX_COEFFICIENTS`. Raise UnsupportedRates for a rate not in `RATES`.
 
     The size is an estimate: the rows of the matrix are the input samples of one block and the taps of the filter, and
     its columns are the output samples of the block.

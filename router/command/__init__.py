@@ -7,8 +7,8 @@
 `reload`        `switchboard reload`: a running server takes newer code and configuration into use
 `usage`         `switchboard usage`: the sums of a usage log
 `as_upstream`   a recording played to a router, in the part of the upstream
-`against`       a recording played to a server, in the part of the client
-`replay`        `switchboard replay`: a recorded session, printed as a trace or run again
+`against`       a recording played to a server, in the part of the client or of the router
+`replay`        `switchboard replay`: a recorded session, printed as a trace, run again, or played
 `talk`          `switchboard talk`: a conversation in the terminal
 `canary`        `switchboard canary`: a test of the configured upstream
 `token`         `switchboard token new`: a static token for a client

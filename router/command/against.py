@@ -1,7 +1,7 @@
 """A recording played to a server in real time: `switchboard replay FILE --against URL`.
 
-A server whose first message is `session.created` is an upstream. The command plays the recorded router to it. To any
-other server, such as a router, the command plays the recorded client.
+A server whose first message is `session.created` is an upstream. The command plays the recorded router to an upstream.
+To any other server, such as a router, it plays the recorded client. So it does with each recording of a relay.
 """
 
 from __future__ import annotations

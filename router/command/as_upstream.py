@@ -131,7 +131,7 @@ def renamed(frame: str | bytes, names: Mapping[str, str]) -> str | bytes:
 
 
 def play(recording: Recording, address: str, say: Callable[[str], None]) -> None:
-    """Listen, and play to each connection the part of the next upstream. Return when the last part has ended.
+    """Listen, and play to each connection the part of the next upstream. Return when all parts have ended.
 
     Raises:
         ConfigError: the address cannot be used.

@@ -18,7 +18,7 @@ _SILENCE: Final = bytes(FRAME_BYTES)
 
 
 class Microphone:
-    """A thread that sends a frame every 20 ms, from `open` to `close`."""
+    """A thread that sends the queued speech from `open` to `close`, in a frame every 20 ms."""
 
     def __init__(self, send: Callable[[bytes], None], *, sends_silence: bool = True) -> None:
         self._send = send

@@ -1,4 +1,7 @@
-"""`switchboard replay`: prints a recording as a trace, or verifies it with the present session machine."""
+"""`switchboard replay`: prints a recording as a trace or as a test, verifies it, or plays it to a server or a router.
+
+The verification runs the recording through the present session machine.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ TOKEN: Final = "SWITCHBOARD_TOKEN"  # noqa: S105 - the name of a variable
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the trace of a recording, or verify it. Return 1 if a command differs from the recorded one.
+    """Print, verify or play a recording. Return 1 if the verification finds another command than the recorded one.
 
     Raises:
         ConfigError: an argument is invalid, or the file cannot be read.

@@ -53,7 +53,7 @@ class Jwt(msgspec.Struct, frozen=True, kw_only=True):
     jwks: str | None = None
     """The file or the URL of a JSON Web Key Set."""
     algorithms: tuple[str, ...] = ()
-    """The accepted algorithms. If empty, the algorithms that fit the type of the key."""
+    """The accepted algorithms. If the tuple is empty, all algorithms are accepted that fit the type of the key."""
     audience: tuple[str, ...] = ()
     issuer: tuple[str, ...] = ()
     leeway_s: float = 0.0

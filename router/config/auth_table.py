@@ -18,7 +18,7 @@ FIELD: Final = "auth"
 
 _TOKENS: Final = "auth.tokens"
 VARIABLE_TOKENS: Final = "auth.tokens of the variable"
-"""The tokens of `ROUTER_TOKENS`, which are added to those of the file."""
+"""The key of the tokens of `ROUTER_TOKENS`, which are added to those of the file."""
 
 _TABLE: Final[dict[str, Callable[[Any], Any]]] = {
     "kinds": auth.kinds,
@@ -122,7 +122,7 @@ def _jwt(table: Mapping[str, Any], path: str, read_file: Callable[[str, str], st
 
 
 def resolve(sourced: Sourced, *, has_hook: bool = False) -> Sourced:
-    """Return the values, and add the `Auth` that results from them, under the key `auth`.
+    """Return the values. If one of them belongs to `[auth]`, add the resulting `Auth` under the key `auth`.
 
     With `has_hook` a function of the program authenticates, so the kind `callable` needs no function of the file.
 

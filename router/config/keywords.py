@@ -42,7 +42,6 @@ class RouterSettings(TypedDict, total=False):
     path: str
     console: bool
     keeper: bool
-    recovery: bool
     wire_view: bool
     wire_view_max_bytes: int
     simulator_voice: bool

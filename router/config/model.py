@@ -109,7 +109,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywords
     pool_threads: Annotated[int, whole(1, 256)] = 16
     """The threads of one process for each use: functions, `authenticate`, `configure`, and the other hooks."""
     pool_queue: Annotated[int, whole(0, 100_000)] = 256
-    """The most calls of functions and hooks that wait for a thread. Further calls fail at once."""
+    """The most calls that wait for a thread of their use. Further calls fail at once."""
     web_threads: Annotated[int, whole(1, 256)] = 8
     """The most WebSocket handshakes that are served at the same time, in one process."""
     held_server_threads: Annotated[int, whole(0, 1024)] = 4
@@ -205,13 +205,8 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     keeper: bool = True
     """Whether sessions outlive their worker.
 
-    At a reload they move to workers of the newer version. If one of several workers dies, the others continue its
-    sessions.
-    """
-    recovery: bool = False
-    """Whether the sessions of the only worker continue if it dies. The worker that replaces it takes them over.
-
-    It needs `keeper`.
+    At a reload they move to workers of the newer version. If a worker dies, the other workers continue its sessions. If
+    it was the only worker, the worker that replaces it continues them.
     """
     wire_view: bool = False
     """Whether the console shows the messages of every session."""
@@ -269,7 +264,7 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     continued_text: str = "rest"
     """The text of a continued answer on /openai: its `rest`, or the `whole`. A client's Settings may override it."""
     agents: dict[str, dict[str, Any]] = {}
-    """The fields of `Settings.agent` by the id of an agent, for clients without Settings: the tables `[agents.ID]`."""
+    """The fields of `Settings.agent` by the id that a client or a telephone call names: the tables `[agents.ID]`."""
     policies: dict[str, Policy] = {}
     """The policies, by the name that a client's credential gives: the tables `[policies.NAME]`."""
     deepgram_api_key: Secret | None = None
@@ -296,7 +291,7 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     usage_log: str | None = None
     """A file that gets a line of JSON for each session at its end."""
     record: str | None = None
-    """A folder that gets a recording of each session. See `router.recording`."""
+    """A folder for the recordings of sessions. See `router.recording`."""
     record_content: bool = False
     """Whether recordings contain words."""
     record_audio: bool = False

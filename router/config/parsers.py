@@ -110,7 +110,7 @@ def sentence(written: Any) -> str:
 
 
 def store_url(written: Any) -> SecretText:
-    """Parse the URL of a Redis, which may contain a password; an empty text for none. The error does not show it."""
+    """Parse the URL of a Redis, or an empty text for none. The error does not show the URL: it may have a password."""
     schemes = ("redis", "rediss", "unix")
     if not isinstance(written, str) or (written.strip() and urlsplit(written.strip()).scheme not in schemes):
         raise ValueError("must be a URL such as redis://10.0.0.5:6379/0, or rediss:// for TLS")
@@ -169,7 +169,7 @@ def _pairs_written(written: str) -> dict[str, str]:
 
 
 def host(written: Any) -> str:
-    """Parse a host name or an address. An IPv6 address may have brackets or not."""
+    """Parse a host name or an address. An IPv6 address may have brackets; the result has none."""
     if isinstance(written, str) and not written.isascii():
         raise ValueError("contains a character outside ASCII: write an international name in its form with xn--")
     return text(written).removeprefix("[").removesuffix("]")
@@ -244,7 +244,10 @@ def websocket_url(written: Any) -> str:
 
 
 def web_url(written: Any) -> str:
-    """Parse an http:// or https:// URL. The error repeats nothing of the URL, because it may hold a credential."""
+    """Parse an http:// or https:// URL.
+
+    The errors about its parts repeat nothing of the URL, because it may hold a credential.
+    """
     url = text(written)
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -308,7 +311,7 @@ def _instead_of(url: str) -> str:
 
 
 def model_of(url: str) -> str | None:
-    """Return the model in the query of a URL, if any."""
+    """Return the model in the query of a URL; None if the query names none."""
     return dict(parse_qsl(urlsplit(url).query)).get("model")
 
 

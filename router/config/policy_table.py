@@ -37,7 +37,7 @@ OF_A_SESSION: Final = (
 
 
 def parse(written: Any) -> dict[str, Policy]:
-    """Parse the table of each policy, by the policy's name, or the same as JSON text. No error shows a forced value."""
+    """Parse the tables of the policies, by name, or JSON text of these tables. No error shows a forced value."""
     tables = _json(written) if isinstance(written, str) else written
     if not isinstance(tables, dict):
         return policies(tables)

@@ -79,15 +79,6 @@ LISTENING: Final = (
         default_text="on",
     ),
     Setting(
-        name="recovery",
-        parser=switch,
-        help="continue the sessions of a worker that dies in its successor, with one worker, too",
-        flag="--keeper",
-        flag_value=True,
-        env=("ROUTER_RECOVERY",),
-        default_text="off",
-    ),
-    Setting(
         name="wire_view",
         parser=switch,
         help="show the messages of sessions in the console; without authentication all of them, to every visitor",

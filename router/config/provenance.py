@@ -44,7 +44,10 @@ def checked(parser: Parser, written: Any, name: str | None, source: str) -> Sour
 
 
 def refuse_unknown(key: str, known: Iterable[str], source: str, what: str, prefix: str = "") -> None:
-    """Raise `ConfigError` for a key that is not known. The error proposes the most similar known key."""
+    """Raise `ConfigError` for a key that is not known. The error proposes the most similar known key.
+
+    `what` names the kind of the key in the error, such as "flag"; `prefix` precedes the key there.
+    """
     if key not in known:
         problem = f"is not a {what}{did_you_mean(key, known)}"
         raise ConfigError(source=source, name=prefix + key, problem=problem)
@@ -57,7 +60,7 @@ def type_hints(fields_of: type) -> dict[str, Any]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence that proposes the most similar known name, or nothing if no name is similar."""
+    """Return the end of a sentence that proposes the most similar known name; empty if no name is similar."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 

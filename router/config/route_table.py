@@ -135,7 +135,7 @@ def _refuse_twice(routes: tuple[Route, ...], path: str) -> None:
 
 
 def check(config: RouterConfig, sourced: Mapping[str, SourcedValue]) -> None:
-    """Raise `ConfigError` if a route names a policy or an upstream that does not exist."""
+    """Raise `ConfigError` if a route names an unknown policy or upstream, or if its `failover` cannot work."""
     count = len(config.all_upstreams())
     for index, made in enumerate(config.routes):
         name = f"{FIELD}[{index}]"

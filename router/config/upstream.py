@@ -42,7 +42,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     """`openai`, `simulator` (the embedded one) or a URL."""
     api_key: Secret | None = None
     further_keys: tuple[Secret, ...] = ()
-    """The keys after `api_key`. A call dials with the accepted key that has the fewest calls."""
+    """The keys after `api_key`. A call dials with the healthiest key, or among equals with the one in fewest calls."""
     weight: float | None = None
     """The upstream's share of the calls, relative to the weights of the others; None or 0 for a fallback."""
     api_key_header: ApiKeyHeader | None = None
@@ -141,7 +141,7 @@ def variable(written: Any) -> str:
 
 
 def headers(written: Any) -> tuple[tuple[str, str], ...]:
-    """Parse a table of HTTP headers; the errors show no value."""
+    """Parse a table of HTTP headers. No error shows the value of a header."""
     if not isinstance(written, dict):
         raise ValueError(f"must be a table of HTTP headers, not {reprlib.repr(written)}")  # noqa: TRY004 - a parser raises ValueError alone
     names = [name.lower() for name in written]

@@ -26,7 +26,7 @@ SourcesByUpstream = dict[str, SourcedValue]
 
 
 def read(written: Any, path: str, variables: Mapping[str, SourcedValue]) -> SourcesByUpstream:
-    """Return the values of a file's list of upstreams: each field as `upstreams[0].url`, and all as `upstreams`.
+    """Return the values of a file's list of upstreams: each field, such as `upstreams[0].url`, and the whole list.
 
     Args:
         written: the list, as the file has it.

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import msgspec
 
 
-class Block(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A part of `agent`."""
+class Block(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A part of `agent`. Decoded JSON has no cycles, and without the garbage collector a block takes 16 bytes less."""
 
 
 class Endpoint(Block, frozen=True):

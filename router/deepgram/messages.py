@@ -16,7 +16,7 @@ from router.deepgram.blocks import Agent, Listen, Speak, Think  # noqa: TC001 - 
 # From the client.
 
 
-class AudioFormat(msgspec.Struct, frozen=True, omit_defaults=True):
+class AudioFormat(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """`audio.input` or `audio.output` of Settings."""
 
     encoding: str = "linear16"
@@ -29,21 +29,21 @@ class AudioFormat(msgspec.Struct, frozen=True, omit_defaults=True):
     bitrate: float | None = None
 
 
-class Audio(msgspec.Struct, frozen=True, omit_defaults=True):
+class Audio(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """`audio` of Settings."""
 
     input: AudioFormat = AudioFormat()
     output: AudioFormat = AudioFormat()
 
 
-class Flags(msgspec.Struct, frozen=True, omit_defaults=True):
+class Flags(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """`flags` of Settings."""
 
     history: bool | None = None
 
 
-class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The first message of a client. A string as `agent` is the id of a stored agent, which the router refuses."""
+class Settings(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """The first message of a client. A string as `agent` is an id; see `router.fronts.named_agents`."""
 
     audio: Audio
     agent: Agent | str

@@ -88,6 +88,9 @@ def adopt(
 def dial_ahead(parts: Parts, facts: bytes, route: str) -> DialledAhead | None:
     """Dial the next upstream of a session that another process announces. The call blocks.
 
+    Return None if a session with this request does not move, every upstream is paused, or the relay of Deepgram
+    serves the session.
+
     Args:
         parts: the parts of this process.
         facts: the announcement of the session (`Carried.announcement`).
@@ -124,7 +127,7 @@ def give_up(parts: Parts, data: bytes, connection: Connection) -> None:
 
 
 def count_unkept(parts: Parts) -> None:
-    """Count a session that continues in this process, but that no other process could continue."""
+    """Count a session that continues in this process, but that would be lost if this process died."""
     parts.metrics.add(RECOVERIES, UNKEPT)
 
 

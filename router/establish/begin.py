@@ -55,8 +55,8 @@ def begin(
         open_connection: makes the connection. Its argument is the first text for the client, or None.
         turn_detection: the turn detection that the URL chooses; None for the configured one.
         is_verified: whether the front has verified the request itself, so that `authenticate` is not called.
-        dialler: the function that the connector calls to dial; None for its own. The connections of the one of
-            `router.testing` are in memory.
+        dialler: the function that the connector calls to dial; None for its own. `router.testing` passes a function
+            that connects in memory.
 
     Raises:
         HandshakeRefused: the router takes no more sessions; the page or the credential is refused; `authenticate`

@@ -176,7 +176,7 @@ class Parts:
     # The state of the process. No method below blocks.
 
     def readiness(self) -> tuple[bool, str]:
-        """Return whether a new session would succeed, and the reason."""
+        """Return whether the router is ready for new sessions, and the reason, such as `ready` or `draining`."""
         if self.runtime.is_closing:
             return False, "draining"
         if self.runtime.dispatchers and not self.runtime.is_alive:
@@ -194,7 +194,7 @@ class Parts:
             self.metrics.use_limit(name, used, limit)
 
     def load(self) -> float:
-        """Return the largest used part of the limits, the queues and the dispatchers' time; 1.0 is full."""
+        """Return the share in use of the fullest limit, queue or dispatcher; 1.0 is full."""
         footprint = self.session_factory.footprint
         memory = ("memory", footprint.total_bytes, footprint.max_bytes)
         lag_s = max((dispatcher.lag_s for dispatcher in self.runtime.dispatchers), default=0.0)

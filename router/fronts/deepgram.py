@@ -69,7 +69,7 @@ def serve_think_models(router: Router, environ: Environ) -> Response:
     """Answer with the models that a client may request, in the form that Deepgram's SDKs read.
 
     The request needs no credential, because Deepgram's own list is public, too. A client with a credential gets the
-    models that its policy permits.
+    models that its policy permits, and any other client gets those that the default policy permits.
     """
     config, policy = router.config, _policy_of(router, environ)
     listed = dict.fromkeys((config.model, *config.models))

@@ -128,7 +128,7 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     options: Callable[[SessionOptions], SessionOptions] = lambda options: options
     """The function that makes the options of the front's sessions from those of the configuration."""
     first_text: Callable[[str], str | None] = lambda _session_id: None
-    """The function that returns the first frame of a session, which leaves with the answer to the handshake.
+    """The function that returns the first frame of a session, which is sent with the answer to the handshake.
 
     Its argument is the session's id. It returns None for no frame.
     """

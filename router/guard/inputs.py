@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from actors import messages
 from router.guard.rules import CheckText, Verdict
-from router.guard.texts import said, said_by_client, with_text, withheld
+from router.guard.texts import UncheckableError, said, said_by_client, with_text, withheld
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,8 +30,24 @@ MAX_WAITING: Final = 256
 Further messages are dropped, and the client is notified.
 """
 
+MAX_WAITING_CHARS: Final = 16 * 1024 * 1024
+"""The most characters of all waiting messages of the client. The first message may have any length."""
+
+CONTINUE: Final = f"{KEY}continue"
+"""The name of the timer that continues with the waiting messages in the dispatcher's next turn."""
+
+_MAX_STEP_CHARS: Final = 64 * 1024
+"""The characters of messages after which a step ends. Thus a step reads, or passes on, one long message at most."""
+
+_MESSAGE_CHARS: Final = 1024
+"""The characters that each message counts for in addition to its own, because a short message costs time, too."""
+
+OVER_BOUNDS: Final = "over_bounds"
+"""The key in `hits` of the texts that are withheld because they exceed a bound or are unreadable."""
+
 TOO_MANY: Final = "too many messages wait for the guard: this one is dropped"
 BLOCKED: Final = "the guard withheld a text"
+UNCHECKED: Final = "the guard withheld a message that it does not check"
 
 
 class GuardedInputs(abc.ABC):
@@ -44,6 +60,8 @@ class GuardedInputs(abc.ABC):
         self._checks = 0
         self.waiting: deque[messages.Input] = deque()
         """The waiting messages of the client and outputs of functions. The first of them is being checked."""
+        self._said: tuple[Source | None, str] | None = None
+        """The source and the texts of the first waiting message, if that message was read."""
         self.hits: dict[str, int] = {}
         self.record_due = 0
         """A number that changes when the memory has to be stored, besides the changes that the machine notes itself."""
@@ -56,8 +74,7 @@ class GuardedInputs(abc.ABC):
 
     def held_bytes(self) -> int:
         """Return the bytes that the machine holds, plus the size of the client's messages that wait for a verdict."""
-        waiting = sum(len(it.text) for it in self.waiting if isinstance(it, messages.ClientTextReceived))
-        return self._machine.held_bytes() + waiting
+        return self._machine.held_bytes() + sum(map(_chars, self.waiting))
 
     def describe(self) -> messages.Facts:
         """Return the machine's facts, and the number of verdicts other than `pass`, by action."""
@@ -110,6 +127,8 @@ class GuardedInputs(abc.ABC):
 
     def _handle(self, message: messages.Input, now_s: float) -> Iterator[messages.Command]:
         match message:
+            case messages.TimerFired(name) if name == CONTINUE:
+                yield from self._check_next_input(now_s)
             case messages.WorkDone(key) if key.startswith(KEY):
                 yield from self._take_verdict(message, now_s)
             case messages.ClientTextReceived() if self.waiting or said_by_client(message.text):
@@ -124,7 +143,7 @@ class GuardedInputs(abc.ABC):
 
     def _wait_for_verdict(self, message: messages.Input, now_s: float) -> Iterator[messages.Command]:
         # The machine waits for the output of each function, so no output is dropped.
-        if len(self.waiting) >= MAX_WAITING and isinstance(message, messages.ClientTextReceived):
+        if isinstance(message, messages.ClientTextReceived) and not self._has_room(message):
             self.record_due += 1
             yield from self._tell(TOO_MANY, message)
             return
@@ -132,15 +151,47 @@ class GuardedInputs(abc.ABC):
         if len(self.waiting) == 1:
             yield from self._check_next_input(now_s)
 
-    def _check_next_input(self, now_s: float) -> Iterator[messages.Command]:
+    def _has_room(self, message: messages.ClientTextReceived) -> bool:
+        if len(self.waiting) >= MAX_WAITING:
+            return False
+        return not self.waiting or sum(map(_chars, self.waiting)) + len(message.text) <= MAX_WAITING_CHARS
+
+    def _check_next_input(self, now_s: float, spent_chars: int = 0) -> Iterator[messages.Command]:
+        """Pass the waiting messages on up to the first one that has to be checked, and begin its check.
+
+        `spent_chars` are the characters that this step has handled already. After `_MAX_STEP_CHARS` a timer continues.
+        """
         while self.waiting:
+            if spent_chars >= _MAX_STEP_CHARS:
+                yield messages.StartTimer(CONTINUE, 0.0)
+                return
             message = self.waiting[0]
-            source, text = said(message)
+            if self._said is None:
+                spent_chars += _chars(message) + _MESSAGE_CHARS
+                try:
+                    self._said = said(message)
+                except UncheckableError as problem:
+                    self.waiting.popleft()
+                    yield from self._withhold_unchecked(str(problem), message)
+                continue
+            source, text = self._said
             if source is not None and text.strip() and self._guard.checks(source):
                 yield self._work("input", source, text)
                 return
-            self.waiting.popleft()
+            self._take_first()
+            spent_chars += _chars(message)
             yield from self._pass_on(self._machine.handle(message, now_s))
+
+    def _take_first(self) -> messages.Input:
+        self._said = None
+        return self.waiting.popleft()
+
+    def _withhold_unchecked(self, problem: str, message: messages.Input | None = None) -> Iterator[messages.Command]:
+        """Report that a text is withheld because the guard does not check it. `message` is the input with the text."""
+        self.record_due += 1
+        self.hits[OVER_BOUNDS] = self.hits.get(OVER_BOUNDS, 0) + 1
+        yield messages.Log(logging.WARNING, f"the guard withholds what it does not check: {problem}")
+        yield from self._tell(f"{UNCHECKED}: {problem}", message)
 
     def _work(self, place: str, source: Source, text: str) -> messages.StartWork:
         self._checks += 1
@@ -166,13 +217,13 @@ class GuardedInputs(abc.ABC):
     def _judge_input(self, verdict: Verdict, now_s: float) -> Iterator[messages.Command]:
         if not self.waiting:
             return  # this happens only in a replay, whose masked text may have no words to check
-        message = self.waiting.popleft()
-        source, text = said(message)
+        source, text = self._said or said(self.waiting[0])
+        message = self._take_first()
         passed: messages.Input | None = message
         if verdict.action == "replace":
-            passed = with_text(message, verdict.text) or withheld(message)
+            passed = with_text(message, verdict.text) or withheld(message, source)
         elif verdict.action != "pass":
-            passed = withheld(message)
+            passed = withheld(message, source)
         if verdict.action != "pass":
             yield from self._tell(BLOCKED, message)
         if passed is not None:
@@ -180,4 +231,8 @@ class GuardedInputs(abc.ABC):
                 self._note_typed(verdict.text if verdict.action == "replace" else text)
             yield from self._pass_on(self._machine.handle(passed, now_s))
         yield from self._act(verdict, now_s)
-        yield from self._check_next_input(now_s)
+        yield from self._check_next_input(now_s, _chars(message))
+
+
+def _chars(message: messages.Input) -> int:
+    return len(message.text) if isinstance(message, messages.ClientTextReceived) else 0

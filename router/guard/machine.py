@@ -16,7 +16,8 @@ import orjson
 from actors import messages
 from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
-from router.guard.inputs import BLOCKED, GuardedInputs
+from router.guard.inputs import BLOCKED, OVER_BOUNDS, GuardedInputs
+from router.guard.rules import Verdict
 from router.guard.texts import decoded, is_of_agent, is_of_user
 from router.guard.windows import Windows
 from router.openai import codec as openai_codec
@@ -27,8 +28,25 @@ if TYPE_CHECKING:
 
     from actors.machine import Machine
     from router.config.guard import Guard, Source
-    from router.guard.rules import Verdict
 
+MAX_EVENT_CHARS: Final = 256 * 1024
+"""The longest text of the agent in one event. A longer text is withheld: no answer of a model has as much."""
+
+MAX_REPLACED: Final = 64
+"""The most texts with replaced words while frames wait. Further such texts are withheld.
+
+The bound is needed because each frame is searched for all these texts.
+"""
+
+MAX_DECODED_CHARS: Final = 1024 * 1024
+"""The longest event that is searched before it is decoded. The codec refuses most longer ones without a parse."""
+
+_BEGUN: Final = '"response.created"'
+_WATCHED: Final = ("text.d", "transcript.d", _BEGUN, "\\u")
+"""The parts of an event that the guard may have to decode: its type, or an escape that may hide the type."""
+_ITEM_DONE: Final = "item.done"
+
+_GIVES_UP: Final = (messages.AbandonUpstream, messages.CloseUpstream)
 _ENDED: Final = deepgram.Error(description="the guard ended the session", code="GUARD_ENDED")
 
 
@@ -69,6 +87,10 @@ class GuardedMachine(GuardedInputs):
         self._is_muted = False
         """Whether the rest of the present answer is withheld."""
         self._has_delta = False
+        self._is_item = False
+        """Whether the session handles a finished item. Its text, which the client gets, was in no earlier event."""
+        self._held_bytes = 0
+        """The bytes of `_held`."""
         self._generation = 0
         self._own: list[str] = []
         """The words of verdicts that made the agent say them. These words are not checked."""
@@ -79,7 +101,11 @@ class GuardedMachine(GuardedInputs):
 
     def held_bytes(self) -> int:
         """Return the bytes that the session holds, plus those of the frames and messages that wait for a verdict."""
-        return super().held_bytes() + sum(len(it.command.frame) for it in self._held)
+        return super().held_bytes() + self._held_bytes
+
+    def count_held(self) -> None:
+        """Count the bytes of the waiting frames anew, because they come from another process."""
+        self._held_bytes = sum(len(it.command.frame) for it in self._held)
 
     @property
     def is_at_rest(self) -> bool:
@@ -91,14 +117,26 @@ class GuardedMachine(GuardedInputs):
     def _take(self, message: messages.Input, now_s: float) -> Iterator[messages.Command]:
         match message:
             case messages.UpstreamTextReceived(generation, text):
+                event = self._read(text)
+                size_chars = len(_text_of(event))
+                if size_chars > MAX_EVENT_CHARS:
+                    yield from self._withhold_event(generation, size_chars)
+                    return
+                is_item = isinstance(event, openai.ConversationItemDone) if event is not None else _ITEM_DONE in text
+                self._is_item = is_item and self._guard.checks("agent")
                 # Watch before the session handles the text, because the session's frames for it follow.
-                yield from self._watch(generation, text)
-            case messages.UpstreamLost():
+                yield from self._watch(generation, event)
+            case messages.UpstreamLost(generation):
+                self._generation = 0 if generation == self._generation else self._generation
                 # The answer gets no end any more, and no frame may wait for that end.
                 yield from self._finish_text()
             case messages.ClientAdopted(words=words):
                 yield from self._finish_adopted(words)
-        yield from super()._take(message, now_s)
+        for command in super()._take(message, now_s):
+            if isinstance(command, _GIVES_UP) and command.generation == self._generation:
+                self._generation = 0
+            yield command
+        self._is_item = False
         if isinstance(message, messages.ClientAdopted):
             # The machine first takes its own place in the conversation, and then the texts that waited.
             yield from self._check_next_input(now_s)
@@ -113,8 +151,30 @@ class GuardedMachine(GuardedInputs):
 
     # The agent's text.
 
-    def _watch(self, generation: int, text: str) -> Iterator[messages.Command]:
+    def _read(self, text: str) -> Any:
+        """Return the event if the guard needs it, or else None."""
+        if len(text) <= MAX_DECODED_CHARS and not any(
+            it in text for it in (_WATCHED if self._guard.checks("agent") else (_BEGUN,))
+        ):
+            return None
         event = openai_codec.decode(text)
+        # The session handles an event without its unreadable fields, too.
+        return event.event if isinstance(event, openai_codec.Partial) else event
+
+    def _withhold_event(self, generation: int, size_chars: int) -> Iterator[messages.Command]:
+        """Withhold an event whose text exceeds the bound, and the rest of its answer."""
+        self.dropped += 1
+        if self._is_muted:
+            return
+        self._is_muted, self._generation = True, generation
+        list(self._windows.flush())
+        # The frames that wait for the rest of the text belong to the same answer.
+        self._drop(OpenWindow("", self._started + 1, self._answer), audio_only=False)
+        yield from self._withhold_unchecked(f"a text of the agent has {size_chars} characters")
+        yield from self._cancel()
+        yield from self._release()
+
+    def _watch(self, generation: int, event: Any) -> Iterator[messages.Command]:
         if isinstance(event, openai.ResponseCreated):
             self._is_muted, self._generation = False, generation
             self._answer += 1
@@ -165,10 +225,13 @@ class GuardedMachine(GuardedInputs):
         spoken = self._spoken(frame)
         if spoken is not None:
             yield from self._begin_window(spoken, "user")
+        elif self._is_item and frame is not None and frame.get("type") == "ConversationText" and is_of_agent(frame):
+            yield from self._begin_window(str(frame.get("content")), "agent")
         # The text of an unfinished window belongs to the next window.
         awaited = self._started + 1 if self._windows.has_rest else self._started
         if self._held or self._open or (self._windows.has_rest and is_of_agent(frame)):
             self._held.append(HeldFrame(awaited, command, self._answer))
+            self._held_bytes += len(command.frame)
         else:
             yield self._with_replacements(command)
 
@@ -189,10 +252,15 @@ class GuardedMachine(GuardedInputs):
         while self._held and self._held[0].awaited < waiting:
             # Bytes after a record count as audio that never waited.
             self.record_due += 1
-            yield self._with_replacements(self._held.popleft().command)
+            yield self._with_replacements(self._take_held().command)
+
+    def _take_held(self) -> HeldFrame:
+        held = self._held.popleft()
+        self._held_bytes -= len(held.command.frame)
+        return held
 
     def _release_the_rest(self) -> Iterator[messages.Command]:
-        held, self._held = self._held, deque()
+        held, self._held, self._held_bytes = self._held, deque(), 0
         for it in held:
             frame = decoded(it.command.frame)
             if is_of_agent(frame) or self._spoken(frame) is not None:
@@ -215,6 +283,9 @@ class GuardedMachine(GuardedInputs):
             return  # this happens only in a replay, whose masked text may have fewer windows
         window = self._open.popleft()
         is_user = self._transcripts.pop(window.number, None) is not None
+        if verdict.action == "replace" and len(self._replaced) >= MAX_REPLACED:
+            self.hits[OVER_BOUNDS] = self.hits.get(OVER_BOUNDS, 0) + 1
+            verdict = Verdict("block")
         if verdict.action == "replace":
             self._replaced.append((window.text.strip(), verdict.text.strip()))
             if not is_user:
@@ -244,8 +315,12 @@ class GuardedMachine(GuardedInputs):
         With `audio_only` drop only its audio, and with `is_user` only the frames with the user's text. Without either,
         the window is a blocked text of the agent. Then also drop the later text and audio of the same answer.
         """
-        kept: deque[HeldFrame] = deque()
-        for held in self._held:
+        kept: list[HeldFrame] = []
+        is_partial = audio_only or is_user
+        # The frames of a window are the first ones that wait, so the number of frames behind them costs nothing. Only
+        # a frame before an empty rest of a text awaits a window that is one higher.
+        while self._held and (not is_partial or self._held[0].awaited <= window.number + 1):
+            held = self._take_held()
             frame = decoded(held.command.frame)
             is_rest = held.awaited > window.number and held.answer == window.answer
             is_its = held.awaited == window.number or (is_rest and not audio_only and not is_user)
@@ -257,7 +332,8 @@ class GuardedMachine(GuardedInputs):
                 self.dropped += 1
             else:
                 kept.append(held)
-        self._held = kept
+                self._held_bytes += len(held.command.frame)
+        self._held.extendleft(reversed(kept))
 
     def _cancel(self) -> Iterator[messages.Command]:
         if self._generation:
@@ -280,6 +356,17 @@ class GuardedMachine(GuardedInputs):
         elif verdict.action == "end":
             for command in self._machine.handle(messages.EndRequested(), now_s):
                 yield from self._pass_on([_as_ended(command)])
+
+
+def _text_of(event: Any) -> str:
+    match event:
+        case openai.ResponseOutputTextDelta(delta) | openai.ResponseOutputAudioTranscriptDelta(delta):
+            return delta
+        case openai.ResponseOutputTextDone():
+            return event.text or ""
+        case openai.ResponseOutputAudioTranscriptDone():
+            return event.transcript or ""
+    return ""
 
 
 def injection(words: str) -> str:

@@ -1,14 +1,16 @@
 """A machine around a relay. It holds back texts and audio that the guard has not checked yet.
 
-The agent's text is checked in windows, and each window leaves as one frame. Audio waits for the window of its text, and
-every other frame keeps its place. The rest of the answer after a blocked text is withheld. The answer is also cancelled
-if the wire has a message for that. A dialect describes the relay's wire.
+The agent's text is checked in windows, and each window is sent as one frame. Audio waits for the window of its text,
+and every other frame keeps its place. The rest of the answer after a blocked text is withheld. The answer is also
+cancelled if the wire has a message for that. A dialect describes the relay's wire.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections import deque
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -18,7 +20,9 @@ from actors import messages
 from router.guard.dialect import Fields, Kind, Seen
 from router.guard.inputs import BLOCKED, GuardedInputs
 from router.guard.rules import PASS
+from router.guard.texts import UncheckableError
 from router.guard.windows import Windows
+from router.json_bounds import MAX_RECOUNT_CHARS, exceeded_bound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
     from router.config.guard import Guard, Source
     from router.guard.dialect import Dialect
     from router.guard.rules import Verdict
+
+MAX_FRAME_CHARS: Final = 4 * 1024 * 1024
+"""The longest frame that is read: a minute of audio. A longer frame is withheld."""
 
 MAX_TEXTS: Final = 64
 """The most texts and answers that are remembered. The oldest are forgotten first."""
@@ -38,8 +45,8 @@ class _Text(msgspec.Struct):
     windows: Windows
     answer: str
     delta: Fields | None = None
-    """The newest frame with a part of the text. Each window leaves in a frame of the same form."""
-    passed: str = ""
+    """The newest frame with a part of the text. Each window is sent in a frame of the same form."""
+    passed: list[str] = msgspec.field(default_factory=list)
     is_altered: bool = False
     newest: int = 0
     """The number of the newest window; 0 before the first one."""
@@ -74,7 +81,9 @@ class _Frame(msgspec.Struct):
     fields: Fields | None
     seen: Seen
     text: str | None = None
-    """The text with which the frame leaves; None if the frame has no text to check."""
+    """The text with which the frame is sent; None if the frame has no text to check."""
+    size_bytes: int = 0
+    """The bytes that the frame counts for while it waits."""
 
 
 _CONTENT: Final = (Kind.DELTA, Kind.AGENT, Kind.AUDIO, Kind.AGENT_ECHO)
@@ -91,6 +100,8 @@ class GuardedRelay(GuardedInputs):
         """The windows without a verdict, in order. The first of them is being checked."""
         self._started = 0
         self._held: deque[_Frame] = deque()
+        self._held_bytes = 0
+        """The bytes of `_held`."""
         self._texts: dict[str, _Text] = {}
         self._muted: dict[str, None] = {}
         """The answers whose content is withheld."""
@@ -112,7 +123,7 @@ class GuardedRelay(GuardedInputs):
 
     def held_bytes(self) -> int:
         """Return the bytes that the relay holds, plus those of the frames and messages that wait for a verdict."""
-        return super().held_bytes() + sum(len(it.text or it.command.frame) for it in self._held)
+        return super().held_bytes() + self._held_bytes
 
     @property
     def is_at_rest(self) -> bool:
@@ -131,7 +142,11 @@ class GuardedRelay(GuardedInputs):
     # Commands.
 
     def _to_client(self, command: messages.SendToClient) -> Iterator[messages.Command]:
-        fields = _fields(command.frame)
+        try:
+            fields = _fields(command.frame)
+        except UncheckableError as problem:
+            yield from self._withhold_frame(str(problem))
+            return
         seen = self._dialect.read(fields)
         frame = _Frame(self._started, command, fields, seen)
         match seen.kind:
@@ -165,9 +180,29 @@ class GuardedRelay(GuardedInputs):
             has_rest = any(it.windows.has_rest for it in texts)
         frame.awaited = self._started + has_rest
         if self._held or self._open or has_rest:
-            self._held.append(frame)
+            self._keep(frame)
         else:
             yield from self._sent(frame)
+
+    def _keep(self, frame: _Frame) -> None:
+        frame.size_bytes = len(frame.text or frame.command.frame)
+        self._held_bytes += frame.size_bytes
+        self._held.append(frame)
+
+    def _take_held(self) -> _Frame:
+        frame = self._held.popleft()
+        self._held_bytes -= frame.size_bytes
+        return frame
+
+    def _withhold_frame(self, problem: str) -> Iterator[messages.Command]:
+        """Withhold a frame that is not read. It may have a part of any text, so withhold the rest of each answer."""
+        self.dropped += 1
+        answers = {*self._active, *(it.answer for it in self._texts.values())} - self._muted.keys()
+        for answer in answers if self._guard.checks("agent") else ():
+            self._mute(answer)
+            yield from self._cancel(answer)
+        yield from self._withhold_unchecked(problem)
+        yield from self._release()
 
     def _begin_answer(self, answer: str) -> Iterator[messages.Command]:
         self._active[answer] = None
@@ -226,7 +261,7 @@ class GuardedRelay(GuardedInputs):
         frame.awaited = self._started
         if source == "agent":
             self._texts[frame.seen.key].newest = self._started
-        self._held.append(frame)
+        self._keep(frame)
         self._open.append(_Window(self._started, source, frame.seen.key, frame.seen.answer, text))
         if len(self._open) == 1:
             yield self._work("window", source, text)
@@ -243,7 +278,7 @@ class GuardedRelay(GuardedInputs):
         if self._open:
             waiting = self._open[0].number
         while self._held and self._held[0].awaited < waiting:
-            yield from self._sent(self._held.popleft())
+            yield from self._sent(self._take_held())
 
     def _sent(self, frame: _Frame) -> Iterator[messages.Command]:
         seen = frame.seen
@@ -265,7 +300,7 @@ class GuardedRelay(GuardedInputs):
     def _sent_with(self, text: str, frame: _Frame, fields: Fields) -> Iterator[messages.Command]:
         known = self._texts.get(frame.seen.key)
         if known is not None and frame.seen.kind in (Kind.DELTA, Kind.END, Kind.AGENT):
-            known.passed += text
+            known.passed.append(text)
         if frame.seen.text == text:
             yield frame.command
             return
@@ -277,10 +312,10 @@ class GuardedRelay(GuardedInputs):
 
     def _altered(self, key: str) -> str | None:
         text = self._texts.get(key)
-        return text.passed if text is not None and text.is_altered else None
+        return "".join(text.passed) if text is not None and text.is_altered else None
 
     def _release_the_rest(self) -> Iterator[messages.Command]:
-        held, self._held = self._held, deque()
+        held, self._held, self._held_bytes = self._held, deque(), 0
         self._open.clear()
         for frame in held:
             if frame.text is None and frame.seen.kind not in _CONTENT:
@@ -312,7 +347,8 @@ class GuardedRelay(GuardedInputs):
             yield self._work("window", self._open[0].source, self._open[0].text)
 
     def _change(self, window: _Window, text: str) -> None:
-        for frame in self._held:
+        # The frames of the window are the first ones that wait, apart from those before an empty rest of a text.
+        for frame in takewhile(lambda it: it.awaited <= window.number + 1, self._held):
             if frame.awaited == window.number and frame.text is not None:
                 frame.text = text
                 if frame.seen.text:
@@ -322,13 +358,19 @@ class GuardedRelay(GuardedInputs):
         known.is_altered = True
         known.replaced = window.number if text else known.replaced
         if window.source == "user":
-            known.passed = text
+            known.passed = [text]
 
     def _drop_audio(self, window: _Window) -> None:
         if window.source == "agent":
-            kept = [it for it in self._held if it.awaited != window.number or it.seen.kind is not Kind.AUDIO]
-            self.dropped += len(self._held) - len(kept)
-            self._held = deque(kept)
+            kept: list[_Frame] = []
+            while self._held and self._held[0].awaited <= window.number + 1:
+                frame = self._take_held()
+                if frame.awaited == window.number and frame.seen.kind is Kind.AUDIO:
+                    self.dropped += 1
+                else:
+                    kept.append(frame)
+                    self._held_bytes += frame.size_bytes
+            self._held.extendleft(reversed(kept))
 
     def _stop_answer(self, window: _Window) -> Iterator[messages.Command]:
         """Withhold and cancel the answer that has a blocked text, or that responds to a blocked text of the user."""
@@ -392,13 +434,33 @@ def _as_delta(text: _Text, seen: Seen) -> _Frame:
 
 
 def _fields(frame: str | bytes) -> Fields | None:
+    """Return the fields of a text frame, and None for a binary frame.
+
+    Raises:
+        UncheckableError: the frame exceeds a bound, or is unreadable.
+    """
     if isinstance(frame, bytes):
         return None
+    if len(frame) > MAX_FRAME_CHARS:
+        raise UncheckableError(f"a frame has more than {MAX_FRAME_CHARS} characters")
+    exceeded = exceeded_bound(frame)
+    if exceeded is not None:
+        raise UncheckableError(f"a frame {exceeded}")
     try:
         found = orjson.loads(frame)
-    except orjson.JSONDecodeError:  # the relay passes frames that it cannot read
-        return {}
+    except orjson.JSONDecodeError as error:
+        found = _with_halves(frame, error)
     return found if isinstance(found, dict) else {}
+
+
+def _with_halves(frame: str, error: orjson.JSONDecodeError) -> Any:
+    # A delta may end within a character, and many clients read such a frame (`router.openai.codec`).
+    if "surrogate" not in str(error) or len(frame) > MAX_RECOUNT_CHARS:
+        raise UncheckableError("a frame is not JSON")
+    try:
+        return orjson.loads(json.dumps(json.loads(frame), ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        raise UncheckableError("a frame is not JSON") from None
 
 
 def _written(fields: Fields) -> messages.SendToClient:

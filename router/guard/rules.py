@@ -21,6 +21,13 @@ OVERLAP_CHARS: Final = 1000
 """The characters at the end of a piece that the next piece repeats, so that words across the border are found."""
 
 
+MAX_REPLACED_CHARS: Final = 256 * 1024
+"""The longest text in which words are replaced. A longer text with such words is blocked.
+
+A replacement is one call on the whole text, and no other thread runs during that call.
+"""
+
+
 class CheckText(msgspec.Struct, frozen=True, kw_only=True):
     """A text to check: work for a pool."""
 
@@ -50,7 +57,8 @@ def judge(rules: tuple[Rule, ...], check: CheckText) -> Verdict:
     """Return the verdict of the first rule whose expression is in the text and whose action is not `replace`.
 
     Without such a rule, all matching `replace` rules together give one verdict. If no rule matches, the text passes.
-    Rules that are not for the source of the text are skipped.
+    A text with words to replace is blocked if it has more than `MAX_REPLACED_CHARS`. Rules that are not for the source
+    of the text are skipped.
     """
     text, is_replaced = check.text, False
     for rule in rules:
@@ -61,6 +69,8 @@ def judge(rules: tuple[Rule, ...], check: CheckText) -> Verdict:
             continue
         if rule.action != "replace":
             return Verdict(rule.action, rule.say)
+        if len(text) > MAX_REPLACED_CHARS:
+            return Verdict("block")
         text, is_replaced = expression.sub(lambda _found, rule=rule: rule.replacement, text), True  # type: ignore[misc]
     return Verdict("replace", text) if is_replaced else PASS
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import orjson
 
 from actors import messages
+from router.json_bounds import MAX_RECOUNT_CHARS, MAX_WIDE_CHARS, exceeded_bound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,13 +23,24 @@ WITHHELD: Final = "The output of the function was withheld."
 MAX_LEVELS: Final = 32
 """The most nested levels in which a text is searched. An item has five."""
 
+MAX_REWRITTEN_CHARS: Final = 4 * 1024 * 1024
+"""The longest message of a client whose text can be replaced. A longer message with such a text is withheld."""
+
+_LONG_FRAME: Final = '{"type":"FunctionCallRequest",'
+"""The beginning of the session's only frame that may be long and has no text to check. It needs no parse."""
+
 _TEXT_FRAMES: Final = frozenset({"ConversationText", "History"})
 
 
 def decoded(frame: str | bytes) -> dict[str, Any] | None:
-    """Return the JSON object in a text frame. Return None for audio, and an empty object for other JSON."""
+    """Return the JSON object in a text frame. Return None for audio, and an empty object for other JSON.
+
+    Return only the type of a `FunctionCallRequest`.
+    """
     if isinstance(frame, bytes):
         return None
+    if frame.startswith(_LONG_FRAME):
+        return {"type": "FunctionCallRequest"}
     found = orjson.loads(frame)
     return found if isinstance(found, dict) else {}
 
@@ -45,6 +59,9 @@ _ANSWER: Final = "FunctionCallResponse"
 _OUTPUTS: Final = ("content", "result", "error")
 """The fields of a `FunctionCallResponse` that may have the output, which is any JSON value."""
 
+_WORDS: Final = frozenset({"content", "text", "output", "transcript", "instructions"})
+"""The fields of a message that hold words, at any level."""
+
 _TEXTS: Final[dict[str, Source]] = {
     "InjectUserMessage": "user",
     _ANSWER: "function",
@@ -54,20 +71,52 @@ _TEXTS: Final[dict[str, Source]] = {
 """The client's messages with a text, each with the source of the text."""
 
 
+_TYPE: Final = '"type"'
+_WITH_TEXT: Final = re.compile(rf"\s*:\s*\"(?:{'|'.join(map(re.escape, _TEXTS))})\"")
+
+
 def said_by_client(text: str) -> bool:
     """Whether a client's message may have a text to check. The message is not parsed for this.
 
-    A message with an escaped code point may have a text, too, because the escape may hide the type of the message.
+    A message with an escaped code point may have a text, too, because the escape may hide the type of the message. So
+    may a long message that exceeds a bound.
     """
+    if len(text) > MAX_WIDE_CHARS:
+        return exceeded_bound(text) is not None or _has_type_with_text(text)
     return any(f'"{name}"' in text for name in _TEXTS) or "\\u" in text
 
 
+def _has_type_with_text(text: str) -> bool:
+    # A long message within the bounds has no escaped code point, and few names. So one search is enough.
+    at = text.find(_TYPE)
+    while at >= 0:
+        at += len(_TYPE)
+        if _WITH_TEXT.match(text, at):
+            return True
+        at = text.find(_TYPE, at)
+    return False
+
+
+class UncheckableError(ValueError):
+    """A message or a frame whose texts are not read, because it exceeds a bound or is unreadable.
+
+    The text of the error names the problem.
+    """
+
+
 def said(message: messages.Input) -> tuple[Source | None, str]:
-    """Return the source of a message, and its texts as lines; None and an empty text if its type has no text."""
+    """Return the source of a message, and its texts as lines; None and an empty text if its type has no text.
+
+    Raises:
+        UncheckableError: the message exceeds a bound.
+    """
     if isinstance(message, messages.WorkDone):
         return "function", str(message.result)
     if not isinstance(message, messages.ClientTextReceived):
         return None, ""
+    exceeded = exceeded_bound(message.text)
+    if exceeded is not None:
+        raise UncheckableError(f"the message {exceeded}")
     found = _json(message.text)
     source = _TEXTS.get(str(found.get("type")))
     if source is None:
@@ -98,20 +147,20 @@ def _written(value: Any) -> str:
         return ""
 
 
-def _texts(found: Any, depth: int = 0) -> Iterator[str]:
+def _texts(found: dict[str, Any]) -> Iterator[str]:
     """Yield the texts in those fields of a message that hold words, at any level up to `MAX_LEVELS`."""
-    if depth > MAX_LEVELS:
-        return
-    if isinstance(found, dict):
-        for name, value in found.items():
-            if isinstance(value, str) and name in ("content", "text", "output", "transcript", "instructions"):
-                yield value
-            elif isinstance(value, dict | list):
-                yield from _texts(value, depth + 1)
-    elif isinstance(found, list):
-        for value in found:
-            if isinstance(value, dict | list):
-                yield from _texts(value, depth + 1)
+    # The loop needs no stack of generators. Through such a stack, each text would pass all the levels above it.
+    levels: list[Iterator[tuple[str, Any]]] = [iter(found.items())]
+    while levels:
+        for name, value in levels[-1]:
+            if isinstance(value, str):
+                if name in _WORDS:
+                    yield value
+            elif value and isinstance(value, dict | list) and len(levels) <= MAX_LEVELS:
+                levels.append(iter(value.items()) if isinstance(value, dict) else zip(repeat(""), value, strict=False))
+                break
+        else:
+            levels.pop()
 
 
 def _json(text: str) -> dict[str, Any]:
@@ -123,30 +172,42 @@ def _json(text: str) -> dict[str, Any]:
 
 
 def with_text(message: messages.Input, text: str) -> messages.Input | None:
-    """Return the message with `text` in place of its own texts; None if its form does not allow that."""
+    """Return the message with `text` in place of its own texts; None if its form or its length does not allow that."""
     if isinstance(message, messages.WorkDone):
         return msgspec.structs.replace(message, result=text)
     assert isinstance(message, messages.ClientTextReceived)  # noqa: S101 - nothing else is said
-    found = _json(message.text)
+    if len(message.text) > MAX_REWRITTEN_CHARS:
+        return None
+    fields = _with_text_in(_json(message.text), text)
+    # A message may have more levels than `orjson` writes.
+    written = _written(fields) if fields is not None else ""
+    return messages.ClientTextReceived(written) if written else None
+
+
+def _with_text_in(found: dict[str, Any], text: str) -> dict[str, Any] | None:
     if found.get("type") == _ANSWER:
-        kept = {name: value for name, value in found.items() if name not in _OUTPUTS}
-        return messages.ClientTextReceived(orjson.dumps({**kept, "content": text}).decode())
+        return {**{name: value for name, value in found.items() if name not in _OUTPUTS}, "content": text}
     if isinstance(found.get("content"), str):
-        return messages.ClientTextReceived(orjson.dumps({**found, "content": text}).decode())
+        return {**found, "content": text}
     item = found.get("item")
     if not isinstance(item, dict):
         return None
     parts = item.get("content")
     if isinstance(item.get("output"), str):
-        item = {**item, "output": text}
-    elif isinstance(parts, list) and len(parts) == 1 and isinstance(parts[0], dict) and "text" in parts[0]:
-        item = {**item, "content": [{**parts[0], "text": text}]}
-    else:
+        return {**found, "item": {**item, "output": text}}
+    if isinstance(parts, list) and len(parts) == 1 and isinstance(parts[0], dict) and "text" in parts[0]:
+        return {**found, "item": {**item, "content": [{**parts[0], "text": text}]}}
+    return None
+
+
+def event_id_of(text: str) -> str | None:
+    """Return the `event_id` of a client's event. Return None if the event has none, or is long or unreadable."""
+    if len(text) > MAX_RECOUNT_CHARS or exceeded_bound(text) is not None:
         return None
-    return messages.ClientTextReceived(orjson.dumps({**found, "item": item}).decode())
+    given = _json(text).get("event_id")
+    return given if isinstance(given, str) else None
 
 
-def withheld(message: messages.Input) -> messages.Input | None:
-    """Return the message that replaces a blocked one: an output for a function, otherwise None."""
-    source, _ = said(message)
+def withheld(message: messages.Input, source: Source | None) -> messages.Input | None:
+    """Return the message that replaces a blocked output of a function; None for any other blocked message."""
     return with_text(message, WITHHELD) if source == "function" else None

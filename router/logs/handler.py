@@ -45,7 +45,10 @@ class BackgroundHandler(logging.Handler):
         _handlers.add(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Queue a line, or drop it if `MAX_LINES` lines wait. `logging` holds this handler's lock during the call."""
+        """Queue a line. Drop it if `MAX_LINES` lines wait, if it repeats others, or if the process logs too many bytes.
+
+        `logging` holds this handler's lock during the call.
+        """
         try:
             taken = self._repeats.take(record)
             if taken is None:
@@ -62,7 +65,7 @@ class BackgroundHandler(logging.Handler):
             self._writer.start()
         if self._dropped and self._put(self.format(_record_of(_SLOW, self._dropped))):
             self._dropped = 0
-        # An operator who chose a level below info is looking for something, so its lines have no limit.
+        # An operator who chose a level below info is looking for something, so lines below info have no limit.
         if record.levelno >= logging.INFO and not self._budget.take(len(line), time.monotonic()):
             self._beyond_budget += 1
             return

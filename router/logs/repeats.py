@@ -39,7 +39,7 @@ class _Kind:
 class Repeats:
     """The kinds of warnings and errors of the last minute. Methods may be called from any thread.
 
-    The summary of a session (`SUMMARY`) is never dropped. Beyond `MAX_ALIKE` its level becomes `info`.
+    Beyond `MAX_ALIKE` the summary of a session (`SUMMARY`) is not left out, but gets the level `info`.
     """
 
     def __init__(self, emit: Callable[[logging.LogRecord], object]) -> None:

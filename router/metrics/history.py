@@ -66,7 +66,10 @@ class History:
             _POINT.pack_into(self._memory, place, step, *fields, *point.latencies)
 
     def series(self, unix_s: float | None = None) -> list[dict[str, Any]]:
-        """Return the points of the last hour, the oldest first. Each point has the changes since the previous point."""
+        """Return the points of the last hour, the oldest first.
+
+        A point has the number of sessions, and the changes of the other counters since the previous point.
+        """
         newest = int((time.time() if unix_s is None else unix_s) // STEP_S)
         points = sorted((it for it in self._points() if newest - POINTS < it.step <= newest), key=lambda it: it.step)
         return [_change(before, after) for before, after in itertools.pairwise(points)]

@@ -29,7 +29,7 @@ _BYTES: Final = 2
 
 
 def is_wanted(accept: str) -> bool:
-    """Whether a scraper prefers this format to all other formats in its `Accept`."""
+    """Whether a scraper accepts this format, and prefers no other format in its `Accept`."""
     best, own = 0.0, 0.0
     for entry in accept.split(","):
         media_type, *parameters = (it.strip().lower() for it in entry.split(";"))

@@ -58,7 +58,7 @@ def judge(
         ended: the supervisor's report.
         failure: the `Error` with which the machine ended the session.
         crashed: the part of the session that failed because of a bug in the router; empty if none failed.
-        closed: the end of the client's connection; None if the client did not end it.
+        closed: the end of the client's connection; None if the supervisor got no report of it.
         last_loss: the cause of the last loss of an upstream.
     """
     if crashed:

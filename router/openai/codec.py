@@ -56,7 +56,7 @@ class Malformed(msgspec.Struct, frozen=True):
 
 
 class Unknown(msgspec.Struct, frozen=True):
-    """An event of an unknown type. It is ignored, and logged once per `type`."""
+    """An event of an unknown type, or one that cannot be read. It is ignored, and logged once per `type`."""
 
     type: str
     problem: str

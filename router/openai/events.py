@@ -355,13 +355,13 @@ class SessionUpdate(ClientEvent, frozen=True, tag="session.update"):
     event_id: str | None = None
 
 
-class InputText(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="input_text"):
+class InputText(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="input_text", gc=False):
     """A text of the user."""
 
     text: str
 
 
-class OutputText(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="output_text"):
+class OutputText(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="output_text", gc=False):
     """A text of the assistant. The API refuses `text`, the beta's name for it."""
 
     text: str
@@ -373,7 +373,7 @@ class InputAudio(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     audio: bytes
 
 
-class MessageItem(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="message"):
+class MessageItem(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="message", gc=False):
     """A message of the user or the assistant."""
 
     id: str
@@ -381,7 +381,7 @@ class MessageItem(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     content: list[InputText | OutputText | InputAudio]
 
 
-class FunctionCallItem(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call"):
+class FunctionCallItem(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call", gc=False):
     """A function call of an earlier response."""
 
     id: str
@@ -390,7 +390,9 @@ class FunctionCallItem(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
     arguments: str
 
 
-class FunctionCallOutputItem(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call_output"):
+class FunctionCallOutputItem(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call_output", gc=False
+):
     """The output of a function call."""
 
     id: str
@@ -480,4 +482,4 @@ FORWARDED = frozenset(
         "input_audio_buffer.clear",
     }
 )
-"""OpenAI's client events that a client of the `/openai` profile may send. They are forwarded unchanged."""
+"""The types of OpenAI's client events that a client of the `/openai` profile may send and that the router forwards."""

@@ -9,7 +9,7 @@
 `judge`           the check of one rule at the places of its field
 `tools`           the check of the rules about lists of tools
 `known`           the known fields of each wire
-`masking`         the removal of values that the server has set from events and texts
+`masking`         the removal of the values that the server sets, from events and texts
 `overrides`       an application's overrides, as rules
 `paths`           places in a JSON message
 `rules`           `Rule`, and `Denied` with its sentence for the client

@@ -1,4 +1,4 @@
-"""The removal of values from the events and texts that a client gets: those that a policy sets."""
+"""The removal of the values that a policy sets, from the events and texts that a client gets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of recordings, and its bound: if a new file needs space, the oldest files are removed."""
+"""The folder of recordings, and its bound: if new data needs space, the oldest files are removed."""
 
 from __future__ import annotations
 

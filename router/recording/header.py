@@ -37,7 +37,7 @@ FORMAT: Final = 1
 """The number of the recording's format. A reader of another format refuses the recording."""
 
 CONFIG: Final = ("twilio_dtmf", "deadlines", "limits", "model", "models", "voice", "transcription_model")
-"""The settings that a front may read during a session (`Call.config`). They contain no secret."""
+"""The settings that a front may read during a session (`Call.config`). Only the URL in `limits.store` may be secret."""
 
 _PRICES: Final = "price_table"
 _POLICY: Final = "policy"
@@ -147,7 +147,7 @@ def guard_written(guard: Guard) -> dict[str, Any] | None:
 
 
 def machine_of(header: Header) -> Replayed:
-    """Return a machine of the installed version for a recorded session.
+    """Return a machine of the installed version for a recorded session, with its `Session` and its sums of the day.
 
     Raises:
         NotationError: this version has no such front, or the options are invalid.

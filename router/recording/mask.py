@@ -1,7 +1,7 @@
 """The mask of a recording. It removes credentials from each input, and words and sound unless they are recorded. Pure.
 
-Ids, types, codes, models, names of functions, numbers and the length of each text stay. So a session takes the same
-decisions for a masked input as for the real one.
+Ids, types, codes, models, names of functions, numbers and the length of each text stay. So a session nearly always
+takes the same decisions for a masked input as for the real one.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 MIN_RUN: Final = 64
-_RUN: Final = re.compile(r"(.)\1{63,}", re.DOTALL)
-"""A run of at least `MIN_RUN` equal characters, as in silent audio."""
+_RUN: Final = re.compile(r"(.)\1{63}", re.DOTALL)
+"""The first `MIN_RUN` of a run of equal characters, as in silent audio."""
 
 MAX_CHARS: Final = 256 * 1024 * 1024
 """The longest text that runs of equal characters may expand to. `max_message_bytes` permits no longer message."""
@@ -83,9 +83,12 @@ def _text(text: str) -> Any:
         return text
     parts: list[Any] = []
     end = 0
-    for found in _RUN.finditer(text):
-        parts += ([text[end : found.start()]] if found.start() > end else []) + [[found[1], len(found[0])]]
-        end = found.end()
+    while found := _RUN.search(text, end):
+        before, char = text[end : found.start()], found[1]
+        # A pattern of one literal is 50 times as fast as a group that repeats.
+        rest = re.compile(f"{re.escape(char)}*").match(text, found.end())
+        end = rest.end() if rest else found.end()
+        parts += ([before] if before else []) + [[char, end - found.start()]]
     if not parts:
         return text
     return {"runs": [*parts, text[end:]] if end < len(text) else parts}

@@ -331,7 +331,7 @@ class RecordedMachine:
     def ending(self, on_end: Callable[[], None]) -> Callable[[], None]:
         """Return a function that records the end of the session and calls `on_end`.
 
-        The supervisor's thread calls it.
+        The supervisor's thread calls that function.
         """
 
         def end() -> None:

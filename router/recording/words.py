@@ -1,7 +1,8 @@
 """The replacement of words: a text of the same shape, in which nothing can be read. Pure.
 
-The replacement of a character depends on that character alone. So a part of a text gets the same replacement alone as
-within the whole text, and equal texts stay equal. Punctuation, white space and the size in UTF-8 do not change.
+The replacement of a character depends on that character alone, except in JSON. So a part of a plain text gets the same
+replacement alone as within the whole text. Equal texts stay equal. Punctuation, white space and the size in UTF-8 do
+not change.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ _TABLE: Final = _Table()
 
 
 def masked(text: str) -> str:
-    """Return the replacement of a text. A JSON object or list stays JSON with the same structure."""
+    """Return a text of the same shape, in which nothing can be read. A JSON object or list keeps its structure."""
     if text[:1] in ("{", "[") and _is_json(text):
         return _TOKEN.sub(_masked_token, text)
     return text.translate(_TABLE)

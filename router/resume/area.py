@@ -35,7 +35,7 @@ class TooLargeError(ValueError):
 
 
 class SharedSnapshots:
-    """The snapshots of lost calls, in slots of shared memory. An unused slot occupies no memory.
+    """The snapshots of lost calls, in slots of shared memory. A slot occupies no memory before its first use.
 
     Any thread of any worker may call the methods, except a dispatcher's.
     """

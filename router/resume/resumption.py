@@ -100,7 +100,7 @@ class Resumption:
             self._metrics.add(RESUMES, ("failed",))
 
     def take(self, request: Request) -> bytes | None:
-        """Return the snapshot that a request asks for; None if it asks for none, or has no right to it.
+        """Return the snapshot that a request asks for; None if it asks for none, has no right to it, or none is kept.
 
         The call blocks.
         """

@@ -8,8 +8,8 @@ Read `transitions` first: the tables are the product. Then follow a row to its h
 `snapshot`     writes a session as bytes with an envelope and a checksum, and restores a session from them
 `recovery`     a session whose process died: the bytes that its client lacks, and the replay of its journal
 `layouts`      the list of the stored and the derived fields of the state's classes: each new field goes here
-`packing`      the walk that turns objects into plain data and back, by the layouts of their classes
-`context`      the methods of a handler: send, dial, wait, start work, log, end the session
+`packing`      the traversal that turns objects into plain data and back, by the layouts of their classes
+`context`      the methods that handlers call: send, dial, wait, start work, log, end the session
 `handlers`     the functions that the tables name, by topic
 `state`        the memory of a session
 `inputs`       the inputs besides wire messages: microphone audio, a client's own OpenAI events, signals

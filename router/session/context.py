@@ -1,6 +1,6 @@
 """The interface of a session to its handlers: the state, messages to either side, waits, work, the end, log lines.
 
-Each method appends commands to the list that `Session.handle` returns. Nothing here waits, or touches a socket.
+Most methods append commands to the list that `Session.handle` returns. Nothing here waits, or touches a socket.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ A round trip takes 0.1 s. This time and the close handshake fit into the time th
 """
 
 MAX_UNKNOWN_TYPES: Final = 100
-"""The most unknown event types that one session logs, because an upstream may invent any number of them."""
+"""The number of unknown event types that one session logs at most. An upstream may invent any number of them."""
 
 
 class Context:
@@ -55,6 +55,7 @@ class Context:
         "_stopwatch",
         "_turn_log",
         "client_text",
+        "ending",
         "has_ended",
         "meter",
         "now_s",
@@ -89,9 +90,11 @@ class Context:
         self.timers: dict[str, float] = {}
         """The time at which each running timer is due, by the timer's name. The engine keeps the timers themselves."""
         self.sent_texts = 0
-        """The number of texts that were sent to the client. Interim transcripts do not count."""
+        """The number of text messages that were sent to the client. Interim transcripts do not count."""
         self.has_ended = False
         """Whether a handler has commanded the session's end."""
+        self.ending: tuple[int, str, float] | None = None
+        """The close code, the reason and the time to read of a session that has ended."""
         self.signals: list[inputs.Signal] = []
         """The signals of the current handler, for the machine to look up."""
         self._commands: list[messages.Command] = []
@@ -119,7 +122,7 @@ class Context:
     # To the client.
 
     def to_client(self, *sent: deepgram.ServerMessage) -> None:
-        """Send messages to the client. A History follows each ConversationText if the client wants it."""
+        """Send messages to the client. A History follows each ConversationText if the client wants History messages."""
         for message in sent:
             if isinstance(message, deepgram.ConversationText) and self._send_in_parts(message):
                 continue
@@ -145,7 +148,7 @@ class Context:
     def _send_in_parts(self, message: deepgram.ConversationText) -> bool:
         """Send a text in parts, if it is too long for one message.
 
-        Return False, and send nothing, if one message holds the text.
+        Return whether the text was sent: if one message can hold it, nothing is sent.
         """
         parts = text.parts_of(message.content)
         if len(parts) > 1:
@@ -168,12 +171,12 @@ class Context:
 
     @property
     def tells_whole(self) -> bool:
-        """Whether the client wants the whole text of a continued answer, because it may show only the newest text."""
+        """Whether a continued answer is sent with its whole text, because the client may show only the newest text."""
         chosen = self.state.plan.agent.continued_text or self.options.continued_text
         return self.profile.component_messages and chosen == "whole"
 
     def to_component(self, *sent: deepgram.ServerMessage) -> None:
-        """Send messages that the React component alone knows."""
+        """Send messages that the React component alone knows, if the client is the component."""
         if self.profile.component_messages:
             self.to_client(*sent)
 
@@ -190,7 +193,8 @@ class Context:
     def enforced(self, session: dict[str, Any], *, opens: bool = False) -> dict[str, Any]:
         """Return the `session` of an update with the values that the policy forces.
 
-        `opens` is true for the update that configures a new session: it gets every forced value.
+        `opens` is true for the update that configures a new session: it gets every forced value. Any other update gets
+        the forced values of its own fields alone.
         """
         return session if self.policy is None else self.policy.enforced(session, opens=opens)
 
@@ -253,7 +257,10 @@ class Context:
         self._commands.append(messages.StartTimer(name, delay_s))
 
     def restart_timer(self, name: str, delay_s: float) -> None:
-        """Start again a timer that ran in another process. The end of the timer in `timers` stays the same."""
+        """Start again a timer that ran in another process.
+
+        The time in `timers` at which the timer is due stays the same.
+        """
         self._commands.append(messages.StartTimer(name, delay_s))
 
     def schedule_rollover(self) -> None:
@@ -307,19 +314,28 @@ class Context:
         self._commands.append(messages.EndSession(code, reason, linger_s, report_s))
         # The standby upstream ends with the other connections. A joint rule must not configure it any more.
         self.state.standby = None
-        self.has_ended = True
+        self.has_ended, self.ending = True, (int(code), reason, linger_s)
+
+    def end_again(self) -> None:
+        """End a session that had ended in another process, in the same way. Its client has the last frames."""
+        if self.ending is not None:
+            self._commands.append(messages.EndSession(*self.ending))
 
     # Notifications and log lines.
 
     def read_usage(self, event: object, generation: int) -> reports.Usage | None:
-        """Return the usage that an upstream event reports; None without usage, or if it was counted before.
+        """Return the usage that an upstream event reports.
 
-        Each response and each transcript counts once.
+        Each response and each transcript counts once. Return None if the event reports no usage, if its usage was
+        counted before, or if nothing in the session needs usage.
         """
         return self.meter.read(event, generation, self.state.model) if self.meter is not None else None
 
     def report_usage(self, event: object, generation: int) -> None:
-        """Notify the application and the observer of the usage that an upstream event reports."""
+        """Add the usage that an upstream event reports to the session's spending.
+
+        Notify the application and the observer.
+        """
         usage = self.read_usage(event, generation)
         if usage is not None:
             self.state.limited.spending.add(usage)
@@ -327,7 +343,10 @@ class Context:
                 self._notify(usage)
 
     def mark_question(self, at_s: float) -> None:
-        """Record `at_s` as the time at which the user's turn ended and the agent's turn began."""
+        """Record `at_s` as the end of the user's turn and the beginning of the agent's.
+
+        Later calls in the same turn do nothing.
+        """
         if self.state.latency.mark("asked_s", at_s):
             self.report(reports.TurnBegan(max(0.0, self.now_s - at_s)))
 
@@ -369,7 +388,10 @@ class Context:
             self._commands.append(messages.Notify(notification))
 
     def log(self, level: int, line: str) -> None:
-        """Write a log line, with credentials redacted. Similar lines are limited, because a peer may cause them."""
+        """Write a log line, with credentials redacted.
+
+        The rate of similar lines above DEBUG is limited, because a peer may cause any number of them.
+        """
         missed = self._lines.take(kind_of(line), self.now_s) if level > logging.DEBUG else 0
         if missed is not None:
             self._log(level, counted(shortened(line), missed))
@@ -383,7 +405,7 @@ class Context:
         self.log(logging.WARNING, line)
 
     def log_unknown(self, kind: str, problem: str) -> None:
-        """Write a log line about an upstream event of an unknown type or shape, once for each type."""
+        """Log an upstream event of an unknown type or shape, once for each of the first `MAX_UNKNOWN_TYPES` types."""
         unknown = self.state.unknown_types
         if kind in unknown or len(unknown) >= MAX_UNKNOWN_TYPES:
             return

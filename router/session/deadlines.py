@@ -25,10 +25,10 @@ COMMIT_S: Final = 5.0
 """The time from the end of speech to its commit. Without a commit by then the session takes the speech for a noise."""
 
 SPEECH_S: Final = 60.0
-"""The time without a sign of its progress after which speech counts as ended. A noise may keep a detector on."""
+"""Speech without interim words for this time counts as ended, because a noise may keep the upstream's detector on."""
 
 ADOPTION_S: Final = 3.0
-"""The time after which an adopted session counts as harmless. A session that ends its process ends it at once."""
+"""The time after which an adopted session counts as harmless. A session that crashes its process does so at once."""
 
 TAKEOVER_S: Final = 60.0
 """The time within which another upstream must take over with a new voice.
@@ -43,7 +43,10 @@ ROLLOVER_LEAD: Final = 0.1
 """The lead of a rollover as a fraction of the life of an upstream's session. The shorter of the two leads applies."""
 
 LONGEST_LIFE_S: Final = 24 * 3600.0
-"""The longest life of an upstream's session that the session trusts. A longer life probably comes from milliseconds."""
+"""The longest life of an upstream's session that the session trusts.
+
+A longer life probably comes from an expiry in milliseconds.
+"""
 
 
 class Wait(enum.Enum):
@@ -54,7 +57,7 @@ class Wait(enum.Enum):
     DIAL = "dial"
     """From the client's Settings to the handshake of the upstream that the session dials for them."""
     SESSION_CREATED = "session_created"
-    """From the upstream's handshake to its first event."""
+    """From the upstream's handshake to session.created, or to session.updated if session.created does not come."""
     UNANNOUNCED = "unannounced"
     """From the upstream's handshake to its configuration, if session.created has not come."""
     SESSION_UPDATED = "session_updated"
@@ -62,9 +65,9 @@ class Wait(enum.Enum):
     UPDATE = "update"
     """From a later session.update to its session.updated."""
     ITEM_ACK = "item_ack"
-    """From a user's item to conversation.item.added."""
+    """From the item that a response request waits for to its conversation.item.added."""
     FIRST_EVENT = "first_event"
-    """From response.create to response.created."""
+    """From response.create, or from a committed turn that is owed an answer, to response.created."""
     NEXT_EVENT = "next_event"
     """From one event to the next while a response is active."""
     RESPONSE = "response"
@@ -74,7 +77,7 @@ class Wait(enum.Enum):
     SPEECH = "speech"
     """From one sign of the user's speech to the next: its start, or interim words."""
     COMMIT = "commit"
-    """From the end of the user's speech to its commit, which makes it a turn."""
+    """From the end of the user's speech, or from a commit by hand, to the upstream's `committed`."""
     TOOL_ANSWER = "tool_answer"
     """From a FunctionCallRequest to the last FunctionCallResponse."""
     RESTART = "restart"
@@ -93,7 +96,10 @@ class Wait(enum.Enum):
     ADOPTION = "adoption"
     """From the adoption of a session whose process died to the time at which the session counts as harmless."""
     PLAYBACK = "playback"
-    """From the moment at which audio begins to wait, until the client has played enough for more audio."""
+    """From the moment at which audio begins to wait, until the client has played enough for more audio.
+
+    In a drain also the time until the caller has heard the last audio.
+    """
     MICROPHONE = "microphone"
     """From one microphone frame to the next, in the middle of the user's speech.
 
@@ -123,8 +129,16 @@ def length_s(wait: Wait, deadlines: Deadlines) -> float:
     fixed = _FIXED_S.get(wait)
     if fixed is not None:
         return fixed
-    length: float = getattr(deadlines, f"{wait.value}_s")
+    length: float = getattr(deadlines, _FIELDS[wait])
     return length
+
+
+_FIELDS: Final = {wait: f"{wait.value}_s" for wait in Wait}
+"""The field of `Deadlines` for each wait.
+
+The interpreter's cache of attributes keeps each name that it has looked up. So a name that is made anew for each
+session would stay in memory.
+"""
 
 
 _FIXED_S: Final = {
@@ -140,9 +154,10 @@ _FIXED_S: Final = {
 
 
 def rollover_in_s(expires_at: float | None, opened_at: float, deadlines: Deadlines) -> float:
-    """Return the seconds from `opened_at` to the dial of the next upstream. Both arguments are Unix seconds.
+    """Return the seconds from `opened_at` to the dial of the next upstream.
 
-    An `expires_at` that is absent, past, or implausibly near or far is not trusted, because clocks and units differ.
+    Both times are Unix seconds. If `expires_at` is absent, past, or implausibly near or far, return `rollover_after_s`,
+    because clocks and units differ.
     """
     life_s = expires_at - opened_at if expires_at is not None else 0.0
     in_s = life_s - min(ROLLOVER_LEAD_S, life_s * ROLLOVER_LEAD)

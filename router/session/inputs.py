@@ -180,7 +180,7 @@ class SpeechReplayed(msgspec.Struct, frozen=True):
 
 
 class SpeechAnswered(msgspec.Struct, frozen=True):
-    """A response of the upstream's own has begun: it answers all speech before it."""
+    """A response of the upstream's own has begun, which answers all earlier speech."""
 
 
 class AnswerRequested(msgspec.Struct, frozen=True):

@@ -104,8 +104,8 @@ def _pack_items(items: upstream.Items, packer: Packer) -> Any:
 
 def _fill_items(made: upstream.Items, packed: Any, unpacker: Unpacker) -> None:
     made.__init__()  # type: ignore[misc] # bare so far
-    waiting, ours = made.memory
-    waiting.update(unpacker.unpack(packed[0]))
+    _, ours = made.memory
+    made.refill(unpacker.unpack(packed[0]))
     ours.update(dict.fromkeys(packed[1]))
     made.adds_unnamed = packed[2]
 
@@ -134,16 +134,16 @@ def _fill_stopwatch(made: reports.Stopwatch, packed: Any, unpacker: Unpacker) ->
 
 def _of(kind: type, stored: str, *, derived: str = "", times: str = "", optional: str = "", **own: Any) -> Layout:
     names, apart, moments, wanted = (tuple(text.split()) for text in (stored, derived, times, optional))
-    # A converter computes its derived fields from the stored ones. The ledger of a new session is filled, because it
-    # has the session's source of ids.
-    is_filled = kind in (State, Ids) or (bool(apart) and kind is not Converter)
+    # A converter and the items compute their derived fields from the stored ones. The ledger of a new session is
+    # filled, because it has the session's source of ids.
+    is_filled = kind in (State, Ids) or (bool(apart) and kind not in (Converter, upstream.Items))
     return Layout(kind=kind, stored=names, derived=apart, times=moments, optional=wanted, is_filled=is_filled, **own)
 
 
 LAYOUTS: Final = (
     _of(
         Context,
-        "state now_s overrides voice has_ended timers sent_texts _lines _turn_log _stopwatch meter",
+        "state now_s overrides voice has_ended ending timers sent_texts _lines _turn_log _stopwatch meter",
         # Between two inputs there is no text of the client, no signal and no command.
         derived="profile options client_text policy signals _commands",
         times="timers",
@@ -167,7 +167,7 @@ LAYOUTS: Final = (
         " is_rollover_due has_warned standby_updates",
         times="created_s rates_warned",
     ),
-    _of(upstream.Items, "_unacknowledged _ours adds_unnamed", pack=_pack_items, fill=_fill_items),
+    _of(upstream.Items, "_unacknowledged _ours adds_unnamed", derived="_waiting", pack=_pack_items, fill=_fill_items),
     _of(upstream.Update, "message event_id size_bytes has_speed is_late"),
     _of(
         ledger.Ledger,
@@ -182,10 +182,10 @@ LAYOUTS: Final = (
         "is_open response response_id output_id is_announced current is_cut answers_speech has_output"
         " has_started_speaking answer beside closed unnamed unasked failures interrupted ended cancels_next cancelled"
         " outside outputs overtaken_ids doubtful_id drops_unnamed is_cancelled_by_client is_resumed"
-        " is_answered_by_passthrough has_called is_end_named is_end_open is_rejected",
+        " is_answered_by_passthrough has_called is_end_named is_end_open is_rejected unproven",
         times="unasked",
     ),
-    _of(text_delivery.TextDelivery, "before given parts resent"),
+    _of(text_delivery.TextDelivery, "before dropped given is_excess_told parts received_chars resent"),
     _of(
         text_delivery.ItemDelivery,
         "_differs _repeated _resent_chars before content_index is_closed is_commentary is_complete is_spoken item_id"
@@ -238,7 +238,7 @@ LAYOUTS: Final = (
     _of(reports.TurnLog, "_said _functions"),
     _of(reports.Stopwatch, "requested", pack=_pack_stopwatch, fill=_fill_stopwatch),
     _of(LineLimiter, "_windows"),
-    _of(Window, "began_s lines missed", times="began_s"),
+    _of(Window, "kind began_s lines missed", times="began_s"),
     _of(Speaker, "_converter _response_id"),
     _of(
         Microphone,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from router.session.tables import Row
 
 STEP_CHARS: Final = 12
-"""The characters by which an answer's text, as far as it is heard, grows between two snapshots: about two words."""
+"""The number of characters by which the heard text of an answer grows between two snapshots: about two words."""
 
 _NOT_FOUND_AGAIN: Final = (0, 1, 3, 6)
 """The indices in `Session._marked` of the counts that another process cannot find again.
@@ -62,7 +62,10 @@ class Session:
     words_bytes = 160
     """The room for words behind a stored snapshot (`words_due`)."""
     is_exact = True
-    """Whether only words follow from a step that changes `words_due` alone. Such a step is audio of the agent."""
+    """Whether a step that changes `words_due` alone has no other effect; see `Marks`.
+
+    Such a step is audio of the agent.
+    """
     was_audio = False
     """Whether the newest text of the client was only audio. No text of Deepgram's protocol is."""
 
@@ -79,7 +82,7 @@ class Session:
         self.record_due = 0
         """A number like `snapshot_due`, without the changes that another process finds again.
 
-        It finds them in the client's messages, or by asking the upstream again.
+        That process finds them in the client's messages, or by asking the upstream again.
         """
         self.words_due = 0
         """A number that grows when a stored snapshot lacks only some words of the answer.
@@ -95,8 +98,8 @@ class Session:
     def handle(self, message: messages.Input, now_s: float) -> list[messages.Command]:
         """Take an input, and return the commands that follow from it, in order.
 
-        An input of another generation is counted and ignored, because an abandoned upstream may still have frames on
-        their way.
+        An input of an upstream that is neither in use nor on standby is counted and ignored, because an abandoned
+        upstream may still have frames on their way.
         """
         context = self.context
         context.now_s = now_s
@@ -140,21 +143,27 @@ class Session:
     # A call that another machine began.
 
     def begin_at(self, generation: int, limited: Limited, now_s: float) -> list[messages.Command]:
-        """Forget everything, and wait for Settings at an upstream of this generation, which is about to be opened.
+        """Forget the conversation, and wait for Settings at an upstream of this generation.
 
-        This takes the place of `ClientOpened` in a call that another machine began. `limited` is the use of the call's
-        limits so far.
+        This upstream is about to be opened. The call of this method takes the place of `ClientOpened` in a call that
+        another machine began. `limited` is the use of the call's limits so far.
         """
+        self.forget()
+        self.context.now_s = now_s
+        settings.begin_at(self.context, generation, limited)
+        return self.context.take_commands()
+
+    def forget(self) -> None:
+        """Forget all but the usage and the count of adoptions, because another machine continues the call."""
         before = self.context
         self.context = Context(before.state.session_id, before.profile, before.options)
-        self.state = self.context.state
-        # The counted usage stays, because late events of earlier upstreams may follow.
-        self.context.meter, self.context.now_s = before.meter, now_s
+        # The counted usage and the model stay, because late events of earlier upstreams may follow.
+        self.context.meter, self.context.now_s = before.meter, before.now_s
+        self.context.state.model = before.state.model
+        self.context.state.adoptions = before.state.adoptions
         self.enter_restored()
         self._marked, self._stored_part, self._stored_chars = _UNMARKED, None, 0
         self._noted_part, self._noted_chars = None, 0
-        settings.begin_at(self.context, generation, limited)
-        return self.context.take_commands()
 
     # Snapshots.
 
@@ -254,12 +263,12 @@ class Session:
     def correct_playback(self, left_s: float, now_s: float) -> None:
         """Correct the estimated playback: the client reports that the caller has not heard the last `left_s` of audio.
 
-        The correction is no input, because no table has a row for it. It has no effect before the next interruption.
+        The correction is no input, because no table has a row for it. No command follows from it at once.
         """
         self.context.state.playback.correct(left_s, now_s)
 
     def held_bytes(self) -> int:
-        """Return the bytes of messages that wait for `session.updated`, and of audio that waits for its playback."""
+        """Return the bytes of the early inputs, and of the audio and messages that wait for the playback."""
         return self.state.early.held_bytes + self.state.playback.held_bytes
 
     def take(self, decoded: object) -> None:

@@ -51,7 +51,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of every session of a process, except `turn_detection`, which the URL of a session may choose."""
+    """The options of one session: those of the process, with the choices of the URL, the front and the policy."""
 
     model: str
     """The default model."""
@@ -93,7 +93,7 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     is_configured_outside: bool = False
     """Whether the embedding application configures each session (the hook `configure`)."""
     is_reported: bool = False
-    """Whether the embedding application wants turns and costs."""
+    """Whether the embedding application wants notifications of turns and usage."""
     is_observed: bool = False
     """Whether an observer wants usage, latencies and the cause of the end: for logs, metrics and the usage log."""
     policy: Policy | None = None

@@ -1,4 +1,4 @@
-"""A session's objects as plain data, and back: the layouts of their classes, and one walk over them.
+"""A session's objects as plain data, and back: the layouts of their classes, and one traversal of them.
 
 Each class has a `Layout`, which names its stored fields. A field that is not stored is named as derived: a new session
 sets it from its options. Two references to one object stay references to one object, because a response in progress may
@@ -47,7 +47,8 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     optional: tuple[str, ...] = ()
     """The names at the end of `stored` whose fields may be None in a new object.
 
-    Such a field stays None, whatever the data has. If the data has None, the new object keeps its own value.
+    If the field is None in the new object, it stays None, whatever the data has. If the data has None, the new object
+    keeps its own value.
     """
     is_filled: bool = False
     """Whether the object that a new session has made is filled, and no new object takes its place.
@@ -80,7 +81,7 @@ class Layouts:
         self._decoders: dict[int, msgspec.msgpack.Decoder[Any]] = {}
 
     def fingerprint(self) -> str:
-        """Return a text that changes with each class, field or message type."""
+        """Return a text that changes with each class, stored field, message type or enumeration."""
         kinds = [(it.kind.__qualname__, it.stored) for it in self.layouts.values()]
         structs = [(it.__qualname__, getattr(it, "__struct_fields__", ())) for it in self._structs]
         enums = [(it.__qualname__, [str(member.value) for member in it]) for it in self._enums]
@@ -109,7 +110,7 @@ def _reader(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
 
 
 class Packer:
-    """One walk over objects, from the objects to plain data."""
+    """One traversal of objects, from the objects to plain data."""
 
     def __init__(self, layouts: Layouts) -> None:
         self._layouts = layouts
@@ -177,7 +178,7 @@ _COMPOSITE: Final[dict[type, Callable[[Packer, Any], Plain]]] = {
 
 
 class Unpacker:
-    """One walk over plain data, from the data to objects.
+    """One traversal of plain data, from the data to objects.
 
     `shift_s` is added to each stored time, because the process that packed the data may have had another clock.
     """
@@ -190,7 +191,8 @@ class Unpacker:
     def unpack(self, packed: Plain, current: Any = None) -> Any:
         """Return the value of plain data.
 
-        If it is an object and `current` has the same class, fill `current` and return it.
+        If the value is an object whose layout is `is_filled`, fill `current`, which has to be of the same class, and
+        return it. Make any other object anew.
         """
         if type(packed) is not list:
             return packed
@@ -202,7 +204,7 @@ class Unpacker:
     def shift(self, moment: Any) -> Any:
         """Convert a stored time from the clock of the process that packed it to this process's clock.
 
-        If `moment` is a container of times, convert each of them.
+        If `moment` is a container of times, convert each of them. None, 0 and infinity stay, because they are no times.
         """
         shift_s = self._shift_s
         if not shift_s or moment is None:

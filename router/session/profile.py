@@ -1,4 +1,4 @@
-"""The differences between the two routes, as data: one session machine serves both."""
+"""The differences between `/openai` and `/v1/agent/converse`, as data: one session machine serves both routes."""
 
 from __future__ import annotations
 

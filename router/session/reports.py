@@ -17,7 +17,12 @@ MAX_LIMITS: Final = 8
 """The most limits that are read from one event. The service reports two: requests and tokens."""
 MAX_CALLS: Final = 64
 """The most calls whose durations are measured at once."""
-
+MAX_OF_TURN: Final = 1000
+"""The most texts, and the most calls, that one turn reports. The oldest ones leave."""
+MAX_CHARS_OF_TURN: Final = 4 * 1024 * 1024
+"""The characters of the texts that one turn reports, apart from the newest text."""
+MAX_SHORT_CHARS: Final = 4096
+"""The longest text of which `MAX_OF_TURN` are within `MAX_CHARS_OF_TURN`."""
 
 MAX_TAGS: Final = 16
 MAX_TAG_CHARS: Final = 128
@@ -88,7 +93,7 @@ def tagged(tags: Any) -> Tagged | None:
 
 
 class TurnBegan(msgspec.Struct, frozen=True):
-    """The beginning of the agent's turn: the user has finished."""
+    """The beginning of the agent's turn, `ago_s` seconds ago: the user has finished."""
 
     ago_s: float
 
@@ -201,6 +206,23 @@ def usage_of(event: openai.ResponseDone | openai.InputAudioTranscriptionComplete
     return Usage(kind=kind, id=identity, model=model, status=status, details=details)
 
 
+def add_function(functions: list[str], name: str) -> None:
+    """Add a call to a turn. The oldest one leaves a turn that has too many."""
+    functions.append(name)
+    if len(functions) > MAX_OF_TURN:
+        del functions[0]
+
+
+def add_text(texts: list[Said], text: Said) -> None:
+    """Add a text to a turn. The oldest ones leave a turn that has too many, or too long ones."""
+    texts.append(text)
+    if len(texts) > MAX_OF_TURN:
+        del texts[0]
+    if len(text.content) > MAX_SHORT_CHARS:
+        while sum(len(each.content) for each in texts[:-1]) > MAX_CHARS_OF_TURN:
+            del texts[0]
+
+
 class TurnLog:
     """The messages to the client since the last turn, which become the next turn."""
 
@@ -214,9 +236,10 @@ class TurnLog:
         """Record a message. Return the turn that it ends, if any."""
         # Not `isinstance`: a CallText only shows a call to the React component, and its function is recorded below.
         if type(message) is deepgram.ConversationText:
-            self._said.append(Said(message.role, message.content))
+            add_text(self._said, Said(message.role, message.content))
         elif isinstance(message, deepgram.FunctionCallRequest):
-            self._functions += (function.name for function in message.functions)
+            for function in message.functions:
+                add_function(self._functions, function.name)
         elif isinstance(message, deepgram.AgentAudioDone):
             return self.take()
         return None
@@ -246,7 +269,8 @@ class Stopwatch:
     def request(self, call_id: str, now_s: float, client_tool: str | None = None) -> None:
         """Record a call at the time `now_s`. `client_tool` is the function's name, if the client runs the function.
 
-        A cancelled call is never answered, so the number of recorded calls has a bound.
+        An approval, or an output in a client's own event, does not end the record of its call. So the number of records
+        has a bound.
         """
         self.requested[call_id] = now_s, client_tool
         if len(self.requested) > MAX_CALLS:

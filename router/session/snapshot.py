@@ -150,7 +150,7 @@ def restore(
     resamples audio.
 
     Raises:
-        SnapshotError: the data is no snapshot, is damaged, or is of another version.
+        SnapshotError: the data is no snapshot, is damaged, is of another version, or has an unknown profile.
     """
     envelope = open_envelope(data)
     profile = own if own is not None and own.name == envelope.profile else PROFILES.get(envelope.profile)

@@ -77,7 +77,7 @@ def on(
     may_stay: bool = False,
     instead: tuple[S, ...] = (),
 ) -> Entry[S]:
-    """Return the row of an input.
+    """Return the entry of an input, which makes its row for a state.
 
     Without `next_state` the state stays. `may_stay` lets the handler keep the state in a row with a `next_state`.
     `instead` lists further states that the handler may choose.

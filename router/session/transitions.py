@@ -6,9 +6,9 @@ may rightly cross another on the wire has a row with `ignore`, so that silence i
 explains rows and rules.
 
 Wire inputs carry their vendor's name. In READY an input of `RESPONSE_INPUTS` is looked up twice: LIFECYCLE decides
-about the message to the client, then RESPONSE about the response in progress. An input of `USER_TURN_INPUTS` is looked
-up in USER_TURN instead. Inputs of the standby upstream are looked up in STANDBY alone, and signals in their own table.
-`python -m router.session.diagram` draws docs/session-states.md from these tables.
+about the message to the client, then RESPONSE about the response in progress. For an input of `USER_TURN_INPUTS`,
+USER_TURN takes the place of RESPONSE. Inputs of the standby upstream are looked up in STANDBY alone, and signals in
+their own table. `python -m router.session.diagram` draws docs/session-states.md from these tables.
 """
 
 from __future__ import annotations
@@ -244,7 +244,7 @@ LIFECYCLE: Final[Mapping[Lifecycle, Table[Lifecycle]]] = {
         on(openai.ResponseOutputAudioDelta, agent_output.audio_delta),
         on(openai.ResponseFunctionCallArgumentsDone, function_calls.request_function_call),
     ),
-    ENDED: rows(ENDED),
+    ENDED: rows(ENDED, on(messages.ClientAdopted, adoption.end_again)),
 }
 
 ON_END: Final = ENDED
@@ -421,7 +421,8 @@ USER_TURN_DEADLINES: Final[Mapping[UserTurnState, tuple[Wait, ...]]] = {
 }
 """The deadlines of each state.
 
-The session starts the first one when it enters the state, and cancels all of them when it leaves the state.
+The session starts the first one when it enters the state, and cancels all of them when it leaves the state, unless the
+next state or a response still needs them.
 """
 
 # STANDBY: the stages of the upstream that will follow the one in use. An input that is not listed is counted.
@@ -474,7 +475,8 @@ STANDBY: Final[Mapping[StandbyState, Table[StandbyState]]] = {
     ),
 }
 
-# JOINT: transitions that several tables cause together, in whatever order their inputs come. Applied after every input.
+# JOINT: transitions that several tables cause together, in whatever order their inputs come. The machine applies them
+# after every input, except those of NEVER_SETTLES.
 
 JOINT: Final[tuple[Rule[Lifecycle] | Rule[ResponseState] | Rule[StandbyState], ...]] = (
     # Before the drain, which ends a session that has reached a limit.
@@ -524,7 +526,10 @@ ACTIVITY: Final[Mapping[type, Callable[[Limited, float], None]]] = {
     openai.ResponseCreated: Limited.note_agent,
     openai.ResponseDone: Limited.note_agent,
 }
-"""Inputs that end a silence. KeepAlive and microphone audio do not, because an open microphone is no speech."""
+"""Inputs that end a silence, and the agent's question to a silent user, which does not end it.
+
+KeepAlive and microphone audio end no silence, because an open microphone is no speech.
+"""
 
 NEVER_SETTLES: Final = frozenset({inputs.MicrophoneAudio, openai.ResponseOutputAudioDelta})
 """Inputs that cannot make a joint rule hold. They arrive many times a second, and each check takes time."""

@@ -149,7 +149,7 @@ class SimulatedSession(Actor):
 
     @guarded
     def on_binary(self, data: bytes) -> None:
-        """Hand a binary frame to the session, which refuses it."""
+        """Hand a binary frame to the session."""
         self._perform(self._session.receive_binary(data))
 
     @guarded

@@ -71,7 +71,10 @@ def _by_rules(context: Context) -> list[Output]:
 
 
 def _say_exactly(context: Context) -> list[Output]:
-    """Return the text that the instructions dictate. A router uses such an instruction for its greeting."""
+    """Return the text that the instructions dictate; an empty list if they dictate none.
+
+    A router uses such an instruction for its greeting.
+    """
     if _SAY_MESSAGE.search(context.instructions):
         return [Say(context.question)] if context.question else []
     match = _SAY_EXACTLY.search(context.instructions)
@@ -81,7 +84,7 @@ def _say_exactly(context: Context) -> list[Output]:
 
 
 def _call_forced(context: Context) -> list[Output]:
-    """Return the call that `tool_choice` forces, whatever the question is."""
+    """Return the call that `tool_choice` forces, whatever the question is; an empty list if it forces none."""
     return list(forced_call(context))
 
 
@@ -123,7 +126,10 @@ def _newest_answers(context: Context) -> list[tuple[int, str]]:
 
 
 def _unsaid(outputs: list[Output], said: str) -> str:
-    """Return the rest of an answer, from the beginning of the sentence in which it was interrupted."""
+    """Return the rest of an answer, from the beginning of the sentence in which it was interrupted.
+
+    The rest is empty if the answer has other parts than one text, does not begin with `said`, or was said as a whole.
+    """
     if len(outputs) != 1 or not isinstance(outputs[0], Say):
         return ""
     whole = outputs[0].text
@@ -189,7 +195,7 @@ RULES: Final[tuple[Callable[[Context], list[Output]], ...]] = (
 def is_dictated(context: Context) -> bool:
     """Whether the instructions alone determine the answer.
 
-    No scripted answer replaces such an answer, so the script keeps its next one for later.
+    No scripted answer replaces such an answer, so the script keeps its next answer for a later response.
     """
     return is_rest(context) or bool(_say_exactly(context))
 

@@ -156,7 +156,10 @@ def array(item: Check, max_length: int | None = None) -> Check:
 
 
 def mapping(value_check: Check, max_pairs: int, max_key_length: int) -> Check:
-    """Make a check for objects with free keys, such as metadata."""
+    """Make a check for objects with free keys, such as metadata.
+
+    An object has at most `max_pairs` keys of at most `max_key_length` characters. `value_check` checks each value.
+    """
 
     def check(value: Any, path: str) -> None:
         _expect(value, path, dict, "an object")

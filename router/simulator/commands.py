@@ -66,14 +66,17 @@ class Hang(msgspec.Struct, frozen=True):
 
 
 class RecognizeSpeech(msgspec.Struct, frozen=True):
-    """Call `Session.recognized(item_id, …)` with the words of a turn, or with None."""
+    """Call `Session.recognized(item_id, …)` with the words of a turn; with None if they cannot be recognized."""
 
     item_id: str
     request: Recognize
 
 
 class SynthesizeSpeech(msgspec.Struct, frozen=True):
-    """Call `Session.synthesized(response_id, …)` with a text's sound, or with None, in the order of the requests."""
+    """Call `Session.synthesized(response_id, …)` with a text's sound; with None if the synthesis fails.
+
+    The calls come in the order of the requests.
+    """
 
     response_id: str
     request: Synthesize

@@ -160,7 +160,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     times: int = 1
     """The number of times that the fault happens, over all connections; 0 has no limit."""
     skip: int = 0
-    """The number of times that a session passes the point before the fault first happens."""
+    """The number of times that sessions pass the point, all together, before the fault first happens."""
     first_connections: int = 0
     """The fault happens only on the first connections, up to this number; 0 means on all."""
 
@@ -193,7 +193,10 @@ class FaultPlan:
             self._pending.clear()
 
     def take(self, point: FaultPoint, connection: int) -> Fault | None:
-        """Return the fault that is due as `connection` (counted from 1) passes `point`, and count it."""
+        """Return the fault that is due, and count it; None if none is due.
+
+        `connection` is the number of the connection that passes `point`, counted from 1.
+        """
         # This check takes no lock, because nearly always no fault is pending, and every delta passes a point.
         if not self._pending:
             return None

@@ -32,7 +32,7 @@ class ConnectionRecord:
         Consecutive `input_audio_buffer.append` events share one entry, with `count` and `audio_bytes`.
         """
         self.dropped_events = 0
-        """The number of events beyond the limit, which are not kept."""
+        """The number of events beyond the limit, which are not kept. Appended audio does not count."""
         self.sent: Counter[str] = Counter()
         """The number of server events sent, by type."""
         self.audio_bytes = 0

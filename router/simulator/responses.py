@@ -134,7 +134,7 @@ class Responses:
             state.outbox.start_timer(TIMER + run.id, 0.0)
 
     def _answer_once_heard(self, running: _Running) -> None:
-        """Decide the answer, unless the words of a turn in its input are still being recognized."""
+        """Decide the answer, unless the words of a turn in the response's input are still being recognized."""
         if any(item.is_being_recognized for item in running.items):
             return
         context = self._context(running.request, tuple(_entries_of(running.items)))

@@ -304,7 +304,7 @@ EVENTS: Final = {
     "response.create": fields({**_EVENT, "response": nullable(_RESPONSE)}),
     "response.cancel": fields({**_EVENT, "response_id": nullable(string())}),
 }
-"""Every client event that the service accepts on a WebSocket, in the order in which the service lists them."""
+"""Every client event that the service lists for a WebSocket, in the service's order, with the check of its shape."""
 
 
 def check_event(event: Any) -> str:

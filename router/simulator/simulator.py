@@ -212,7 +212,7 @@ class Simulator:
 
     def _begin_session(self, environ: WSGIEnvironment, record: ConnectionRecord) -> None:
         self._admit(record.headers)
-        # On the dispatcher it would stop every session for 0.1 s.
+        # The import takes 0.1 s, and on the dispatcher it would stop every session.
         importlib.import_module("router.simulator.waveforms")
         # Duplicate before `accept`, which replaces the request's descriptor by a closed one.
         duplicate: socket.socket = environ["werkzeug.socket"].dup()

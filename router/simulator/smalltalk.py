@@ -38,7 +38,7 @@ def _greet(question: str) -> str | None:
 def _answer_phrase(question: str, context: Context) -> str | None:
     for pattern, answers in PHRASES:
         if pattern.search(question):
-            # The phrase depends on the length of the conversation. So the same question gets two answers in turn,
+            # The number of the user's messages selects the answer. So a repeated question gets different answers,
             # without chance.
             asked = sum(1 for message in context.before_question if message.role == "user")
             return answers[asked % len(answers)]

@@ -55,7 +55,7 @@ class Babble:
         self._chunk_ms = chunk_ms
 
     def pieces(self) -> Iterator[Piece | Pending]:
-        """Yield the audio in pieces of `chunk_ms`."""
+        """Yield the audio in pieces of `chunk_ms`, and `Pending` while text is due. The last piece may be shorter."""
         start_ms = 0
         while True:
             end_ms = min(start_ms + self._chunk_ms, voice.duration_ms(self._text.text, self._ms_per_character))

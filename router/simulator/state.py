@@ -115,7 +115,7 @@ class Outbox:
         return commands
 
     def send(self, kind: str, **fields: Any) -> None:
-        """Append the command that sends a server event. After the end do nothing."""
+        """Append the command that sends a server event. Do nothing if `is_ended` is true."""
         if not self.is_ended:
             self._commands.append(Send({"type": kind, "event_id": self._ids.next("event"), **fields}))
 

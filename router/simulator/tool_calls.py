@@ -28,7 +28,7 @@ _NEGATION: Final = re.compile(r"\b(?:no|not|off|disable|without|stop)\b", re.IGN
 
 
 def fitting_calls(context: Context) -> Iterator[Call]:
-    """Yield calls of the functions whose names fit the question, or else of the best function by its description."""
+    """Yield calls of the functions whose names fit the question, or else of the one whose description fits best."""
     question = context.question
     if context.tool_choice == "none" or question is None:
         return
@@ -37,7 +37,7 @@ def fitting_calls(context: Context) -> Iterator[Call]:
 
 
 def forced_call(context: Context) -> list[Call]:
-    """Return the call that `tool_choice` demands, whatever the question is; none if it demands none."""
+    """Return the call that `tool_choice` demands, whatever the question is; an empty list if it demands no call."""
     tools = _functions(context)
     choice = context.tool_choice
     question = context.question or ""
@@ -78,7 +78,7 @@ def build_arguments(schema: dict[str, Any], question: str, known: set[str] | Non
     Args:
         schema: the function's `parameters`.
         question: the user's message.
-        known: stems of the words in the function's name, which must not become arguments.
+        known: stems of the words in the function's name and description, which must not become arguments.
     """
     words = _Phrases(question, known or set())
     return _object(schema, words)

@@ -73,7 +73,7 @@ class CallHarness:
     ) -> Call:
         """Start a session. Its upstream is `simulator`.
 
-        Without one, the test plays the upstream through `Call.upstream`.
+        Without a simulator the test plays the upstream through `Call.upstream`.
 
         A `path` selects the settings of that route in the configuration (`[[routes]]`).
 

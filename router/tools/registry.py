@@ -48,7 +48,7 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     call_id: str
     name: str
     principal: Principal | None = None
-    """The identity of the client; None without an `authenticate` hook."""
+    """The identity of the client; None without authentication."""
 
 
 Handler = Callable[[dict[str, Any], ToolCall], Any]

@@ -1,8 +1,7 @@
 """Errors for the client: those of the upstream, and the last error of a session.
 
-An upstream's error keeps its code. For a client's mistakes the router uses Deepgram's codes. For failures for which
-neither vendor has a code, it has its own codes. docs/protocol-map.md lists all codes. `router.closes` has the close
-code of each.
+An upstream's error keeps its code. For a client's mistakes the router uses Deepgram's codes. Other failures have the
+router's own codes. docs/protocol-map.md lists all codes. `router.closes` has the close code of each.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The health of the upstreams and their keys, which all sessions of a process share.
 
 Each key of an upstream has a breaker. It opens after failures, and new calls then go to another key or upstream. After
-a cool-down one call tries again. If all breakers are open, the one that closes first is tried, so that a caller always
-gets a dial.
+a cool-down one call tries again. If all breakers are open, the key whose cool-down ends first is tried, so that a
+caller always gets a dial.
 
 `table`      the state machine of a breaker: state × event → next state, effect; pure
 `breaker`    one breaker: the table, the failures in a row, the cool-down; pure

@@ -33,7 +33,7 @@ class Breaker:
         self.failures = 0
         """The failures in a row."""
         self.opened = 0
-        """The number of cool-downs since the upstream last served a session."""
+        """The number of cool-downs after failures since the upstream last served a session."""
         self.until_s = 0.0
         """The end of the cool-down, or of the trial."""
         self.cause = ""

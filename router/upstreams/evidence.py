@@ -31,8 +31,8 @@ ACCOUNT_CODES: Final = frozenset(
 )
 """The upstream's codes about the credential and its account.
 
-The other fatal codes are about the model, which a client may choose. Such a client must not close the upstream for
-others.
+The other fatal codes are about the model, which a client may choose. Such a client must not make other calls avoid the
+upstream.
 """
 
 

@@ -85,9 +85,10 @@ class SessionUpstreams:
 
         The connector's threads call the result.
         """
-        return _Dialler(dial, self._connected)
+        return _Dialler(dial, self)
 
-    def _connected(self, target: DialTarget) -> None:
+    def connected(self, target: DialTarget) -> None:
+        """Report a dial that succeeded to the pool."""
         place = target.position, target.key
         lease = next((it for it in reversed(self._leases) if (it.position, it.key) == place), None)
         if lease is not None:
@@ -144,13 +145,13 @@ class SessionUpstreams:
 class _Dialler:
     """A function that dials, and reports each dial that succeeds. A closure would take twice the memory."""
 
-    __slots__ = ("_connected", "_dial")
+    __slots__ = ("_dial", "_upstreams")
 
-    def __init__(self, dial: Callable[[DialTarget], Connection], connected: Callable[[DialTarget], None]) -> None:
+    def __init__(self, dial: Callable[[DialTarget], Connection], upstreams: SessionUpstreams) -> None:
         self._dial = dial
-        self._connected = connected
+        self._upstreams = upstreams
 
     def __call__(self, target: DialTarget) -> Connection:
         connection = self._dial(target)
-        self._connected(target)
+        self._upstreams.connected(target)
         return connection

@@ -36,7 +36,7 @@ class SharedBreakers:
 
     Args:
         pool: the pool, which is notified of the breakers that other machines opened.
-        upstreams: the configured list. An upstream with the same URL and key is the same one on every machine.
+        upstreams: the configured list. Machines share the state of upstreams with the same URL, model and credential.
         connect: makes the client of Redis, on the thread that uses it.
         metrics: the counters of this process.
     """

@@ -5,7 +5,7 @@
 `pages`          the console: the page at `/` and its files
 `metrics_page`   the page that Prometheus scrapes
 `sessions_page`  `/admin/sessions`: all workers' sessions, the end of one, the check of an administrator
-`admin_api`      the other paths below `/admin`: upstreams, workers, drain, reload, log level, overview
+`admin_api`      the other paths below `/admin`: upstreams, workers, drain, reload, log level, recording, overview
 `admin_page`     the page `/admin` and its files
 `wire`           the rows of the wire view, for the console
 `grants`         the routes that give short-lived tokens

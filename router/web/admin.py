@@ -82,7 +82,7 @@ class _Response(ServerHandler):
 
 
 class _Handler(WSGIRequestHandler):
-    """One connection: one request of HTTP/1.0."""
+    """The handler of one connection, which serves one request of HTTP/1.0."""
 
     def handle(self) -> None:
         self.raw_requestline = self.rfile.readline(65537)

@@ -1,6 +1,6 @@
-"""The verbs of an operator that concern no single session: upstreams, workers, drain, log level; and the overview.
+"""The verbs of an operator for a whole server: upstreams, workers, drain, reload, log level, recording, overview.
 
-Each answer is JSON.
+Each answer is JSON, except a refusal, which is a line of text.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`/admin`: the page of an operator, and its files. The page itself contains no data: it reads `/admin/overview`.
 
-Its files are public, because a browser sends no credential for a script. A browser without a credential gets the page
-with status 401. The page then asks for a token.
+Its files are public, because a browser sends no credential for a script. If the router authenticates its clients, a
+browser without a credential gets the page with status 401. The page then asks for a token.
 """
 
 from __future__ import annotations

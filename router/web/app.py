@@ -26,6 +26,11 @@ from router.web.response import JSON, Environ, Response, StartResponse, WSGIApp
 if TYPE_CHECKING:
     from router.web.scoreboard import Scoreboard
 
+MAX_BODY_BYTES: Final = 1024 * 1024
+"""The largest body that a request may announce. Each route that takes a body has a lower bound of its own."""
+
+MAX_LENGTH_DIGITS: Final = 20
+
 VERBOSE: Final = "verbose"
 """The parameter of a health check that asks for the version, and for the implementation of resampling."""
 
@@ -46,10 +51,10 @@ class Router(upgrade.Router, wire.Router, grants.Router, metrics_page.Router, ad
         """Whether a client needs a credential."""
 
     def readiness(self) -> tuple[bool, str]:
-        """Return whether a new session would succeed, and the reason."""
+        """Return whether the router is ready for new sessions, and the reason, such as `ready` or `draining`."""
 
     def load(self) -> float:
-        """Return the largest used part of the limits of this process; 1.0 is full."""
+        """Return the share in use of the fullest limit, queue or dispatcher; 1.0 is full."""
 
     def check_admin(self, environ: Environ) -> None:
         """Check that a request may see the pages for administrators; raises `HandshakeRefused`."""
@@ -153,9 +158,20 @@ def for_admins(router: Router, serve: Serve) -> Serve:
 
 def _app(routes: dict[str, Route], gate: Gate) -> WSGIApp:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        return upgrade.guarded(lambda given: _respond(routes, gate.admit(given)), environ)(environ, start_response)
+        return upgrade.guarded(lambda given: _respond(routes, gate.admit(_bounded(given))), environ)(
+            environ, start_response
+        )
 
     return app
+
+
+def _bounded(environ: Environ) -> Environ:
+    """Return a request unchanged. Raise `HandshakeRefused` if its announced body is too large for every route."""
+    length = (environ.get("CONTENT_LENGTH") or "").lstrip("0")
+    # Python converts no text of thousands of digits.
+    if len(length) > MAX_LENGTH_DIGITS or (length.isdecimal() and int(length) > MAX_BODY_BYTES):
+        raise HandshakeRefused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {MAX_BODY_BYTES} bytes")
+    return environ
 
 
 def _respond(routes: dict[str, Route], environ: Environ) -> Response:
@@ -229,7 +245,10 @@ def _readiness(router: Router, scoreboard: Scoreboard | None, environ: Environ) 
 
 
 def _least_load(router: Router, scoreboard: Scoreboard | None) -> float:
-    """Return the load of the least loaded worker, because the server gives new calls to that worker."""
+    """Return the load of the least loaded ready worker, which gets the next call.
+
+    If no worker is ready or there is no scoreboard, return the load of this process.
+    """
     least = scoreboard.least_used(time.monotonic()) if scoreboard is not None else None
     return router.load() if least is None else least
 

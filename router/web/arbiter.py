@@ -46,7 +46,7 @@ REPEAT_S: Final = 0.25
 """Seconds until the arbiter repeats a signal to its workers, because a worker that was just forked may miss it."""
 
 STOPPED_S: Final = 2.0
-"""The seconds after which a stopped worker (SIGSTOP) is killed. A debugger stops a worker for less, or not at all."""
+"""The seconds after which a worker is killed that a signal (SIGSTOP) or a debugger has stopped."""
 
 SILENT_S: Final = 30.0
 """The seconds after which a worker that runs but writes no row is aborted, and later killed.
@@ -90,13 +90,13 @@ class Server(Protocol):
 
     @property
     def can_keep(self) -> bool:
-        """Whether a keeper can run. It runs with a single worker, too, because a reload may add a second one."""
+        """Whether the keeper is configured, and this system can run it. A server with one worker has a keeper, too."""
 
     def count_lost(self) -> None:
         """Count a session of a dead worker that no other worker continues."""
 
     def count_unkept(self) -> None:
-        """Count a session that continues, but that no other worker could continue."""
+        """Count a session that continues, but that would be lost if its worker died."""
 
     def begin_spawn(self) -> None:
         """Forget the slot that the last spawned worker took."""
@@ -162,7 +162,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
             signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
 
     def _fit(self) -> list[int]:
-        """Return the workers that may continue the sessions of another worker that has died."""
+        """Return the process ids of the workers that may continue the sessions of a dead worker."""
         return [pid for pid, serves in self._serving(lambda it: not it.is_retired).items() if serves]
 
     def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
@@ -222,13 +222,13 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         logger.info("the server has ended")
 
     def handle_int(self) -> None:
-        """Drain after SIGINT as after SIGTERM. gunicorn's own method would cut the drain short at once."""
+        """Drain after SIGINT as after SIGTERM. gunicorn's own method would end the workers without a drain."""
         self.handle_term()
 
     # Workers.
 
     def kill_worker(self, pid: int, sig: int) -> None:
-        """Send a signal to a worker. If the signal ends the worker, mark the worker as retired."""
+        """Send a signal to a worker. After SIGTERM the worker counts as retired."""
         worker = self.WORKERS.get(pid)
         if sig == signal.SIGTERM and worker is not None and not worker.is_retired:
             worker.is_retired = True
@@ -266,7 +266,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         """Fork a worker, from the template if there is one. Return its process id.
 
         Raises:
-            OSError: no room, process or descriptor is left.
+            OSError: no memory, process or descriptor is left.
             SuccessorError: the template is gone.
         """
         # gunicorn changes the umask to make a worker's file, and does not restore it if it cannot make the file.
@@ -368,7 +368,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         self._spawns_from_s = now_s + pause_s
 
     def murder_workers(self) -> None:
-        """Kill workers that are stopped, that have written no row for long, or that end too late."""
+        """Kill workers that are stopped, that have not written to the scoreboard for long, or that end too late."""
         now_s = time.monotonic()
         # If this process stood still, perhaps with the whole machine, the workers had no time to write their rows
         # either.
@@ -399,8 +399,8 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
     def handle_hup(self) -> None:
         """Reload after SIGHUP.
 
-        In a server with TLS only renew the certificate, because that ends no call. If an operator asked for a reload,
-        reload there, too.
+        In a server with TLS only renew the certificate, because that ends no call. But reload such a server, too, if an
+        operator asked for the reload over HTTP.
         """
         board = self.app.reload_board
         if self.is_replaced:

@@ -24,7 +24,7 @@ _EVERY_INTERFACE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def addresses(config: RouterConfig, port: int, admin_port: int | None = None) -> dict[str, str]:
-    """Return the URLs of the router, by purpose."""
+    """Return the URLs of the router, by purpose: `http`, `react`, `sdk` and, with a separate address, `admin`."""
     here = _authority(config.host, port)
     secure = "s" if config.tls_cert else ""
     urls = {
@@ -71,7 +71,10 @@ def simulator_lines(config: RouterConfig) -> tuple[str, ...]:
 
 
 def voice_advice(config: RouterConfig) -> str | None:
-    """Return what to install so that the embedded simulator understands speech, or None if nothing is missing."""
+    """Return a sentence about the embedded simulator that does not understand speech, or does not speak in words.
+
+    Return None if the simulator does both, or if the router uses no embedded simulator.
+    """
     if config.upstream != "simulator":
         return None
     if not config.simulator_voice:

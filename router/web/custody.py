@@ -38,8 +38,8 @@ LOSE: Final = b"l"
 """The first byte of a packet is its kind.
 
 A worker sends its memory with `ARENA`, a session in that memory with `HOLD`, and the end of a session with `DROP`. The
-keeper sends a session that the worker has to continue with `ADOPT`, and one that it has to end with `LOSE`. A worker
-that does not adopt a session answers with `PASS`.
+keeper sends a session that the worker has to continue with `ADOPT`, and a session that it has to end with `LOSE`. A
+worker that leaves the session to another worker answers with `PASS`.
 """
 
 LAST_WORD_S: Final = 2.0
@@ -94,7 +94,7 @@ class Router(Protocol):
         """Count a session that no process continues."""
 
     def count_unkept(self) -> None:
-        """Count a session that continues in this process, but that no other process could continue."""
+        """Count a session that continues in this process, but that would be lost if this process died."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
         """Return the connection limits of a client whose session another process stored as `data`."""
@@ -147,7 +147,7 @@ class Custody:
         os.kill(os.getpid(), signal.SIGKILL)
 
     def close(self) -> None:
-        """Adopt no session any more."""
+        """Adopt no session any more. Wait for the adoptions in progress."""
         self._is_ending.set()
         self._pool.shutdown(wait=True)
 

@@ -44,7 +44,11 @@ class Router(Protocol):
         """The configuration of the router."""
 
     def identify(self, environ: Environ) -> Principal | None:
-        """Authenticate a request that begins no session; raises `HandshakeRefused`."""
+        """Return the client of a request that begins no session; None without authentication.
+
+        Raises:
+            HandshakeRefused: the credential or the page is refused.
+        """
 
     def grant(
         self, principal: Principal | None, ttl_s: int, *, is_single_use: bool, session: Mapping[str, Any] | None = None
@@ -96,7 +100,10 @@ _OF_THE_SERVER: Final = frozenset({"type", "object", "id", "expires_at", "client
 
 
 def _session(body: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the `session` in a request's body, to which the client secret is bound, or None without one."""
+    """Return the `session` of a request's body, to which the client secret is bound.
+
+    Drop the fields that the server sets. Return None if no field is left, or if the body has no `session`.
+    """
     session = body.get("session")
     if session is None:
         return None

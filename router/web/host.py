@@ -66,7 +66,10 @@ class Host:
 
 
 def find() -> Host | None:
-    """Find the gunicorn worker of this process. Return None outside of gunicorn, and for a `router.web.worker`."""
+    """Find the gunicorn worker of this process.
+
+    Return None outside of gunicorn, for a `router.web.worker`, and if gunicorn lacks a part that the router uses.
+    """
     base = sys.modules.get("gunicorn.workers.base")
     handlers = (signal.getsignal(number) for number in WORKER_SIGNALS)
     for worker in (getattr(handler, "__self__", None) for handler in handlers):

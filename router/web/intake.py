@@ -144,7 +144,7 @@ class Intake:
     Args:
         poller: the worker's selector.
         on_whole: called with a connection whose head has arrived, and the kind of its request.
-        on_lost: called with a connection that is late, closed or too large.
+        on_lost: called with a connection that is late, closed, too large, or too many.
     """
 
     def __init__(self, poller: Any, on_whole: Callable[[Any, Kind], None], on_lost: Callable[[Any], None]) -> None:

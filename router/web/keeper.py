@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_HANDED: Final = 2
-"""The most workers that a session may kill, one after the other."""
+"""The most workers that may die while they adopt a session. The next worker only ends the session."""
 
 MOST_ROUNDS: Final = 1000
 """The most turns of the loop in one poll, so that a worker that sends without end cannot stop the arbiter."""
@@ -39,7 +39,7 @@ Then the worker may get another session.
 MOST_WAIT_S: Final = 60.0
 """The longest time in seconds for which a session waits for any worker. Then its client's socket is shut.
 
-The arbiter starts six workers in this time.
+If no worker can start, the arbiter makes six attempts in this time.
 """
 
 DEAF_S: Final = 0.5
@@ -71,13 +71,13 @@ class Held(NamedTuple):
     place: bytes
     """The place of the session in `memory`, as the worker sent it."""
     handed: int = 0
-    """The number of workers that got the session, and died before they stored a record of it."""
+    """The number of workers that got the session, and have not stored a record of it."""
     passed_by: int = 0
     """The last worker that did not take the session. The next attempt is with another worker, if there is one."""
 
 
 class Trial(NamedTuple):
-    """A session that may have killed its worker. Until `until_s` the worker that gets it gets no other session."""
+    """A session that may have killed its worker. Until `until_s` its next worker gets no other session of this kind."""
 
     session_id: str
     until_s: float
@@ -93,7 +93,7 @@ class Keeper:
         path: the path of the socket to which the workers connect.
         fit: returns the workers that may continue a session of another worker, by process id.
         note_lost: counts a session that no worker continues.
-        note_unkept: counts a session that no other worker could continue.
+        note_unkept: counts a session that continues, but that would be lost if its worker died.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Keeper:
         self._orphans: dict[str, float] = {}
         """The sessions that wait for a worker, each with the time since which it waits."""
         self._trials: dict[int, Trial] = {}
-        """The session that each worker tries alone, because a worker died while it adopted several sessions."""
+        """The session that may have killed a worker, by the process id of the worker that now tries to continue it."""
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
 

@@ -342,7 +342,7 @@ class Departures:
         self._wake.send(b"x")
 
     def _sent(self, announced: Announced) -> socket.socket | None:
-        """Send an announcement to any worker. Return the connection, or None if no worker takes it."""
+        """Send an announcement to any newer worker. Return the connection, or None if no worker takes it."""
         targets = self.targets
         random.shuffle(targets)
         for target in targets:

@@ -32,7 +32,7 @@ def announce(path: Path, folder: Path) -> None:
 
 
 def find(path: Path, own: Path) -> Path | None:
-    """Return the folder of the workers of another main process; None if there is no such process."""
+    """Return the folder of the workers of another main process; None if the file names no other folder of this user."""
     try:
         folder = Path(path.with_suffix(SUFFIX).read_text(encoding="utf-8"))
         # Sessions go there with their credentials, so both folders must be this user's alone.

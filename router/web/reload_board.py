@@ -49,7 +49,10 @@ class ReloadBoard:
 
     @property
     def least_age(self) -> int:
-        """The age of the oldest worker that no reload has retired. An age is the number of a worker since the start."""
+        """The age of the oldest worker that no reload has retired.
+
+        A worker's age is its number, counted since the start of the server.
+        """
         return int(_AGE.unpack_from(self._memory, _ROW.size)[0])
 
     @least_age.setter
@@ -61,7 +64,7 @@ class ReloadBoard:
         self._memory[1] = True
 
     def finish(self, problem: str = "") -> None:
-        """Record that a reload is over."""
+        """Record that a reload is over. `problem` is the reason of its failure; empty after a success."""
         text = problem.encode("utf-8", "replace")[:_MAX_BYTES]
         _ROW.pack_into(self._memory, 0, self._memory[0], False, len(text), self.state().finished + 1, text)
 

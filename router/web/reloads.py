@@ -68,7 +68,7 @@ class Reloads:
         """The template of the present workers; None if the arbiter forks them itself."""
 
     def ask(self) -> None:
-        """Ask for a reload. If another reload runs, this one begins after it."""
+        """Ask for a reload. If another reload runs, the new one begins after its end."""
         self._is_asked = True
         self.advance()
 

@@ -49,12 +49,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     stage: Stage
     is_ready: bool = False
-    """Whether a new session would succeed."""
+    """Whether the worker is ready for new sessions (`Router.readiness`)."""
     sessions: int = 0
     load: int = 0
     """The number of sessions, and of connections that may become sessions."""
     used: float = 0.0
-    """The largest used part of the worker's limits, in steps of a thousandth; 1.0 is full."""
+    """The share in use of the worker's fullest limit, in steps of a thousandth; 1.0 is full."""
     seen_s: float
     """The time at which the row was written, on the clock that all processes of a machine share (`time.monotonic`)."""
 
@@ -67,7 +67,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scoreboard:
-    """Memory that the workers share, mapped before the first fork. Each existing worker has one slot of the memory."""
+    """Memory that the workers share, mapped before the first fork. A worker has one slot, or none if all are taken."""
 
     def __init__(self, slots: int, areas: Areas = OWN) -> None:
         self._slots = slots

@@ -278,7 +278,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         router = self.router
         self._worker_router = WorkerRouter(router, self._config, self.peers, self._port, self._age)
         try:
-            self._worker_router.join(self._arbiter_pid, is_recovering=self.is_recovering)
+            self._worker_router.join(self._arbiter_pid, is_recovering=self.can_keep)
         except OSError as error:  # the disk or the descriptors are exhausted: calls matter more than the channels
             logger.error("worker %d: no way to the other workers: %s", os.getpid(), error)  # noqa: TRY400 - no bug
         reload = admin_api.Reload(self.reload_board, self._ask_reload) if self.can_reload else None
@@ -311,13 +311,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
         return [kind(address, self.cfg, log, fd=self._listener.detach())]
 
     @property
-    def is_recovering(self) -> bool:
-        """Whether another worker continues the sessions of a worker that dies."""
-        return self.can_keep and (self._config.recovery or self._config.workers > 1)
-
-    @property
     def can_keep(self) -> bool:
-        """Whether a keeper can run. It runs with a single worker, too, because a reload may add a second one."""
+        """Whether the keeper is configured, and this system can run it. A server with one worker has a keeper, too."""
         return self._config.keeper and CAN_LAST
 
     def count_lost(self) -> None:
@@ -325,7 +320,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self.metrics.add(RECOVERIES, ("lost",))
 
     def count_unkept(self) -> None:
-        """Count a session that continues, but that no other worker could continue. Only the arbiter calls this."""
+        """Count a session that continues, but would be lost if its worker died. Only the arbiter calls this."""
         self.metrics.add(RECOVERIES, UNKEPT)
 
     # Reloads: in the arbiter.
@@ -485,7 +480,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def _free_slot(self, _arbiter: Arbiter, worker: Worker) -> None:
         was_stopped = worker.is_retired or worker.is_on_trial or self.scoreboard.is_ending
         if not was_stopped:
-            fate = "others continue its calls:" if self.is_recovering else "and its calls with it:"
+            fate = "others continue its calls:" if self.can_keep else "and its calls with it:"
             logger.error("worker %d died, %s another replaces it", worker.pid, fate)
             self.metrics.add(WORKER_DEATHS)
         if worker.slot is not None:

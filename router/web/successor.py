@@ -39,6 +39,7 @@ class Successor:
 
     Args:
         given: the handoff; its field `stderr` is set here.
+        command: the command line of the template; None for the command line of this process.
 
     Raises:
         OSError: no process can be started.

@@ -46,7 +46,7 @@ class Router(Protocol):
         """Count a handshake that was refused with this HTTP status."""
 
     def identify(self, environ: Environ) -> Principal | None:
-        """Authenticate a request that begins no session.
+        """Return the client of a request that begins no session; None without authentication.
 
         Raises:
             HandshakeRefused: the credential is absent or wrong, or the page is a foreign one.
@@ -66,7 +66,11 @@ def upgrade(router: Router, profile: str, environ: Environ) -> Response:
 
 
 def accept(router: Router, profile: str, environ: Environ, *, service: str = "agent") -> Response:
-    """Upgrade a request, whose parameter `service` must be absent or as given here; raises `HandshakeRefused`."""
+    """Upgrade a request. The parameter `service` of its URL must be absent, or have the value of the argument.
+
+    Raises:
+        HandshakeRefused: the request is refused.
+    """
     with counting(router):
         return _accept(router, profile, environ, service)
 

@@ -29,7 +29,11 @@ class Router(Protocol):
         """The messages of recent sessions; None if the wire view is off."""
 
     def identify(self, environ: Environ) -> Principal | None:
-        """Authenticate a request that begins no session; raises `HandshakeRefused`."""
+        """Return the client of a request that begins no session; None without authentication.
+
+        Raises:
+            HandshakeRefused: the credential or the page is refused.
+        """
 
 
 def routes(router: Router) -> dict[str, Callable[[Environ], Response]]:
@@ -42,7 +46,8 @@ def _serve(router: Router, environ: Environ) -> Response:
 
     Without `?session=` answer with the list of sessions.
 
-    An administrator sees the sessions of all clients, and every other client only its own.
+    An administrator sees the sessions of all clients, and any other client only its own. Without authentication every
+    client sees all sessions.
     """
     principal = router.identify(environ)
     owner = None if principal is None or principal.is_admin else principal.id

@@ -25,8 +25,8 @@ from router.web.scoreboard import Row, Stage
 
 logger = logging.getLogger(__name__)
 
-# A worker ends within `drain_s` and 5 s after SIGTERM, whatever the other deadlines are. First its sessions drain, then
-# HTTP requests may finish, then threads. The arbiter kills a worker that takes longer.
+# A worker ends at most `drain_s` and about 6 s after SIGTERM, whatever the other deadlines are. First its sessions
+# drain, then HTTP requests may finish, then threads. The arbiter kills a worker that takes longer.
 CLOSE_S: Final = 3.0
 """The time in seconds in which the router closes after the drain."""
 HTTP_GRACE_S: Final = 2
@@ -66,7 +66,10 @@ LOAD_MARGIN: Final = 1
 
 
 def ignore_signals(_arbiter: Any = None) -> None:
-    """Ignore all signals from now on, because a second Ctrl-C would kill the interpreter while it finishes."""
+    """Ignore SIGTERM, SIGINT and SIGQUIT from now on.
+
+    Otherwise a second Ctrl-C would kill the interpreter while it finishes.
+    """
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(signum, signal.SIG_IGN)
 
@@ -87,7 +90,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     """The slot of this worker on the scoreboard."""
     # Of the next three, only the arbiter's copy of this object has the true values.
     is_retired = False
-    """Whether the arbiter has ended this worker."""
+    """Whether the arbiter has sent this worker SIGTERM, so that it drains and ends."""
     is_on_trial = False
     """Whether a reload has started this worker, and the old workers still serve in its place."""
     end_s = math.inf

@@ -62,7 +62,10 @@ class Router(app.Router, Protocol):
         """Continue a session that another process carried, and return its id."""
 
     def dial_ahead(self, facts: bytes, route: str) -> Any:
-        """Dial the next upstream of a session that another process announces. `route` is the model to dial."""
+        """Dial the next upstream of an announced session, and return it; None if that is not possible.
+
+        `route` is the model to dial. The call blocks.
+        """
 
     def count_adoption(self, data: bytes, *, is_suspect: bool) -> bytes:
         """Return the stored session of a dead worker with one more adoption counted in it.
@@ -71,13 +74,13 @@ class Router(app.Router, Protocol):
         """
 
     def give_up(self, data: bytes, connection: Connection) -> None:
-        """Close the connection of a client whose session no process continues, with an `Error`."""
+        """Close the connection of a client whose session no process continues, with an `Error`. Count the session."""
 
     def count_lost(self) -> None:
         """Count a session that no process continues."""
 
     def count_unkept(self) -> None:
-        """Count a session that continues in this process, but that no other process could continue."""
+        """Count a session that continues in this process, but that would be lost if this process died."""
 
     def limits_of_value(self, data: bytes) -> ConnectionLimits:
         """Return the connection limits of a client whose session another process stored as `data`."""
@@ -138,7 +141,7 @@ class WorkerRouter:
     def find_heir(self) -> bool:
         """Whether another main process has workers that can continue this worker's sessions.
 
-        If so, `close` moves the sessions to those workers.
+        If it has, `close` moves the sessions to those workers.
         """
         folder = orphans.find(replacement.path_of(self._config.host, self._port), self._peers.folder)
         if folder is None or not self._config.keeper:
@@ -151,7 +154,7 @@ class WorkerRouter:
     def close(self, drain_s: float, least_age: int, *, is_replaced: bool = False) -> None:
         """End the sessions of this worker, whose turns in progress may continue for `drain_s`.
 
-        The sessions of a worker that is replaced move to the workers of the newer version, if those can read them.
+        With `is_replaced` the sessions move to the workers of the newer version, if those workers can read them.
         """
         if self._arrivals is not None:
             self._arrivals.close()

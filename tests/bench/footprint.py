@@ -43,11 +43,12 @@ def pss_bytes(pids):
 
 
 def own_bytes(pids):
-    """Return the anonymous part of the PSS: heap and stacks. Sessions add only memory of this kind.
+    """Return the part of the PSS that no file has: heap, stacks and shared memory. Sessions add only such memory.
 
     The part of a library in the PSS changes when another program with this library begins or ends.
     """
-    return sum(_kilobytes(pid, "smaps_rollup", "Pss_Anon") for pid in pids)
+    kinds = ("Pss_Anon", "Pss_Shmem")
+    return sum(_kilobytes(pid, "smaps_rollup", kind) for pid in pids for kind in kinds)
 
 
 def alone_bytes(pids):
@@ -59,7 +60,7 @@ def alone_bytes(pids):
     for pid in pids:
         for name, resident in _file_pages(pid).items():
             files[name] = max(resident, files.get(name, 0))
-    return own_bytes(pids) + sum(files.values())
+    return sum(_kilobytes(pid, "smaps_rollup", "Pss_Anon") for pid in pids) + sum(files.values())
 
 
 def forget_peaks(pids):

@@ -61,10 +61,13 @@ def main():
     parser.add_argument("--sessions", type=int, default=SESSIONS, metavar="N", help=f"that talk ({SESSIONS})")
     parser.add_argument("--laps", type=int, default=LAPS, metavar="N", help=f"of each ({LAPS})")
     parser.add_argument("--duration", type=float, default=DURATION_S, metavar="S", help=f"of a lap ({DURATION_S:g})")
+    parser.add_argument(
+        "--flag", action="append", default=[], metavar="FLAG", help="of the router, as --flag=--no-keeper"
+    )
     options = parser.parse_args()
     systems = {"relay": RELAY}
     for path in (ROOT, *(each.resolve() for each in options.against)):
-        systems[path.name] = dataclasses.replace(ROUTER, checkout=path)
+        systems[path.name] = dataclasses.replace(ROUTER, checkout=path, flags=tuple(options.flag))
     found = measure(systems, Shape(), sessions=options.sessions, laps=options.laps, duration_s=options.duration)
     for line in table(found):
         print(line, flush=True)

@@ -27,7 +27,7 @@ from tests.bench.stage import (
 from tests.bench.talking import row, talk
 from tests.support.processes.further import first_and_further, further
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("short_talks")]
 
 ROOT = Path(__file__).parents[2]
 SHAPE = Shape()

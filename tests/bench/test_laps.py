@@ -28,6 +28,7 @@ def test_a_lap_without_a_figure_gives_no_ratio():
 
 @pytest.mark.slow
 @pytest.mark.quiet
+@pytest.mark.usefixtures("short_talks")
 def test_the_relay_and_the_router_are_measured_by_turns():
     systems = {"relay": RELAY, "router": ROUTER}
     found = laps.measure(systems, Shape(), sessions=2, laps=2, duration_s=0.3)

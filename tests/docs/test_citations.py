@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.house.texts import comments_of
+from tests.house.tree import nodes
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {"upstream": "docs/upstream-protocol.md", "client": "docs/client-protocol.md"}
@@ -23,8 +24,11 @@ FACT = re.compile(
 )
 
 CITATION = re.compile(r"\b(upstream|client)[\s#]+(\d+\.\d+)\b")
-ABSENT = re.compile(r"\bthe reference\b|\breference, \d|\bDESIGN\b|(?<!\w)shared/(?!recordings\b)")
-"""Documents that are not in the repository. The recordings are not either, and tests name where they look for them."""
+ABSENT = re.compile(r"the reference\b|reference, \d|DESIGN\b|shared/(?!recordings\b)")
+"""Documents that are not in the repository. The recordings are not either, and tests name where they look for them.
+
+Each alternative begins with a letter: a search for a word's beginning takes ten times as long.
+"""
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,7 @@ def found_in_prose(pattern):
 
 @cache
 def _prose_of(text):
-    statements = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Expr))
+    statements = (node for node in nodes(ast.parse(text)) if isinstance(node, ast.Expr))
     strings = [
         node for node in statements if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
     ]
@@ -205,7 +209,7 @@ def test_a_document_that_is_elsewhere_is_found(text):
 
 
 def test_every_document_that_prose_links_to_is_there():
-    named = re.compile(r"\bdocs/[\w/-]+\.md\b|\bdocs/decisions/\d{4}\b")
+    named = re.compile(r"docs/[\w/-]+\.md\b|docs/decisions/\d{4}\b")
     found = list(found_in_prose(named))
     pattern = {name: name if name.endswith(".md") else f"{name}-*.md" for _, name in found}
     assert found

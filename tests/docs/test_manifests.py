@@ -71,16 +71,6 @@ def test_a_pod_has_the_time_of_its_drain():
     assert f"TimeoutStopSec={DRAIN_S + MARGIN_S}" in UNIT.read_text()
 
 
-def test_each_shipped_server_has_a_keeper():
-    """With a single worker the keeper is off unless it is asked for."""
-    pod = yaml.safe_load((KUSTOMIZE / "deployment.yaml").read_text())["spec"]["template"]["spec"]
-    (unit,) = (line for line in UNIT.read_text().splitlines() if line.startswith("ExecStart="))
-    command = compose()["services"]["switchboard"]["command"]
-    assert "--keeper" in pod["containers"][0]["args"]
-    assert "--keeper" in unit.split()
-    assert int(command[command.index("--workers") + 1]) > 1
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", [DEPLOYMENT, KUSTOMIZE])
 def test_the_shipped_configuration_is_valid(folder):

@@ -556,9 +556,6 @@ class Upstream:
     def transcribe(self, item: str, outcome: str) -> list[dict[str, Any]]:
         """Send the transcript of an item, an empty transcript, or the failure of the transcription."""
         self.untranscribed.remove(item)
-        if not outcome and not self.has_echoed:
-            # The session could not tell the answer to a noise from a given text before it has seen metadata.
-            self.owes_answer = False
         kind = "conversation.item.input_audio_transcription."
         if outcome == "failed":
             return [{"type": f"{kind}failed", "item_id": item, "error": {"code": "oh"}}]

@@ -10,9 +10,10 @@ import time
 
 from tests.fuzz import run
 from tests.fuzz.conversations import Conversation
+from tests.fuzz.fronts import Fronts
 from tests.fuzz.targets import ClientCodec, Connection, Parser, UpstreamCodec
 
-TARGETS = (ClientCodec, UpstreamCodec, Parser, Connection, Conversation)
+TARGETS = (ClientCodec, UpstreamCodec, Parser, Connection, Conversation, Fronts)
 
 
 def main():

@@ -98,6 +98,8 @@ def _within(value, *keys):
 class World:
     """A session, its engine, and the time."""
 
+    max_fired = MAX_FIRED
+
     def __init__(self, profile, how):
         tools = (Function(name="order"),)
         options = session_options(tools=tools, is_reported=True, **OPTIONS[how])
@@ -146,11 +148,12 @@ class World:
             case messages.AbandonUpstream(generation, loss):
                 assert generation in self.dialled, f"{command} to none"
                 self.abandoned[generation] = loss
-            case messages.SendToUpstream(frame, generation):
+            case messages.SendToUpstream(frame, generation, is_binary):
                 assert generation in self.dialled, f"{frame[:100]} to none"
-                self._send(orjson.loads(frame), generation)
+                if not is_binary:
+                    self._send(orjson.loads(frame), generation)
             case messages.SendToClient(str() as frame):
-                self.texts.append(orjson.loads(frame))
+                self.texts.append(self.read(frame))
             case messages.SendToClient(bytes()):
                 self.texts.append({"type": "audio"})
             case messages.EndSession():
@@ -158,11 +161,23 @@ class World:
 
     def _send(self, event, generation):
         detection = _within(event, "session", "audio", "input", "turn_detection")
-        if event["type"] == "session.update" and detection is not _ABSENT:
+        if event.get("type") == "session.update" and detection is not _ABSENT:
             is_whole = isinstance(detection, dict) and detection.get("type") in ("server_vad", "semantic_vad")
             self.detects[generation] = is_whole and all(detection.get(it) is True for it in ANSWERING)
         if self.upstream is not None:
             self.upstream.take(event, generation)
+
+    def read(self, frame):
+        """Return the message in a frame to the client."""
+        return orjson.loads(frame)
+
+    def result_of(self, _key):
+        """Return the result of finished work."""
+        return "done"
+
+    def _position(self, _generation):
+        """Return the position of an upstream in the list of upstreams."""
+        return 0
 
     def _forget(self, generation):
         self.dialled.pop(generation, None)
@@ -175,7 +190,7 @@ class World:
         """Report that a dial has succeeded."""
         if generation in self.dialled and generation not in self.opened | set(self.abandoned):
             self.opened.add(generation)
-            self.handle(messages.UpstreamOpened(generation, 0, 1_700_000_000.0 + self.now_s))
+            self.handle(messages.UpstreamOpened(generation, self._position(generation), 1_700_000_000.0 + self.now_s))
 
     def lose(self, generation, loss, decision=None):
         """Report a loss, with a verdict of the policy."""
@@ -196,7 +211,7 @@ class World:
 
     def advance(self, until_s):
         """Let time pass, in which only deadlines expire."""
-        for _ in range(MAX_FIRED):
+        for _ in range(self.max_fired):
             name = min(self.due_s, key=self.due_s.__getitem__, default=None)
             if self.has_ended or name is None or self.due_s[name] > until_s:
                 self.now_s = max(self.now_s, until_s)
@@ -207,7 +222,7 @@ class World:
 
     def settle(self, until_s):
         """Let time pass. Deadlines expire, abandoned upstreams are reported lost, work fails, and dials succeed."""
-        for _ in range(MAX_FIRED):
+        for _ in range(self.max_fired):
             if self.has_ended:
                 return
             if self.abandoned:
@@ -371,11 +386,16 @@ class Conversation:
         return len(steps)
 
     def check(self, steps):
-        (_, profile, how), *others = steps
-        world = World(profile, how)
+        begin, *others = steps
+        world = self.world(begin)
         for step in others:
             getattr(self, f"_take_{step[0].replace(' ', '_')}")(world, *step[1:])
         self.longest_s = max(self.longest_s, world.longest_s)
+
+    def world(self, step):
+        """Return the world that the first step of a conversation describes."""
+        _, profile, how = step
+        return World(profile, how)
 
     def _take_client_opened(self, world):
         world.handle(messages.ClientOpened())
@@ -415,7 +435,7 @@ class Conversation:
         if world.working:
             key = world.working.pop(0)
             failure = messages.WorkFailure(messages.WorkFailureKind.REFUSED) if number == 1 else None
-            world.handle(messages.WorkDone(key, "done" if number == 0 else None, failure))
+            world.handle(messages.WorkDone(key, world.result_of(key) if failure is None else None, failure))
 
     def _take_caught_up(self, world):
         world.handle(messages.ClientCaughtUp())

@@ -36,7 +36,7 @@ class Fails(ClientCodec):
 
 
 def test_a_failure_is_printed_with_the_command_that_repeats_it():
-    figures = run.fuzz(Fails(), SEED, seconds=30.0, inputs=5_000)
+    figures = run.fuzz(Fails(), SEED, seconds=30.0, inputs=1_000)
     (failure,) = figures.failures.values()
     assert f"--target 'fails' --seed {SEED} --at {failure.number}" in str(failure)
     assert "a planted fault" in str(failure)
@@ -87,7 +87,8 @@ class Slow(ClientCodec):
             pass
 
 
-def test_an_input_that_takes_long_again_and_again_is_a_failure():
+def test_an_input_that_takes_long_again_and_again_is_a_failure(monkeypatch):
+    monkeypatch.setattr(run, "MAX_SLICE_S", 0.01)
     figures = run.fuzz(Slow(), SEED, seconds=30.0, inputs=1)
     (failure,) = figures.failures.values()
     assert "a slice of" in str(failure)

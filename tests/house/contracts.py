@@ -96,10 +96,11 @@ def besides(modules, floors):
     return sorted(m for m in modules if m.rpartition(".")[0] in divided - {""} and m not in named | ignored)
 
 
+@functools.cache
 def _with_packages(module):
     """Return a module and all packages that it lies in, by their names."""
     parts = module.split(".")
-    return [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return tuple(".".join(parts[:count]) for count in range(len(parts), 0, -1))
 
 
 def _sections(root):

@@ -12,6 +12,7 @@ A row of the tests' map is needed for a module only that has no test file of its
 """
 
 import ast
+import functools
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -179,12 +180,17 @@ def _with_helpers(test, root):
     while todo:
         path = todo.pop()
         found.append(path)
-        for node in nodes(parsed(path)):
-            todo += [each for each in _helpers_of(node, root) if each not in found and each not in todo]
+        todo += [each for each in _helpers_of(path, root) if each not in found and each not in todo]
     return found
 
 
-def _helpers_of(node, root):
+@functools.cache
+def _helpers_of(path, root):
+    """Return the files below tests/ that a file imports, each once."""
+    return list(dict.fromkeys(helper for node in nodes(parsed(path)) for helper in _imported(node, root)))
+
+
+def _imported(node, root):
     names = []
     match node:
         case ast.Import(names=aliases):

@@ -7,7 +7,17 @@ import orjson
 import pytest
 from hypothesis import given, strategies
 
-from router.json_bounds import MAX_DEPTH, MAX_RECOUNT_CHARS, MAX_VALUES, exceeded_bound, is_too_deep
+from router.json_bounds import (
+    MAX_DEPTH,
+    MAX_ESCAPES,
+    MAX_LONG_VALUES,
+    MAX_RECOUNT_CHARS,
+    MAX_VALUES,
+    MAX_WIDE_CHARS,
+    exceeded_bound,
+    has_more_values,
+    is_too_deep,
+)
 
 TOO_MANY = f"has more than {MAX_VALUES} values"
 TOO_DEEP = "is nested too deeply"
@@ -98,9 +108,42 @@ def test_no_text_costs_much_to_judge(text):
     assert min(prices) < 0.05
 
 
+@pytest.mark.parametrize(("length", "most"), [(MEGA, MAX_VALUES), (2 * MEGA, MAX_LONG_VALUES)])
+@pytest.mark.parametrize("more", [-3, 3])
+def test_the_values_of_a_long_text_are_counted(length, most, more):
+    text = '{"a":"' + "x" * length + '","b":[' + ",".join("0" * (most + more)) + "]}"
+    assert (exceeded_bound(text) is not None) is (more > 0)
+
+
+AUDIO = '{"audio":"' + "AAAA" * (MAX_WIDE_CHARS // 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_within"),
+    [
+        (AUDIO + '"}', True),
+        (AUDIO + "\\/" * MAX_ESCAPES + '"}', True),
+        (AUDIO + "\\/" * (MAX_ESCAPES + 1) + '"}', False),
+        (AUDIO + '\u20ac"}', False),
+        (AUDIO + '\\u20ac"}', False),
+        ('{"text":"' + "\u20ac" * (MAX_WIDE_CHARS - 20) + '"}', True),
+        ('{"text":"' + "\\u20ac" * (MAX_WIDE_CHARS // 6 - 20) + '"}', True),
+    ],
+    ids=["plain", "escapes", "many escapes", "a sign", "an escaped sign", "signs", "escaped signs"],
+)
+def test_a_long_text_is_plain(text, is_within):
+    assert (exceeded_bound(text) is None) is is_within
+
+
 def test_the_levels_of_a_parsed_text_are_counted():
     def nested(levels):
         return json.loads('{"a":[' * (levels // 2) + "1" + "]}" * (levels // 2))
 
     assert not is_too_deep(nested(MAX_DEPTH))
     assert is_too_deep(nested(MAX_DEPTH + 2))
+
+
+def test_the_values_of_a_parsed_text_are_counted_up_to_a_bound():
+    value = {"a": [1, {"b": 2}, []], "c": "text"}  # two objects, two lists, two, three, one and no members
+    assert not has_more_values(value, 10)
+    assert has_more_values(value, 9)

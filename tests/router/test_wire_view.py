@@ -232,9 +232,9 @@ def test_the_bound_is_that_of_the_memory_taken():
     talkers = [(inner, view.observe(str(n), "openai", inner, WELCOME)) for n in range(8) if (inner := Machine())]
     tracemalloc.start()
     try:
-        talk(talkers, range(250))
+        talk(talkers, range(150))
         full, _ = tracemalloc.get_traced_memory()
-        talk(talkers, range(250, 375))
+        talk(talkers, range(150, 250))
         later, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

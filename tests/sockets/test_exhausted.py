@@ -171,7 +171,7 @@ def test_calls_wait_for_a_worker_although_none_can_start_for_a_while(tmp_path):
     broken = tmp_path / "broken"
     with Simulator(SimulatorConfig(pace=0)) as simulator, ExitStack() as stack:
         argv = (sys.executable, "-c", f"import sys; sys.argv[0] = {str(RUN_PY)!r}\n{BROKEN.format(path=str(broken))}")
-        process = stack.enter_context(child(*argv, "--port", "0", "--keeper", "--upstream", simulator.url))
+        process = stack.enter_context(child(*argv, "--port", "0", "--upstream", simulator.url))
         address = process.wait_for(r"//(127\.0\.0\.1:\d+)/openai")[1]
         process.wait_for_lines(r"worker \d+ serves", 1)
         with callers(address) as agents:

@@ -107,17 +107,17 @@ def test_calls_on_the_relay_of_deepgram_outlive_their_workers(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("callers_of", "settings"),
-    [(of_deepgram, ""), further(of_openai, ""), further(of_deepgram, GUARD)],
-    ids=["Deepgram's clients", "OpenAI's clients", "a guard"],
+    ("callers_of", "settings", "workers"),
+    [(of_deepgram, "", 2), (of_deepgram, "", 1), further(of_openai, "", 2), further(of_deepgram, GUARD, 2)],
+    ids=["Deepgram's clients", "the only worker", "OpenAI's clients", "a guard"],
 )
-def test_no_question_is_lost_and_none_is_answered_twice_when_workers_die(callers_of, settings, tmp_path):
+def test_no_question_is_lost_and_none_is_answered_twice_when_workers_die(callers_of, settings, workers, tmp_path):
     config = tmp_path / "router.toml"
     config.write_text(settings)
     with Simulator(SimulatorConfig(pace=4)) as simulator, ExitStack() as stack:
-        flags = ("--config", str(config), "--upstream", simulator.url, "--workers", "2")
+        flags = ("--config", str(config), "--upstream", simulator.url, "--workers", str(workers))
         process = stack.enter_context(router(*flags))
-        process.child.wait_for_lines(r"worker \d+ serves", 2)
+        process.child.wait_for_lines(r"worker \d+ serves", workers)
         callers = callers_of(process)
         asyncio.run(ask_under_deaths(process, callers))
         assert [it for caller in callers for it in caller.faults()] == []

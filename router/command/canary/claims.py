@@ -21,7 +21,7 @@ _TOLERANCE_S: Final = 1.5
 
 
 def transcript_fault(transcript: str, spoken: str, spoken_s: float) -> str:
-    """Check that a transcript has two thirds of the spoken words. Return the fault as text; empty if it is right.
+    """Check that a transcript has two thirds of the spoken words. Return the fault as text; empty if there is none.
 
     A simulator without speech recognition sends the duration of the speech instead, which has to fit `spoken_s`.
     """
@@ -36,7 +36,7 @@ def transcript_fault(transcript: str, spoken: str, spoken_s: float) -> str:
 
 
 def call_fault(name: str, arguments: object, *, function: str, city: str) -> str:
-    """Check that `function` was called with the city of the question. Return the fault as text; empty if it was."""
+    """Check that `function` was called with `city`. Return the fault as text; empty if there is none."""
     if name != function:
         return f"the function {name} was called in place of {function}"
     found = arguments.get("city") if isinstance(arguments, dict) else None
@@ -46,7 +46,7 @@ def call_fault(name: str, arguments: object, *, function: str, city: str) -> str
 
 
 def forecast_fault(reply: str, forecast: str) -> str:
-    """Check that a reply has the numbers of a forecast. Return the fault as text; empty if it has them.
+    """Check that a reply has the numbers of a forecast. Return the fault as text; empty if there is none.
 
     The words of the forecast are not checked, because a model may guess them.
     """
@@ -57,7 +57,7 @@ def forecast_fault(reply: str, forecast: str) -> str:
 
 
 def count_fault(reply: str, last: int) -> str:
-    """Check that a reply counts from one to `last`. Return the fault as text; empty if it does."""
+    """Check that a reply has every number from one to `last`. Return the fault as text; empty if there is none."""
     lacking = [str(number) for number in range(1, last + 1) if not _has_number(reply, number)]
     return f"the answer is not whole: it lacks {', '.join(lacking)}" if lacking else ""
 

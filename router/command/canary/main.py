@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 STEP_S: Final = 60.0
 """The time of a step, in seconds.
 
-It is longer than two dials (20 s), after which the router reports a silent upstream.
+The router reports a silent upstream after two dials, which take 20 s, so a step has to last longer.
 """
 
 RESTARTS: Final = 1
@@ -64,7 +64,7 @@ examples:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the steps, print each, and return the exit status: 0 if every step succeeded."""
+    """Run the steps, print their outcomes, and return the exit status: 0 if every step succeeded."""
     begun_s = time.monotonic()
     is_json = "--json" in arguments
     try:

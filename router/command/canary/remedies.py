@@ -31,7 +31,7 @@ BY_DIAL: Final = {
     DialFailure.BUSY: "earlier dials of this router hang: start it again",
     DialFailure.HANDSHAKE: _NO_REALTIME_API,
 }
-"""Advice by the step of the dial that failed, from DNS to handshake."""
+"""Advice by the failure of a dial."""
 
 BY_STATUS: Final = {
     404: "correct the path of --upstream",

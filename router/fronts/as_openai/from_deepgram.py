@@ -12,6 +12,7 @@ from actors.restart import LossKind
 from router.fronts.as_openai.agent import ASK_AGAIN_S, LIFE_S, PAUSE_MS, Agent, Stage
 from router.fronts.deepgram_agent.fields import objects_of, text_of
 from router.fronts.realtime.wire import SERVER_ERROR, Fields, error_of
+from router.translation.validation import MAX_FUNCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,6 +130,9 @@ def _called(agent: Agent, fields: Fields) -> None:
     functions = [it for it in objects_of(fields, "functions") if it.get("client_side") is not False]
     if not functions:
         return
+    if len(functions) > MAX_FUNCTIONS:
+        agent.log(logging.WARNING, f"{len(functions) - MAX_FUNCTIONS} calls of one message of Deepgram's are dropped")
+        del functions[MAX_FUNCTIONS:]
     if agent.is_muted:
         _answer_muted(agent, functions)
         return

@@ -21,12 +21,20 @@ from router.fronts.deepgram_agent.fields import text_of
 from router.fronts.realtime import requests
 from router.fronts.realtime.kept_items import ROOT
 from router.fronts.realtime.names import AGAIN, ASK, prefix_of
+from router.json_bounds import has_more_values
+from router.translation.validation import MAX_FUNCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from router.fronts.realtime.wire import Fields
 
+
+MAX_ITEM_VALUES: Final = 5_000
+"""The most lists, objects and members of an item. The relay reads each item again as two events."""
+
+MAX_UPDATE_VALUES: Final = 12_000
+"""The same of a configuration. One with 128 functions has some 10,000."""
 
 REPEATED: Final = (prefix_of(ASK), prefix_of(AGAIN))
 """The beginnings of the ids of events by which the relay repeats a question or an item at another upstream."""
@@ -35,6 +43,15 @@ REPEATED: Final = (prefix_of(ASK), prefix_of(AGAIN))
 def _update(agent: Agent, event: Fields, event_id: str | None) -> None:
     update = _child(event, "session")
     is_sent = agent.stage is not Stage.WELCOMED
+    tools = update.get("tools")
+    if isinstance(tools, list) and len(tools) > MAX_FUNCTIONS:
+        message = f"Deepgram's backend takes at most {MAX_FUNCTIONS} tools."
+        agent.refuse_unsupported(event_id, message, "session.tools")
+        return
+    if has_more_values(update, MAX_UPDATE_VALUES):
+        message = f"Deepgram's backend takes no configuration of more than {MAX_UPDATE_VALUES} values."
+        agent.refuse_unsupported(event_id, message, "session")
+        return
     changed = agent.session.changed_format(update) if is_sent else None
     if changed is not None:
         message = "Deepgram's backend cannot change the format of the audio within a session."
@@ -102,6 +119,10 @@ def _create_item(agent: Agent, event: Fields, event_id: str | None) -> None:
         message = "Deepgram's backend has not got the items before, and they fill the bound. Request a response first."
         agent.refuse(event_id, "too_many_waiting_events", message, "item")
         agent.log(logging.WARNING, "an item of the client is refused: too many wait for Deepgram")
+        return
+    if has_more_values(item, MAX_ITEM_VALUES):
+        message = f"Deepgram's backend takes no item of more than {MAX_ITEM_VALUES} values."
+        agent.refuse_unsupported(event_id, message, "item")
         return
     named = text_of(event, "previous_item_id") or None
     is_note = item.get("type") == "message" and item.get("role") in ("system", "developer")

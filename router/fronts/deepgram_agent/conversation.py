@@ -83,6 +83,11 @@ class Conversation:
         return self._is_answering
 
     @property
+    def is_speech_repeated(self) -> bool:
+        """Whether a restored upstream hears speech again, and has not reported its start yet."""
+        return self._is_speech_repeated
+
+    @property
     def is_owed(self) -> bool:
         """Whether the upstream owes a message, or the client owes the output of a function."""
         return self.awaited is not None or self.injected.is_waiting or bool(self.memory.calls)
@@ -234,8 +239,8 @@ class Conversation:
         """Record the loss of the upstream.
 
         Return the texts that the upstream has not taken, and frames for the client. The frames cancel the functions
-        that the client now runs in vain. They also end speech of the agent that answers no question, such as a
-        greeting, and is not spoken again.
+        that the client now runs in vain. They also end an answer without a question, such as a greeting,
+        because it is not spoken again.
         """
         frames = []
         cancelled = [{"id": identity, "name": text_of(it, "name")} for identity, it in self.memory.calls.items()]

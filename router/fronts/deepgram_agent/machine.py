@@ -88,7 +88,7 @@ class DeepgramRelay:
 
     def __init__(self, options: SessionOptions, session: Session | None = None) -> None:
         self._session = session
-        """The session that the relay replaces, and that counts the adoptions. None in a call of two backends."""
+        """The session that the relay replaces, and that counts the adoptions; None if there is no such session."""
         self.marks = RelayMarks(self._may_drop_audio)
         """The object whose attributes show when the memory has to be stored."""
         self._deadlines = options.deadlines
@@ -176,8 +176,7 @@ class DeepgramRelay:
         if error is not None and self._is_for_client(error):
             yield from self._end_refused(error)
             return
-        if self._session is not None and self._session.state.adoptions:
-            yield engine.StartTimer(ADOPTION_TIMER, ADOPTION_S)
+        yield from self._await_acquittal()
         if self._is_applied and not adopted.is_planned:
             yield to_client(RECOVERED)
         elif self._is_applied and self._is_in_turn():
@@ -188,6 +187,10 @@ class DeepgramRelay:
         for audio in recent:
             self._waiting.keep_audio(audio)
         yield from self._dial()
+
+    def _await_acquittal(self) -> Commands:
+        if self._session is not None and self._session.state.adoptions:
+            yield engine.StartTimer(ADOPTION_TIMER, ADOPTION_S)
 
     def _acquit(self) -> Commands:
         """Set the count of adoptions to 0, because this process still lives."""
@@ -203,11 +206,13 @@ class DeepgramRelay:
 
         `as_sent` makes the Settings for the upstream from the client's Settings.
         """
-        self._conversation, self._waiting, self._as_sent = call.conversation, call.waiting, as_sent
+        self._conversation, self._waiting = call.conversation, call.waiting
+        self.convert_settings(as_sent)
         self._generation, self._now_s = generation, call.now_s
         self._is_welcomed, self._is_applied = True, call.is_applied
         settings = self._conversation.memory.settings
         yield from self._closing.resume(call.limited, self._now_s, has_settings=settings is not None)
+        yield from self._await_acquittal()
         if settings is not None:
             sent = as_sent(settings)
             self._settings_text = write(sent)
@@ -217,6 +222,10 @@ class DeepgramRelay:
             # The client has seen the question, and does not get its repetition.
             asked = {"type": "ConversationText", "role": "user", "content": question}
             yield from self._reporter.take(asked, self._now_s)
+
+    def convert_settings(self, as_sent: Callable[[Fields], Fields]) -> None:
+        """Let each later upstream get the Settings that `as_sent` makes from the client's."""
+        self._as_sent = as_sent
 
     @property
     def call(self) -> CallSoFar:
@@ -273,7 +282,11 @@ class DeepgramRelay:
 
     def _take_settings(self, settings: Fields, text: str) -> Commands:
         self._conversation.memory.settings, self._settings_text = settings, text
-        self._bytes_per_s = {side: bytes_per_s(settings, side) for side in self._bytes_per_s}
+        sent = settings
+        if self._as_sent is not dict:
+            sent = self._as_sent(settings)
+            self._settings_text = write(sent)
+        self._bytes_per_s = {side: bytes_per_s(sent, side) for side in self._bytes_per_s}
         yield engine.CancelTimer(SETTINGS_TIMER)
         yield from self._reporter.take_settings(settings)
         if self._stage is Stage.WELCOMED:
@@ -355,9 +368,11 @@ class DeepgramRelay:
 
     def _configure(self) -> Commands:
         self._stage = Stage.CONFIGURING
-        # The client's Settings are sent unchanged until an upstream has applied them.
-        restored = self._conversation.memory.restored_settings
-        text = write(self._as_sent(restored())) if self._is_applied else self._settings_text
+        # The client's Settings are sent unchanged until an upstream has applied them. The client of a session may have
+        # asked before.
+        text, memory = self._settings_text, self._conversation.memory
+        if self._is_applied or memory.has_messages:
+            text = write(self._as_sent(memory.restored_settings(has_greeted=self._is_applied)))
         yield self._to_upstream(text)
         yield engine.StartTimer(STEP_TIMER, self._deadlines.session_updated_s)
 
@@ -372,6 +387,8 @@ class DeepgramRelay:
         else:
             self._is_applied = True
             yield engine.SendToClient(text)
+            if self._conversation.memory.question is not None:
+                yield from self._resume()
         for waiting in self._waiting.take():
             if isinstance(waiting, str):
                 fields = read(waiting)

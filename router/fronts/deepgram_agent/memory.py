@@ -111,17 +111,23 @@ class Memory:
                 agent = {**agent, "listen": _listening(agent.get("listen"), message.get("listen"))}
         self.settings = {**self.settings, "agent": agent}
 
-    def restored_settings(self) -> Fields:
-        """Return the Settings of the next session, with the conversation as its context and without a greeting.
+    @property
+    def has_messages(self) -> bool:
+        """Whether the conversation has begun."""
+        return bool(self._messages)
 
-        The context leaves out an open question, because the relay asks that question again. If `agent` is the id of a
-        stored agent, return the Settings unchanged.
+    def restored_settings(self, *, has_greeted: bool = True) -> Fields:
+        """Return the Settings of the next session, with the conversation as its context.
+
+        With `has_greeted` the Settings have no greeting, because an upstream has applied them before. The context
+        leaves out an open question, because the relay asks that question again. If `agent` is the id of a stored agent,
+        return the Settings unchanged.
         """
         settings = dict(self.settings or {})
         agent = settings.get("agent")
         if not isinstance(agent, dict):  # the id of a stored agent, which cannot get a context
             return settings
-        restored = {key: value for key, value in agent.items() if key != "greeting"}
+        restored = {key: value for key, value in agent.items() if key != "greeting" or not has_greeted}
         given = agent.get("context")
         context = given if isinstance(given, dict) else {}
         messages = [*objects_of(context, "messages"), *self._messages]

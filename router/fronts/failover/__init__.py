@@ -5,6 +5,8 @@ machine gets the Settings with the conversation as `agent.context`, and the open
 
 `deepgram_settings`  the client's Settings as Deepgram takes them; pure
 `sides`     the two machines as one interface, each with the facts that the other needs; pure
+`marks`     the signs that the call has to be stored; pure
 `machine`   the machine of the call: the side of the upstream in use; pure
+`value`     the machine of a call that may move to another process, and its layouts
 `build`     the machine of a call, made from its parts
 """

@@ -11,8 +11,8 @@ import msgspec
 from router.fronts.as_openai.machine import TwoBackendRelay
 from router.fronts.deepgram_agent.policed import PolicedMachine, judge
 from router.fronts.failover.deepgram_settings import for_deepgram
-from router.fronts.failover.machine import FailoverMachine
 from router.fronts.failover.sides import Parts
+from router.fronts.failover.value import MovableCall
 from router.fronts.named_agents import with_agents
 from router.fronts.realtime.front import REALTIME
 from router.fronts.realtime.machine import RealtimeRelay
@@ -42,8 +42,15 @@ def has_guard(front: Front) -> bool:
     return front is REALTIME
 
 
-def machine_of(front: Front, call: Call, plan: Plan) -> Machine:
+def has_sides(front: Front) -> bool:
+    """Whether the machine of a call of this front has a side for each backend, and so a memory of its own."""
+    return front is not REALTIME
+
+
+def machine_of(front: Front, call: Call, plan: Plan, memory: bytes = b"") -> Machine:
     """Return the machine of a call that two backends may serve, with the policy of its client.
+
+    `memory` is that of the machine in another process (`MovableCall`).
 
     If the front is no relay, the machine takes the place of the session, and the front is around the machine. On a
     route of OpenAI's events the relay judges the client's events by itself.
@@ -63,7 +70,7 @@ def machine_of(front: Front, call: Call, plan: Plan) -> Machine:
         deepgram_position=plan.deepgram_position,
         begins_relayed=front.is_relay,
     )
-    machine = FailoverMachine(parts)
+    machine = MovableCall(parts, memory)
     return with_agents(_policed(policy, machine), call, passes_unknown=True) if front.is_relay else machine
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors import messages as engine
+from router.fronts.failover.marks import CallMarks
 from router.fronts.failover.sides import NO_SETTINGS, RelaySide, SessionSide, is_restart_warning
 from router.session import reports
 
@@ -25,6 +26,8 @@ class FailoverMachine:
         self._parts = parts
         self._is_relayed = parts.begins_relayed
         self._side = self._new_side()
+        self.marks = CallMarks(self._side)
+        """The object whose attributes show when the call has to be stored."""
         self._timers: set[str] = set()
         """The timers of the present side that may be running."""
         self._work: set[str] = set()
@@ -50,6 +53,22 @@ class FailoverMachine:
         """Return a few facts about the call."""
         return {**self._side.machine.describe(), "backend": "deepgram" if self._is_relayed else "openai"}
 
+    # Another process.
+
+    def begin_side(self, *, is_relayed: bool, is_warned: bool) -> Side:
+        """Begin with the side that served the call in another process, and return it without its memory."""
+        self._is_relayed, self._is_warned = is_relayed, is_warned
+        self._side = self._new_side()
+        self.marks.begin(self._side)
+        return self._side
+
+    @property
+    def can_move(self) -> bool:
+        """Whether a move to another process at this moment interrupts no turn and no request."""
+        return self._side.can_move
+
+    # The other backend.
+
     def _is_of_other_side(self, opened: engine.UpstreamOpened) -> bool:
         return (opened.position == self._parts.deepgram_position) is not self._is_relayed
 
@@ -69,6 +88,7 @@ class FailoverMachine:
         yield from last
         self._is_relayed = not self._is_relayed
         self._side = self._new_side()
+        self.marks.begin(self._side)
         yield from self._side.continue_call(call, opened)
 
     def _noted(self, commands: Iterable[engine.Command]) -> Iterator[engine.Command]:

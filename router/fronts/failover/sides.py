@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
 from actors import messages as engine
 from actors.restart import Loss, LossKind
+from router.fronts.deepgram_agent.closing import to_client
 from router.fronts.deepgram_agent.conversation import Conversation
 from router.fronts.deepgram_agent.fields import Fields, read, text_of, write
 from router.fronts.deepgram_agent.machine import CallSoFar, DeepgramRelay
+from router.fronts.deepgram_agent.value import MovableRelay
 from router.fronts.deepgram_agent.waiting import Waiting
 from router.session import reports
+from router.session.handlers.adoption import RECOVERED
 from router.session.handlers.settings import welcome
 from router.session.state.limited import BY_CODE
-from router.session.state.states import Lifecycle
+from router.session.state.states import Lifecycle, ResponseState
 from router.translation import errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
-    from actors.machine import Machine
+    from actors.machine import Machine, Marks
     from router.session.machine import Session
     from router.session.options import SessionOptions
 
@@ -71,6 +76,22 @@ class Side(Protocol):
     def held_bytes(self) -> int:
         """The bytes that this side keeps in addition to those of its machine."""
 
+    # Another process.
+
+    @property
+    def marks(self) -> Marks:
+        """The signs of the machine that the call has to be stored. For its audio see `may_drop_audio`."""
+
+    @property
+    def can_move(self) -> bool:
+        """Whether a move to another process at this moment interrupts no turn and no request."""
+
+    def may_drop_audio(self) -> bool:
+        """Whether only the newest audio of the microphone matters, because the user does not speak."""
+
+    def shortened(self) -> AbstractContextManager[None]:
+        """Return a context within which this side lacks older audio of a silent user."""
+
 
 class RelaySide:
     """The machine of Deepgram's backend: the relay, with the policy around it."""
@@ -79,7 +100,9 @@ class RelaySide:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._relay = DeepgramRelay(parts.options)
+        self._relay = MovableRelay(parts.session)
+        self._is_converting = False
+        """Whether the upstream gets Settings that are made from the client's, because a session served the call."""
         self.machine = parts.around_relay(self._relay)
 
     def take(self, message: engine.Input, now_s: float) -> Iterator[engine.Command]:
@@ -92,8 +115,35 @@ class RelaySide:
 
     def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
         """Continue a call, which the session has served so far, at Deepgram."""
+        self._is_converting = True
         yield from self._relay.take_over(call, opened.generation, self._parts.as_sent)
         yield from self.machine.handle(opened, call.now_s)
+
+    # Another process.
+
+    @property
+    def marks(self) -> Marks:
+        """The signs of the relay."""
+        return self._relay.marks
+
+    @property
+    def can_move(self) -> bool:
+        """Whether the relay is between two turns."""
+        return self._relay.can_move
+
+    def may_drop_audio(self) -> bool:
+        """Whether the user does not speak."""
+        return self._relay.marks.may_drop_audio()
+
+    def shortened(self) -> AbstractContextManager[None]:
+        """Return a context within which the relay lacks older audio of a silent user."""
+        return self._relay.shortened()
+
+    def restore(self, *, is_converting: bool) -> None:
+        """Complete a side whose relay has its memory from another process."""
+        self._is_converting = is_converting
+        if is_converting:
+            self._relay.convert_settings(self._parts.as_sent)
 
 
 class SessionSide:
@@ -139,6 +189,8 @@ class SessionSide:
                     self._waiting.keep_audio(data)
             case engine.UpstreamLost() if self._is_served:
                 self._note_loss(message)
+            case engine.ClientAdopted():
+                yield from self._note_adoption(message)
         yield from self._sent(self.machine.handle(message, now_s))
 
     # From the client.
@@ -174,9 +226,55 @@ class SessionSide:
         state = self._session.state
         if lost.generation != state.upstream.generation:
             return  # the standby
-        turns = state.user_turns
-        self._was_heard = turns.has_floor or bool(turns.owed) or state.transcripts.are_awaited
-        self._is_served = False
+        self._was_heard, self._is_served = self._is_heard(), False
+
+    def _is_heard(self) -> bool:
+        """Whether the user speaks, or waits for an answer to speech. Otherwise the newest speech is a noise."""
+        turns, transcripts = self._session.state.user_turns, self._session.state.transcripts
+        is_reported = turns.has_floor or bool(turns.owed) or transcripts.are_awaited
+        return is_reported or self._conversation.is_speech_repeated
+
+    # Another process.
+
+    def _note_adoption(self, adopted: engine.ClientAdopted) -> Iterator[engine.Command]:
+        """Record the loss of the upstream, and the audio that the other process sent after the record."""
+        state = self._session.state
+        if adopted.sent_bytes and state.turn.response is not ResponseState.NONE:
+            self._conversation.take_audio()
+        if self._is_served:
+            self._was_heard, self._is_served = self._is_heard(), False
+            # The start of speech is reported late, so Deepgram, too, would hear the newest audio of a silent user.
+            for audio in self._conversation.speech.recent():
+                self._waiting.keep_audio(audio)
+        if self._is_settling and not adopted.is_planned and not self._session.context.has_ended:
+            # The session sends no such warning before its upstream has applied the Settings.
+            yield to_client(RECOVERED)
+
+    @property
+    def marks(self) -> Marks:
+        """The signs of the session."""
+        return self._session
+
+    @property
+    def can_move(self) -> bool:
+        """Whether the session is between two turns."""
+        return self._session.can_move
+
+    def may_drop_audio(self) -> bool:
+        """Whether the user does not speak, and no words of earlier speech are awaited."""
+        return self._session.may_drop_audio() and not self._is_heard()
+
+    @contextlib.contextmanager
+    def shortened(self) -> Iterator[None]:
+        """Keep only the newest audio of a silent user, or of a noise, while the context lasts."""
+        speech = self._conversation.speech
+        is_noise = speech.is_on and self._is_served and not self._is_heard()
+        speech.is_on = speech.is_on and not is_noise
+        try:
+            with speech.shortened():
+                yield
+        finally:
+            speech.is_on = speech.is_on or is_noise
 
     # To the client.
 
@@ -234,6 +332,8 @@ class SessionSide:
             is_applied=self._is_applied,
             now_s=now_s,
         )
+        # The relay needs nothing of the session's memory, which would be part of each record.
+        self._session.forget()
         return [engine.SendToClient(frame) for frame in frames], call
 
     def continue_call(self, call: CallSoFar, opened: engine.UpstreamOpened) -> Iterator[engine.Command]:
@@ -246,10 +346,11 @@ class SessionSide:
         yield from self._sent(self.machine.handle(opened, call.now_s))
         memory = self._conversation.memory
         if memory.settings is not None:
-            settings = memory.restored_settings() if call.is_applied else memory.settings
+            settings = memory.restored_settings(has_greeted=call.is_applied)
             self._is_settling = call.is_applied
             yield from self._taken_settings(write(settings), call.now_s)
-        if call.is_applied and not self._session.context.has_ended:
+        is_begun = call.is_applied or memory.question is not None
+        if is_begun and not self._session.context.has_ended:
             for acknowledgement in self._conversation.injected.acknowledgements():
                 yield engine.SendToClient(acknowledgement)
             for again in self._conversation.resume():

@@ -63,7 +63,7 @@ TRANSCRIBER: Final = Front(
     name="listen",
     profile=msgspec.structs.replace(OPENAI, name="listen", openai_events=False),
     adapt=Transcriber,
-    # Its `model` is Deepgram's, and has no effect. The policy judges the Settings that the other parameters make.
+    # The parameter `model` has no effect here. The policy judges the Settings that the other parameters make.
     judge_query=lambda _policy, query: query,
     options=_without_answers,
     lost_frame=LOST_FRAME,

@@ -33,14 +33,14 @@ def _names(text: str) -> frozenset[str]:
 
 
 _DETAILS: Final = _names("detect_language keyterm keywords language language_hint version")
-"""Parameters that a forced transcription removes, and that `deny` refuses, as beside the model in Settings."""
+"""Parameters that a forced `transcription` removes, and that the rule `deny` for it refuses."""
 
 _KNOWN: Final = _DETAILS | _names(
     "callback callback_method channels detect_entities diarize diarize_model dictation eager_eot_threshold encoding "
     "endpointing eot_threshold eot_timeout_ms extra interim_results mip_opt_out model multichannel numerals "
     "profanity_filter punctuate redact replace sample_rate search smart_format tag utterance_end_ms vad_events"
 )
-"""Deepgram's parameters. Under a policy a client may send no other, so that no other spelling evades a rule."""
+"""Deepgram's parameters. A policy denies any other parameter, so that no other spelling evades a rule."""
 
 
 def problem_of(query: Mapping[str, str]) -> str | None:
@@ -81,8 +81,8 @@ def is_on(query: Mapping[str, str], name: str) -> bool:
 def permitted(policy: Policy, query: Mapping[str, str]) -> Query | Denied:
     """Return the parameters in the form that Deepgram may get under a policy, or the denial.
 
-    The field `transcription` holds for the model and its details, `endpoints` for the call-back, and `input_format` for
-    the encoding.
+    The policy's field `transcription` governs the model and its details, `endpoints` the call-back, and `input_format`
+    the encoding and the rate.
     """
     pairs = list(pairs_of(query))
     for name, _value in pairs if not policy.is_lenient else ():
@@ -106,7 +106,7 @@ _GOVERNED: Final = (
     ("endpoints", ("callback",), frozenset[str]()),
     ("input_format", ("encoding", "sample_rate"), frozenset[str]()),
 )
-"""Fields of a policy, the parameters in which a forced value is said, and further parameters that it removes.
+"""Fields of a policy, each with the parameters that have a forced value, and with parameters that it removes.
 
 A rule compares the value of the first parameter.
 """
@@ -131,7 +131,7 @@ def permitted_text(policy: Policy, fields: Mapping[str, Any], text: str) -> str 
 
 
 _MESSAGES: Final = ("KeepAlive", "Finalize", "CloseStream")
-"""Messages that change nothing about a transcription. Under a policy, only `events` allows another, `Configure`."""
+"""Messages that change nothing about a transcription. Under a policy, any other needs the rule `events`."""
 
 
 def _forced(rule: Rule, field: str, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 if TYPE_CHECKING:
     from router.fronts.realtime.wire import Fields
@@ -88,5 +89,10 @@ def _merged(current: Fields, update: Fields) -> Fields:
         elif key in _MERGED and isinstance(known, dict) and isinstance(value, dict):
             merged[key] = _merged(known, value)
         else:
-            merged[key] = copy.deepcopy(value)
+            merged[key] = _copied(value)
     return merged
+
+
+def _copied(value: Any) -> Any:
+    # This takes a tenth of the time of `copy.deepcopy`.
+    return orjson.loads(orjson.dumps(value)) if isinstance(value, dict | list) else value

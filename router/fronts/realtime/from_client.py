@@ -23,7 +23,16 @@ Handler = Callable[["Context", Event], None]
 def take(context: Context, event: Event) -> None:
     """Take an event by the table READY if an upstream serves the client, or else by the table WAITING."""
     table = READY if context.is_ready else WAITING
+    if context.is_ready and event.kind in _TRACKED and context.state.unanswered.is_full:
+        _refuse_unacknowledged(context, event)
+        return
     table.get(event.kind, _pass if context.is_ready else _wait)(context, event)
+
+
+def _refuse_unacknowledged(context: Context, event: Event) -> None:
+    message = "The upstream has left too many earlier events unacknowledged. Send the event again."
+    context.refuse("too_many_waiting_events", message, event_id=event.string("event_id"))
+    context.log(logging.WARNING, f"an event of the client is refused: {event.kind}, too many are unacknowledged")
 
 
 def take_waiting(context: Context) -> None:
@@ -291,6 +300,9 @@ READY: Final[dict[str, Handler]] = {
     requests.CANCEL_RESPONSE: _cancel_response,
 }
 """The handlers of the client's events while an upstream serves. Any other event passes."""
+
+_TRACKED: Final = READY.keys() - {requests.APPEND, requests.CANCEL_RESPONSE}
+"""The types of events that an upstream acknowledges."""
 
 WAITING: Final[dict[str, Handler]] = {
     requests.RETRIEVE: _about_item_waiting,

@@ -117,7 +117,10 @@ def deliver_error(context: Context) -> None:
 
 
 def errors_code(error: Fields) -> str:
-    """Return the code of an error, or its `type`, in which some servers put the code (upstream 12.4)."""
+    """Return the code of an error, or its `type`, in which some servers put the code (upstream 12.4).
+
+    Without either, return `server_error`.
+    """
     return str(error.get("code") or error.get("type") or "server_error")
 
 

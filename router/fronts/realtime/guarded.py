@@ -9,6 +9,7 @@ import orjson
 from actors import messages as engine
 from router.fronts.realtime.wire import Fields, error_of
 from router.guard.dialect import Kind, Seen
+from router.guard.texts import event_id_of
 from router.session.state.queues import Newest
 from router.translation.speech import verbatim
 
@@ -82,10 +83,7 @@ class RealtimeDialect:
 
     def notice(self, description: str, message: engine.Input | None) -> str:
         """Return the guard's notice as an `error`, which names the client's event if that event was withheld."""
-        event_id = None
-        if isinstance(message, engine.ClientTextReceived):
-            given = orjson.loads(message.text).get("event_id")
-            event_id = given if isinstance(given, str) else None
+        event_id = event_id_of(message.text) if isinstance(message, engine.ClientTextReceived) else None
         self._count += 1
         return _error(BLOCKED, description, event_id, self._count)
 

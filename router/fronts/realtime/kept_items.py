@@ -332,15 +332,18 @@ class Conversation:
 
         Leave out the output of a function whose call is left out.
         """
-        calls: set[Any] = set()
+        calls: set[str] = set()
         for name in self._order:
             item = self._items[name]
             wire = item.again()
             item.is_upstream = False
-            if wire is None or (item.kind == "function_call_output" and wire.get("call_id") not in calls):
+            if wire is None:
+                continue
+            call_id = str(wire.get("call_id"))  # a client may have sent any value
+            if item.kind == "function_call_output" and call_id not in calls:
                 continue
             if item.kind == "function_call":
-                calls.add(wire.get("call_id"))
+                calls.add(call_id)
             item.is_upstream = True
             yield item, wire
 

@@ -25,6 +25,10 @@ MAX_MS: Final = 60_000
 """The most audio that is kept while the user speaks, or until the client commits."""
 
 
+MAX_PIECES: Final = 10_000
+"""The most pieces of audio that are kept: those of `MAX_MS`, if each is a few ms long."""
+
+
 class Speech:
     """The uncommitted microphone audio of one session, in segments. A commit of the client's ends a segment."""
 
@@ -71,7 +75,7 @@ class Speech:
             self.appended_ms += len(audio) * 3 / 4 / bytes_per_ms
         is_kept = is_manual or self.is_on or len(self._segments) > 1
         per_ms = bytes_per_ms * 4 / 3
-        while self._chars > MAX_MS * per_ms and self._count > 1:
+        while (self._chars > MAX_MS * per_ms or self._count > MAX_PIECES) and self._count > 1:
             self.forgotten_chars += self._drop_oldest()
         while not is_kept and self._chars > PREROLL_MS * per_ms and self._segments[0][0][0] < now_s - PREROLL_S:
             self._drop_oldest()

@@ -127,7 +127,7 @@ LAYOUTS: Final = (
         fill=_fill_conversation,
     ),
     layout_of(Names, "_to_client _to_upstream _count _known _current"),
-    layout_of(Response, "fields request is_outside outputs is_cancelled began_s"),
+    layout_of(Response, "fields request is_outside outputs kept_chars has_excess is_cancelled began_s"),
     layout_of(Output, "item index parts arguments has_arguments is_done is_in_conversation"),
     layout_of(Part, "is_audio text audio_bytes has_text_ended has_audio_ended is_done"),
     layout_of(Request, "fields event_id is_own adopts sent_s"),

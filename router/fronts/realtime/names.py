@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import orjson
-
 from router.fronts.realtime.wire import Event, Fields
 from router.session.state.queues import Newest
 
@@ -25,7 +23,10 @@ AGAIN: Final = "again"
 """The beginning of the ids of events that repeat an item."""
 
 MAX_KNOWN: Final = 4000
-"""The most ids that are remembered. With them the relay finds an id that another upstream gives a second time."""
+"""The most ids, and the most pairs of ids, that are remembered.
+
+With the ids the relay finds an id that another upstream gives a second time.
+"""
 
 
 def prefix_of(kind: str) -> str:
@@ -77,8 +78,13 @@ class Names:
 
     def match(self, upstream_id: str, client_id: str) -> None:
         """Record that the upstream's id and the client's id name the same item, response or call."""
-        self._to_client[upstream_id] = client_id
-        self._to_upstream[client_id] = upstream_id
+        for names, key, value in (
+            (self._to_client, upstream_id, client_id),
+            (self._to_upstream, client_id, upstream_id),
+        ):
+            names[key] = value
+            if len(names) > MAX_KNOWN:
+                del names[next(iter(names))]
 
     # Translation.
 
@@ -106,9 +112,13 @@ class Names:
         """
         if not self._to_upstream:
             return event
-        copied = Event(event.kind, orjson.loads(event.frame), event.text)
+        copied = Event(event.kind, _copied(event.fields), event.text)
         copied.is_changed = _rename(copied.fields, self._to_upstream) or event.is_changed
         return copied
+
+
+_LISTS: Final = ("output", "input")
+"""The fields of a response with its items."""
 
 
 def _rename(fields: Fields, names: dict[str, str]) -> bool:
@@ -118,12 +128,27 @@ def _rename(fields: Fields, names: dict[str, str]) -> bool:
     return is_changed
 
 
+def _copied(fields: Fields) -> Fields:
+    """Copy an event and its objects that `_objects` returns. The rest is shared, because 15 MB of audio are costly."""
+    copied = dict(fields)
+    for name in ("item", "response"):
+        if isinstance(copied.get(name), dict):
+            copied[name] = dict(copied[name])
+    response = copied.get("response")
+    if isinstance(response, dict):
+        for name in _LISTS:
+            items = response.get(name)
+            if isinstance(items, list):
+                response[name] = [dict(each) if isinstance(each, dict) else each for each in items]
+    return copied
+
+
 def _objects(fields: Fields) -> list[Fields]:
     """Return the objects of an event that have an id: its item, its response, and the response's items."""
     response = fields.get("response")
     found = [fields.get("item"), response]
     if isinstance(response, dict):
-        for name in ("output", "input"):
+        for name in _LISTS:
             items = response.get(name)
             found += items if isinstance(items, list) else []
     return [each for each in found if isinstance(each, dict)]

@@ -158,7 +158,7 @@ def _answer_lost(context: Context, event: Event) -> bool:
 
 
 def _cut(context: Context, response: Response) -> Request | None:
-    """End a response that was cut off, unless the client has only its `response.created` and has not cancelled it.
+    """End a response that was cut off. Keep it open if it has no output yet, and the client has not cancelled it.
 
     Return the request for a response that continues or repeats this response; None if no other response is needed.
     """

@@ -19,6 +19,7 @@ from router.fronts.realtime.names import Names
 from router.fronts.realtime.requests import Sent, Unanswered, Waiting
 from router.fronts.realtime.wire import Event, Fields, OpaqueEvent, error_of, new_event
 from router.session.deadlines import COMMIT_S
+from router.session.reports import Usage
 
 if TYPE_CHECKING:
     from router.config.model import RouterConfig
@@ -260,7 +261,7 @@ class Context:
 
     def send(self, event: Event) -> None:
         """Send the upstream in use an event, with the ids that the upstream knows."""
-        frame = self.state.names.to_upstream(event).frame
+        frame = self.state.names.to_upstream(event).data
         self.commands.append(engine.SendToUpstream(frame, self.state.generation))
 
     def send_tracked(self, event: Event, request: Request | None = None) -> None:
@@ -336,11 +337,13 @@ class Context:
             self.limits.add_turn()
 
     def count_usage(self, event: Event) -> None:
-        """Count the usage that an event of the upstream's reports."""
+        """Count the usage that an event of the upstream's reports, or log why it cannot be counted."""
         usage = self.reports.usage(event.frame, self.state.generation)
-        if usage is not None:
+        if isinstance(usage, Usage):
             self.limits.add_usage(usage)
             self.notify(usage)
+        elif usage is not None:
+            self.log(logging.WARNING, f"{event.kind} {usage.problem}: its usage is not counted")
 
     def end(self, code: int, reason: str) -> None:
         """End the session with a close frame for the client."""

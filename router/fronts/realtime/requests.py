@@ -32,6 +32,16 @@ MAX_WAITING_CHARS: Final = 4 * 1024 * 1024
 """The most characters of all events that may wait: 65 s of audio."""
 
 
+MAX_EVENTS: Final = 10_000
+"""The most events that may wait, together with those of audio."""
+
+MAX_UNANSWERED: Final = 2000
+"""The most events that an upstream may leave unacknowledged: as many as a conversation has items."""
+
+MAX_UNANSWERED_BYTES: Final = 32 * 1024 * 1024
+"""The size of unacknowledged events behind which no further one is sent: two of the longest, and more."""
+
+
 class Sent:
     """An event that the upstream was sent and has not acknowledged."""
 
@@ -66,6 +76,11 @@ class Unanswered:
 
     def __len__(self) -> int:
         return len(self._sent)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the upstream has left too many events unacknowledged to get another one."""
+        return len(self._sent) >= MAX_UNANSWERED or self.held_bytes >= MAX_UNANSWERED_BYTES
 
     def add(self, sent: Sent) -> None:
         """Add an event at the end."""
@@ -182,7 +197,7 @@ class Waiting:
         self._events.append(event)
         self._chars += size
         self._count += not is_audio
-        while self._chars > MAX_WAITING_CHARS and self._drop_audio():
+        while (self._chars > MAX_WAITING_CHARS or len(self._events) > MAX_EVENTS) and self._drop_audio():
             pass
         return True
 

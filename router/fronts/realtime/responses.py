@@ -15,6 +15,21 @@ if TYPE_CHECKING:
 
 MS_PER_S: Final = 1000
 
+MAX_RESPONSES: Final = 256
+"""The most responses that an upstream may run at the same time: one of the conversation, and others outside of it."""
+
+MAX_OUTPUTS: Final = 256
+"""The most items of a response that are kept for the end of the response."""
+
+MAX_PARTS: Final = 64
+"""The most parts of an item that are kept."""
+
+MAX_CHARS: Final = 4 * 1024 * 1024
+"""The characters of a response behind which no further text is kept: as many as the longest event has.
+
+A text that comes in pieces and then as a whole counts twice.
+"""
+
 
 class Part:
     """One part of a message."""
@@ -87,9 +102,12 @@ class Output:
     def part(self, index: object, *, is_audio: bool) -> Part:
         """Return the part with this index. If there is none yet, create it as text or, with `is_audio`, as audio."""
         place = index if isinstance(index, int) else 0
-        if place not in self.parts:
-            self.parts[place] = Part(is_audio=is_audio)
-        return self.parts[place]
+        part = self.parts.get(place)
+        if part is None:
+            part = Part(is_audio=is_audio)
+            if len(self.parts) < MAX_PARTS:
+                self.parts[place] = part
+        return part
 
     def heard(self, bytes_per_ms: int) -> str:
         """Return the words that the client got. For a spoken item they are estimated from the length of its audio."""
@@ -143,6 +161,10 @@ class Response:
         self.request = request
         self.is_outside = is_outside
         self.outputs: dict[str, Output] = {}
+        self.kept_chars = 0
+        """The characters of text and of arguments that the response has brought."""
+        self.has_excess = False
+        """Whether the response has brought more items or text than are kept."""
         self.is_cancelled = False
         """Whether the client has cancelled the response."""
         self.began_s = 0.0
@@ -185,11 +207,26 @@ class Response:
         name = event.string("item_id")
         if name is None:
             return None
-        if name not in self.outputs:
-            index = event.fields.get("output_index")
-            item = {"id": name, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
-            self.outputs[name] = Output(item, index if isinstance(index, int) else len(self.outputs))
-        return self.outputs[name]
+        if name in self.outputs:
+            return self.outputs[name]
+        item = {"id": name, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+        return self.add(name, item, event.fields.get("output_index"))
+
+    def add(self, name: str, item: Fields, index: object) -> Output | None:
+        """Return the item of this id. Add it if it is new, or return None if there are too many items."""
+        if name not in self.outputs and len(self.outputs) >= MAX_OUTPUTS:
+            self.has_excess = True
+            return None
+        place = index if isinstance(index, int) else len(self.outputs)
+        return self.outputs.setdefault(name, Output(item, place))
+
+    def take(self, text: str) -> str:
+        """Return a piece of text or of arguments, or nothing if the response has brought too much."""
+        if self.kept_chars >= MAX_CHARS:
+            self.has_excess = True
+            return ""
+        self.kept_chars += len(text)
+        return text
 
     def advance(self, progress: Progress) -> None:
         """Record the content of a delta that another process has sent the client."""
@@ -197,13 +234,13 @@ class Response:
         if output is None:
             return
         if progress.kind == ARGUMENTS:
-            output.arguments += str(progress.value)
+            output.arguments += self.take(str(progress.value))
             return
         part = output.part(progress.place, is_audio=progress.kind != TEXT)
         if isinstance(progress.value, int):
             part.audio_bytes += progress.value * 3 // 4
         else:
-            part.text += progress.value
+            part.text += self.take(progress.value)
 
     def note(self, event: Event) -> None:
         """Record the content that an event of the response adds."""
@@ -257,13 +294,14 @@ def _close_part(part: Part, place: Fields) -> Iterator[Event]:
 def _item_added(response: Response, event: Event) -> None:
     item = event.child("item")
     index = event.fields.get("output_index")
-    name = str(item.get("id", ""))
-    response.outputs.setdefault(name, Output(item, index if isinstance(index, int) else len(response.outputs)))
+    response.add(str(item.get("id", "")), item, index)
 
 
 def _item_done(response: Response, event: Event) -> None:
     item = event.child("item")
-    output = response.outputs.setdefault(str(item.get("id", "")), Output(item, len(response.outputs)))
+    output = response.add(str(item.get("id", "")), item, None)
+    if output is None:
+        return
     output.item, output.is_done = item, True
     if output.is_call and item.get("status") in (None, "completed"):
         output.has_arguments, output.arguments = True, str(item.get("arguments", ""))
@@ -285,7 +323,9 @@ def _part_done(response: Response, event: Event) -> None:
 def _text(response: Response, event: Event, *, is_audio: bool) -> None:
     output = response.output(event)
     if output is not None:
-        output.part(event.fields.get("content_index"), is_audio=is_audio).text += event.string("delta") or ""
+        output.part(event.fields.get("content_index"), is_audio=is_audio).text += response.take(
+            event.string("delta") or ""
+        )
 
 
 def _text_done(response: Response, event: Event, *, is_audio: bool) -> None:
@@ -293,7 +333,7 @@ def _text_done(response: Response, event: Event, *, is_audio: bool) -> None:
     if output is None:
         return
     part = output.part(event.fields.get("content_index"), is_audio=is_audio)
-    part.text = event.string("transcript" if is_audio else "text") or part.text
+    part.text = response.take(event.string("transcript" if is_audio else "text") or "") or part.text
     part.has_text_ended = True
 
 
@@ -313,14 +353,14 @@ def _audio_done(response: Response, event: Event) -> None:
 def _arguments(response: Response, event: Event) -> None:
     output = response.output(event)
     if output is not None:
-        output.arguments += event.string("delta") or ""
+        output.arguments += response.take(event.string("delta") or "")
 
 
 def _arguments_done(response: Response, event: Event) -> None:
     output = response.output(event)
     if output is None:
         return
-    output.arguments = event.string("arguments") or output.arguments
+    output.arguments = response.take(event.string("arguments") or "") or output.arguments
     output.has_arguments = True
     if not output.is_call:
         output.item = {**output.item, "type": "function_call"}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from actors import messages as engine
+from actors.restart import LossKind
 from router.fronts.realtime.marks import ARGUMENTS, AUDIO, SPEECH, TEXT, Progress
 from router.fronts.realtime.relay import Context, Timer
-from router.fronts.realtime.responses import Output, Response
+from router.fronts.realtime.responses import MAX_RESPONSES, Output, Response
 
 if TYPE_CHECKING:
     from router.fronts.realtime.wire import Event
@@ -35,6 +37,8 @@ def begin(context: Context, event: Event) -> None:
     if state.names.is_known(name):
         return  # it comes twice
     state.names.note(name)
+    if _has_too_many(context):
+        return
     request = state.unanswered.take_request(fields)
     # Some servers leave the conversation id out of every response, so only an explicit null counts.
     is_apart = fields.get("conversation_id", "") is None and not state.is_owed
@@ -78,15 +82,31 @@ def take(context: Context, event: Event) -> None:
             return  # it has ended
         # Some servers begin a response without response.created.
         state.names.note(given)
+        if _has_too_many(context):
+            return
         response = state.responses[name] = Response({"id": name, "object": "realtime.response"}, None, is_outside=False)
         state.is_owed = False
     if event.kind == ITEM_ADDED and not response.is_outside:
         state.items.put(event.child("item"), state.generation, state.items.last_id)
     # Some servers announce no item (upstream 12.4). The first delta of such an item adds the item, too.
     progress = _progress(event) if event.string("item_id") in response.outputs else None
+    had_excess = response.has_excess
     response.note(event)
+    if response.has_excess and not had_excess:
+        context.log(
+            logging.WARNING, "a response has too many items or is too long: the client gets it, but a restart not"
+        )
     _report(context, event, response)
     context.pass_on(event, progress)
+
+
+def _has_too_many(context: Context) -> bool:
+    """Return whether the upstream runs too many responses to begin another one. If so, abandon the upstream."""
+    if len(context.state.responses) < MAX_RESPONSES:
+        return False
+    context.log(logging.WARNING, f"the upstream begins more than {MAX_RESPONSES} responses: it is abandoned")
+    context.abandon("too many responses at the same time", kind=LossKind.MALFORMED)
+    return True
 
 
 def _progress(event: Event) -> Progress | None:

@@ -14,6 +14,8 @@ from router.session.reports import (
     TurnBegan,
     TurnEnded,
     TurnLatency,
+    add_function,
+    add_text,
 )
 from router.session.state.meter import UsageMeter
 
@@ -44,10 +46,16 @@ class Reports:
         """Record that another upstream is in use, because the price of usage depends on its model."""
         self._meter.read(opened, opened.generation, self.model)
 
-    def usage(self, text: str, generation: int) -> Usage | None:
-        """Return the usage that an event of the upstream of this generation reports, or None."""
-        event: Any = codec.decode(text)
-        return self._meter.read(getattr(event, "event", event), generation, self.model)
+    def usage(self, text: str, generation: int) -> Usage | codec.Unknown | codec.Malformed | None:
+        """Return the usage that an event of the upstream of this generation reports, or None.
+
+        If the codec cannot read the event, return the codec's result, which names the problem. The usage of such an
+        event is not counted.
+        """
+        read: Any = codec.decode(text)
+        if isinstance(read, (codec.Unknown, codec.Malformed)):
+            return read
+        return self._meter.read(getattr(read, "event", read), generation, self.model)
 
     # Audio.
 
@@ -70,7 +78,7 @@ class Reports:
     def said(self, role: Role, content: str) -> None:
         """Add a text of the user or the agent to the turn in progress."""
         if content:
-            self._said.append(Said(role, content))
+            add_text(self._said, Said(role, content))
 
     def asked(self, now_s: float) -> TurnBegan:
         """Record the end of the user's turn, and return its notification."""
@@ -84,7 +92,7 @@ class Reports:
 
     def called(self, call_id: str, name: str, now_s: float) -> None:
         """Record a function call in the turn in progress, and start the measurement of its time."""
-        self._functions.append(name)
+        add_function(self._functions, name)
         self._stopwatch.request(call_id, now_s, name)
 
     def answered(self, call_id: str, now_s: float) -> FunctionAnswered | None:

@@ -15,6 +15,10 @@ INVALID_REQUEST: Final = "invalid_request_error"
 SERVER_ERROR: Final = "server_error"
 
 
+MAX_ID_CHARS: Final = 512
+"""The most characters of a client's `event_id`, as at OpenAI (upstream 11.1). The answer to an event repeats its id."""
+
+
 class Event:
     """One event. Its frame is the text that was read, unless a field was changed."""
 
@@ -45,6 +49,11 @@ class Event:
     def frame(self) -> str:
         """The text frame, which is written anew if the event was changed."""
         return orjson.dumps(self.fields).decode() if self.is_changed else self.text
+
+    @property
+    def data(self) -> str | bytes:
+        """The text frame as it costs least: if it is written anew, in UTF-8."""
+        return orjson.dumps(self.fields) if self.is_changed else self.text
 
 
 class OpaqueEvent(Event):
@@ -113,10 +122,12 @@ def read_client(text: str) -> Event:
         raise RefusedError("invalid_event", "The event must be a JSON object.")
     if len(text) > MAX_RECOUNT_CHARS and is_too_deep(fields):
         raise RefusedError("invalid_event", "The event is nested too deeply.")
-    kind = fields.get("type")
+    kind, given = fields.get("type"), fields.get("event_id")
+    event_id = given if isinstance(given, str) else None
+    if event_id is not None and len(event_id) > MAX_ID_CHARS:
+        message = f"The field 'event_id' has more than {MAX_ID_CHARS} characters."
+        raise RefusedError("invalid_value", message, param="event_id")
     if not isinstance(kind, str):
-        given = fields.get("event_id")
-        event_id = given if isinstance(given, str) else None
         code = "missing_required_parameter" if kind is None else "invalid_type"
         raise RefusedError(code, "The field 'type' must be a string.", param="type", event_id=event_id)
     return Event(kind, fields, text)

@@ -1,6 +1,6 @@
 """The signs that a telephone call has to be stored: those of its session, and notes of the pieces of audio. Pure.
 
-A piece leaves as JSON, or with a mark after it, so the bytes that were sent are not bytes of the session's audio. Each
+A piece is sent as JSON, or with a mark after it, so the bytes that were sent are not bytes of the session's audio. Each
 note has the sizes of a piece, on the wire and as audio.
 """
 
@@ -18,7 +18,7 @@ MAX_NOTES: Final = 100
 
 
 class Progress(NamedTuple):
-    """The part of an answer that left after a record."""
+    """The part of an answer that was sent after a record."""
 
     words: str
     """The words that the session stored."""
@@ -74,7 +74,7 @@ class TelephoneMarks:
 
 
 def progress_of(stored: str, sent_bytes: int) -> Progress:
-    """Return the words and the pieces that left after the record, from the stored words and notes.
+    """Return the words and the pieces that were sent after the record, from the stored words and notes.
 
     `sent_bytes` is the number of bytes that were sent on the wire after the record. A piece of which half was sent
     counts, because the rest of it follows.

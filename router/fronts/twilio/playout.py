@@ -91,7 +91,7 @@ class Playout:
     def advance(self, sizes: Iterable[int]) -> int:
         """Note pieces of these sizes that another process has sent. Return how many bytes the session has not counted.
 
-        The session has already counted the bytes that waited for a whole frame, and that left with the first piece.
+        The session has already counted the bytes that waited for a whole frame, and went with the first piece.
         """
         before_bytes = self._given_bytes
         for size_bytes in sizes:
@@ -104,7 +104,7 @@ class Playout:
         return Piece(audio, self._note(len(audio)))
 
     def _note(self, size_bytes: int) -> str:
-        """Note that a piece leaves, and return the name of its mark."""
+        """Note that a piece is sent, and return the name of its mark."""
         self._marks += 1
         self._sent_bytes += size_bytes
         name = f"{self._clears}:{self._marks}"

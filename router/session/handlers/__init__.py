@@ -1,4 +1,4 @@
-"""The functions that the tables name. Each takes a `Context` and an input.
+"""The functions that the tables name. A row's handler takes a `Context` and an input; a joint rule's takes a `Context`.
 
 The topics, in the order of a call:
 
@@ -34,6 +34,6 @@ The topics, in the order of a call:
 `drain`               finishes a session whose process is about to end: warns, waits for the turn, ends
 `limits`              ends a session that has reached a limit: length, silence, tokens, money
 `ending`              ends a session with a typed message and a close frame
-`refusals`            answers unreadable client messages, and judges which upstream errors are fatal
+`refusals`            answers unreadable client messages, and finds fatal upstream errors
 `ignored`             counts and logs inputs that change nothing or that no row lists
 """

@@ -36,8 +36,8 @@ RECOVERED: Final = deepgram.Warning(
 def adopt(context: Context, adopted: messages.ClientAdopted) -> Lifecycle | None:
     """Interrupt the work in progress, and dial another upstream.
 
-    Before Settings there is no work, so only dial. Return the state if it stays AWAITING_SETTINGS; None for the row's
-    next state.
+    Before Settings there is no work, so only dial. Return AWAITING_SETTINGS if the session stays in this state; None
+    for the row's next state.
     """
     state = context.state
     # This process reads the client, even if the other one had paused it.
@@ -94,6 +94,11 @@ def finish(context: Context) -> None:
         function_calls.tool_done(context, call.id, WorkDone(work_key(WorkKind.TOOL, call.id), failure=failure))
     for name, due_s in context.timers.items():
         context.restart_timer(name, max(0.0, due_s - context.now_s))
+
+
+def end_again(context: Context, _adopted: messages.ClientAdopted) -> None:
+    """End a session whose process died between the session's end and the close of its connection."""
+    context.end_again()
 
 
 def acquit(context: Context, _fired: messages.TimerFired) -> None:

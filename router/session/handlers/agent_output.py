@@ -19,7 +19,7 @@ from router.translation.sentences import ends_here, sentences_of
 
 if TYPE_CHECKING:
     from router.session.context import Context
-    from router.session.state.text_delivery import ItemDelivery
+    from router.session.state.text_delivery import ItemDelivery, TextDelivery
 
 Delta = openai.ResponseOutputTextDelta | openai.ResponseOutputAudioTranscriptDelta
 TextDone = openai.ResponseOutputTextDone | openai.ResponseOutputAudioTranscriptDone
@@ -42,6 +42,9 @@ def text_delta(context: Context, event: Delta) -> None:
     if part.is_closed:
         # The part was sent whole, so this delta begins another part. Some servers send no ids.
         part = answer.begin(event.item_id, event.content_index)
+    drop_excess(context, is_beside=is_beside)
+    if not _takes(context, answer, event.delta):
+        return
     part.transcript += event.delta
     part.is_spoken = isinstance(event, openai.ResponseOutputAudioTranscriptDelta)
     if not is_beside:
@@ -70,6 +73,7 @@ def _text_done(context: Context, event: TextDone, content: str) -> None:
     is_beside = turn.is_beside(event.response_id)
     answer = turn.beside if is_beside else turn.answer
     deliver_text(context, answer.of_text(event.item_id, event.content_index), content, is_beside=is_beside)
+    drop_excess(context, is_beside=is_beside)
 
 
 def deliver_text(context: Context, part: ItemDelivery, content: str, *, is_beside: bool = False) -> None:
@@ -81,6 +85,10 @@ def deliver_text(context: Context, part: ItemDelivery, content: str, *, is_besid
     state = context.state
     if not content.strip() or part.is_closed:
         return
+    # A text that is too long ends with the words that have arrived.
+    answer = state.turn.beside if is_beside else state.turn.answer
+    if content is not part.transcript and not _takes(context, answer, content):
+        content = part.transcript
     if not is_beside:
         start_speaking(context)
     if context.profile.sentences and not content.startswith(part.transcript[: part.sent_chars]):
@@ -95,10 +103,45 @@ def deliver_text(context: Context, part: ItemDelivery, content: str, *, is_besid
         if unsent:
             is_whole = context.tells_whole and part.is_continued
             _send_text(context, key_of(context, part), part.whole(content) if is_whole else unsent)
-    if not is_beside:
+    if content and not is_beside:
         state.ledger.add_assistant_text(key_of(context, part), content)
         state.playback.set_text(part.key, content)
     part.sent_text, part.is_closed = content, True
+
+
+def drop_excess(context: Context, *, is_beside: bool = False) -> None:
+    """Forget the oldest part of an answer that has too many parts.
+
+    An unfinished text ends with the words that have arrived. Then the client gets a warning, at most once for each
+    answer. `is_beside` is true for a response outside the conversation.
+    """
+    turn = context.state.turn
+    answer = turn.beside if is_beside else turn.answer
+    part = answer.take_excess()
+    if part is None:
+        return
+    if part.is_closed or part.transcript:
+        turn.close_item(part.item_id)
+    if not part.is_closed and part.transcript.strip():
+        context.count_excess("an answer has too many unfinished texts: the oldest one ends early")
+        deliver_text(context, part, part.transcript, is_beside=is_beside)
+        _warn_once(context, answer, "it has too many unfinished texts at the same time")
+
+
+def _takes(context: Context, answer: TextDelivery, content: str) -> bool:
+    """Return whether the answer takes further text. If it is too long, count the text."""
+    takes = answer.takes(content)
+    if not takes:
+        context.count_excess("an answer is too long: its further text is dropped")
+        _warn_once(context, answer, "it is too long")
+    return takes
+
+
+def _warn_once(context: Context, answer: TextDelivery, problem: str) -> None:
+    if not answer.is_excess_told:
+        answer.is_excess_told = True
+        description = f"the answer is incomplete: {problem}"
+        delivery.send(context, deepgram.Warning(description=description, code="RESPONSE_INCOMPLETE"))
 
 
 def _send_sentences(context: Context, part: ItemDelivery, *, is_final: bool = False) -> None:
@@ -126,7 +169,7 @@ def deliver_heard(context: Context, part: ItemDelivery, words: str) -> None:
 
 
 def key_of(context: Context, part: ItemDelivery) -> str:
-    """Return the id of an item in the ledger and the playback.
+    """Return the id by which the ledger and the playback know an item.
 
     An item without an id gets an id of the session's. Otherwise an interruption of the answer would concern every
     earlier answer without an id.
@@ -141,7 +184,10 @@ def key_of(context: Context, part: ItemDelivery) -> str:
 
 
 def start_speaking(context: Context) -> None:
-    """End an earlier turn, and send the component AgentStartedSpeaking ahead of a response's first output."""
+    """Send the held end of an earlier turn before a response's first output.
+
+    The component gets AgentStartedSpeaking, too.
+    """
     turn = context.state.turn
     turn.has_output = True
     if not turn.has_started_speaking:
@@ -168,6 +214,7 @@ def audio_delta(context: Context, event: openai.ResponseOutputAudioDelta) -> Non
     if pcm:
         is_beside = state.turn.is_beside(event.response_id)
         part = (state.turn.beside if is_beside else state.turn.answer).of_audio(event.item_id)
+        drop_excess(context, is_beside=is_beside)
         _announce_audio(context, part, is_beside=is_beside)
         _schedule(context, part, pcm)
 

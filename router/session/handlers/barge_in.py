@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def stop_agent(context: Context) -> None:
     """Cut off the agent for a reason other than the user's voice, such as a typed message.
 
-    Only UserStartedSpeaking makes a client stop playing, so the session sends it here, too.
+    Only UserStartedSpeaking makes a client stop playing, so the session sends it here, too, if the agent is audible.
     """
     if context.state.playback.is_audible(context.now_s):
         context.to_client(deepgram.UserStartedSpeaking())
@@ -35,7 +35,8 @@ def stop_agent(context: Context) -> None:
 def interrupt(context: Context) -> None:
     """Cut off the agent's current speech.
 
-    A response in flight is cut, too, if the agent is audible or the response is a verbatim text.
+    If a response request is in flight, the session cancels its response when it begins. This applies if the agent is
+    audible, or if the request is for a verbatim text.
     """
     state = context.state
     # Read both before `stop` empties the playback.

@@ -90,7 +90,10 @@ def _lay_over_later(
 
 
 def laid_over(fields: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the client's update with the overrides for its block: `session`, `think`, `speak` or `listen`."""
+    """Return the client's update with the overrides for its block: `session`, `think`, `speak` or `listen`.
+
+    Without overrides for the block, return the update unchanged.
+    """
     kind = fields.get("type")
     if kind == "session.update" and isinstance(fields.get("session"), dict):
         part = overrides.get("session")

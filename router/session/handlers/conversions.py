@@ -1,7 +1,7 @@
 """Build the session's audio converters on a pool thread while the upstream is dialled.
 
-The upstream is configured only when they are ready. The first converter loads numpy and designs a filter: on the
-dispatcher, that would stop every session.
+The upstream is configured only when they are ready, or when their work has failed or timed out. The first converter
+loads numpy and designs a filter: on the dispatcher, that would stop every session.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def prepare(context: Context, microphone: Format, speaker: Format) -> None:
 
 
 def prepared(context: Context, name: str, done: messages.WorkDone) -> None:
-    """Record that the converter called `name` is ready. A failure is logged, and does not stop the session."""
+    """Stop waiting for the converter called `name`. A failure is logged, and does not stop the session."""
     context.state.preparing = context.state.preparing - {name} or EMPTY
     if done.failure is not None:
         context.log(logging.WARNING, f"the audio converter of the {name} is not prepared: {done.failure.kind.value}")

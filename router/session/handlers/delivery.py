@@ -66,7 +66,10 @@ def _hold(context: Context, message: deepgram.ServerMessage, item_id: str | None
 
 
 def transcript_arrived(context: Context, item_id: str | None) -> None:
-    """Send the held messages once the last awaited transcript was sent, or failed."""
+    """Stop awaiting a transcript that was sent, or that failed.
+
+    After the last awaited one, send the held messages. `item_id` is None if the upstream named no item.
+    """
     transcripts = context.state.transcripts
     transcripts.resolve(item_id)
     if not transcripts.are_awaited:
@@ -94,7 +97,10 @@ def end_earlier_turn(context: Context) -> None:
 
 
 def schedule_audio(context: Context, piece: Piece) -> None:
-    """Emit a piece of audio, or keep it until the client has played enough."""
+    """Emit a piece of audio, or keep it until the client has played enough.
+
+    If too much waits, emit the oldest audio early.
+    """
     playback = context.state.playback
     if playback.schedule(piece, context.now_s):
         context.emit_audio(piece.data)

@@ -1,7 +1,7 @@
 """Finish a session whose process is about to end, without cutting off an answer.
 
 The client is warned at once. The session ends as soon as no work is in progress (a joint rule), and at the latest when
-its time is over.
+the time of the drain is over.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ QUESTIONS: Final = (
 
 
 def begin_drain(context: Context, began: messages.DrainBegan) -> None:
-    """Warn the client, and limit the session's time.
+    """Warn the client, unless a drain runs already, and limit the session's time.
 
     A second drain may shorten that time, and may end an idle session that the first drain kept.
     """
@@ -51,7 +51,11 @@ def _warn_client(context: Context) -> None:
 
 
 def is_drained(context: Context) -> bool:
-    """Whether a draining session has no work left. The caller may still hear the end of the last answer."""
+    """Whether a draining session may end: it has no work left, or `Limited.is_over` is true.
+
+    The caller may still hear the end of the last answer. An idle session that the drain keeps may not end, unless it
+    has reached a limit.
+    """
     # Joint rules are applied after the end of a session, too, so ENDED is excluded here.
     is_draining = context.state.drain_until_s < math.inf and context.state.lifecycle is not Lifecycle.ENDED
     is_over = context.state.limited.is_over

@@ -61,7 +61,7 @@ _CLOSING_ERRORS: Final[dict[LossKind, Callable[[Loss, Callable[[str], str]], err
 def client_closed(context: Context, _message: messages.ClientClosed) -> None:
     """End the session of a client that is gone.
 
-    The session cancels its answer, because every further token costs money.
+    The session cancels the response in progress, because every further token costs money.
     """
     if context.state.turn.response is not ResponseState.NONE:
         context.to_upstream(openai.ResponseCancel(response_id=context.state.turn.response_id))

@@ -90,7 +90,10 @@ def _rule_out_g711(context: Context, link: UpstreamLink, reason: str) -> None:
 
 
 def apply_formats(context: Context) -> None:
-    """Set the converters between the client's audio and the formats of the upstream in use."""
+    """Set the converters between the client's audio and the formats of the upstream in use.
+
+    A client that chose the upstream's formats itself needs no converters.
+    """
     state = context.state
     if state.plan.client_formats is None and state.microphone is not None:
         state.microphone.use(state.upstream.formats.input)

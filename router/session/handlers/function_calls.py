@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -14,7 +14,7 @@ from router.openai import events as openai
 from router.session import inputs
 from router.session.deadlines import Wait, length_s
 from router.session.handlers import delivery
-from router.session.handlers.agent_output import end_turn
+from router.session.handlers.agent_output import drop_excess, end_turn
 from router.session.handlers.items import create_item
 from router.session.state.pending import ResponseRequest
 from router.session.state.states import Lifecycle, ResponseState
@@ -25,13 +25,17 @@ if TYPE_CHECKING:
     from router.deepgram import blocks
     from router.session.context import Context
 
+TOO_MANY: Final = "failed: too many function calls are outstanding"
+"""The problem of a call that exceeds the bound."""
+
 # Calls.
 
 
 def output_item_added(context: Context, event: openai.ResponseOutputItemAdded) -> None:
     """Record the function that a call's item names.
 
-    If the item is a message instead, begin the response's next message.
+    If the item is a message instead, begin the response's next message, unless the client gets no output of this
+    response.
     """
     turn = context.state.turn
     context.state.calls.record_name(event.item)
@@ -39,14 +43,16 @@ def output_item_added(context: Context, event: openai.ResponseOutputItemAdded) -
         turn.close_item(event.item.id)
     elif event.item.type == "message":
         turn.reopen_item(event.item.id)
-        answer = turn.beside if turn.is_beside(event.response_id) else turn.answer
+        is_beside = turn.is_beside(event.response_id)
+        answer = turn.beside if is_beside else turn.answer
         answer.announce(event.item)
+        drop_excess(context, is_beside=is_beside)
 
 
 def request_function_call(context: Context, event: openai.ResponseFunctionCallArgumentsDone) -> None:
     """Run a function, in the client or in the router.
 
-    Later events that repeat the call have no effect (upstream 6.1).
+    Later events that repeat the call have no effect (upstream 6.1). A call of a cancelled response is dropped.
     """
     calls = context.state.calls
     name = calls.name_of(event)
@@ -59,24 +65,40 @@ def request_function_call(context: Context, event: openai.ResponseFunctionCallAr
     call = functions.call_of(event.call_id, name, event.arguments, client_side=work is None)
     if not calls.request(call, event.response_id):
         return
-    if work is not None:
-        context.start_work(WorkKind.TOOL, call.id, work, context.options.deadlines.tool_call_s)
     turn.is_open = turn.has_output = turn.has_called = True
     context.state.latency.mark("call_s", context.now_s)
     context.state.ledger.add_call(event.item_id, event.call_id, name, event.arguments)
+    if _answers_excess(context, call, functions.failed_output(call.name, TOO_MANY)):
+        return
+    if work is not None:
+        context.start_work(WorkKind.TOOL, call.id, work, context.options.deadlines.tool_call_s)
     # For a call that the router answers, the request only informs the client (client 5.1).
     delivery.send(context, deepgram.FunctionCallRequest(functions=[call]))
     if context.profile.component_messages:
         delivery.send(context, functions.call_text(name, event.arguments))
 
 
+def _answers_excess(context: Context, call: deepgram.RequestedFunction, output: str) -> bool:
+    """Answer a new call at once if too many calls are outstanding. Return whether it was answered.
+
+    Without an output the upstream would wait without end.
+    """
+    if not context.state.calls.exceed_bounds:
+        return False
+    context.state.over_bounds += 1
+    _warn_of_failure(context, call, TOO_MANY)
+    _record_answer(context, call.id, output)
+    return True
+
+
 # The upstream's own tools.
 
 
 def request_approval(context: Context, item: openai.Item) -> None:
-    """Ask the client whether the upstream may run one of its own tools, or decline if no client can answer.
+    """Ask the client whether the upstream may run one of its own tools.
 
-    The upstream waits until it has an answer, and the user waits for the upstream.
+    Decline if no client can answer, or if too many calls are outstanding. The upstream waits until it has an answer,
+    and the user waits for the upstream.
     """
     name = f"{item.server_label}.{item.name}" if item.server_label else item.name or ""
     call = functions.call_of(item.id or "", name, item.arguments or "{}", client_side=True)
@@ -85,6 +107,8 @@ def request_approval(context: Context, item: openai.Item) -> None:
         return
     calls.approvals |= {call.id}
     context.state.turn.is_open = context.state.turn.has_output = True
+    if _answers_excess(context, call, "false"):
+        return
     if _client_answers(context):
         delivery.send(context, deepgram.FunctionCallRequest(functions=[call]))
     else:
@@ -156,7 +180,10 @@ def _record_answer(context: Context, call_id: str, output: str) -> None:
 
 
 def _add_output(context: Context, call_id: str, output: str) -> str | None:
-    """Add a call's output to the conversation. Return the item's id if the item was sent to the upstream in use."""
+    """Add a call's output to the conversation.
+
+    Return the item's id if the item is an output and was sent to the upstream in use; otherwise None.
+    """
     calls, item_id = context.state.calls, None
     is_approval = call_id in calls.approvals
     calls.answer(call_id)
@@ -230,7 +257,8 @@ def _warn_of_failure(context: Context, call: deepgram.RequestedFunction, problem
 def answers_timed_out(context: Context, _fired: messages.TimerFired) -> None:
     """Give the model an error as the output of each call that the client did not answer.
 
-    The model can continue with it. The React component never answers a function without a handler (client 9.3).
+    The model can continue with such an output. The React component never answers a function without a handler (client
+    9.3).
     """
     problem = f"timed out after {length_s(Wait.TOOL_ANSWER, context.options.deadlines):g} s"
     for call in context.state.calls.of_client():
@@ -296,7 +324,10 @@ def _admitted(context: Context, agent: blocks.Agent) -> offered_tools.FilteredFu
 
 
 def add_router_functions(context: Context, event: inputs.PassthroughSessionUpdate) -> inputs.PassthroughSessionUpdate:
-    """Return a client's own `session.update` with the router's functions among its tools."""
+    """Return a client's own `session.update` with the router's functions among its tools.
+
+    Without `tools`, only the first update gets the functions.
+    """
     is_first = context.state.plan.source is None
     return inputs.PassthroughSessionUpdate(
         offered_tools.add_server_functions(event.text, context.options.tools, is_first=is_first)

@@ -21,7 +21,7 @@ def ignore_event(context: Context, _event: openai.Ignored) -> None:
 
 
 def log_unknown(context: Context, event: openai_codec.Unknown) -> None:
-    """Count an event of an unknown type, and log each type once."""
+    """Count an event of an unknown type, and log each type at most once."""
     context.state.ignored += 1
     context.state.over_bounds += event.is_excess
     context.log_unknown(event.type, event.problem)

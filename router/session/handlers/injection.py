@@ -52,7 +52,7 @@ VERDICTS: Final[dict[str, dict[SpeakingParty, Verdict]]] = {
 
 
 def inject_agent_message(context: Context, message: deepgram.InjectAgentMessage) -> None:
-    """Let the agent speak a text, or answer with InjectionRefused."""
+    """Let the agent speak a text, or answer with InjectionRefused or an Error."""
     # The schema has the text in `message`, the React component in `content` (client 9.3).
     content = message.message if message.message is not None else message.content
     if message.is_dynamic:

@@ -52,7 +52,7 @@ def silence_deadline(context: Context, _fired: messages.TimerFired) -> None:
 
 
 def choose_idle(context: Context, idle_ms: float | None) -> None:
-    """Limit the silence to the time in the client's Settings, which may be shorter than the operator's limit.
+    """Limit the silence to the time in the client's Settings, if that time is shorter than the operator's limit.
 
     With None or 0 the operator's limit stays.
     """
@@ -61,7 +61,7 @@ def choose_idle(context: Context, idle_ms: float | None) -> None:
 
 
 def is_spent(context: Context) -> bool:
-    """Whether tokens, money or turns have reached the part of their limit at which the session warns or ends."""
+    """Whether the used tokens, money or turns require the session's end, or a warning that the client has not got."""
     state = context.state
     is_open = state.limited.spending.is_changed and state.lifecycle is not Lifecycle.ENDED
     return is_open and any(state.limited.of_spending())

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def forward_event(context: Context, event: inputs.PassthroughEvent) -> None:
-    """Forward an OpenAI client event unchanged, except that a clear gets an `event_id` of the session's."""
+    """Forward an OpenAI client event unchanged.
+
+    Only an `input_audio_buffer.clear` gets an `event_id` of the session's.
+    """
     kind, text, microphone = orjson.loads(event.text).get("type"), event.text, context.state.microphone
     # The session does not request again a response that the client itself cancelled (docs/decisions/0027).
     context.state.turn.is_cancelled_by_client |= kind == "response.cancel"
@@ -44,7 +47,7 @@ def forward_append(context: Context, event: inputs.PassthroughAppend) -> None:
 
 
 def forward_item(context: Context, event: inputs.PassthroughItemCreate) -> None:
-    """Forward an item, which may answer a function call.
+    """Forward an item, which may answer a function call (`_may_answer`).
 
     The client wrote the item itself, so it gets no ConversationText.
     """
@@ -99,7 +102,11 @@ def _record_answer(context: Context) -> None:
 
 
 def forward_response_create(context: Context, event: inputs.PassthroughResponseCreate) -> None:
-    """Queue a response.create until no response is active. Before, the upstream would refuse it (upstream 5.1)."""
+    """Queue a response.create until no response is active.
+
+    Until then the upstream would refuse it (upstream 5.1). If too many requests wait already, answer with an Error
+    instead.
+    """
     turn = context.state.turn
     text, event_id = with_event_id(context, event.text)
     response = orjson.loads(text).get("response")
@@ -120,7 +127,7 @@ def with_event_id(context: Context, text: str) -> tuple[str, str]:
     """Return a client's own event with an `event_id` of the session's, and the id.
 
     An error names its cause by this id alone (upstream 8.1). A client may repeat its ids, or choose one that the
-    upstream refuses. The client itself gets no `event_id`.
+    upstream refuses. The client never gets this id.
     """
     event_id = context.state.new_id()
     return orjson.dumps({**orjson.loads(text), "event_id": event_id}).decode(), event_id

@@ -24,7 +24,7 @@ _UPDATE: Final = "session.update"
 def decode(context: Context, text: str) -> object:
     """Return the input for a text frame, with the values that the policy forces.
 
-    For a denied frame return an `Unparsable`, which the session answers with an Error.
+    For an unreadable or denied frame return an `Unparsable`, which the session answers with an Error.
     """
     context.client_text = text
     # Complete sparse Settings before the policy judges them: it forces values only within blocks that it finds.
@@ -77,7 +77,7 @@ def _denial(context: Context, denied: Denied) -> deepgram_codec.Unparsable:
 
 
 def masked(context: Context, event: openai.Error) -> openai.Error:
-    """Return an error of the upstream's without the values that the policy has set."""
+    """Return the upstream's error without the values that the policy has set."""
     assert context.policy is not None  # noqa: S101 - looked at before
     error = event.error
     shown = context.policy.server_event({"type": "error", "error": {"message": error.message, "param": error.param}})

@@ -1,4 +1,4 @@
-"""Judge fatal upstream errors, and answer unreadable client messages."""
+"""Find fatal upstream errors, and answer unreadable client messages."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 UNPARSABLE: Final = "UNPARSABLE_CLIENT_MESSAGE"
 
 _MAX_NAME_CHARS: Final = 80
-"""The most characters of an unknown `type` that the answer repeats, because the client may write any number."""
+"""The number of characters of an unknown `type` that the answer repeats. The client may write any number of them."""
 
 
 def record_error(context: Context, event: openai.Error) -> None:
-    """Record an upstream error that came before session.created. It explains the close that follows (upstream 9.2)."""
+    """Record an upstream error that came before session.created.
+
+    The error explains the close that may follow (upstream 9.2).
+    """
     context.state.last_error = event.error
     context.log(logging.WARNING, f"the upstream sent an error: {errors.code_of(event.error)}: {event.error.message}")
     abandon_refusing_upstream(context, event.error)

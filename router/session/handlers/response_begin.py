@@ -19,7 +19,7 @@ from router.session.handlers.barge_in import cancel_active, interrupt
 from router.session.handlers.items import CUT_EVENT_ID
 from router.session.handlers.response_end import begin_beside, end_of_response
 from router.session.handlers.response_origin import find_origin, may_answer_speech, rejects_overtaken, take_unannounced
-from router.session.state.origin import Origin, is_outside
+from router.session.state.origin import Origin, answers_request, is_outside
 from router.session.state.states import ResponseState
 from router.session.state.turn import MAX_UNASKED
 
@@ -271,6 +271,9 @@ def another_begins(context: Context, event: openai.ResponseCreated) -> None:
         # The request in flight began with the output of a response that was not announced. So this one is another
         # response.
         context.state.pending.in_flight = None
+    current = turn.current
+    if turn.is_announced and current is not None and not current.is_proven and answers_request(response, current):
+        user_turn.correct_origin(context, current)
     origin = find_origin(context, response)
     sent, is_same = context.state.pending.in_flight, not turn.is_announced and not is_other
     is_text_next = sent is not None and sent.request.verbatim is not None

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.openai import events as openai
+from router.session.handlers import verbatim
 from router.session.handlers.items import CUT_EVENT_ID
-from router.session.state.origin import Origin, is_marked, origin_of
+from router.session.state.origin import Origin, answers_request, is_marked, origin_of
 from router.session.state.queues import kept
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def find_origin(context: Context, response: openai.Response) -> Origin:
         state.turn.doubtful_id = None
         if origin is Origin.REQUESTED and sent is not None:
             sent.is_proven = True
+        _speak_again(context, response)
     # If an upstream returns no metadata, only the null conversation shows that a verbatim text begins too late.
     is_unproven = origin is Origin.OUTSIDE_REQUESTED and not response.metadata and not echoes(context)
     if (origin in (Origin.OUTSIDE, Origin.LATE) or is_unproven) and state.turn.take_overtaken():
@@ -39,6 +41,17 @@ def find_origin(context: Context, response: openai.Response) -> Origin:
     # An upstream takes events in order: it has the doubtful request before the item that it has not acknowledged.
     is_behind = sent is not None and sent.request.is_presumed
     return Origin.UPSTREAM if is_behind and _takes_doubtful_request(context) else origin
+
+
+def _speak_again(context: Context, response: openai.Response) -> None:
+    """Request the last verbatim text again if its own response begins only now.
+
+    The response that was taken for it was the upstream's own. The one that begins now is late, and is cancelled.
+    """
+    turn = context.state.turn
+    spoken, turn.unproven = turn.unproven, None
+    if spoken is not None and spoken.request.verbatim is not None and answers_request(response, spoken):
+        context.state.pending.put_first(verbatim.withdraw(context, spoken.request, spoken.request.verbatim))
 
 
 def _answers_doubtful_request(context: Context, response: openai.Response) -> bool:

@@ -148,11 +148,7 @@ def refused_in_flight(context: Context, event: openai.Error) -> None:
     if pending.in_flight is None and current is not None and not current.is_proven:
         if error.event_id != current.event_id:
             return
-        pending.in_flight, turn.current = current, None
-        user_turn.judge_crossed(context, current)
-        if current.request.verbatim is not None:
-            # The audio so far is not that of the verbatim text.
-            turn.begin_answer()
+        user_turn.correct_origin(context, current)
     sent = pending.in_flight
     if sent is None or not _is_about(error, sent):
         return

@@ -1,6 +1,6 @@
 """Interrupt the work in progress, and request its continuation, at the next upstream or after a failed response.
 
-An answer is continued after its last delivered words. For a spoken answer these are the words whose audio was played.
+An answer is continued after its last delivered words. For a spoken answer these are the words whose audio has arrived.
 The session estimates them at 15 characters a second, because the transcript carries no timing (docs/decisions/0008).
 """
 
@@ -32,7 +32,7 @@ def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
 
     `is_lost` is false if a response failed and the upstream stays in use. If the response failed, its answer is
     incomplete, even if the client has the whole text. If the upstream was lost, an answer whose whole text the client
-    has is complete, and lacks only its closing events.
+    has is complete, and lacks only its closing events. This does not hold if two responses had failed in a row.
     """
     turn, pending = context.state.turn, context.state.pending
     has_failed = not is_lost or turn.failures > 1
@@ -101,7 +101,11 @@ def _begin_again(
 
 
 def _active(context: Context) -> ResponseRequest | None:
-    """Return the request of the response in progress, or None if the session awaits a function's answer instead."""
+    """Return the request of the response in progress.
+
+    Return None if there is no response, if the session awaits a function's answer instead, or if the response's request
+    is unknown.
+    """
     turn = context.state.turn
     if turn.response is ResponseState.NONE or (context.state.calls.outstanding and turn.verbatim is None):
         return None
@@ -148,7 +152,7 @@ def _cut_answer(
 
 
 def _delivered_words(answer: ItemDelivery) -> str:
-    """Return the words that reached the caller: the heard words of a spoken answer, or else the sent words."""
+    """Return the delivered words of an answer: the sent ones, or of a spoken answer those whose audio has arrived."""
     if not answer.is_spoken:
         return answer.transcript[: answer.sent_chars].strip()
     return speech.heard(answer.transcript, answer.received_s) if answer.received_s else ""
@@ -158,9 +162,10 @@ def _delivered_words(answer: ItemDelivery) -> str:
 
 
 def response_failed(context: Context, error: openai.ErrorDetail) -> ResponseState | None:
-    """Request a failed response once more. Abandon the upstream if the second response fails, too.
+    """Request a failed response once more.
 
-    An abandoned upstream leaves the state of the response as it is, because `UpstreamLost` follows.
+    Abandon the upstream if the second response fails, too, or if the error is fatal. After an abandonment return the
+    present state of the response, because `UpstreamLost` follows; otherwise None.
     """
     turn = context.state.turn
     if refusals.abandon_refusing_upstream(context, error):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def welcome(session_id: str) -> str:
-    """Return the first frame to every client.
+    """Return the first frame to a client.
 
     The frame leaves with the answer to the handshake, before `ClientOpened`.
     """
@@ -52,6 +52,8 @@ def begin_at(context: Context, generation: int, limited: Limited) -> None:
     """
     state = context.state
     context.wait(Wait.SETTINGS)
+    if state.adoptions:
+        context.wait(Wait.ADOPTION)
     state.limited = limited
     limits.resume_clocks(context)
     state.model = context.options.fixed_model or context.options.model
@@ -92,7 +94,7 @@ def await_dial(context: Context) -> None:
 def open_session(context: Context, message: deepgram.Settings) -> Lifecycle | None:
     """Take the Settings, and dial the upstream that they need.
 
-    After invalid Settings the client may send new Settings.
+    Return AWAITING_SETTINGS after invalid Settings, so that the client may send new Settings; otherwise None.
     """
     fault = session_config.validate_settings(message)
     if fault is not None:
@@ -191,13 +193,14 @@ def warn_of_listening(context: Context, listen: blocks.Listen) -> None:
 def repeat_settings(context: Context, _message: deepgram.Settings) -> None:
     """Answer a second Settings with SettingsApplied or an Error, as the profile says.
 
-    The React component sends Settings again after a reload.
+    The React component sends Settings again after a reload. If the first Settings have no SettingsApplied yet, that
+    message will answer both.
     """
     if not context.profile.settings_repeat:
         description = "Settings can be sent once, and were sent already"
         context.to_client(deepgram.Error(description=description, code="SETTINGS_ALREADY_APPLIED"))
     elif context.state.is_applied:
-        # Until then the SettingsApplied for the first Settings is still to come, and answers these, too.
+        # Before `is_applied`, the SettingsApplied for the first Settings is still to come, and answers these, too.
         context.to_client(deepgram.SettingsApplied())
 
 
@@ -205,7 +208,10 @@ def repeat_settings(context: Context, _message: deepgram.Settings) -> None:
 
 
 def apply_settings(context: Context) -> None:
-    """Send SettingsApplied, and greet the client. After a restart, do neither."""
+    """Send SettingsApplied, and the greeting of a new conversation, if the plan has one.
+
+    After a restart, send neither.
+    """
     state = context.state
     if state.is_applied:
         return

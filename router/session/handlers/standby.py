@@ -82,7 +82,7 @@ def standby_created_late(context: Context, event: openai.SessionCreated) -> None
 
 
 def seed_standby(context: Context, event: openai.SessionUpdated) -> StandbyState | None:
-    """Give the standby upstream the ledger so far. It gets the later entries when the session switches over.
+    """Give the standby upstream the ledger so far. That upstream gets the later entries when the session switches over.
 
     Return CONFIGURING if an acknowledgement is still missing; None for the row's next state.
     """
@@ -104,11 +104,11 @@ def standby_updated(context: Context, event: openai.SessionUpdated) -> None:
 
 
 def judge_seeded_error(context: Context, event: openai.Error) -> StandbyState | None:
-    """Close a standby upstream that refuses an update.
+    """Close a standby upstream that refuses an update: any error counts as the refusal of an update on its way.
 
-    If it refuses an item, the session gives it that item again at the takeover. A second refusal drops the request that
-    waits for the item. With a call it gets the call's output again, because an upstream refuses an output without its
-    call.
+    If the standby upstream refuses an item, the session creates that item again at the takeover. A second refusal drops
+    the request that waits for the item. If the item is a call, its output is created again, too, because an upstream
+    refuses an output without its call. Return NONE if the standby is closed; None for the row's next state.
     """
     # With an update pending, any error is taken for its refusal: the session must not switch to an old configuration.
     if context.state.standby is not None and context.state.standby.pending_updates > 0:
@@ -143,7 +143,10 @@ def close_standby(context: Context, _input: object = None) -> None:
 
 
 def standby_failed(context: Context, _input: object) -> None:
-    """Close the standby upstream, warn the client once, and dial another one after `rollover_interval_s`."""
+    """Close the standby upstream, and dial another one after `rollover_interval_s`.
+
+    Warn the client at most once for each upstream in use, and not about a standby for a new voice.
+    """
     close_standby(context)
     context.log(logging.WARNING, "the standby upstream failed: another one is dialled after the interval")
     # A standby for a new voice replaces no upstream that is about to end, so there is no end to warn of.
@@ -156,7 +159,8 @@ def standby_failed(context: Context, _input: object) -> None:
 def judge_error(context: Context, event: openai.Error) -> StandbyState | None:
     """Configure the standby upstream again without the part that the error refuses, if the part is optional.
 
-    After any other error close the standby upstream.
+    After any other error close the standby upstream. Return CONFIGURING if the upstream is configured again; None for
+    the row's next state.
     """
     standby = context.state.standby
     if standby is not None and upstream_setup.rules_out(context, standby, event.error):

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def session_updated(context: Context, event: openai.SessionUpdated) -> Lifecycle | None:
-    """Hand the conversation to an upstream that is configured, at the start or after a restart."""
+    """Hand the conversation to an upstream that is configured, at the start or after a restart.
+
+    Return CONFIGURING if an acknowledgement is still missing; None for the row's next state.
+    """
     if not upstream_setup.record_acknowledgement(context, context.state.upstream, event):
         return Lifecycle.CONFIGURING
     context.stop_waiting(Wait.SESSION_UPDATED, Wait.RESTART)
@@ -54,12 +57,12 @@ def take_over(context: Context, since: int = 0) -> None:
 
 
 def send_pending_acks(context: Context) -> None:
-    """Acknowledge a new voice to the client, because another upstream, which applies that voice, has taken over."""
+    """Acknowledge a requested new voice to the client: another upstream, which applies that voice, has taken over."""
     state = context.state
     if state.next_speak is not None:
         state.plan, state.next_speak = state.next_plan, None
         context.stop_waiting(Wait.TAKEOVER)
-    pending_acks, state.pending_acks = state.pending_acks, []
+    pending_acks, state.pending_acks = state.pending_acks, ()
     context.to_client(*pending_acks)
 
 

@@ -138,7 +138,10 @@ _KINDS: Final[dict[type, _Kind]] = {
 
 
 def update(context: Context, message: UpdateMessage) -> None:
-    """Queue an update, or answer an invalid one with an Error that names the field."""
+    """Queue an update.
+
+    An invalid update gets an Error that names the field, and one update too many gets an Error, too.
+    """
     fault = session_config.invalid_settings(_KINDS[type(message)].validate(message))
     if fault is not None:
         context.to_client(deepgram.Error(description=fault.description, code=fault.code))
@@ -183,9 +186,10 @@ def _has_speed(session: object) -> bool:
 
 
 def is_due(context: Context) -> bool:
-    """Whether an update is requested, and none is on its way. An update of the speed also waits for the end of a turn.
+    """Whether an update is requested, and none is on its way.
 
-    The upstream changes the speed between turns alone (upstream 2.1).
+    An update of the speed also waits for the end of a response. The upstream changes the speed between turns alone
+    (upstream 2.1).
     """
     state = context.state
     if not state.updates or state.upstream.is_updating or state.lifecycle is not Lifecycle.READY:
@@ -258,9 +262,9 @@ def _apply(context: Context, plan: SessionPlan) -> None:
 
 
 def _update_standby(context: Context, update: Update) -> None:
-    """Send an update to a standby upstream that is configured already.
+    """Send an update to a standby upstream whose configuration was sent already.
 
-    A standby that is not configured yet gets the update with its configuration.
+    A standby that is still being dialled gets the update with its configuration.
     """
     standby_link = context.state.standby
     if standby_link is None or context.state.standby_state is StandbyState.CONNECTING:
@@ -304,7 +308,7 @@ def _change_voice(context: Context, message: UpdateMessage | inputs.PassthroughS
         return False
     state = context.state
     state.next_speak = message.speak
-    state.pending_acks.append(deepgram.SpeakUpdated())
+    state.pending_acks += (deepgram.SpeakUpdated(),)
     context.wait(Wait.TAKEOVER)
     # A standby upstream that is not configured yet will get the new voice. A configured one has the old voice.
     if state.standby_state is not StandbyState.CONNECTING:
@@ -321,7 +325,7 @@ def takeover_timed_out(context: Context, _fired: messages.TimerFired) -> None:
         context.wait(Wait.TAKEOVER)
         return
     state.next_speak = None
-    refused, state.pending_acks = state.pending_acks, []
+    refused, state.pending_acks = state.pending_acks, ()
     for _ in refused:
         _report_not_applied(context, "UpdateSpeak", f"no upstream took the new voice within {TAKEOVER_S:g} s")
     context.signal(inputs.StandbyReleased())

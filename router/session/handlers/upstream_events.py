@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.handlers import function_calls, response_requests, updates, user_turn
-from router.session.handlers.agent_output import deliver_text
+from router.session.handlers.agent_output import deliver_text, drop_excess
 from router.session.handlers.items import CUT_EVENT_ID, refuse_item
 from router.session.handlers.refusals import abandon_refusing_upstream
 from router.session.reports import MAX_LIMITS, limits_left
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def item_added(
     context: Context, event: openai.ConversationItemAdded | openai.ConversationItemDone, *, is_done: bool = False
 ) -> None:
-    """Record that the conversation holds an item, and request the response that waited for it.
+    """Record that the conversation holds an item, and open the gate of the response request that waited for it.
 
     `is_done` is true for conversation.item.done.
     """
@@ -58,7 +58,7 @@ def item_done(context: Context, event: openai.ConversationItemDone) -> None:
     item, turn = event.item, context.state.turn
     turn.answer.record_end(item)
     if item.type == "mcp_call":
-        # The upstream ran it: the next one gets it as a function call, which every upstream knows.
+        # The upstream ran this call: the next upstream gets it as a function call, which every upstream knows.
         output = item.output if item.output is not None else f"failed: {item.error}"
         context.state.ledger.add_finished_call(item.id, item.name or "", item.arguments or "{}", output)
     # The client has the text of the items that the session or the client created, and of closed items (upstream 5.7).
@@ -69,6 +69,7 @@ def item_done(context: Context, event: openai.ConversationItemDone) -> None:
         if part is None and turn.claim_unnamed(item.id, content):
             return
         deliver_text(context, part or turn.answer.of_text(item.id, None), content)
+        drop_excess(context)
 
 
 def request_anyway(context: Context, _fired: messages.TimerFired) -> None:
@@ -81,7 +82,7 @@ def request_anyway(context: Context, _fired: messages.TimerFired) -> None:
 
 
 def upstream_error(context: Context, event: openai.Error) -> None:
-    """Pass an upstream's error on to the client, under its own code.
+    """Pass an upstream's error on to the client, under its own code, unless the session handles the error itself.
 
     Some errors only report that an event came too late, such as a cancel. The client does not get these (upstream 8.2).
     """

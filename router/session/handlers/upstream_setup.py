@@ -86,7 +86,8 @@ def created_in_use(context: Context, event: openai.SessionCreated) -> None:
 def is_due(context: Context) -> bool:
     """Whether the upstream can be configured.
 
-    Its session has begun, the Settings are there, and all preparation is done.
+    The upstream's session has begun, or its session.created did not come in time. The Settings are there, and all
+    preparation is done.
     """
     state, link = context.state, context.state.upstream
     is_preparing = state.in_hook is not None or bool(state.preparing)
@@ -174,9 +175,9 @@ def judge_error(context: Context, event: openai.Error) -> None:
     """End the session if the error refuses the Settings, since the next upstream would refuse them, too.
 
     If the upstream refuses G.711, the idle timeout or later changes, the session configures it again without that part.
-    A fatal error abandons the upstream. An error in place of session.created is only recorded. The client gets refusals
-    of items and of changes, and every error of another kind. If session.updated does not follow, its deadline abandons
-    the upstream.
+    A fatal error abandons the upstream. An error in place of session.created is only recorded. The client gets a
+    refusal of an item or of changes, and any error that none of these rules is about. If session.updated does not
+    follow, its deadline abandons the upstream.
     """
     # A close may follow, which this error explains.
     link, context.state.last_error = context.state.upstream, event.error

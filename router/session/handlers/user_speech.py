@@ -31,7 +31,7 @@ A detector that finds no end of speech in so much silence never finds one.
 """
 
 MAX_INTERIM_CHARS: Final = 4000
-"""The most characters of an interim Transcript, which keeps the end of a longer text. The final Transcript is whole."""
+"""The length of an interim Transcript at most: it keeps the end of a longer text. The final Transcript is whole."""
 
 # The microphone.
 

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 
 def speech_started(context: Context, event: openai.InputAudioBufferSpeechStarted) -> None:
-    """Stop the client's playback, and cut off the agent's audio that is unheard or still to come."""
+    """Stop the client's playback.
+
+    If the turn detection interrupts, cut off the agent, and cancel the function calls.
+    """
     state, turns = context.state, context.state.user_turns
     turn = turns.subject
     # Another upstream detects replayed speech again, but the client knows its start already.
@@ -64,7 +67,7 @@ def speech_timed_out(context: Context, _signal: inputs.SpeechTimedOut) -> None:
 
 
 def end_speech(context: Context, _signal: object = None) -> None:
-    """Record that no speech is in progress."""
+    """Record that no speech is in progress. Without a detector, all audio still counts as speech."""
     if context.state.microphone is not None:
         context.state.microphone.is_speech = not context.state.plan.detection.is_on
 
@@ -77,7 +80,7 @@ def withdraw_clear(context: Context, event_id: str | None) -> None:
 
 
 def _follow_clears(context: Context) -> None:
-    """Set the place in the audio up to which the newest clear on its way discards it; none without such a clear."""
+    """Set the end of the audio that the newest clear on its way discards; None without such a clear."""
     microphone, last = context.state.microphone, context.state.user_turns.last_clear
     if microphone is not None:
         microphone.await_clear(last.place if last is not None else None)
@@ -214,11 +217,12 @@ def suspect_crossed(context: Context, sent: SentRequest) -> None:
 
 
 def judge_crossed(context: Context, sent: SentRequest) -> None:
-    """Judge a commit by hand again after the upstream refused a request.
+    """Decide about a commit by hand again after the upstream refused a request.
 
     The refusal shows that the response in progress is the upstream's own. An upstream answers events in order. If the
-    commit came before the request, the upstream has answered the commit, with the first commit of speech since the
-    response began. The request is repeated, and covers that speech.
+    commit came before the request, the first `committed` event since the response began was the answer to the commit.
+    The request is repeated and covers that speech, so the upstream owes no answer to it. Otherwise await the answer to
+    the commit again.
     """
     crossed, sent.crossed = sent.crossed, None
     if crossed is None:
@@ -227,6 +231,17 @@ def judge_crossed(context: Context, sent: SentRequest) -> None:
         context.signal(inputs.AnswerRequested(crossed.event_id))
     else:
         context.state.user_turns.reopen_commit(crossed)
+
+
+def correct_origin(context: Context, current: SentRequest) -> None:
+    """Count the response in progress as one of the upstream's own. The request that it was taken for is in flight."""
+    turn = context.state.turn
+    context.state.pending.in_flight, turn.current = current, None
+    judge_crossed(context, current)
+    if current.request.verbatim is not None:
+        # The audio so far is not that of the verbatim text.
+        turn.begin_answer()
+        context.state.playback.disown(current.request.verbatim.item_id)
 
 
 def forget_crossed(context: Context, event_id: str | None) -> None:
@@ -300,7 +315,7 @@ def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnSta
     """
     turns = context.state.user_turns
     if _had_crossed(context, signal):
-        # A later commit by hand is on its way. The refused one had crossed the detector's.
+        # A later commit by hand is on its way. The refused commit had crossed the detector's commit.
         return _owe_answer(context)
     commit_withdrawn(context, signal)
     if turns.commits:
@@ -316,7 +331,10 @@ def commit_failed(context: Context, signal: inputs.CommitRefused) -> UserTurnSta
 
 
 def commit_refused(context: Context, signal: inputs.CommitRefused) -> UserTurnState:
-    """Judge again a turn that a commit by hand seemed to end: the refusal shows that the detector ended it."""
+    """Decide again about a turn that a commit by hand seemed to end: the refusal shows that the detector ended it.
+
+    Return IDLE if the refused commit is another one.
+    """
     turns = context.state.user_turns
     if not _withdraw(context, signal):
         return UserTurnState.IDLE

@@ -1,4 +1,4 @@
-"""Have the agent speak a given text word for word: a greeting, or an InjectAgentMessage.
+"""Have the agent speak a given text word for word, such as a greeting or an InjectAgentMessage.
 
 The API cannot speak a given text (upstream 3.3). A response outside the conversation is instructed to say exactly this
 text. Its audio is played, and its own transcript is dropped: the client gets the given text, ahead of the audio. The
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from router.session.state.text_delivery import ItemDelivery
 
 MAX_VERBATIM: Final = 16
-"""The most verbatim texts whose item ids a session remembers."""
+"""The number of verbatim texts whose item ids a session remembers at most."""
 
 
 def current_verbatim(context: Context) -> VerbatimText | None:
@@ -102,6 +102,18 @@ def conclude(context: Context) -> None:
         return
     _add_to_conversation(context, verbatim_text.item_id, verbatim_text.text)
     context.state.playback.set_text(verbatim_text.item_id, verbatim_text.text)
+    turn.unproven = turn.current if turn.current is not None and not turn.current.is_proven else None
+
+
+def withdraw(context: Context, request: ResponseRequest, verbatim_text: VerbatimText) -> ResponseRequest:
+    """Remove a verbatim text from the conversation, because the response that seemed to speak it was another one.
+
+    Return the request for the text. It has another item id, because the upstream may acknowledge the first item late.
+    """
+    context.state.playback.disown(verbatim_text.item_id)
+    replace_by_heard(context, verbatim_text.item_id, "", is_whole=True)
+    again = msgspec.structs.replace(verbatim_text, item_id=context.state.new_id())
+    return msgspec.structs.replace(request, verbatim=again)
 
 
 def send_in_writing(context: Context, verbatim_text: VerbatimText) -> None:
@@ -139,7 +151,10 @@ def replace_by_heard(context: Context, item_id: str, words: str, *, is_whole: bo
 
 
 def keep_heard(context: Context, answer: ItemDelivery) -> None:
-    """Add the spoken part of an interrupted verbatim text to the conversation, if the caller heard all audio so far."""
+    """Add the spoken part of an interrupted verbatim text to the conversation.
+
+    The caller has heard all its audio so far.
+    """
     verbatim_text = current_verbatim(context)
     if verbatim_text is not None and answer.received_s:
         spoken_before = verbatim_text.text.removesuffix(verbatim_text.rest)

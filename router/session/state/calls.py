@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from router.openai import events as openai
 
 
+MAX_OUTSTANDING: Final = 128
+"""The most calls that wait for an answer at the same time: as many as a client may declare functions."""
+
+MAX_OUTSTANDING_BYTES: Final = 4 * 1024 * 1024
+"""The size of the outstanding calls beyond which no further call may wait: that of the longest event."""
+
+MAX_REMEMBERED: Final = 256
+"""The most calls, and names of calls, that are remembered. An upstream repeats a call soon or never."""
+
+MAX_NAME_CHARS: Final = 1024
+"""The longest name of a function that is remembered. The names that clients may declare are shorter."""
+
 MAX_CANCELLED: Final = 64
 """The most cancelled calls that are remembered. A client may never answer them, so their number needs a bound."""
 
@@ -31,23 +43,22 @@ class Calls:
         """The number of answers to cancelled calls."""
         self._cancelled: Mapping[str, str] = NO_ENTRIES
         """The names of cancelled calls that the client ran, by id, until the client answers them."""
-        self._requested: dict[tuple[str | None, str], None] = {}
-        """Response id and call id of every call of this upstream.
+        self._requested: Mapping[tuple[str | None, str], None] = NO_ENTRIES
+        """Response id and call id of the newest calls of this upstream.
 
         Some servers number the calls of each response anew.
         """
-        self._names: dict[str, str] = {}
+        self._names: Mapping[str, str] = NO_ENTRIES
         """Function names by the id of the call's item."""
 
     def forget_upstream_ids(self) -> None:
         """Forget the ids that the previous upstream gave: the next upstream may give the same ids."""
-        self._requested.clear()
-        self._names.clear()
+        self._requested = self._names = NO_ENTRIES
 
     def record_name(self, item: openai.Item) -> None:
         """Remember the function that a call's item names."""
-        if item.type == "function_call" and item.id and item.name:
-            self._names[item.id] = item.name
+        if item.type == "function_call" and item.id and item.name and len(item.name) <= MAX_NAME_CHARS:
+            self._names = kept(self._names, item.id, item.name, MAX_REMEMBERED)
 
     def name_of(self, event: openai.ResponseFunctionCallArgumentsDone) -> str:
         """Return the name of the called function. Older servers give it in the call's item alone (upstream 6.1)."""
@@ -61,9 +72,17 @@ class Calls:
         key = (response_id, call.id)
         if key in self._requested or call.id in self.outstanding:
             return False
-        self._requested[key] = None
+        self._requested = kept(self._requested, key, None, MAX_REMEMBERED)
         self.outstanding[call.id] = call
         return True
+
+    @property
+    def exceed_bounds(self) -> bool:
+        """Whether the newest call is one too many: too many calls are outstanding, or they are too long."""
+        if len(self.outstanding) > MAX_OUTSTANDING:
+            return True
+        *earlier, _newest = (len(call.name) + len(call.arguments) for call in self.outstanding.values())
+        return sum(earlier) >= MAX_OUTSTANDING_BYTES
 
     def answer(self, call_id: str) -> deepgram.RequestedFunction:
         """Remove and return an outstanding call."""

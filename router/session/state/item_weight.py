@@ -64,9 +64,10 @@ def _parts(item: Item) -> list[dict[str, Any]]:
 
 
 def cut_to(item: Item, most: Weight) -> Item:
-    """Return the item unchanged if it does not exceed `most`; else the start of its text, without images and sounds.
+    """Return the item unchanged if it does not exceed `most`; else the start of its texts, without images and sounds.
 
-    The ledger drops its oldest entries when it is full. So an item that is too large would displace all others.
+    The arguments of a long call become `{}`. The ledger drops its oldest entries when it is full. So an item that is
+    too large would displace all others.
     """
     budget_bytes = min(most.tokens * CHARACTERS_PER_TOKEN, most.size_bytes)
     shorter = item

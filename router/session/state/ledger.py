@@ -33,7 +33,7 @@ class Entry:
     def __init__(self, sequence: int, item_id: str) -> None:
         self.sequence = sequence
         self.item_id = item_id
-        """The id that the upstream gave to an item of its own. Another upstream does not know it."""
+        """The item's id at the upstream. If the upstream gave the id, another upstream does not know it."""
         self.item: Item | None = None
         """The item to create at the next upstream. Speech without a transcript has no item yet."""
         self.item_weight = _NOTHING
@@ -44,7 +44,7 @@ class Entry:
         self.event_id: str | None = None
         """The `event_id` of a client's own item, or the id of speech that an upstream got without its transcript.
 
-        The error that refuses the item carries it.
+        The error that refuses the item carries this id.
         """
 
     @property
@@ -122,7 +122,8 @@ class Ledger:
     def add(self, item: Item, *, event_id: str | None = None) -> None:
         """Add an item: a text of the user or the agent, a function call, the output of a call, or a client's own item.
 
-        `event_id` is the id of the `conversation.item.create` that brought a client's own item.
+        `event_id` is the id of the `conversation.item.create` that brought a client's own item. An output whose call
+        the ledger lacks is not added, and counts as dropped.
         """
         self._add(item, event_id)
         self._trim()
@@ -150,7 +151,10 @@ class Ledger:
         self._fill(entry, item)
 
     def _take_open_call(self, call_id: object) -> Entry | None:
-        """Return the newest call with this id that has no output yet, and count it as answered."""
+        """Return the newest call with this id that has no output yet, and count it as answered.
+
+        Return None without such a call.
+        """
         calls = self._open_calls.get(call_id) if isinstance(call_id, str) else None
         if not calls:
             return None
@@ -389,7 +393,7 @@ class Ledger:
         return Recording(audio.data[excess:], audio.format)
 
     def _trim(self) -> None:
-        """Drop the oldest entries until both bounds hold, but never the newest entry."""
+        """Drop the oldest entries until both bounds hold, but never the newest entry or its other half."""
         if self._tokens <= self._most.tokens and self._bytes <= self._most.size_bytes:
             return
         newest = next(reversed(self._entries.values()))
@@ -402,7 +406,7 @@ class Ledger:
             pass
 
     def _drop_oldest(self, entries: dict[int, Entry], newest: Entry) -> bool:
-        """Drop the oldest of `entries` that is not the newest entry of the ledger. Return whether there was one."""
+        """Drop the oldest of `entries`, but not `newest` or its other half. Return whether an entry was dropped."""
         oldest = next((it for it in entries.values() if newest not in (it, it.other_half)), None)
         if oldest is not None:
             self._drop(oldest)

@@ -145,7 +145,7 @@ class Spending:
 
     @property
     def is_limited(self) -> bool:
-        """Whether anything has a limit."""
+        """Whether tokens, dollars or answers have a limit."""
         limits = self._limits
         return bool(limits.max_tokens or limits.max_cost_usd or limits.max_turns or self._spend_today)
 
@@ -257,7 +257,7 @@ class Limited:
         return Step(Act.END if CALL.code in self.warned_of else Act.WARN, CALL, left_s)
 
     def of_silence(self, now_s: float, *, is_busy: bool, heard_at_s: float) -> Step:
-        """Return the next step for the silence. Any speech and any message begins a new silence.
+        """Return the next step for the silence. The inputs of `transitions.ACTIVITY` begin a new silence.
 
         `is_busy` is true if a turn is in progress, or if the caller still hears audio. `heard_at_s` is the time at
         which the caller has heard all audio.

@@ -62,9 +62,10 @@ class UsageMeter:
         self._models = tuple(models)
 
     def read(self, event: Any, generation: int, model: str) -> Usage | None:
-        """Return the usage of an event, or None.
+        """Return the usage of an event; None if it has no usage, or if its usage was counted before.
 
-        The usage counts for the upstream's own model if it is known, or else for `model`, the session's model.
+        An event that names the upstream's models sets these models. The usage counts for the upstream's own model if it
+        is known, or else for `model`, the session's model.
         """
         if isinstance(event, messages.UpstreamOpened):
             self._open(event, model)

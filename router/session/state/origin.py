@@ -53,6 +53,12 @@ def answers_earlier_request(response: openai.Response, in_flight: SentRequest | 
     return in_flight is not None and is_marked(response) and _marked(response.metadata or {}, in_flight) is Origin.LATE
 
 
+def answers_request(response: openai.Response, sent: SentRequest) -> bool:
+    """Whether the metadata of a response name this request."""
+    metadata = response.metadata or {}
+    return sent.event_id in (metadata.get(KEY), metadata.get(REQUEST))
+
+
 def is_outside(response: openai.Response) -> bool:
     """Whether a response is outside the conversation. Its metadata shows that, too, if it speaks a verbatim text."""
     return response.conversation_id is None or (response.metadata or {}).get(KEY) == VERBATIM

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from router.translation.listening import TurnDetection
 
 
-class SessionPlan(msgspec.Struct, frozen=True, kw_only=True):
+class SessionPlan(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The configuration of a session as of now: its source, with every update that the upstream acknowledged."""
 
     source: deepgram.Settings | inputs.PassthroughSessionUpdate | None = None

@@ -26,6 +26,9 @@ MAX_ITEMS: Final = 16
 MAX_MESSAGES: Final = 512
 """The most messages that wait behind audio. Beyond it, the audio before them is sent early."""
 
+MAX_PIECES: Final = 20_000
+"""The most pieces of audio that wait, each a message of the upstream. Beyond it, the oldest one is sent early."""
+
 
 class Piece(NamedTuple):
     """A piece of the agent's audio, in the client's format."""
@@ -60,7 +63,7 @@ class PlayedItem:
 
 
 class Unheard(NamedTuple):
-    """An item whose end the caller has not heard."""
+    """An item whose end the caller has not heard, and the seconds of it that the caller has heard."""
 
     played: PlayedItem
     heard_s: float
@@ -208,7 +211,14 @@ class Playback:
         The audio is then sent early, and counts towards the bound of the connection's outbox.
         """
         max_bytes = self._max_queued_bytes if self.is_trusted else self._max_unread_bytes
-        return self._release(lambda: self._waiting_bytes > max_bytes or self._waiting_messages > MAX_MESSAGES, now_s)
+        return self._release(
+            lambda: (
+                self._waiting_bytes > max_bytes
+                or self._waiting_messages > MAX_MESSAGES
+                or len(self._waiting) > MAX_PIECES
+            ),
+            now_s,
+        )
 
     def _release(self, is_due: Callable[[], bool], now_s: float) -> list[bytes | ServerMessage]:
         due: list[bytes | ServerMessage] = []
@@ -242,6 +252,15 @@ class Playback:
         for at, waiting in enumerate(self._waiting):
             if isinstance(waiting, Piece):
                 self._waiting[at] = waiting._replace(item_id=retired(waiting.item_id))
+
+    def disown(self, item_id: str) -> None:
+        """Count the audio of an item as that of no item, because the item was taken for another one."""
+        for played in self._items:
+            if played.item_id == item_id:
+                played.item_id, played.text = None, None
+        for at, waiting in enumerate(self._waiting):
+            if isinstance(waiting, Piece) and waiting.item_id == item_id:
+                self._waiting[at] = waiting._replace(item_id=None)
 
     def stop(self, now_s: float) -> list[ServerMessage]:
         """Drop the audio, because the client empties its buffer. Return the messages that waited behind it."""

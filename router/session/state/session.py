@@ -128,9 +128,9 @@ class State:
         self.without_idle: frozenset[int] = EMPTY
         """Positions of the upstreams that refused `idle_timeout_ms`."""
         self.echoes: Mapping[int, bool] = NO_ENTRIES
-        """Whether an upstream brings the metadata of a response.create back, by its position.
+        """Whether an upstream brings the metadata of a response.create back, by the upstream's position.
 
-        A position is absent until the session has seen a response.
+        A position is absent until the session knows whether that upstream does so.
         """
         self.microphone: Microphone | None = None
         self.speaker = Speaker()
@@ -144,7 +144,7 @@ class State:
         """The client's configuration as of now."""
         self.updates: tuple[Update, ...] = ()
         """Requested updates. The first one has been sent if `UpstreamLink.is_updating` is true."""
-        self.pending_acks: list[deepgram.ServerMessage] = []
+        self.pending_acks: tuple[deepgram.ServerMessage, ...] = ()
         """Acknowledgements for the client that are sent when the next upstream is in use."""
         self.next_speak: blocks.Speak | list[blocks.Speak] | None = None
         """The voice that only the next upstream can take: an upstream that has spoken keeps its own (upstream 2.4)."""
@@ -170,7 +170,8 @@ class State:
         self.in_hook: tuple[str, deepgram.Settings | inputs.PassthroughSessionUpdate] | None = None
         """The client's first configuration, as text and decoded, while the `configure` hook runs."""
         self.drain_until_s = math.inf
-        """The time at which a draining session ends at the latest, on the dispatcher's clock."""
+        """The time at which a draining session ends at the latest, on the dispatcher's clock; infinite without a drain.
+        """
         self.stays_idle = False
         """Whether a draining session stays for now although no work is in progress."""
         self.adoptions = 0
@@ -184,7 +185,7 @@ class State:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a turn of either side is in progress, or the session owes an answer."""
+        """Whether a turn of either side is in progress, or an answer, a transcript or a function's output is due."""
         turn = self.turn
         return bool(
             turn.response is not ResponseState.NONE

@@ -7,10 +7,18 @@ response.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from router.session.state.queues import newest
 
 if TYPE_CHECKING:
     from router.openai import events as openai
+
+MAX_PARTS: Final = 64
+"""The most parts of an answer that are kept. An answer has few items at a time, and finished ones are in the ledger."""
+
+MAX_CHARS: Final = 4 * 1024 * 1024
+"""The characters of an answer behind which no further text is taken: as many as the longest event has."""
 
 
 class ItemDelivery:
@@ -127,14 +135,14 @@ class ItemDelivery:
 
     @property
     def has_output(self) -> bool:
-        """Whether the upstream has generated any text or audio of the part."""
+        """Whether any audio of the part has arrived, or any of its text was sent."""
         return bool(self.received_s or self.sent_chars or self.sent_text)
 
 
 class TextDelivery:
     """The account of one answer, with its parts in the order of their first events."""
 
-    __slots__ = ("before", "given", "parts", "resent")
+    __slots__ = ("before", "dropped", "given", "is_excess_told", "parts", "received_chars", "resent")
 
     def __init__(self, resent: str = "", before: str = "") -> None:
         self.parts: list[ItemDelivery] = []
@@ -144,10 +152,16 @@ class TextDelivery:
         """The delivered words of the continued answer. The first item follows them."""
         self.given: ItemDelivery | None = None
         """The part of a verbatim text. If it is set, all audio of the answer belongs to it."""
+        self.received_chars = 0
+        """The characters of all events with text. A text that comes in pieces and then as a whole counts twice."""
+        self.dropped: tuple[str, ...] = ()
+        """The newest items whose parts were dropped because there were too many. Their further text is not sent."""
+        self.is_excess_told = False
+        """The client got a warning that the answer has too many parts, or is too long."""
 
     @property
     def newest(self) -> ItemDelivery:
-        """The newest part, or an empty one."""
+        """The part of the verbatim text if there is one; or else the newest part, or an empty one."""
         return self.given or (self.parts[-1] if self.parts else self._first(None, None))
 
     def give(self, item_id: str, content: str) -> None:
@@ -174,9 +188,9 @@ class TextDelivery:
 
     def of_text(self, item_id: str | None, content_index: int | None) -> ItemDelivery:
         """Return the part that an event with text belongs to. Without an id the text belongs to the newest item."""
-        candidates = [it for it in self.parts if it.item_id == item_id or item_id is None or it.item_id is None]
-        for part in reversed(candidates):
-            if content_index is None or part.content_index in (content_index, None):
+        for part in reversed(self.parts):
+            is_of_item = item_id is None or part.item_id in (item_id, None)
+            if is_of_item and (content_index is None or part.content_index in (content_index, None)):
                 part.content_index = content_index if part.content_index is None else part.content_index
                 # speech-to-speech announces no items (upstream 12.4): the first event names the item.
                 part.item_id = part.item_id or item_id
@@ -196,8 +210,27 @@ class TextDelivery:
         """Begin another part."""
         return self._add(item_id, content_index)
 
+    def takes(self, content: str) -> bool:
+        """Whether the answer is not too long yet. If it is not, count further text."""
+        if self.received_chars >= MAX_CHARS:
+            return False
+        self.received_chars += len(content)
+        return True
+
+    def take_excess(self) -> ItemDelivery | None:
+        """Remove and return the oldest part if the answer has too many parts. A verbatim text stays.
+
+        Further text of the item is not sent, unless the part had no text yet.
+        """
+        if len(self.parts) <= MAX_PARTS:
+            return None
+        part = self.parts.pop(1 if self.parts[0] is self.given else 0)
+        if part.item_id is not None and (part.is_closed or part.transcript):
+            self.dropped = newest(self.dropped, part.item_id, MAX_PARTS)
+        return part
+
     def find(self, item_id: str | None) -> ItemDelivery | None:
-        """Return the newest part of an item."""
+        """Return the newest part of an item, or None."""
         return next((it for it in reversed(self.parts) if it.item_id == item_id), None)
 
     def find_by_key(self, key: str | None) -> ItemDelivery | None:
@@ -205,8 +238,9 @@ class TextDelivery:
         return next((it for it in reversed(self.parts) if it.key == key), None)
 
     def forget_oldest(self, most: int) -> None:
-        """Forget all parts but the newest `most`."""
+        """Forget all parts but the newest `most`, and take further text."""
         self.parts = self.parts[-most:]
+        self.received_chars = 0
 
     def record_end(self, item: openai.Item) -> None:
         """Record whether a finished item is whole."""

@@ -64,6 +64,7 @@ class Turn:
         "response_id",
         "unasked",
         "unnamed",
+        "unproven",
     )
 
     def __init__(self) -> None:  # noqa: PLR0915 - a list, no program
@@ -120,6 +121,8 @@ class Turn:
 
         That response may have been the answer to speech. Then the response to this request is still to begin.
         """
+        self.unproven: SentRequest | None = None
+        """The request for the verbatim text that was spoken last, if only the order of events says so."""
         self.drops_unnamed = False
         """A response without an id runs outside of the agent's turn. Until its end, output without an id is its own."""
         self.is_resumed = False
@@ -188,10 +191,12 @@ class Turn:
         return not any(response_id in known for known in (self.ended, self.outputs, self.outside, self.interrupted))
 
     def is_repeated(self, item_id: str | None, response_id: str | None) -> bool:
-        """Whether late text repeats an item of an earlier response.
+        """Whether text repeats an item of an earlier response, or one of many items of the response in progress.
 
-        An item of the active response may have the same id.
+        An item of the active response may have the id of an item of an earlier response.
         """
+        if item_id in self.answer.dropped:
+            return True
         is_late = self.response is ResponseState.NONE or self.is_other_response(response_id)
         if not is_late or item_id is None:
             return False
@@ -262,7 +267,7 @@ class Turn:
         self.interrupted = self.cancelled = self.ended = self.outputs = self.unnamed = self.overtaken_ids = ()
         self.outside = self.closed = ()
         self.beside = TextDelivery()
-        self.doubtful_id = None
+        self.doubtful_id = self.unproven = None
         self.is_end_open = self.drops_unnamed = False
 
     def take_overtaken(self) -> bool:

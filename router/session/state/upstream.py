@@ -33,11 +33,13 @@ MAX_STANDBY_UPDATES: Final = 8
 class Items:
     """The newest items that the session knows at one upstream, and those that the upstream has not acknowledged."""
 
-    __slots__ = ("_ours", "_unacknowledged", "adds_unnamed")
+    __slots__ = ("_ours", "_unacknowledged", "_waiting", "adds_unnamed")
 
     def __init__(self) -> None:
         self._unacknowledged: dict[str, tuple[str, str | None]] = {}
         """The type and role of each item on its way, the oldest first."""
+        self._waiting: dict[tuple[str, str | None], int] = {}
+        """The number of items on their way, by type and role. It follows from `_unacknowledged`."""
         self._ours: Newest[str] = Newest(maxlen=MAX_ITEMS)
         self.adds_unnamed = False
         """The upstream sends conversation.item.added without an id.
@@ -47,16 +49,34 @@ class Items:
 
     @property
     def memory(self) -> tuple[dict[str, tuple[str, str | None]], Newest[str]]:
-        """The items on their way, and the ids of all items of the session's own."""
+        """The items on their way, and the ids of the newest items that the session knows."""
         return self._unacknowledged, self._ours
 
     def register(self, item_id: str, kind: str, role: str | None) -> None:
         """Record an item that is on its way upstream."""
         self._ours.add(item_id)
+        self._forget(item_id)
         self._unacknowledged[item_id] = kind, role
+        self._waiting[kind, role] = self._waiting.get((kind, role), 0) + 1
         if len(self._unacknowledged) > MAX_ITEMS:
             # This upstream acknowledges nothing. A request that waits for the item has a deadline.
-            del self._unacknowledged[next(iter(self._unacknowledged))]
+            self._forget(next(iter(self._unacknowledged)))
+
+    def _forget(self, item_id: str) -> bool:
+        """Forget an item on its way. Return whether it was on its way."""
+        like = self._unacknowledged.pop(item_id, None)
+        if like is None:
+            return False
+        self._waiting[like] -= 1
+        if not self._waiting[like]:
+            del self._waiting[like]
+        return True
+
+    def refill(self, waiting: dict[str, tuple[str, str | None]]) -> None:
+        """Record the items on their way that a snapshot has."""
+        self._unacknowledged.update(waiting)
+        for like in waiting.values():
+            self._waiting[like] = self._waiting.get(like, 0) + 1
 
     def note_speech(self, item_id: str) -> None:
         """Record the item of the user's speech.
@@ -85,7 +105,7 @@ class Items:
             self._ours.add(item_id)
         else:
             self.adds_unnamed |= not is_done
-        del self._unacknowledged[key]
+        self._forget(key)
         return key
 
     def is_awaited(self, item_id: str | None) -> bool:
@@ -103,6 +123,9 @@ class Items:
             return None
         if item.role == "assistant" and (item.status == "in_progress" or not item.content):
             return None
+        # An upstream may send any number of items of its own, so each of them must not be compared with all that wait.
+        if not any(item.type in (kind, None) and item.role in (role, None) for kind, role in self._waiting):
+            return None
         for key, (kind, role) in self._unacknowledged.items():
             if item.type in (kind, None) and item.role in (role, None):
                 return key
@@ -113,15 +136,18 @@ class Items:
 
     @property
     def oldest(self) -> str | None:
-        """The oldest item that is not acknowledged."""
+        """The id of the oldest item that is not acknowledged, or None."""
         return next(iter(self._unacknowledged), None)
 
     def reject(self, item_id: str) -> bool:
         """Forget an item that the upstream refused. Return whether the item was on its way."""
-        return self._unacknowledged.pop(item_id, None) is not None
+        return self._forget(item_id)
 
     def is_ours(self, item_id: str | None) -> bool:
-        """Whether the session created the item. The client has its text already."""
+        """Whether the session or the client created the item, or it is the user's speech.
+
+        The client needs no text of it.
+        """
         return item_id in self._ours
 
 
@@ -193,7 +219,7 @@ class UpstreamLink:
         self.seeded_to = 0
         """The sequence number of the newest ledger entry that the upstream got with its configuration."""
         self.last_item_id: str | None = None
-        """The last item of the ledger that the upstream got."""
+        """The id of the last item of the ledger that the upstream got."""
         self.pending_updates = 0
         """The number of unacknowledged session.updates: its configuration, and changes that it received on standby."""
         self.standby_updates: tuple[str, ...] = ()
@@ -215,7 +241,8 @@ class UpstreamLink:
     def refuse_update(self, event_id: str | None) -> bool:
         """Await no acknowledgement of an update that the upstream received on standby, and refused after the takeover.
 
-        Otherwise the next session.updated would count as that acknowledgement. Return False for any other event.
+        Otherwise the next session.updated would count as that acknowledgement. Return whether `event_id` names such an
+        update.
         """
         if event_id not in self.standby_updates:
             return False

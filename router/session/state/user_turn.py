@@ -142,7 +142,7 @@ class UserTurns:
         return FILL_AFTER_S if self.has_stopped_before else STOPPED_S
 
     def about(self, signal: object) -> Sequence[UserTurn]:
-        """Return the owed turns that a signal is about: all of them, or one that was a noise or ended by hand."""
+        """Return the owed turns that a signal is about: all of them, or at most one that was noise or ended by hand."""
         if isinstance(signal, inputs.AnswerRequested) and signal.commit_id is not None:
             return [turn for turn in self.owed if turn.commit_id == signal.commit_id]
         if not isinstance(signal, inputs.NoiseFound):
@@ -167,7 +167,7 @@ class UserTurns:
         self.unanswered = newest(self.unanswered, sent, MAX_UNANSWERED)
 
     def take_commit(self) -> inputs.CommitSent | None:
-        """Remove and return the oldest commit that is on its way.
+        """Remove and return the oldest commit that is on its way, or None.
 
         The clears before this commit stay, because the upstream may have reported a commit of its detector instead.
         """
@@ -179,6 +179,7 @@ class UserTurns:
         """Remove and return the oldest clear that is on its way, and remove all commits before it.
 
         The upstream has answered the commits before the clear, or lost them. Those after it are still to be answered.
+        If no clear is on its way, remove nothing and return None.
         """
         for at, sent in enumerate(self.unanswered):
             if isinstance(sent, inputs.ClearSent):
@@ -202,7 +203,8 @@ class UserTurns:
         """Remove a commit that the upstream refused. If the error names no event, remove the oldest commit.
 
         The upstream has lost the commits and clears before a refused commit, and will not answer them. Return whether
-        the refused commit is the commit that seemed to end the turn `by_hand`.
+        the refused commit is the commit that seemed to end the turn `by_hand`. If the error names no event, return
+        whether no commit was on its way.
         """
         if event_id is None or (self.crossed is not None and self.crossed.event_id == event_id):
             self.crossed = None
@@ -223,17 +225,20 @@ class UserTurns:
         self.unanswered = (reopened, *self.unanswered)[:MAX_UNANSWERED]
 
     def set_by_hand(self) -> None:
-        """Record that a commit by hand seems to have ended the subject.
+        """Record that a commit by hand seems to have ended the turn `subject`.
 
-        A turn that is IDLE already stays in its place. Then another turn takes the place, because the next speech or
-        commit is not that turn's.
+        If that turn is `current`, and IDLE already, a new turn takes its place, because the next speech or commit is
+        not that turn's.
         """
         self.by_hand = self.subject
         if self.by_hand is self.current and self.current.phase is UserTurnState.IDLE:
             self.current = UserTurn()
 
     def forget_noise(self, item_id: str | None) -> None:
-        """Forget the turn that a commit by hand seemed to end: it was a noise, which the upstream does not answer."""
+        """Forget the turn that a commit by hand seemed to end, if this item is its speech.
+
+        The upstream answers no noise.
+        """
         if self.by_hand is not None and item_id in (self.by_hand.item_id, None):
             self.by_hand = None
 

@@ -1,4 +1,4 @@
-"""The rules of the agent's answers: repeat the question, recall earlier texts, or call a function named in it."""
+"""The rules of the agent's answers: repeat the question, recall earlier texts, or call a function that it names."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Hearing:
         """The duration, in seconds, of the loud audio in the user's last turn."""
 
     def take(self, audio: bytes) -> Heard:
-        """Judge a piece of audio, and return its effect on the user's turn."""
+        """Listen to the next piece of audio, and return its effect on the user's turn."""
         duration_s = len(audio) / self._bytes_per_s
         if self._is_loud(audio):
             self._loud_s, self._quiet_s = self._loud_s + duration_s, 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 Shape = Any
-"""The types that a field's value may have, as a tuple. For an object: a dict with the shapes of its fields."""
+"""A tuple of the types that a field's value may have; or a dict with the shapes of the fields of an object."""
 
 TEXT: Final = (str,)
 NUMBER: Final = (int, float)

@@ -44,8 +44,8 @@ def whole_ms(text: str) -> int:
 def slowness(text: str, natural: Sequence[tuple[int, float]]) -> float:
     """Return the factor that stretches a voice's times of words to 15 characters a second, so that no word is too late.
 
-    `natural` has the index and the time of each word. A voice that is a little too fast can pause before a word, but a
-    voice that is too slow cannot catch up.
+    `natural` has the index and the time of each word and of the text's end. A voice that is a little too fast can
+    pause before a word, but a voice that is too slow cannot catch up.
     """
     goal = whole_ms(text) / natural[-1][1]
     latest = [_latest_ms(text, index) / at_ms for index, at_ms in natural if at_ms > _SETTLED_MS]

@@ -119,7 +119,7 @@ def word_starts(
 
 
 def _matched(parts: list[str], spoken: list[str]) -> list[int]:
-    """Find the written words, in `parts`, of which each spoken word consists. Return the index of its first part.
+    """Find the parts of which each spoken word consists. Return, for each spoken word, the index of its first part.
 
     Several parts may merge into one spoken word. If the two lists do not match, return an empty list.
     """

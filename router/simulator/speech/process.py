@@ -73,7 +73,7 @@ class SpeechProcess:
     def request(self, request: messages.Request | None, deliver: Callable[[messages.Result | None], None]) -> None:
         """Request a result. The thread calls `deliver` with the result, or with None if no result comes in time.
 
-        A request of None only starts the process.
+        If too many requests wait, the call itself delivers None. A request of None only starts the process.
         """
         with self._lock:
             is_accepted = not self._is_closed and self._jobs.qsize() < MAX_WAITING

@@ -38,7 +38,7 @@ def recognized(engine: Recognizer, request: Recognize) -> Recognized:
 
 
 def pieces(sound: Samples) -> Iterator[Samples]:
-    """Yield the pieces of a turn, each cut at its quietest place."""
+    """Yield the pieces of a turn. Each cut is at the quietest place between a piece's shortest and longest length."""
     while len(sound) > _LONGEST_S * RATE:
         size = int(_PAUSE_S * RATE)
         energy = np.convolve(sound[_SHORTEST_S * RATE : _LONGEST_S * RATE] ** 2, np.ones(size), mode="valid")

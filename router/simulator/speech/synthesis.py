@@ -44,7 +44,7 @@ class Engine(Protocol):
 def synthesized(engine: Engine, request: Synthesize) -> Speech:
     """Return the sound of the text in `request`, in the requested format, and the times of its words."""
     higher = _HIGHER.get(request.voice, 1.0)
-    # If it is played at another rate, the voice is higher and faster.
+    # Samples that are played at a higher rate sound higher and faster.
     rate = round(engine.rate * higher)
     samples, starts = engine.speak(request.text, 1.0)
     if len(samples):

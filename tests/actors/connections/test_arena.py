@@ -9,6 +9,7 @@ import pytest
 
 from actors.connections import arena as module
 from actors.connections.arena import CLASSES, GIVEN_BACK_BYTES, Arena, ArenaFullError
+from actors.connections.shelf import LONG_JOURNAL_BYTES
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
@@ -47,6 +48,17 @@ def test_a_large_block_gives_its_pages_back(arena):
     used = pages_of(arena)
     arena.release(at, size)
     assert pages_of(arena) <= used - size + 2 * 4096
+
+
+def test_the_journals_of_a_burst_give_their_pages_back(arena):
+    arena.allocate(100)
+    blocks = [arena.allocate(LONG_JOURNAL_BYTES) for _ in range(50)]
+    for at, size in blocks:
+        arena.view[at : at + size] = bytes([1]) * size
+    used = pages_of(arena)
+    for block in blocks:
+        arena.release(*block)
+    assert pages_of(arena) == used - 50 * LONG_JOURNAL_BYTES
 
 
 def test_memory_that_nobody_has_written_costs_nothing(arena):

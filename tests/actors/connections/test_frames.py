@@ -207,6 +207,17 @@ messages = st.one_of(
 )
 
 
+def test_the_frames_behind_a_large_one_in_pieces_are_the_same_as_alone():
+    large = [*text_frames("x" * 2 * MEGA, mask=True, max_frame_bytes=4 * MEGA)]
+    small = [ping_frame(b"p", mask=True), *binary_frames(b"abc", mask=True, max_frame_bytes=9)]
+    small += text_frames("one", mask=True, max_frame_bytes=9)
+    wire = b"".join([*large, *small, *large])
+    events = parse(wire[:100], wire[100:MEGA], wire[MEGA : MEGA + 5], wire[MEGA + 5 :], is_server=True)
+    assert events == ["x" * 2 * MEGA, Ping(b"p"), b"abc", "one", "x" * 2 * MEGA]
+    assert {type(it) for it in events} == {str, bytes, Ping}
+    assert type(events[1].payload) is bytes
+
+
 def build(event, *, mask, fragment_bytes):
     match event:
         case str():

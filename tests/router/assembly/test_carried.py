@@ -10,8 +10,10 @@ from router.assembly import carried
 from router.assembly.carried import MAX_ADOPTIONS, CarriedSession, count_adoption, open_announcement, open_parcel
 from router.assembly.factory import SessionFactory
 from router.config.guard import Guard, Rule
+from router.config.route import Route
 from router.guard.rules import Verdict
 from router.hooks import Hooks
+from router.secrets import Secret
 from router.session.snapshot import SnapshotError
 from router.testing import SETTINGS
 from router.tools.registry import FunctionRegistry
@@ -125,6 +127,62 @@ def test_a_relay_stays_while_a_text_waits_for_its_guard():
     list(spec.machine.handle(messages.ClientTextReceived(typed), 0.0))
     with pytest.raises(SnapshotError, match="waits for the guard"):
         spec.carried.snapshot()
+
+
+BOTH = {"deepgram_api_key": Secret("dg-0123456789")}
+
+
+def factory_of(*, failover, **settings):
+    routes = (Route(path="/both", front="converse", failover=failover),)
+    return SessionFactory(RouterConfig(**BOTH, **settings, routes=routes), FunctionRegistry(), Hooks())
+
+
+def spec_of(factory, parcel=None, profile="converse"):
+    request = msgspec.structs.replace(REQUEST, profile=profile, path="/both", route="/both")
+    return factory.of("s", request, None, perform=print, on_end=print, parcel=parcel)
+
+
+def test_a_call_of_two_backends_moves_with_the_memory_of_its_side():
+    spec = spec_of(factory_of(failover=True))
+    assert spec.carried.can_outlive
+    assert not spec.carried.can_return
+    list(spec.machine.handle(messages.ClientOpened(), 0.0))
+    list(spec.machine.handle(messages.ClientTextReceived(orjson.dumps(SETTINGS).decode()), 0.0))
+    parcel = open_parcel(spec.carried.snapshot())
+    assert parcel.backends
+    assert parcel.voices is not None
+    again = spec_of(factory_of(failover=True), parcel)
+    assert open_parcel(again.carried.snapshot()).backends == parcel.backends
+
+
+@pytest.mark.parametrize("had", [True, False])
+def test_a_call_keeps_the_number_of_its_backends_under_a_new_configuration(had):
+    spec = spec_of(factory_of(failover=had))
+    list(spec.machine.handle(messages.ClientOpened(), 0.0))
+    parcel = open_parcel(spec.carried.snapshot())
+    again = spec_of(factory_of(failover=not had), parcel)
+    assert again.upstreams == spec.upstreams == (2 if had else 1)
+    assert bool(open_parcel(again.carried.snapshot()).backends) is had
+
+
+def test_a_call_of_two_backends_is_refused_by_a_configuration_with_a_guard():
+    spec = spec_of(factory_of(failover=True))
+    list(spec.machine.handle(messages.ClientOpened(), 0.0))
+    parcel = open_parcel(spec.carried.snapshot())
+    with pytest.raises(SnapshotError, match="no guard would check it"):
+        spec_of(factory_of(failover=False, guard=GUARD), parcel)
+
+
+def test_the_value_of_a_telephone_with_two_backends_has_both_memories():
+    routes = (Route(path="/twilio", front="twilio", failover=True),)
+    factory = SessionFactory(RouterConfig(**BOTH, routes=routes), FunctionRegistry(), Hooks())
+    request = msgspec.structs.replace(REQUEST, profile="twilio", path="/twilio", route="/twilio")
+    spec = factory.of("s", request, None, perform=print, on_end=print)
+    list(spec.machine.handle(messages.ClientOpened(), 0.0))
+    parcel = open_parcel(spec.carried.snapshot())
+    assert parcel.memory
+    assert parcel.backends
+    assert factory.of("s", request, None, perform=print, on_end=print, parcel=parcel).carried is not None
 
 
 def test_an_announcement_holds_the_request():

@@ -11,6 +11,7 @@ from router.assembly.dialling import SAFETY_HEADER
 from router.assembly.factory import SessionFactory
 from router.config.model import Safety
 from router.config.upstream import Upstream
+from router.fronts.deepgram_agent.machine import ROUTE
 from router.hooks import Hooks
 from router.tools.registry import FunctionRegistry
 
@@ -118,4 +119,9 @@ def test_nothing_is_dialled_for_a_session_that_has_no_upstream_of_the_list(diall
     factory = factory_of("ws://one")
     factory.switches.pause(0, is_paused=True)
     assert factory.dial_ahead(Request(path="/", profile=profile, query={}, headers={}), "m") is None
+    assert dialled == []
+
+
+def test_nothing_is_dialled_in_advance_for_a_call_that_deepgram_serves(dialled):
+    assert factory_of("ws://one").dial_ahead(REQUEST, ROUTE) is None
     assert dialled == []

@@ -26,7 +26,7 @@ BEGINS = {RealtimeRelay: _of_call("realtime"), TelephoneCall: _of_call("twilio")
 
 
 @pytest.fixture(autouse=True)
-def recordings_are_exact(request, monkeypatch):
+def recordings_are_exact(request):
     """Record the machines of a test, and replay their inputs when it has passed."""
-    with recorded_tests(request, monkeypatch, BEGINS):
+    with recorded_tests(request, BEGINS):
         yield

@@ -10,7 +10,7 @@ BEGINS = {GuardedBook: lambda book, *_: (book.machine, book.session, {"guard": g
 
 
 @pytest.fixture(autouse=True)
-def recordings_are_exact(request, monkeypatch):
+def recordings_are_exact(request):
     """Record the sessions of a test, and replay them when it has passed."""
-    with recorded_tests(request, monkeypatch, BEGINS):
+    with recorded_tests(request, BEGINS):
         yield

@@ -5,10 +5,13 @@ import pytest
 from actors import messages
 from actors.restart import Decision
 from router.config.guard import Guard, Rule
-from router.guard.inputs import KEY, MAX_WAITING
-from router.guard.machine import GuardedMachine
+from router.guard.inputs import CONTINUE, KEY, MAX_WAITING, MAX_WAITING_CHARS, OVER_BOUNDS, TOO_MANY, UNCHECKED
+from router.guard.machine import MAX_EVENT_CHARS, MAX_REPLACED, GuardedMachine
 from router.guard.rules import CheckText, Verdict, judge
 from router.guard.texts import WITHHELD
+from router.guard.windows import MAX_WINDOWS
+from router.json_bounds import MAX_VALUES
+from router.session.deadlines import Wait
 from router.session.reports import SessionFailed
 from router.testing import CallHarness
 from tests.support.machine.playbook import (
@@ -57,6 +60,10 @@ class GuardedBook(Playbook):
         work = self.work.pop(key).work
         assert isinstance(work, CheckText)
         return self.feed(messages.WorkDone(key, verdict or judge(self.guard.rules, work), failure))
+
+    def proceed(self):
+        del self.timers[CONTINUE]
+        return self.feed(messages.TimerFired(CONTINUE))
 
     def frames(self, *kinds):
         return [it for it in self.frames_to_client if isinstance(it, dict) and it["type"] in kinds]
@@ -164,7 +171,116 @@ def test_a_message_of_many_levels_ends_nothing():
     book = GuardedBook(rule()).ready()
     deep = "[" * 1000 + "]" * 1000
     book.feed(messages.ClientTextReceived(f'{{"type":"InjectUserMessage","content":"Hello.","x":{deep}}}'))
-    assert book.codes == ["UNPARSABLE_CLIENT_MESSAGE"]
+    assert book.codes == ["GUARD_BLOCKED"]
+    assert book.upstream_types == []
+
+
+@pytest.mark.parametrize("on_failure", ["block", "pass"])
+def test_a_message_beyond_a_bound_is_withheld_told_and_counted(on_failure):
+    book = GuardedBook(rule(), on_failure=on_failure).ready()
+    items = ",".join(["{}"] * MAX_VALUES)
+    book.feed(messages.ClientTextReceived(f'{{"type":"conversation.item.create","item":{{"content":[{items}]}}}}'))
+    assert book.upstream_types == []
+    assert [it["description"] for it in book.frames("Warning")] == [
+        f"{UNCHECKED}: the message has more than {MAX_VALUES} values"
+    ]
+    assert book.machine.describe()["guard"] == {OVER_BOUNDS: 1}
+    assert ask(book, "hello").upstream_types == ["conversation.item.create"]
+
+
+# What waits for a verdict.
+
+
+def test_the_messages_that_waited_are_passed_on_in_several_turns():
+    book = GuardedBook(rule(), at_once=False).ready()
+    ask(book, "first")
+    for number in range(100):
+        book.client({"type": f"Unknown {number}"})
+    book.forget().decide()
+    taken = [len(book.codes)]
+    while CONTINUE in book.timers:
+        book.forget().proceed()
+        taken.append(len(book.codes))
+    assert sum(taken) == 100
+    assert max(taken) <= 64
+
+
+def test_a_long_message_that_waits_is_read_in_one_turn_and_passed_on_in_the_next():
+    book = GuardedBook(rule(), at_once=False).ready()
+    ask(book, "first")
+    book.client({"type": "KeepAlive", "text": "\u20ac" * 70_000})
+    ask(book, "second").decide()
+    assert book.checks == []
+    book.proceed().proceed()
+    assert len(book.checks) == 1
+
+
+def test_long_messages_wait_only_within_a_bound():
+    book = GuardedBook(rule(), at_once=False).ready()
+    for _ in range(20):
+        book.feed(messages.ClientTextReceived('{"type":"InjectUserMessage","content":"' + "x" * 1_000_000 + '"}'))
+    assert len(book.machine.waiting) == MAX_WAITING_CHARS // 1_000_000
+    assert [it["description"] for it in book.frames("Warning")] == [TOO_MANY] * (20 - len(book.machine.waiting))
+
+
+# Bounds of the agent's texts.
+
+
+def item_done(text):
+    item = {"id": "item_1", "type": "message", "role": "assistant"}
+    return {"type": "conversation.item.done", "item": {**item, "content": [{"type": "output_text", "text": text}]}}
+
+
+def test_a_text_that_only_the_finished_item_has_is_checked():
+    book = GuardedBook(rule()).ready().answering().upstream(item_done(FORBIDDEN))
+    assert book.texts("assistant") == []
+    assert book.codes == ["GUARD_BLOCKED"]
+    book = GuardedBook(rule()).ready().answering().upstream(item_done("Hello there."))
+    assert book.texts("assistant") == ["Hello there."]
+
+
+def test_a_text_beside_an_unreadable_field_is_checked():
+    book = GuardedBook(rule()).ready().answering().upstream({**text_done(FORBIDDEN), "item_id": [1]})
+    assert book.texts("assistant") == []
+    assert book.codes == ["GUARD_BLOCKED"]
+
+
+@pytest.mark.parametrize("event", [text_done, transcript_delta, transcript_done])
+def test_a_text_of_the_agent_beyond_the_bound_is_withheld_with_its_answer(event):
+    book = GuardedBook(rule(on=("agent",)), at_once=False).ready().answering()
+    book.upstream(transcript_delta("Hello. And"), delta(bytes(480)), event("x" * (MAX_EVENT_CHARS + 1)))
+    book.upstream(delta(bytes(480)), text_done("Hello. And so on."), delta(bytes(480)))
+    assert book.codes == ["GUARD_BLOCKED"]
+    assert book.upstream_types[-1] == "response.cancel"
+    book.decide()
+    assert not book.audio
+    assert not book.checks
+    assert book.machine.describe()["guard"] == {OVER_BOUNDS: 1}
+    book.upstream(response_done("resp_1", "cancelled"))
+    ask(book, "Again")
+    book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"]), response_created("resp_2"))
+    book.forget().upstream({**text_done("Hello there.", "item_2"), "response_id": "resp_2"}).decide()
+    assert book.texts("assistant") == ["Hello there."]
+
+
+def test_a_text_of_many_sentences_is_checked_whole_in_a_bounded_number_of_checks():
+    text = "Hi. " * 10_000 + FORBIDDEN
+    book = GuardedBook(rule(on=("agent",)), at_once=False).ready().answering().upstream(text_done(text))
+    checks = 0
+    while book.checks:
+        book.decide()
+        checks += 1
+    assert checks <= MAX_WINDOWS + 1
+    assert book.texts("assistant") == []
+    assert book.codes == ["GUARD_BLOCKED"]
+
+
+def test_more_texts_than_the_bound_are_not_replaced_but_withheld():
+    book = GuardedBook(rule("replace")).ready().answering()
+    for number in range(MAX_REPLACED + 1):
+        book.upstream(transcript_delta(f"The secret {number}. "), delta(bytes(480)))
+    assert book.codes == ["GUARD_BLOCKED"]
+    assert book.machine.describe()["guard"][OVER_BOUNDS] == 1
 
 
 # What the user says.
@@ -238,6 +354,14 @@ def test_a_hit_in_the_agent_s_text_cancels_the_response_and_withholds_the_rest(a
     assert "response.cancel" in book.upstream_types
     assert book.codes == ["GUARD_BLOCKED"]
     assert book.machine.describe()["guard"] == {action: 1}
+
+
+def test_an_upstream_that_was_given_up_gets_no_cancel():
+    book = GuardedBook(rule()).ready().answering()
+    book.at_once = False
+    speak(book, f"{FORBIDDEN}. ")
+    book.fire(Wait.NEXT_EVENT).forget().decide()
+    assert book.upstream_types == []
 
 
 def test_the_next_answer_is_heard_again():

@@ -3,7 +3,7 @@
 import pytest
 
 from router.config.guard import Rule
-from router.guard.rules import MAX_TEXT_CHARS, PASS, CheckText, Verdict, judge, verdict_of
+from router.guard.rules import MAX_REPLACED_CHARS, MAX_TEXT_CHARS, PASS, CheckText, Verdict, judge, verdict_of
 
 
 def check(text, source="user"):
@@ -46,3 +46,9 @@ def test_a_url_or_a_function_answers_with_a_mapping_or_nothing(answer, verdict):
 def test_any_other_answer_is_an_error(answer):
     with pytest.raises(ValueError, match="must have an action"):
         verdict_of(answer)
+
+
+def test_a_long_text_whose_words_would_be_replaced_is_blocked():
+    rules = (Rule(expression="secret", action="replace"),)
+    assert judge(rules, check("x" * MAX_REPLACED_CHARS + " secret")).action == "block"
+    assert judge(rules, check("x" * MAX_REPLACED_CHARS + " word")) == PASS

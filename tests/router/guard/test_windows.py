@@ -1,6 +1,8 @@
 """The agent's text, cut into windows."""
 
-from router.guard.windows import Windows
+import pytest
+
+from router.guard.windows import MAX_WINDOWS, Windows
 
 
 def test_a_window_ends_with_a_sentence():
@@ -28,5 +30,17 @@ def test_no_text_is_lost_however_it_is_split():
         assert "".join([*found, *windows.flush()]) == text
 
 
-def test_a_whole_text_of_a_megabyte_is_cut_at_once():
-    assert set(Windows(100).add("word " * 200_000)) == {"word " * 20}  # in proportion to its length, not its square
+def test_a_whole_text_of_a_megabyte_is_cut_at_once_into_a_bounded_number_of_windows():
+    text = "word " * 200_000
+    *windows, last = Windows(100).add(text)
+    assert windows == ["word " * 20] * (MAX_WINDOWS - 1)
+    assert "".join([*windows, last]) == text  # in proportion to its length, not its square
+
+
+@pytest.mark.parametrize("chars", [1, 5, 120])
+def test_no_text_of_many_windows_is_lost(chars):
+    text = "Hi. " * 1000 + "and so on"
+    windows = Windows(chars)
+    found = list(windows.add(text))
+    assert len(found) == MAX_WINDOWS
+    assert "".join([*found, *windows.flush()]) == text

@@ -1,5 +1,6 @@
 """A recording as a test: it runs, holds, and fails where the session behaves otherwise."""
 
+import functools
 import io
 
 import pytest
@@ -13,6 +14,7 @@ from tests.support.machine.recorded import Recorded
 from tests.support.machine.simulation import Simulation
 
 
+@functools.cache
 def conversation(profile, *, has_content):
     recording = Recorded(has_content=has_content)
     it = Simulation(profile, wrapped=recording.wrapped)

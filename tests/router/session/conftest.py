@@ -7,7 +7,7 @@ from tests.support.machine.recorded import recorded_tests
 
 
 @pytest.fixture(autouse=True)
-def recordings_are_exact(request, monkeypatch):
+def recordings_are_exact(request):
     """Record the playbooks of a test, and replay them when it has passed."""
-    with recorded_tests(request, monkeypatch, {Playbook: lambda book, *_: (book.session, book.session, {})}):
+    with recorded_tests(request, {Playbook: lambda book, *_: (book.session, book.session, {})}):
         yield

@@ -1,5 +1,7 @@
 """The waits of a session, and their lengths."""
 
+import tracemalloc
+
 import pytest
 
 from router.session import transitions
@@ -13,6 +15,20 @@ def test_every_wait_has_a_length_and_a_handler():
     without = {Wait.ROLLOVER, Wait.STANDBY, Wait.PLAYBACK, Wait.MICROPHONE, Wait.CALL, Wait.SILENCE, Wait.DRAIN}
     for wait in set(Wait) - without:
         assert length_s(wait, session_options().deadlines) > 0
+
+
+def test_a_length_leaves_nothing_in_memory():
+    deadlines = session_options().deadlines
+    tracemalloc.start()
+    try:
+        length_s(Wait.SETTINGS, deadlines)
+        before_bytes, _ = tracemalloc.get_traced_memory()
+        for _ in range(200):
+            length_s(Wait.SETTINGS, deadlines)
+        left_bytes = tracemalloc.get_traced_memory()[0] - before_bytes
+    finally:
+        tracemalloc.stop()
+    assert left_bytes < 1_000  # a name for each call would take 60 bytes each
 
 
 @pytest.mark.parametrize(

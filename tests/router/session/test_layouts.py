@@ -54,7 +54,7 @@ MADE = {
     UsageMeter: lambda: UsageMeter(OPTIONS),
     TurnLog: TurnLog,
     Stopwatch: Stopwatch,
-    Window: lambda: Window(0.0),
+    Window: lambda: Window("", 0.0),
     Microphone: lambda: Microphone(MULAW_8K, preroll_s=1.0, max_s=1.0),
     Converter: lambda: Converter(LINEAR16_24K, MULAW_8K),
     Formats: Formats,

@@ -409,3 +409,55 @@ def test_the_audio_of_another_response_is_not_taken_for_a_verbatim_text_that_was
     book.upstream(spoken(2.0, "resp_v", "item_v"), started("u"))
     cut = book.sent("conversation.item.delete", since=here) + book.sent("conversation.item.truncate", since=here)
     assert {event["item_id"] for event in cut} == {"item_v"}
+
+
+# 18 once more: the first verbatim text of a session whose upstream has shown no metadata yet.
+
+TEXT = "Your order has been shipped."
+
+
+def first_statement_behind_a_cough(profile):
+    book = TimedPlaybook(profile).ready().hears("u1", "")
+    return book.client({"type": "InjectAgentMessage", "message": TEXT}).upstream(created("resp_c", None))
+
+
+def own_response(book):
+    """Let the upstream begin the response to the verbatim text, and return whether the session cancels it."""
+    asked = [event for event in book.sent("response.create") if is_outside(event)]
+    book.upstream(outside("resp_s", asked[-1]["response"]["metadata"]))
+    return "resp_s" in [event.get("response_id") for event in book.sent("response.cancel")]
+
+
+def written_items(book):
+    return [item["content"][0]["text"] for item in book.items() if item.get("role") == "assistant"]
+
+
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+def test_the_first_verbatim_text_is_spoken_although_an_answer_to_a_cough_began_in_its_place(profile):
+    book = first_statement_behind_a_cough(profile).upstream(output_item("resp_c", "item_c"), spoken(0.5, "resp_c"))
+    assert own_response(book)
+    begin = book.here
+    book.ends("resp_s", "cancelled", status_details={"reason": "client_cancelled"})
+    book.says("Bless you!", 0.5, response_id="resp_c", item_id="item_c").ends("resp_c")
+    assert book.texts(since=begin) == ["Bless you!"]
+    assert written_items(book) == []
+    assert len([event for event in book.sent("response.create", since=begin) if is_outside(event)]) == 1
+    book.run(2.0).begins("resp_t", "item_t").upstream(spoken(1.0, "resp_t", "item_t")).ends("resp_t")
+    assert written_items(book) == [TEXT]
+    assert book.texts().count(TEXT) == 1
+
+
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+def test_the_first_verbatim_text_is_spoken_although_an_answer_to_a_cough_ended_in_its_place(profile):
+    book = first_statement_behind_a_cough(profile)
+    book.says("Bless you!", 0.5, response_id="resp_c", item_id="item_c").ends("resp_c").run(2.0)
+    begin = book.here
+    assert own_response(book)
+    book.ends("resp_s", "cancelled", status_details={"reason": "client_cancelled"})
+    assert len([event for event in book.sent("response.create", since=begin) if is_outside(event)]) == 1
+    assert [event["type"] for event in book.sent("conversation.item.delete", since=begin)]
+    begin = book.here
+    book.run(2.0).begins("resp_t", "item_t").upstream(spoken(1.0, "resp_t", "item_t")).ends("resp_t")
+    assert book.audio_bytes(since=begin) == BYTES_PER_S
+    assert [item["content"][0]["text"] for item in book.items(since=begin)] == [TEXT]
+    assert book.texts().count(TEXT) == 1

@@ -452,6 +452,37 @@ def calls(count):
     return [*(from_upstream(written(it)) for it in asked), *(from_client(written(it)) for it in answers)]
 
 
+def unanswered(count):
+    """Make the calls of one response without answers, and then the user's speech, which cancels them."""
+    speech = {"type": "input_audio_buffer.speech_started", "item_id": "u"}
+    return [*calls(count)[:count], from_upstream(written(speech))]
+
+
+def approvals(count):
+    asked = (
+        {"id": f"a{at}", "type": "mcp_approval_request", "server_label": "s", "name": "f", "arguments": "{}"}
+        for at in range(count)
+    )
+    return [from_upstream(written({"type": "conversation.item.added", "item": it})) for it in asked]
+
+
+TEXT_DELTA = {"type": "response.output_audio_transcript.delta", "content_index": 0, "delta": "a"}
+TEXT_DONE = {"type": "response.output_text.done", "content_index": 0, "text": "Hi."}
+AUDIO_DELTA = {"type": "response.output_audio.delta", "delta": "AAAA"}
+
+
+def of_new_items(count, event):
+    """Make events of one response, each of another item."""
+    events = ({**event, "response_id": "resp_1", "item_id": f"i{at}"} for at in range(count))
+    return [from_upstream(written(it)) for it in events]
+
+
+def added(count):
+    items = ({"id": f"i{at}", "type": "message", "role": "assistant"} for at in range(count))
+    kind = "response.output_item.added"
+    return [from_upstream(written({"type": kind, "response_id": "resp_1", "item": it})) for it in items]
+
+
 def typed(count):
     message = from_client(written({"type": "InjectUserMessage", "content": "Q"}))
     return [message] * count
@@ -491,6 +522,12 @@ RULES = {
         lambda n: deltas("response.output_text.delta", "word " * (n // 5), **SAID),
     ),
     "calls and their answers": (answering, "openai", 500, calls),
+    "calls without answers, and an interruption": (answering, "converse", 500, unanswered),
+    "approvals of tools without answers": (answering, "openai", 500, approvals),
+    "items of an answer": (answering, "converse", 500, added),
+    "texts of new items": (answering, "converse", 500, lambda n: of_new_items(n, TEXT_DELTA)),
+    "texts of new items, in whole": (answering, "openai", 500, lambda n: of_new_items(n, TEXT_DONE)),
+    "audio of new items": (answering, "converse", 500, lambda n: of_new_items(n, AUDIO_DELTA)),
 }
 
 

@@ -77,6 +77,15 @@ def test_a_session_that_ends_in_the_replay_is_not_adopted():
     assert machine.handle(messages.ClientAdopted(), 0.0) == [messages.EndSession(1008, "enough")]
 
 
+def test_a_session_that_had_ended_ends_again_in_the_same_way():
+    book = asked().feed(messages.EndRequested())
+    (ending,) = [it for it in book.commands if isinstance(it, messages.EndSession)]
+    assert (ending.code, ending.reason) == (1000, "SESSION_ENDED")
+    machine = ReplayingMachine(restored(book), [])
+    commands = machine.handle(messages.ClientAdopted(), book.now_s)
+    assert [it for it in commands if not isinstance(it, messages.Log)] == [messages.EndSession(1000, "SESSION_ENDED")]
+
+
 def test_a_replay_suppresses_what_the_adoption_begins_anew():
     book = Playbook().ready()
     audio = [bytes(4800)] * 3

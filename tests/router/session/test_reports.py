@@ -4,7 +4,15 @@ from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
 from router.deepgram import blocks
 from router.session import reports
-from router.session.reports import Said, Turn, Usage
+from router.session.reports import (
+    MAX_CHARS_OF_TURN,
+    MAX_OF_TURN,
+    Said,
+    Turn,
+    Usage,
+    add_function,
+    add_text,
+)
 from tests.support.machine.playbook import (
     Playbook,
     call_done,
@@ -97,3 +105,16 @@ def test_tags_are_reported_within_bounds():
     assert len(reports.tagged(["a"] * 100).tags) == reports.MAX_TAGS
     assert reports.tagged("shop") is None
     assert reports.tagged([]) is None
+
+
+def test_the_texts_and_calls_of_one_turn_are_bounded():
+    texts, functions = [], []
+    for at in range(MAX_OF_TURN + 1):
+        add_text(texts, Said("user", str(at)))
+        add_function(functions, str(at))
+    assert len(texts) == len(functions) == MAX_OF_TURN
+    assert (texts[0].content, functions[0]) == ("1", "1")
+    long = Said("user", "x" * (MAX_CHARS_OF_TURN // 2))
+    for _ in range(4):
+        add_text(texts, long)
+    assert texts == [long] * 3

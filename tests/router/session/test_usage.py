@@ -15,8 +15,9 @@ from tests.support.machine.simulation import Simulation
 from tests.support.processes.further import further
 
 SEEDS = 1000
-SEEDS_A_TEST = 50
-IN_EVERY_RUN = 100
+SEEDS_A_TEST = 20
+IN_EVERY_RUN = 60
+"""The number of seeds that a plain `pytest` tries. A test checks that they contain each case."""
 
 ACTIONS = {
     "say": lambda it: it.say("My name is Ada."),
@@ -110,7 +111,7 @@ def test_a_session_counts_the_tokens_that_its_upstreams_book(first):
 
 def test_the_seeds_contain_restarts_rollovers_cancelled_and_late_responses():
     seen = Counter()
-    for seed in range(60):
+    for seed in range(IN_EVERY_RUN):
         it = held(seed)
         seen["restart"] += it.session.state.generation > 1
         seen["rollover"] += it.session.state.rollovers

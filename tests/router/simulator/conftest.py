@@ -1,6 +1,7 @@
 """A simulated session without sockets, and a simulator with a client on a real one."""
 
 import base64
+import functools
 import math
 from array import array
 from collections import deque
@@ -250,6 +251,7 @@ def dialled(simulator: Simulator, query: str = "?model=gpt-realtime", **headers:
         yield Client(socket)
 
 
+@functools.cache
 def tone(duration_ms: int, level: int = 6000) -> bytes:
     """Return a tone with the energy of a voice: PCM at 24 kHz."""
     count = 24 * duration_ms

@@ -92,6 +92,13 @@ def test_a_web_socket_request_goes_to_the_router_and_the_server_gets_a_throw_awa
     assert router.accepted == [(path, profile, None)]
 
 
+@pytest.mark.parametrize("length", ["1048577", "99999999999999999999", "9" * 5000])
+def test_a_request_that_announces_a_huge_body_is_refused(length):
+    for path in ("/healthz", "/v1/auth/grant", "/no/such/path"):
+        assert call(StandIn(), path, CONTENT_LENGTH=length)[0] == 413
+    assert call(StandIn(), "/healthz", CONTENT_LENGTH="1048576")[0] == 200
+
+
 @pytest.mark.parametrize(
     ("query", "turn_detection"),
     [

@@ -355,5 +355,5 @@ def test_the_start_the_signals_and_the_drain_are_lines(server):
 def test_a_worker_that_dies_is_an_error_in_the_log(server):
     worker = int(server.process.wait_for(r"router (\d+) below")[1])
     os.kill(worker, signal.SIGKILL)
-    server.process.wait_for(r"worker \d+ died, and its calls with it: another replaces it")
+    server.process.wait_for(r"worker \d+ died, others continue its calls: another replaces it")
     assert server.process.stop() == 0

@@ -215,8 +215,8 @@ class Questioner:
 class RelayQuestioner(Questioner):
     """One caller on the relay of Deepgram's backend, which gives a cut answer again from its beginning."""
 
-    def __init__(self, number, address, *, speaks):
-        super().__init__(number, address, "/deepgram", speaks=speaks)
+    def __init__(self, number, address, path="/deepgram", *, speaks):
+        super().__init__(number, address, path, speaks=speaks)
 
     def _faults_of(self, turn, most_words):
         if turn.question is None or turn.took_s is None:

@@ -76,9 +76,9 @@ class Received:
 class VoiceAgent:
     """The client's end of one connection, for use by one thread."""
 
-    def __init__(self, connection: ClientConnection, path: str) -> None:
+    def __init__(self, connection: ClientConnection, path: str, profile: str | None = None) -> None:
         self.connection = connection
-        self._profile = "openai" if path == OPENAI else "converse"
+        self._profile = profile or ("openai" if path == OPENAI else "converse")
         self._last_of_turn = "AgentDone" if path == OPENAI else "AgentAudioDone"
         self.received = Received()
 
@@ -132,10 +132,10 @@ class VoiceAgent:
 
 
 @contextmanager
-def voice_agent(address: str, path: str) -> Iterator[VoiceAgent]:
-    """Connect to a router's route."""
+def voice_agent(address: str, path: str, profile: str | None = None) -> Iterator[VoiceAgent]:
+    """Connect to a router's route. A built-in path tells the profile, by which the messages are judged."""
     with connect(f"ws://{address}{path}", open_timeout=TIMEOUT_S) as connection:
-        yield VoiceAgent(connection, path)
+        yield VoiceAgent(connection, path, profile)
 
 
 def hold_text_turn(agent: VoiceAgent, text: str) -> Received:

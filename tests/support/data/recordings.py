@@ -55,5 +55,7 @@ def recordings_folder() -> Path:
 
 @cache
 def _read(path: Path) -> tuple[Interaction, ...]:
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    # The loader in C takes a tenth of the time. PyYAML is installed without it where it was built without libyaml.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    document = yaml.load(path.read_text(encoding="utf-8"), loader)  # noqa: S506 - both loaders are safe
     return tuple(Interaction(entry["direction"], entry["data"]) for entry in document["interactions"])

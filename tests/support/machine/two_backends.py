@@ -13,8 +13,10 @@ from router.fronts.agents import Agents
 from router.fronts.deepgram import COMPONENT, SDKS
 from router.fronts.deepgram_agent.front import RELAY
 from router.fronts.failover import build
-from router.fronts.front import Call
+from router.fronts.front import Call, standalone
 from router.session.machine import Session
+from router.session.recovery import replay
+from router.session.snapshot import count_adoption, restore, snapshot
 from router.session.work import WorkKind, split_key
 from tests.support.machine.options import session_options
 
@@ -32,17 +34,10 @@ class TwoBackends:
     """One call, with the frames that it sent since the last `take`."""
 
     def __init__(self, front: str = "deepgram", *, blocks: dict[str, Any] | None = None, **options: Any) -> None:
-        made, kind = session_options(is_observed=True, **options), FRONTS[front]
-        self.session = Session("session", kind.profile, made)
-        call = Call(
-            session=self.session,
-            machine=self.session,
-            agents=Agents(),
-            config=RouterConfig(),
-            policy=made.policy,
-            session_id="session",
-        )
-        self.machine = build.machine_of(kind, call, build.Plan(deepgram_position=DEEPGRAM, blocks=blocks or {}))
+        self.options, self.front = session_options(is_observed=True, **options), FRONTS[front]
+        self.blocks = blocks or {}
+        self.session = Session("session", self.front.profile, self.options)
+        self.machine = self.made(self.session)
         self.now_s = 100.0
         self.generation = 0
         self.client: list[Any] = []
@@ -55,11 +50,66 @@ class TwoBackends:
         """The keys of work on pool threads. Audio converters are ready at once."""
         self.feed(engine.ClientOpened())
 
+    def made(self, session: Session, memory: bytes = b"") -> Any:
+        """Return the machine of this call around a session, with the memory of another process."""
+        call = Call(
+            session=session,
+            machine=session,
+            agents=Agents(),
+            config=RouterConfig(),
+            policy=self.options.policy,
+            session_id="session",
+        )
+        return build.machine_of(self.front, call, build.Plan(deepgram_position=DEEPGRAM, blocks=self.blocks), memory)
+
+    # Another process.
+
+    @property
+    def call(self) -> Any:
+        """The machine of two backends, without a policy around it."""
+        return standalone(self.machine)
+
+    def value(self, *, is_brief: bool = False) -> tuple[bytes, bytes]:
+        """Return the whole call as the next process gets it: the session, and the machine of two backends."""
+        return snapshot(self.session, is_brief=is_brief), self.call.memory(is_brief=is_brief)
+
+    def moved(
+        self, *, journal: Any = (), is_planned: bool = False, sent_bytes: int = 0, words: str = "", adoptions: int = 0
+    ) -> Self:
+        """Let another process continue the call. Forget the frames that the client and the upstream got before."""
+        session, memory = self.value(is_brief=not is_planned)
+        self.session = restore(count_adoption(session, adoptions), self.options)
+        self.machine = self.made(self.session, memory)
+        self.timers.clear()
+        self.work.clear()
+        self.take()
+        for command in replay(self.machine, journal, self.now_s):
+            self._perform(command)
+        return self.feed(engine.ClientAdopted(is_planned, sent_bytes, words))
+
+    def _twin(self) -> Any:
+        """Return the same call in another process, and check that it has the same value."""
+        value = session, memory = self.value()
+        self.value(is_brief=True)
+        assert self.value() == value, "a brief value has changed the call"
+        twin = restore(session, self.options)
+        machine = self.made(twin, memory)
+        within = standalone(machine)
+        assert (snapshot(twin), within.memory()) == value, "a restored call differs"
+        assert machine.describe() == self.machine.describe()
+        # The other process has neither timers nor work, and cancels none.
+        within._timers, within._work = set(self.call._timers), set(self.call._work)
+        return twin, machine, within
+
     # Inputs.
 
     def feed(self, message: engine.Input) -> Self:
-        """Give the machine an input."""
-        for command in self.machine.handle(message, self.now_s):
+        """Give the machine an input, and compare its commands with those of the same call in another process."""
+        twin, machine, within = self._twin()
+        commands = list(self.machine.handle(message, self.now_s))
+        assert list(machine.handle(message, self.now_s)) == commands, "a restored call gives other commands"
+        assert (snapshot(twin), within.memory()) == self.value(), "a restored call differs after a step"
+        for command in commands:
             self._perform(command)
         for key in [it for it in self.work if split_key(it)[0] is WorkKind.AUDIO]:
             self.work.discard(key)

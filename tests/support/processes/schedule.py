@@ -1,8 +1,8 @@
 """The order in which a plain `pytest` hands tests to its processes: a scheduler of pytest-xdist.
 
 Slow tests come first and mostly wait. Fast tests never wait. So one process, the *filler*, runs half of them beside the
-slow tests, and the other half fills the cores while the last slow tests run. Quiet tests come next, and at the end one
-process runs all tests that are alone, so that no process waits for it.
+slow tests, and the other half fills the cores while the last slow tests run. Quiet tests come next. At the end the
+process that is the last to run its quiet tests runs all tests that are alone, so that no process waits for it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 ORDER = (SLOW + FAST + QUIET + ALONE).index
 MOST_SLOW = 12
-"""Tests of one file that one process gets together, because they share the fixtures of their module."""
+"""Tests of one file that one process gets together, because they share the fixtures of their module.
+
+While many slow tests are left, a process gets more. Each process that gets a part of a file starts its browser anew.
+"""
 MOST_FAST = 150
 FEWEST_FOR_A_FILLER = 4
 """The least number of processes of which one is the filler."""
@@ -65,7 +68,11 @@ class Scheduling(LoadScheduling):
         del duration
         while self.pending and not node.shutting_down:
             start = self._next_start(node)
-            if len(self.node2pending[node]) >= FEWEST_AHEAD[self._kinds[self.pending[start]]]:
+            kind = self._kinds[self.pending[start]]
+            if len(self.node2pending[node]) >= FEWEST_AHEAD[kind]:
+                return
+            if kind == ALONE and any(not other.shutting_down for other in self.nodes if other is not node):
+                node.shutdown()  # a test that is alone would wait for the quiet tests of the others, and they for it
                 return
             tests = self.pending[start : start + self._next_count(start)]
             del self.pending[start : start + len(tests)]
@@ -89,7 +96,8 @@ class Scheduling(LoadScheduling):
         kind = self._kinds[self.pending[start]]
         ahead = sum(1 for _ in self._ahead(kind, start))
         if kind == SLOW:
-            return min(ahead, MOST_SLOW)
+            left = bisect.bisect_right(self.pending, ORDER(SLOW), key=self._order_of)
+            return min(ahead, max(MOST_SLOW, left // (6 * len(self.nodes))))
         if kind == FAST:
             return min(ahead, MOST_FAST, max(2, ahead // (4 * len(self.nodes))))
         return 1 if kind == QUIET else ahead

@@ -95,7 +95,7 @@ class Turns:
 class Summaries:
     """Sends one report of a passed test in place of five messages, and the reports of fast tests in groups.
 
-    The messages took a sixth of a fast run.
+    The messages took a sixth of a fast run. If a process dies, which is a failure, the reports that it kept are lost.
     """
 
     def __init__(self) -> None:

@@ -47,14 +47,18 @@ def scheduled(tmp_path):
     return schedule
 
 
-def run(scheduling, nodes):
-    """Let each process run one test after the other, at the same speed."""
+def run(scheduling, nodes, *, rounds_of_first=1):
+    """Let each process run one test after the other. The first one needs more rounds for a test. Return the order."""
+    order, number = [], 0
     while any(node.got for node in nodes):
-        for node in nodes:
+        for node in nodes[number % rounds_of_first > 0 :]:
             # A process runs a test only when it knows the next one.
             if len(node.got) > 1 or (node.got and node.shutting_down):
                 node.ran.append(node.got.pop(0))
+                order.append(node.ran[-1])
                 scheduling.mark_test_complete(node, node.ran[-1])
+        number += 1
+    return order
 
 
 def kinds_of(tests):
@@ -70,10 +74,21 @@ def test_each_test_runs_once_and_one_process_runs_those_that_are_alone(scheduled
     assert sum(ALONE in kinds_of(node.ran) for node in nodes) == 1
 
 
+@pytest.mark.parametrize("rounds_of_first", [1, 2, 20])
+def test_no_quiet_test_waits_behind_those_that_are_alone(scheduled, rounds_of_first):
+    order = kinds_of(run(*scheduled(3), rounds_of_first=rounds_of_first))
+    assert order.endswith(ALONE * KINDS.count(ALONE))
+
+
 def test_slow_tests_of_one_file_go_to_a_process_together(scheduled):
     _, nodes = scheduled(3)
     assert [len({test // 20 for test in node.got}) for node in nodes] == [1, 1, 1]
     assert [len(node.got) for node in nodes] == [MOST_SLOW, 20 - MOST_SLOW, MOST_SLOW]
+
+
+def test_while_many_slow_tests_are_left_more_of_one_file_go_to_a_process(scheduled):
+    _, nodes = scheduled(1)
+    assert len(nodes[0].got) == KINDS.count(SLOW) // 6 == 20
 
 
 def test_one_of_many_processes_runs_fast_tests_beside_the_slow_ones(scheduled):

@@ -216,10 +216,11 @@ def test_a_run_that_someone_looks_into_is_in_one_process(run, arguments):
 
 
 def test_nothing_runs_beside_a_test_that_is_alone_and_no_other_test_beside_a_quiet_one(run):
-    status, output = run(TURNS, *PLUGINS, "-n", "3")
+    status, output = run(TURNS, *PLUGINS, "-n", "3", "-v")
     assert status == 0, output
     assert "workers" in output
     assert "65 passed" in output
+    assert len(set(re.findall(r"PASSED.* (test_it\.py::\S+)", output))) == 65
 
 
 def test_a_run_side_by_side_reports_every_outcome_and_each_long_part(run):

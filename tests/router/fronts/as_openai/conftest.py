@@ -25,5 +25,5 @@ def recordings_are_exact(request, monkeypatch):
         calls[relay] = call
 
     monkeypatch.setattr(RealtimeRelay, "__init__", begin_relay)
-    with recorded_tests(request, monkeypatch, {TwoBackendRelay: of_relay}):
+    with recorded_tests(request, {TwoBackendRelay: of_relay}):
         yield

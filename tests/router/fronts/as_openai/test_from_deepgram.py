@@ -5,6 +5,7 @@ import pytest
 from actors import messages as engine
 from actors.restart import LossKind
 from router.fronts.as_openai.agent import LIFE_S
+from router.translation.validation import MAX_FUNCTIONS
 from tests.support.machine.agent_book import APPEND, AUDIO, CALLED, MANUAL, TRANSCRIBED, AgentBook, output, types
 
 
@@ -176,3 +177,12 @@ def test_the_output_of_a_cancelled_call_stays_here(book):
     book.hear("FunctionCallCancelled", functions=[{"id": "call_1", "name": "get_weather"}])
     book.ask("Tea?")
     assert types(book.take()[1]) == ["InjectUserMessage"]
+
+
+def test_calls_beyond_the_bound_of_one_message_are_dropped_and_logged(book):
+    calls = [{**CALLED, "id": f"call_{number}"} for number in range(MAX_FUNCTIONS + 2)]
+    book.ask("Tea?").hear("FunctionCallRequest", functions=calls)
+    assert types(book.sent).count("response.function_call_arguments.done") == MAX_FUNCTIONS
+    assert [it.text for it in book.of(engine.Log) if "dropped" in it.text] == [
+        "2 calls of one message of Deepgram's are dropped"
+    ]

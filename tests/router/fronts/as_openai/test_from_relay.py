@@ -4,8 +4,10 @@ import pytest
 
 from actors import messages as engine
 from router.fronts.as_openai.agent import UNSUPPORTED
+from router.fronts.as_openai.from_relay import MAX_ITEM_VALUES, MAX_UPDATE_VALUES
 from router.fronts.as_openai.history import GO_ON_TEXT
 from router.fronts.as_openai.upstream import COMMIT_S, MAX_LATER_CHARS
+from router.translation.validation import MAX_FUNCTIONS
 from tests.support.machine.agent_book import (
     APPEND,
     AUDIO,
@@ -428,3 +430,28 @@ def test_an_event_that_deepgram_has_nothing_for_is_answered_and_the_call_goes_on
 def test_speech_in_progress_cannot_be_cleared(book):
     book.hear("UserStartedSpeaking").say("input_audio_buffer.clear")
     assert code_of(book) == UNSUPPORTED
+
+
+def test_tools_beyond_the_bound_are_refused(book):
+    tools = [{"type": "function", "name": f"f{number}"} for number in range(MAX_FUNCTIONS + 1)]
+    book.configure(tools=tools)
+    error = book.events("error")[0]["error"]
+    assert (error["code"], error["param"]) == (UNSUPPORTED, "session.tools")
+    assert book.agent == []
+    book.configure(tools=tools[1:])
+    assert [it["type"] for it in book.agent] == ["UpdateThink"]
+
+
+def test_an_item_of_too_many_values_is_refused(book):
+    parts = [{"type": "input_text", "text": "a"}] * (MAX_ITEM_VALUES // 3)
+    book.say("conversation.item.create", item={"type": "message", "role": "user", "content": parts})
+    error = book.events("error")[0]["error"]
+    assert (error["code"], error["param"]) == (UNSUPPORTED, "item")
+    assert "conversation.item.added" not in types(book.sent)
+
+
+def test_a_configuration_of_too_many_values_is_refused(book):
+    book.configure(prompt={"variables": [[]] * (MAX_UPDATE_VALUES // 2)})
+    error = book.events("error")[0]["error"]
+    assert (error["code"], error["param"]) == (UNSUPPORTED, "session")
+    assert "session.updated" not in types(book.sent)

@@ -6,8 +6,8 @@ import pytest
 
 from actors import messages as engine
 from actors.restart import LossKind
-from router.fronts.as_openai.agent import MAX_AUDIO_BYTES
-from router.fronts.as_openai.upstream import COMMIT_S, KEEP_ALIVE_S
+from router.fronts.as_openai.agent import MAX_AUDIO_BYTES, UNSUPPORTED
+from router.fronts.as_openai.upstream import COMMIT_S, KEEP_ALIVE_S, MAX_EVENT_CHARS
 from router.session.deadlines import SPEECH_S
 from router.session.reports import UpstreamTookOver
 from tests.support.machine.agent_book import APPEND, AUDIO, MANUAL, AgentBook, message, types
@@ -140,3 +140,19 @@ def test_a_commit_without_speech_leaves_the_request_of_a_question_alone():
     assert book.answer("Yes.", "Tea?").events("response.done")[0]["response"]["status"] == "completed"
     book.take()
     assert [it["content"] for it in book.ask("Coffee?").agent] == ["Coffee?"]
+
+
+def test_a_long_event_is_refused_by_its_id_unless_it_is_audio(book):
+    book.say("conversation.item.create", event_id="e1", item=message("user", "x" * MAX_EVENT_CHARS))
+    error = book.events("error")[0]["error"]
+    assert (error["code"], error["event_id"]) == (UNSUPPORTED, "e1")
+    assert book.agent == []
+    book.say("input_audio_buffer.append", audio=base64.b64encode(bytes(MAX_EVENT_CHARS)).decode())
+    assert book.agent == [bytes(MAX_EVENT_CHARS)]
+
+
+def test_a_long_message_of_deepgram_is_dropped_and_logged(book):
+    book.said("assistant", "x" * MAX_EVENT_CHARS)
+    assert book.sent == []
+    assert "a message of Deepgram's is dropped" in book.of(engine.Log)[-1].text
+    assert book.of(engine.AbandonUpstream) == []

@@ -1,11 +1,13 @@
 """The memory of the session's side: what a relay of Deepgram gets to know of a call."""
 
+import json
+
 import pytest
 
 from actors import messages as engine
 from router.fronts.failover.sides import is_restart_warning
-from tests.router.fronts.failover.test_machine import answers, at_openai
-from tests.support.machine.two_backends import TwoBackends, types
+from tests.router.fronts.failover.test_machine import answers, at_deepgram, at_openai, created
+from tests.support.machine.two_backends import DEEPGRAM, TwoBackends, types
 
 LOOK = {"name": "look", "description": "Looks.", "parameters": {"type": "object", "properties": {}}}
 
@@ -92,6 +94,46 @@ def test_speech_in_progress_is_heard_again():
     call.feed(engine.ClientBinaryReceived(bytes(4800)))
     settings_for_deepgram(call)
     assert sum(len(it) for it in call.upstream if isinstance(it, bytes)) == 4800
+
+
+def test_speech_whose_repetition_no_upstream_has_noticed_yet_is_heard_again():
+    call = at_deepgram()
+    call.hears("UserStartedSpeaking")
+    call.feed(engine.ClientBinaryReceived(bytes(4800)))
+    call.loses().openai()
+    settings_for_deepgram(call)
+    assert sum(len(it) for it in call.upstream if isinstance(it, bytes)) == 4800
+
+
+def test_settings_that_come_while_deepgram_serves_have_only_its_fields():
+    call = TwoBackends("converse")
+    call.opens(DEEPGRAM).hears("Welcome", request_id="r").settles(idleTimeoutMs=9000)
+    (settings,) = call.take()[1]
+    assert "idleTimeoutMs" not in settings["agent"]
+
+
+def test_a_question_before_any_upstream_has_applied_the_settings_is_asked_at_each_side():
+    call = TwoBackends("converse").settles(greeting="Hi.")
+    call.says("InjectUserMessage", content="One?").says("InjectUserMessage", content="Two?")
+    settings = settings_for_deepgram(call)
+    assert settings["agent"]["greeting"] == "Hi."
+    assert messages_of(settings) == [{"type": "History", "role": "user", "content": "One?"}]
+    assert call.upstream[-1] == {"type": "InjectUserMessage", "content": "Two?"}
+    back = TwoBackends("converse").settles().says("InjectUserMessage", content="One?")
+    back.loses().opens(DEEPGRAM).loses().openai()
+    assert [text for _, text in created(back.upstream)] == ["One?"]
+    assert [it["content"] for it in back.client if it["type"] == "ConversationText"] == ["One?"]
+
+
+def test_late_usage_of_a_lost_upstream_names_its_model():
+    call = at_openai()
+    model = call.session.state.model
+    generation = call.generation
+    settings_for_deepgram(call)
+    usage = {"total_tokens": 3, "input_tokens": 1, "output_tokens": 2}
+    event = {"type": "response.done", "response": {"id": "resp_9", "status": "completed", "output": [], "usage": usage}}
+    report = call.session.read_late(engine.UpstreamTextReceived(generation, json.dumps(event)))
+    assert report.notification.model == model != ""
 
 
 def test_messages_that_the_session_refuses_are_not_remembered():

@@ -6,7 +6,11 @@ import pytest
 
 from actors import messages as engine
 from router.fronts.realtime.guarded import BLOCKED, ENDED, RealtimeDialect
+from router.guard.inputs import MAX_WAITING, OVER_BOUNDS
+from router.guard.relay import MAX_FRAME_CHARS
 from router.guard.texts import WITHHELD
+from router.guard.windows import MAX_WINDOWS
+from router.json_bounds import MAX_RECOUNT_CHARS, MAX_VALUES
 from tests.support.machine.guarded_relays import Checked, rule
 from tests.support.machine.realtime_book import AUDIO_SESSION, RealtimeBook, message
 
@@ -122,6 +126,69 @@ def test_replaced_words_are_replaced_in_every_frame_and_their_sounds_withheld():
     assert "secret" not in json.dumps(book.sent)
     assert (book.audio, book.errors) == (2, [])
     assert "response.cancel" not in book.requests
+
+
+# Bounds.
+
+TEXTS_OVER_BOUNDS = {
+    "values": "[" + ",".join(["{}"] * MAX_VALUES) + "]",
+    "levels": "[" * 300 + "]" * 300,
+    "length": json.dumps("x" * MAX_FRAME_CHARS),
+    "a half of a character in a long text": '"\\ud83d' + "x" * MAX_RECOUNT_CHARS + '"',
+}
+
+
+@pytest.mark.parametrize("value", TEXTS_OVER_BOUNDS.values(), ids=TEXTS_OVER_BOUNDS)
+def test_an_event_that_the_guard_does_not_read_is_withheld_with_the_rest_of_the_answer(value):
+    book = GuardedBook(rule()).begin().speak("Well. ")
+    head = '{"type":"response.output_audio_transcript.delta","event_id":"e","response_id":"r1","item_id":"a1",'
+    book.feed(engine.UpstreamTextReceived(book.generation, f'{head}"content_index":0,"delta":"secret","x":{value}}}'))
+    book.speak("More. ").spoken("Well. secret More. ")
+    assert book.text == "Well. "
+    assert book.errors == [BLOCKED]
+    assert "response.cancel" in book.requests
+    assert not {"secret", "More"} & set(json.dumps(book.sent).replace('"', " ").replace(".", " ").split())
+    assert book.relay.machine.describe()["guard"] == {OVER_BOUNDS: 1}
+    assert book.begin("r2").errors == [BLOCKED]
+
+
+def test_words_after_half_of_a_character_are_checked():
+    book = GuardedBook(rule()).begin()
+    head = '{"type":"response.output_audio_transcript.delta","event_id":"e","response_id":"r1","item_id":"a1",'
+    book.feed(engine.UpstreamTextReceived(book.generation, f'{head}"content_index":0,"delta":"\\ud83d secret. "}}'))
+    assert "secret" not in json.dumps(book.sent)
+    assert book.errors == [BLOCKED]
+
+
+def test_a_delta_of_many_sentences_leaves_in_a_bounded_number_of_deltas():
+    text = "Hi. " * 10_000
+    book = GuardedBook(rule()).begin().speak(text).spoken(text)
+    deltas = [it for it in book.sent if it["type"] == "response.output_audio_transcript.delta"]
+    assert book.text == text
+    assert len(deltas) <= MAX_WINDOWS + 1
+
+
+def test_many_replaced_windows_that_wait_keep_the_place_of_every_frame():
+    book = GuardedBook(rule("replace"), at_once=False).begin()
+    book.take()
+    for _ in range(20):
+        book.speak(FORBIDDEN, "Bye. ")
+    while book.relay.works:
+        book.decide()
+    assert book.text == "the *** word. Bye. " * 20
+    assert book.audio == 20
+    assert book.relay.machine.held_bytes() == book.relay.machine._machine.held_bytes()
+
+
+@pytest.mark.parametrize(
+    "text", ['[1,"conversation.item.create"]', '"conversation.item.create"', "conversation\\u002e"]
+)
+def test_an_event_that_is_no_object_is_told_when_too_many_wait(text):
+    book = GuardedBook(rule(), at_once=False)
+    book.client("conversation.item.create", item=message("m", "user", "Hello"))
+    for _ in range(MAX_WAITING + 1):
+        book.feed(engine.ClientTextReceived(text))
+    assert book.errors[0] == BLOCKED
 
 
 def test_a_late_verdict_leaves_the_next_answer_alone():

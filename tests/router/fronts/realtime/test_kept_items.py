@@ -74,6 +74,11 @@ def test_speech_without_audio_and_half_a_call_and_an_output_without_its_call_are
     assert again(items) == []
 
 
+def test_an_output_whose_call_id_is_no_text_is_left_out(items):
+    put(items, call("a", "call_1"), output("b", ["call_1"]), user("c", "one?"))
+    assert [wire["id"] for wire in again(items)] == ["a", "c"]
+
+
 def test_an_acknowledgement_does_not_take_the_audio_of_a_client_s_own_item(items):
     content = [{"type": "input_audio", "audio": "AAAA"}]
     (item,) = put(items, {"id": "a", "type": "message", "role": "user", "content": content})

@@ -29,6 +29,18 @@ def test_matched_ids_are_translated_wherever_an_event_has_them():
     assert (names.client_id("up"), names.upstream_id("down")) == ("down", "up")
 
 
+def test_the_copy_of_an_event_shares_no_object_with_an_id():
+    names = Names()
+    names.match("up", "down")
+    items = [{"id": "down"}, "text"]
+    event = new_event("x", item={"id": "down", "audio": []}, response={"id": "down", "input": items, "output": None})
+    back = names.to_upstream(event)
+    assert back.fields["item"] == {"id": "up", "audio": []}
+    assert back.fields["response"] == {"id": "up", "input": [{"id": "up"}, "text"], "output": None}
+    assert items == [{"id": "down"}, "text"]
+    assert event.fields["item"]["id"] == event.fields["response"]["id"] == "down"
+
+
 def test_another_upstream_begins_with_the_ids_as_they_are():
     names = Names()
     names.match("up", "down")

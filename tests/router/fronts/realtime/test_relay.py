@@ -50,6 +50,28 @@ def test_the_response_of_the_conversation_is_the_active_one():
     assert book.relay.context.active.id == "r1"
 
 
+BIG = "x" * (4 * 1024 * 1024)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("session.updated", {"session": {"instructions": BIG}}),
+        ("response.done", {"response": {"id": "r1", "status": "completed", "metadata": {"a": BIG}}}),
+        (
+            "conversation.item.input_audio_transcription.completed",
+            {"item_id": "u", "content_index": 0, "transcript": BIG},
+        ),
+    ],
+)
+def test_an_event_that_the_codec_does_not_read_is_relayed_without_its_usage(kind, fields):
+    book = RealtimeBook().ready().ask().begin()
+    book.take()
+    book.server(kind, **fields)
+    assert [it.text for it in book.others if isinstance(it, engine.Log) and "its usage is not counted" in it.text]
+    assert kind in book.kinds()
+
+
 def test_a_credential_that_the_upstream_repeats_leaves_in_no_text_of_its_own():
     book = RealtimeBook(redact=lambda text: text.replace("sk-secret", "[redacted]")).open(note="sk-secret").ready()
     book.server("error", error={"code": "x", "message": "bad key sk-secret", "param": "sk-secret", "event_id": "other"})

@@ -4,7 +4,14 @@ import json
 
 import pytest
 
-from router.fronts.realtime.wire import MalformedError, OpaqueEvent, RefusedError, new_event, read_client, read_upstream
+from router.fronts.realtime.wire import (
+    MalformedError,
+    OpaqueEvent,
+    RefusedError,
+    new_event,
+    read_client,
+    read_upstream,
+)
 from router.json_bounds import MAX_RECOUNT_CHARS
 
 
@@ -23,6 +30,7 @@ def test_an_event_passes_to_the_letter_unless_a_field_is_set():
         ("[1]", "invalid_event", None),
         ('{"event_id":"e1"}', "missing_required_parameter", "e1"),
         ('{"type":1}', "invalid_type", None),
+        ('{"type":"x","event_id":"' + "e" * 513 + '"}', "invalid_value", None),
         ("[" * 300 + "]" * 300, "invalid_event", None),
     ],
 )
@@ -44,6 +52,13 @@ def test_an_event_of_the_upstream_that_is_too_costly_to_read_passes_unread():
     event = read_upstream(text)
     event.set("event_id", "e")
     assert (event.kind, event.frame) == ("", text)
+
+
+@pytest.mark.parametrize("is_changed", [True, False])
+def test_the_data_of_an_event_is_its_frame(is_changed):
+    event = read_client('{"type": "x", "text": "\u20ac"}')
+    event.is_changed = is_changed
+    assert json.loads(event.data) == json.loads(event.frame)
 
 
 def test_a_name_of_the_beta_api_is_understood_and_passes():

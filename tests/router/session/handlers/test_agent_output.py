@@ -3,6 +3,7 @@
 import pytest
 
 from router.session.state.states import ResponseState
+from router.session.state.text_delivery import MAX_CHARS, MAX_PARTS
 from tests.support.machine.beginnings import acknowledge_last, answering, asked, responding
 from tests.support.machine.playbook import (
     AUDIO_DONE,
@@ -215,3 +216,48 @@ def test_a_text_that_came_unasked_is_sent_once_although_it_comes_again_in_anothe
 def test_a_late_text_of_an_ended_response_ends_no_second_turn():
     book = answering().upstream(response_done()).forget().upstream(text_done("Hi."))
     assert AUDIO_DONE not in book.frames_to_client
+
+
+# Many items.
+
+MANY = MAX_PARTS + 10
+
+
+def begun(book, count):
+    """Begin the texts of many items, and end none."""
+    return book.upstream(*(transcript_delta(f"Text {at} goes on", f"item_{at}") for at in range(count)))
+
+
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+def test_of_too_many_unfinished_texts_the_oldest_end_early_and_the_client_is_told_once(profile):
+    book = begun(answering(profile), MANY)
+    texts = [frame["content"] for frame in book.frames_to_client if frame["type"] == "ConversationText"]
+    warnings = [frame["code"] for frame in book.frames_to_client if frame["type"] == "Warning"]
+    assert texts == [f"Text {at} goes on" for at in range(len(texts))]
+    assert len(texts) in (MANY - MAX_PARTS, MANY - MAX_PARTS + 1)
+    assert warnings == ["RESPONSE_INCOMPLETE"]
+    assert book.session.describe()["over_bounds"] == len(texts)
+    book.forget().upstream(transcript_done("Text 0 goes on to its end.", "item_0")).expect()
+
+
+def test_the_finished_texts_of_an_answer_are_not_counted():
+    book = answering("converse")
+    for at in range(2 * MANY):
+        book.upstream(text_done(f"Text {at}.", f"text_{at}"))
+    texts = [frame["content"] for frame in book.frames_to_client if frame["type"] == "ConversationText"]
+    assert texts == [f"Text {at}." for at in range(2 * MANY)]
+    assert book.session.describe()["over_bounds"] == 0
+    book.forget().upstream(text_done("Text 70.", "text_70")).expect()
+
+
+def test_an_answer_that_is_too_long_ends_early_and_the_client_is_told_once():
+    book, words = answering("openai"), "word " * 100_000
+    for _ in range(MAX_CHARS // len(words) + 3):
+        book.upstream(text_delta(words))
+    kept = len(book.session.state.turn.answer.newest.transcript)
+    assert MAX_CHARS <= kept < MAX_CHARS + len(words)
+    assert [frame["code"] for frame in book.frames_to_client if frame["type"] == "Warning"] == ["RESPONSE_INCOMPLETE"]
+    book.forget().upstream(text_done(words), response_done())
+    said = "".join(frame["content"] for frame in book.frames_to_client if frame["type"] == "ConversationText")
+    assert len(said) > 0.99 * MAX_CHARS
+    assert [frame["type"] for frame in book.frames_to_client][-2:] == ["AgentAudioDone", "AgentDone"]

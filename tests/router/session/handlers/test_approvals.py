@@ -4,6 +4,7 @@ import pytest
 
 from actors.restart import Decision
 from router.session.deadlines import Wait
+from router.session.state.calls import MAX_OUTSTANDING
 from tests.support.machine.playbook import AUDIO_DONE, Playbook, request, response_created, response_done, settings
 
 APPROVAL = {
@@ -73,3 +74,11 @@ def test_an_item_of_the_client_s_own_answers_an_approval():
     assert approvals(book) == [True]
     assert Wait.TOOL_ANSWER.value not in book.timers
     assert list(book.session.state.ledger.items_after()) == []
+
+
+def test_an_approval_beyond_the_bound_of_calls_is_declined():
+    book = Playbook("openai").ready().upstream(response_created())
+    for at in range(MAX_OUTSTANDING + 1):
+        book.forget().upstream({"type": "conversation.item.added", "item": {**APPROVAL, "id": f"mcpr_{at}"}})
+    assert approvals(book) == [False]
+    assert [frame["code"] for frame in book.frames_to_client] == ["FUNCTION_CALL_FAILED"]

@@ -8,6 +8,7 @@ from actors.restart import Decision, Loss, LossKind
 from router.deepgram import blocks
 from router.errors import EndpointError
 from router.session.deadlines import Wait
+from router.session.state.calls import MAX_OUTSTANDING
 from router.session.work import CallEndpoint, CallTool
 from tests.support.machine.beginnings import asked, connecting, message_item, restart
 from tests.support.machine.playbook import (
@@ -533,3 +534,32 @@ def test_the_next_upstream_gets_the_outputs_of_cancelled_calls():
 def test_without_the_upstream_s_detector_no_call_is_cancelled():
     book = ready(LOCAL, turn_detection="manual").upstream(response_created(), call_done("b", "show"), response_done())
     book.forget().upstream(SPEECH_STARTED).expect(STOP_PLAYING)
+
+
+# Too many calls.
+
+
+def outputs_of(book):
+    items = [event["item"] for event in book.events_to_upstream if event["type"] == "conversation.item.create"]
+    return {item["call_id"]: item["output"] for item in items if item["type"] == "function_call_output"}
+
+
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+def test_a_call_beyond_the_bound_gets_an_output_at_once_and_the_client_is_told(profile):
+    book = Playbook(profile).ready().upstream(response_created()).forget()
+    book.upstream(*(call_done(f"call_{at}") for at in range(MAX_OUTSTANDING))).forget()
+    book.upstream(call_done("one_more"))
+    assert [frame["code"] for frame in book.frames_to_client] == ["FUNCTION_CALL_FAILED"]
+    assert outputs_of(book) == {"one_more": '{"error":"lookup failed: too many function calls are outstanding"}'}
+    assert book.session.describe()["over_bounds"] == 1
+    # The answers of the others end the turn of calls, and the model goes on.
+    book.upstream(response_done()).forget()
+    for at in range(MAX_OUTSTANDING):
+        book.client({"type": "FunctionCallResponse", "id": f"call_{at}", "name": "lookup", "content": "1"})
+    assert [event["type"] for event in book.events_to_upstream].count("response.create") == 1
+
+
+def test_a_call_beyond_the_bound_is_not_begun_by_the_router():
+    book = Playbook("converse", tools=(ORDER,)).ready().upstream(response_created())
+    book.upstream(*(call_done(f"call_{at}", "order") for at in range(MAX_OUTSTANDING + 1)))
+    assert len(book.work) == MAX_OUTSTANDING

@@ -2,7 +2,7 @@
 
 from router.deepgram.messages import RequestedFunction
 from router.openai import events as openai
-from router.session.state.calls import MAX_CANCELLED, Calls
+from router.session.state.calls import MAX_CANCELLED, MAX_OUTSTANDING, MAX_OUTSTANDING_BYTES, MAX_REMEMBERED, Calls
 
 
 def call(call_id, name="lookup", *, client_side=True):
@@ -61,3 +61,27 @@ def test_cancelled_calls_are_bounded():
     for number in range(MAX_CANCELLED + 1):
         calls.cancel(call(f"c{number}"))
     assert [calls.count_late_answer(f"c{number}", None) for number in (0, 1)] == [False, True]
+
+
+def test_outstanding_calls_are_bounded_by_number_and_by_size():
+    calls = requested(*(call(f"call_{at}") for at in range(MAX_OUTSTANDING)))
+    assert not calls.exceed_bounds
+    calls.request(call("one more"), "resp_1")
+    assert calls.exceed_bounds
+    long = "x" * MAX_OUTSTANDING_BYTES
+    calls = requested(RequestedFunction(id="long", name="lookup", arguments=long, client_side=True))
+    assert not calls.exceed_bounds
+    calls.request(call("one more"), "resp_1")
+    assert calls.exceed_bounds
+
+
+def test_the_memory_of_calls_and_their_names_is_bounded():
+    calls = Calls()
+    for at in range(MAX_REMEMBERED + 1):
+        calls.record_name(openai.Item(id=f"item_{at}", type="function_call", name="lookup"))
+        assert calls.request(call(f"call_{at}"), "resp_1")
+        calls.answer(f"call_{at}")
+    assert not calls.request(call("call_1"), "resp_1")
+    assert calls.request(call("call_0"), "resp_1")
+    names = [calls.name_of(openai.ResponseFunctionCallArgumentsDone(item_id=it)) for it in ("item_0", "item_1")]
+    assert names == ["", "lookup"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies
 
 from router.deepgram import messages as deepgram
-from router.session.state.playback import MAX_ITEMS, MAX_MESSAGES, Piece, Playback
+from router.session.state.playback import MAX_ITEMS, MAX_MESSAGES, MAX_PIECES, Piece, Playback
 
 DONE = deepgram.AgentAudioDone()
 
@@ -134,3 +134,11 @@ def test_messages_that_wait_behind_audio_are_bounded_by_number_and_size(count, s
     it.hold(DONE, size_bytes)
     assert it.release_excess(0.0) == [bytes(100), *[DONE] * count]
     assert (it.held_bytes, it.is_waiting) == (0, False)
+
+
+def test_more_pieces_than_the_bound_are_sent_early_however_short_they_are():
+    it = playback(max_ahead_s=0.5)
+    it.schedule(Piece("a", bytes(100), 1.0), 0.0)
+    for _ in range(MAX_PIECES + 2):
+        assert not it.schedule(Piece("a", b"\1\0", 0.0), 0.0)
+    assert it.release_excess(0.0) == [b"\1\0"] * 2

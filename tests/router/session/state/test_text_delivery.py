@@ -3,7 +3,7 @@
 import pytest
 
 from router.openai import events as openai
-from router.session.state.text_delivery import ItemDelivery, TextDelivery
+from router.session.state.text_delivery import MAX_PARTS, ItemDelivery, TextDelivery
 
 
 def message(item_id, **more):
@@ -127,3 +127,23 @@ def test_only_the_first_text_of_a_response_repeats_an_earlier_one():
     answer = TextDelivery("They lived")
     assert answer.of_text("a", 0).resent == "They lived"
     assert answer.of_text("b", 0).resent == ""
+
+
+def test_of_many_parts_the_oldest_leave_and_a_verbatim_text_stays():
+    answer = TextDelivery()
+    answer.give("ours", "Mind the gap.")
+    for at in range(MAX_PARTS + 1):
+        answer.of_text(f"item_{at}", 0).transcript = "Hi"
+        while (part := answer.take_excess()) is not None:
+            assert part.item_id == answer.dropped[-1]
+    assert len(answer.parts) == MAX_PARTS
+    assert answer.parts[0] is answer.given
+    assert answer.dropped == ("item_0", "item_1")
+
+
+def test_the_text_of_an_announced_item_may_still_come_when_its_part_has_left():
+    answer = TextDelivery()
+    for at in range(MAX_PARTS + 1):
+        answer.announce(message(f"item_{at}"))
+    assert answer.take_excess().item_id == "item_0"
+    assert answer.dropped == ()
