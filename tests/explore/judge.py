@@ -159,6 +159,8 @@ class Judge:
         self.now_s = 0.0
         self.clocks: list[tuple[str, float]] = []
         """Each question of the agent's turn, and the time at which it was asked. A noise is no question."""
+        self.covered: set[str] = set()
+        """The speech that responses have begun to answer. The upstream may have taken a noise for speech."""
         self.stopped_s = 0.0
         """The time at which speech stopped last."""
         self.worded: set[str] = set()
@@ -209,7 +211,8 @@ class Judge:
     def is_noise(self, item: str) -> None:
         """Record that speech has no words. It needs no answer, whichever commit made its turn."""
         self.owed = [it for it in self.owed if it.text != item]
-        self.clocks = [it for it in self.clocks if it[0] != item]
+        if item not in self.covered:
+            self.clocks = [it for it in self.clocks if it[0] != item]
         if self.crossed[0] == item:
             self.crossed = ("", 0)
 
@@ -253,6 +256,7 @@ class Judge:
         if response.is_outside or (generation, response.number) in self.begun:
             return
         self.begun.add((generation, response.number))
+        self.covered |= response.answers
         self.active[generation, response.number] = response
         self.turns += generation not in self.asks
         if generation in self.asks:
