@@ -40,7 +40,7 @@ class RealtimeDialect:
         """The ids of events that the client has with a part of their text."""
 
     def read(self, fields: Fields | None) -> Seen:
-        """Return the meaning of an event for the client; `fields` is None for a binary frame."""
+        """Return what an event to the client means for the guard; `fields` is None for a binary frame."""
         reader = _READERS.get(str(fields.get("type"))) if fields is not None else None
         return reader(fields) if reader is not None and fields is not None else Seen()
 
