@@ -167,7 +167,13 @@ LAYOUTS: Final = (
         " is_rollover_due has_warned standby_updates",
         times="created_s rates_warned",
     ),
-    _of(upstream.Items, "_unacknowledged _ours adds_unnamed", derived="_waiting", pack=_pack_items, fill=_fill_items),
+    _of(
+        upstream.Items,
+        "_unacknowledged _ours adds_unnamed",
+        derived="_item_ids _waiting",
+        pack=_pack_items,
+        fill=_fill_items,
+    ),
     _of(upstream.Update, "message event_id size_bytes has_speed is_late"),
     _of(
         ledger.Ledger,

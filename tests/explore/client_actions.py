@@ -52,6 +52,7 @@ def possible(world: World) -> list[tuple[Any, ...]]:
 
 def _say(world: World) -> None:
     world.spend("say")
+    world.judge.now_s = world.now_s
     world.asked += 1
     text = f"Question {world.asked}?"
     world.judge.asked(text)

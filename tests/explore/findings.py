@@ -78,13 +78,18 @@ def _set(owner: Any, name: str, value: Any) -> Callable[[], contextlib.AbstractC
     return lambda: mock.patch.object(owner, name, value)
 
 
-def _both(
-    first: Callable[[], contextlib.AbstractContextManager[Any]],
-    second: Callable[[], contextlib.AbstractContextManager[Any]],
+def _without_correction(
+    undo: Callable[[], contextlib.AbstractContextManager[Any]],
 ) -> Callable[[], contextlib.AbstractContextManager[Any]]:
+    """Return `undo` without the later mending, which corrects a wrong origin when the right response begins."""
+
     @contextlib.contextmanager
     def undone() -> Iterator[None]:
-        with first(), second():
+        with (
+            undo(),
+            mock.patch.object(response_origin, "_speak_again", lambda *_args: None),
+            mock.patch.object(response_begin, "answers_request", lambda *_args: False),
+        ):
             yield
 
     return undone
@@ -114,6 +119,15 @@ def _owes_nothing_as_is(handler: Any) -> Any:
         phase = handler(context, event)
         is_lost = phase is UserTurnState.AWAITING_ANSWER and not context.state.plan.chooses_detection
         return UserTurnState.IDLE if is_lost else phase
+
+    return committed
+
+
+def _starts_clock(handler: Any) -> Any:
+    def committed(context: Any, event: Any) -> Any:
+        phase = handler(context, event)
+        context.mark_question(context.now_s)
+        return phase
 
     return committed
 
@@ -242,19 +256,16 @@ def _keeps_current(context: Any) -> ResponseState:
 _AWAIT_OTHER = response_requests._await_other_response
 
 
+def _reject_by_id(self: upstream.Items, event_id: str) -> str | None:
+    return event_id if self._forget(event_id) else None
+
+
 def _named_id(_link_items: Any, error: openai.ErrorDetail) -> str | None:
     return error.event_id
 
 
 def _is_named(error: openai.ErrorDetail, sent: pending.SentRequest) -> bool:
     return error.event_id == sent.event_id
-
-
-def _refuse_silently(self: ledger.Ledger, event_id: str) -> None:
-    _REFUSE(self, event_id)
-
-
-_REFUSE = ledger.Ledger.refuse
 
 
 def _key_without_id(_context: Any, part: Any) -> Any:
@@ -381,9 +392,7 @@ FINDINGS = (
             "step-1-False step-1-False step-1-True step-1-True step-1-True step-1-True run_well", _outside_is_turn),
     Finding("18", "an unmarked response is taken for the requested one", OPENAI,
             READY + "inject-default frame speech-1 stop-1 commit-1 own-1-message run_well",
-            # Since E60 the metadata would show the mistake.
-            _both(_set(response_origin, "origin_of", _by_order),
-                  _set(response_begin, "answers_request", lambda *_args: False))),
+            _without_correction(_set(response_origin, "origin_of", _by_order))),
     Finding("19", "a session that a client's session.update opened has no barge-in", AS_IS,
             ASKED + "frame step-1-False step-1-False speech-1 trail-1",
             _in_table(openai.InputAudioBufferSpeechStarted, _interrupts_nothing_as_is)),
@@ -398,6 +407,10 @@ FINDINGS = (
             _set(response_requests, "_await_other_response", _keeps_current)),
     Finding("25", "a text is told twice", OPENAI, ASKED + "step-1-False step-1-False step-1-False step-1-False "
             "step-1-False", _text_twice),
+    Finding("28", "a noise starts the measurement of a latency", ("converse", "settings", "none"),
+            HEARD + "no_words-1-user~101- fire-rollover say take-1-message take-1-message step-1-False step-1-False "
+            "step-1-False step-1-False step-1-False step-1-False",
+            _in_table(openai.InputAudioBufferCommitted, _starts_clock)),
     Finding("29", "a response is requested to an item that was refused without its event",
             ("openai", "settings", "no causes"), READY + "say refuse-1 run_silent",
             _set(items, "refused_id", _named_id)),
@@ -474,7 +487,7 @@ FINDINGS = (
             "native-response.cancel take-1-message take-1-message take-1-message frame speech-1 say take-1-message "
             "stop-1 say fire-commit commit-1 own-1-call step-1-False step-1-False answer-call~104 step-1-False "
             "words-1-user~103 take-1-message take-1-item+only step-1-False",
-            _set(response_origin, "_takes_doubtful_request", lambda _context: False)),
+            _without_correction(_set(response_origin, "_takes_doubtful_request", lambda _context: False))),
     Finding("E20", "a refusal on standby that comes twice refuses the item that the upstream gets again", OPENAI,
             "dialled-1 created-1 take-1-message say take-1-message take-1-message fire-rollover dialled-2 created-2 "
             "take-2-message refuse-2 fire-next~event lost-1 repeat-2 run_well", _set(items, "AGAIN", "")),
@@ -557,7 +570,7 @@ FINDINGS = (
             "native-outside run_well", _set(turn.Turn, "is_beside", lambda *_args: False)),
     Finding("E42", "a refused item of a client's own is awaited", OPENAI,
             READY + "native-input~audio~buffer.commit native-conversation.item.create take-1-message refuse-1 run_well",
-            _set(ledger.Ledger, "refuse", _refuse_silently)),
+            _set(upstream.Items, "reject", _reject_by_id)),
     Finding("E43", "a standby upstream lacks an item that it refused without its event",
             ("openai", "settings", "no causes"),
             "dialled-1 created-1 say take-1-message fire-rollover dialled-2 created-2 take-2-message refuse-2 close-1",
