@@ -87,8 +87,8 @@ def _without_correction(
     def undone() -> Iterator[None]:
         with (
             undo(),
-            mock.patch.object(response_origin, "_speak_again", lambda *_args: None),
-            mock.patch.object(response_begin, "answers_request", lambda *_args: False),
+            mock.patch.object(response_origin, "_speak_again", return_value=None),
+            mock.patch.object(response_begin, "answers_request", return_value=False),
         ):
             yield
 
@@ -483,11 +483,9 @@ FINDINGS = (
             _set(Microphone, "clear", _clear_all)),
     Finding("E19", "the response to a doubtful request answers the output of a function behind it",
             ("openai", "settings", "no created"),
-            "dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 no_words-1-user~101- inject-queue "
-            "native-response.cancel take-1-message take-1-message take-1-message frame speech-1 say take-1-message "
-            "stop-1 say fire-commit commit-1 own-1-call step-1-False step-1-False answer-call~104 step-1-False "
-            "words-1-user~103 take-1-message take-1-item+only step-1-False",
-            _without_correction(_set(response_origin, "_takes_doubtful_request", lambda _context: False))),
+            READY + "say take-1-message frame speech-1 stop-1 commit-1 own-1-call step-1-False step-1-False "
+            "answer-call~102 step-1-False take-1-item+only step-1-False run_silent",
+            _set(response_origin, "_takes_doubtful_request", lambda _context: False)),
     Finding("E20", "a refusal on standby that comes twice refuses the item that the upstream gets again", OPENAI,
             "dialled-1 created-1 take-1-message say take-1-message take-1-message fire-rollover dialled-2 created-2 "
             "take-2-message refuse-2 fire-next~event lost-1 repeat-2 run_well", _set(items, "AGAIN", "")),
