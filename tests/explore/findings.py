@@ -87,8 +87,8 @@ def _without_correction(
     def undone() -> Iterator[None]:
         with (
             undo(),
-            mock.patch.object(response_origin, "_speak_again", lambda *_args: None),
-            mock.patch.object(response_begin, "answers_request", lambda *_args: False),
+            mock.patch.object(response_origin, "_speak_again", return_value=None),
+            mock.patch.object(response_begin, "answers_request", return_value=False),
         ):
             yield
 
