@@ -44,6 +44,7 @@ from tests.explore.shrink import breaks
 READY = "dialled-1 created-1 take-1-message "
 ASKED = READY + "say take-1-message take-1-message "
 HEARD = READY + "frame speech-1 stop-1 commit-1 "
+COUGHED = HEARD + "no_words-1-user~101- inject-default own-1-message "
 OPENAI: Root = ("openai", "settings", "none")
 AS_IS: Root = ("openai", "session.update", "none")
 
@@ -579,6 +580,11 @@ FINDINGS = (
             _set(origin, "_beside_client_request", _by_metadata)),
     Finding("E41", "a client's own response that is not announced is a turn", ("openai", "settings", "no created"),
             "native-outside run_well", _set(turn.Turn, "begins_beside", lambda *_args: False)),
+    Finding("E60", "the answer to a noise is taken for the first verbatim text", ("converse", "settings", "none"),
+            COUGHED + "take-1-message run_well", _set(response_begin, "answers_request", lambda *_args: False)),
+    Finding("E61", "the answer to a noise ends as the first verbatim text", ("converse", "settings", "none"),
+            COUGHED + "step-1-False step-1-False step-1-False step-1-False step-1-False step-1-False take-1-message "
+            "run_well", _set(response_origin, "answers_request", lambda *_args: False)),
 )  # fmt: skip
 
 

@@ -70,7 +70,7 @@ establish estimate evaluate examine exchange exclude execute exercise exit expan
 extend extract fail fan feed fetch fill filter find finish fire fit fix flag flatten flush fold follow forbid force
 forget fork fuzz format forward freeze gather generate get give grant grow guard guess halt hand handle hang hash hear
 hide hold ignore implement import include increase increment index infer inform inherit initialize inject insert inspect
-install instruct interleave interpolate interpret interrupt intersect invalidate invert invoke iterate join judge keep
+install instruct interleave interpolate interpret interrupt intersect invalidate invert invoke iterate join judge keep know
 kill launch lead leave let lift limit link list listen load locate lock log look lower make map mark mask match measure
 mend mention merge mirror mix mock modify monitor mount move multiply mute name narrow negotiate normalize note notify
 number obey observe obtain occupy offer omit open order outline overwrite owe pace pack pad parse partition pass patch
