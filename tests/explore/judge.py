@@ -158,7 +158,7 @@ class Judge:
         """The upstream in use received replayed speech, whose begin the client knows, and has not detected it yet."""
         self.now_s = 0.0
         self.clocks: list[tuple[str, float]] = []
-        """Each question of the agent's turn, and the time at which it was asked. A noise is no question."""
+        """Each question or given text of the agent's turn, and its time. A noise is no question."""
         self.covered: set[str] = set()
         """The speech that responses have begun to answer. The upstream may have taken a noise for speech."""
         self.stopped_s = 0.0
