@@ -210,6 +210,11 @@ class Shelf:
                 arena.release(at, size)
         arena.release(self.at, self._size)
 
+    @property
+    def journal_bytes(self) -> int:
+        """The size of the journal's blocks."""
+        return sum(it.size for it in self._blocks)
+
     # Reads.
 
     @property
