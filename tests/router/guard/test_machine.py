@@ -373,6 +373,30 @@ def test_the_next_answer_is_heard_again():
     assert book.audio > 0
 
 
+def test_the_next_answer_is_heard_again_although_the_upstream_announces_none():
+    book = GuardedBook(rule(on=("agent",))).ready()
+    for number, words in enumerate((f"{FORBIDDEN}.", "Fine."), 1):
+        ask(book, "hello")
+        book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"])).forget()
+        named = {"item_id": f"item_{number}", "response_id": f"resp_{number}"}
+        book.upstream({**item_added(f"item_{number}", "assistant"), "type": "response.output_item.added", **named})
+        book.upstream({**delta(bytes(4800)), **named}, {**transcript_delta(words), **named})
+        book.upstream({**transcript_done(words), **named}, response_done(f"resp_{number}"))
+    assert book.texts("assistant") == ["Fine."]
+    assert book.audio > 0
+    assert FORBIDDEN not in str(book.frames_to_client)
+
+
+def test_the_rest_of_a_withheld_answer_stays_withheld_while_another_response_ends():
+    book = GuardedBook(rule(on=("agent",))).ready().answering()
+    book.upstream(transcript_delta("Fine. ", "item_0", "resp_0"), response_done("resp_0"))
+    speak(book, f"{FORBIDDEN}. ")
+    book.upstream(transcript_delta("More. ", "item_9", "resp_9"), response_done("resp_9"))
+    before = book.audio
+    speak(book, "The rest. ")
+    assert book.audio == before
+
+
 def test_a_text_is_replaced_and_its_audio_withheld():
     book = GuardedBook(rule("replace")).ready().answering()
     speak(book, "All is well. ")
