@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class AsgiHandshake:
     """The handshake with one client of an ASGI server.
 
-    `router.asgi` makes an environ for each request. The key `handover.HANDSHAKE` of the environ has this object. The
-    router calls `accept` on a thread of a pool. The server's event loop calls all other methods.
+    `router.asgi` puts this object into the environ of each WebSocket request, under the key `handover.HANDSHAKE`. The
+    router calls `accept` on a thread of a pool. The server's event loop calls `abandon`.
     """
 
     def __init__(self, crossing: Crossing, *, offered: Iterable[str], peer: str) -> None:

@@ -148,7 +148,7 @@ def _find(environ: Mapping[str, Any]) -> object:
 def _behind(stream: object) -> object:
     """Return the socket that a server of the standard library reads from (wsgiref, Django's `runserver`).
 
-    Django wraps the stream and keeps only its `read` method, which leads back to the stream.
+    Django's wrapper keeps no stream, only methods of it. The `__self__` of its `_read` is the stream.
     """
     buffered = getattr(getattr(stream, "_read", None), "__self__", stream)
     raw = buffered.raw if isinstance(buffered, io.BufferedReader) else None

@@ -212,19 +212,19 @@ class CarriedSession:
         """Return the request, with which another process dials the next upstream in advance.
 
         Raises:
-            SnapshotError: the application's facts about the client are no JSON.
+            SnapshotError: msgpack cannot encode a value in `Principal.attributes`.
         """
         return _written(self._request)
 
     def snapshot(self, *, is_brief: bool = False) -> bytes:
-        """Return the session and its request as bytes, a parcel. Call this on the dispatcher, between two inputs.
+        """Return a parcel: the session and its request as bytes. Call this on the dispatcher, between two inputs.
 
         With `is_brief` the parcel lacks older audio of a silent user.
 
         Raises:
-            SnapshotError: the session cannot be written, for example because the application's facts about the
-                client are no JSON, or a text waits for the guard of a relay. Such a session drains, as if snapshots
-                did not exist.
+            SnapshotError: the session cannot be written. For example, msgpack cannot encode a value in
+                `Principal.attributes`, or a text waits for the guard of a relay. Such a session stays in this process,
+                and drains at a reload.
         """
         guard = b"" if self._guard is None else guards.written(self._guard)
         session = snapshots.snapshot(self._session, clock=clock(), unix_s=time.time(), is_brief=is_brief)

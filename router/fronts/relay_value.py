@@ -43,7 +43,7 @@ DAMAGES: Final = (
 
 
 class RelayValue:
-    """The form in which the relays of one front are written and read."""
+    """The conversion of the memory of a relay to bytes and back, by the layouts of one front."""
 
     def __init__(self, layouts: Layouts, version: int) -> None:
         self._layouts = layouts

@@ -73,6 +73,12 @@ class Dialect(Protocol):
         `text_of` takes the name of a text, and returns the new text, or None if that text does not change.
         """
 
+    def whole_texts(self, fields: Fields) -> list[tuple[str, str, str]]:
+        """Return the agent's texts that a frame repeats, each with the names of the text and of its answer.
+
+        Usually an earlier frame had each of them. Some servers send a text in such a frame alone.
+        """
+
     def cancel(self, answer: str) -> str | None:
         """Return the client's message that cancels an answer; None if the wire has no such message."""
 

@@ -50,6 +50,8 @@ class _Text(msgspec.Struct):
     is_altered: bool = False
     newest: int = 0
     """The number of the newest window; 0 before the first one."""
+    is_whole: bool = False
+    """Whether only a frame that repeats texts had the text."""
     replaced: int = 0
     """The number of the newest window whose words were replaced.
 
@@ -166,6 +168,8 @@ class GuardedRelay(GuardedInputs):
             case Kind.DELTA | Kind.END | Kind.AGENT if self._guard.checks("agent"):
                 yield from self._take_text(frame)
                 return
+        if fields is not None and self._guard.checks("agent"):
+            yield from self._check_whole(fields)
         yield from self._hold(frame)
         yield from self._say_now()
 
@@ -203,6 +207,16 @@ class GuardedRelay(GuardedInputs):
             yield from self._cancel(answer)
         yield from self._withhold_unchecked(problem)
         yield from self._release()
+
+    def _check_whole(self, fields: Fields) -> Iterator[messages.Command]:
+        """Begin a window with each text of the agent that no earlier frame had. Until its verdict the text is empty."""
+        for key, answer, text in self._dialect.whole_texts(fields):
+            if key in self._texts or not text.strip() or self._is_own(text):
+                continue
+            self._texts[key] = _Text(Windows(1), answer, is_whole=True, is_altered=True)
+            _forget_oldest(self._texts)
+            if answer not in self._muted:
+                yield from self._open_window("agent", key, answer, text)
 
     def _begin_answer(self, answer: str) -> Iterator[messages.Command]:
         self._active[answer] = None
@@ -257,12 +271,15 @@ class GuardedRelay(GuardedInputs):
         if not text.strip() or (source == "agent" and self._is_own(text)):
             yield from self._hold(frame)
             return
-        self._started += 1
-        frame.awaited = self._started
-        if source == "agent":
-            self._texts[frame.seen.key].newest = self._started
+        frame.awaited = self._started + 1
         self._keep(frame)
-        self._open.append(_Window(self._started, source, frame.seen.key, frame.seen.answer, text))
+        yield from self._open_window(source, frame.seen.key, frame.seen.answer, text)
+
+    def _open_window(self, source: Source, key: str, answer: str, text: str) -> Iterator[messages.Command]:
+        self._started += 1
+        if source == "agent":
+            self._texts[key].newest = self._started
+        self._open.append(_Window(self._started, source, key, answer, text))
         if len(self._open) == 1:
             yield self._work("window", source, text)
 
@@ -339,6 +356,8 @@ class GuardedRelay(GuardedInputs):
             self._change(window, "")
             yield from self._tell(BLOCKED)
             yield from self._stop_answer(window)
+        elif window.answer not in self._muted:
+            self._show_whole(window)
         yield from self._act(verdict, now_s, is_cancelled=True)
         while self._open and self._open[0].source == "agent" and self._open[0].answer in self._muted:
             self._open.popleft()
@@ -357,8 +376,13 @@ class GuardedRelay(GuardedInputs):
         known = self._texts.setdefault(window.key, _Text(Windows(1), window.answer))
         known.is_altered = True
         known.replaced = window.number if text else known.replaced
-        if window.source == "user":
+        if window.source == "user" or known.is_whole:
             known.passed = [text]
+
+    def _show_whole(self, window: _Window) -> None:
+        known = self._texts.get(window.key)
+        if known is not None and known.is_whole:
+            known.passed, known.is_altered = [window.text], False
 
     def _drop_audio(self, window: _Window) -> None:
         if window.source == "agent":
@@ -375,6 +399,9 @@ class GuardedRelay(GuardedInputs):
     def _stop_answer(self, window: _Window) -> Iterator[messages.Command]:
         """Withhold and cancel the answer that has a blocked text, or that responds to a blocked text of the user."""
         answer = window.answer if window.source == "agent" or window.answer else self._last_answer
+        known = self._texts.get(window.key)
+        if known is not None and known.is_whole and not answer:
+            return  # the item is of no answer that could be stopped
         if answer:
             self._mute(answer)
             yield from self._cancel(answer)

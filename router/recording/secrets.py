@@ -70,7 +70,7 @@ def _quoted(secret: str) -> Iterator[str]:
 
 
 def _in_base64(secret: str) -> Iterator[str]:
-    """Yield the three spellings of a secret within base64. The spelling depends on its position in the data."""
+    """Yield the spellings of a secret within base64: one for each of three alignments, in both alphabets."""
     data = secret.encode()
     for before in range(3):
         encoded = base64.b64encode(bytes(before) + data).decode()

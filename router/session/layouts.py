@@ -167,7 +167,13 @@ LAYOUTS: Final = (
         " is_rollover_due has_warned standby_updates",
         times="created_s rates_warned",
     ),
-    _of(upstream.Items, "_unacknowledged _ours adds_unnamed", derived="_waiting", pack=_pack_items, fill=_fill_items),
+    _of(
+        upstream.Items,
+        "_unacknowledged _ours adds_unnamed",
+        derived="_item_ids _waiting",
+        pack=_pack_items,
+        fill=_fill_items,
+    ),
     _of(upstream.Update, "message event_id size_bytes has_speed is_late"),
     _of(
         ledger.Ledger,
@@ -192,7 +198,7 @@ LAYOUTS: Final = (
         " local_id received_s resent searched_chars sent_chars sent_text transcript",
     ),
     _of(pending.PendingResponses, "_requests _rules in_flight"),
-    _of(pending.SentRequest, "commit_ids crossed event_id is_interrupted is_proven is_replaced request"),
+    _of(pending.SentRequest, "commit_ids crossed event_id is_interrupted is_proven is_replaced request withheld"),
     _of(early.EarlyInputs, "inputs dropped_bytes _messages _bytes _audio_bytes", derived="_max_messages _max_bytes"),
     _of(transcripts.InterimTranscripts, "_words _complete"),
     _of(transcripts.Transcripts, "_awaited _early held"),

@@ -34,7 +34,7 @@ _WITHOUT_WORDS: Final = re.compile(r"\(speech, [\d.]+ seconds\)")
 
 
 def recall(question: str, earlier: Sequence[Message]) -> str | None:
-    """Return the answer to a question about the conversation so far, or None for any other question."""
+    """Return the answer that the conversation so far gives to a question, or None if it gives none."""
     for rule in (_facts, _said_by_user, _said_by_assistant, _related):
         found = rule(question, earlier)
         if found:

@@ -73,7 +73,7 @@ def measure(shape, duration_s, *, sessions=SESSIONS, laps=LAPS):
 def welcomes(shape, *, laps=WELCOME_LAPS):
     """Measure the time to `Welcome` at both routers in turns, beside talking callers.
 
-    The p99 of one lap is the third-longest of 300 calls, which is chance. So the calls of all laps are one sample.
+    The p99 of one lap is the fourth-longest of 300 calls, which is chance. So the calls of all laps are one sample.
     """
     laps_ms, lost = {"open": [], "safe": []}, {"open": [], "safe": []}
     with system() as safe:

@@ -52,6 +52,7 @@ def possible(world: World) -> list[tuple[Any, ...]]:
 
 def _say(world: World) -> None:
     world.spend("say")
+    world.judge.now_s = world.now_s
     world.asked += 1
     text = f"Question {world.asked}?"
     world.judge.asked(text)
@@ -110,6 +111,8 @@ def _has_open_turn(world: World) -> bool:
 def _inject(world: World, behavior: str) -> None:
     world.spend("inject")
     world.judge.given_texts.add("Mind the gap.")
+    # A turn that speaks a given text begins with that text.
+    world.judge.clocks.append(("Mind the gap.", world.now_s))
     if behavior == "interrupt":
         world.judge.replace()
     world.judge.injected += 1

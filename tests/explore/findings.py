@@ -44,6 +44,7 @@ from tests.explore.shrink import breaks
 READY = "dialled-1 created-1 take-1-message "
 ASKED = READY + "say take-1-message take-1-message "
 HEARD = READY + "frame speech-1 stop-1 commit-1 "
+COUGHED = HEARD + "no_words-1-user~101- inject-default own-1-message "
 OPENAI: Root = ("openai", "settings", "none")
 AS_IS: Root = ("openai", "session.update", "none")
 
@@ -77,6 +78,23 @@ def _set(owner: Any, name: str, value: Any) -> Callable[[], contextlib.AbstractC
     return lambda: mock.patch.object(owner, name, value)
 
 
+def _without_correction(
+    undo: Callable[[], contextlib.AbstractContextManager[Any]],
+) -> Callable[[], contextlib.AbstractContextManager[Any]]:
+    """Return `undo` without the later mending, which corrects a wrong origin when the right response begins."""
+
+    @contextlib.contextmanager
+    def undone() -> Iterator[None]:
+        with (
+            undo(),
+            mock.patch.object(response_origin, "_speak_again", return_value=None),
+            mock.patch.object(response_begin, "answers_request", return_value=False),
+        ):
+            yield
+
+    return undone
+
+
 def _without_deadline(wait: Wait) -> Callable[[], contextlib.AbstractContextManager[Any]]:
     return lambda: mock.patch.dict(transitions.DEADLINES, {wait: ignore})  # type: ignore[dict-item]
 
@@ -101,6 +119,15 @@ def _owes_nothing_as_is(handler: Any) -> Any:
         phase = handler(context, event)
         is_lost = phase is UserTurnState.AWAITING_ANSWER and not context.state.plan.chooses_detection
         return UserTurnState.IDLE if is_lost else phase
+
+    return committed
+
+
+def _starts_clock(handler: Any) -> Any:
+    def committed(context: Any, event: Any) -> Any:
+        phase = handler(context, event)
+        context.mark_question(context.now_s)
+        return phase
 
     return committed
 
@@ -229,19 +256,16 @@ def _keeps_current(context: Any) -> ResponseState:
 _AWAIT_OTHER = response_requests._await_other_response
 
 
+def _reject_by_id(self: upstream.Items, event_id: str) -> str | None:
+    return event_id if self._forget(event_id) else None
+
+
 def _named_id(_link_items: Any, error: openai.ErrorDetail) -> str | None:
     return error.event_id
 
 
 def _is_named(error: openai.ErrorDetail, sent: pending.SentRequest) -> bool:
     return error.event_id == sent.event_id
-
-
-def _refuse_silently(self: ledger.Ledger, event_id: str) -> None:
-    _REFUSE(self, event_id)
-
-
-_REFUSE = ledger.Ledger.refuse
 
 
 def _key_without_id(_context: Any, part: Any) -> Any:
@@ -368,7 +392,7 @@ FINDINGS = (
             "step-1-False step-1-False step-1-True step-1-True step-1-True step-1-True run_well", _outside_is_turn),
     Finding("18", "an unmarked response is taken for the requested one", OPENAI,
             READY + "inject-default frame speech-1 stop-1 commit-1 own-1-message run_well",
-            _set(response_origin, "origin_of", _by_order)),
+            _without_correction(_set(response_origin, "origin_of", _by_order))),
     Finding("19", "a session that a client's session.update opened has no barge-in", AS_IS,
             ASKED + "frame step-1-False step-1-False speech-1 trail-1",
             _in_table(openai.InputAudioBufferSpeechStarted, _interrupts_nothing_as_is)),
@@ -383,6 +407,10 @@ FINDINGS = (
             _set(response_requests, "_await_other_response", _keeps_current)),
     Finding("25", "a text is told twice", OPENAI, ASKED + "step-1-False step-1-False step-1-False step-1-False "
             "step-1-False", _text_twice),
+    Finding("28", "a noise starts the measurement of a latency", ("converse", "settings", "none"),
+            HEARD + "no_words-1-user~101- fire-rollover say take-1-message take-1-message step-1-False step-1-False "
+            "step-1-False step-1-False step-1-False step-1-False",
+            _in_table(openai.InputAudioBufferCommitted, _starts_clock)),
     Finding("29", "a response is requested to an item that was refused without its event",
             ("openai", "settings", "no causes"), READY + "say refuse-1 run_silent",
             _set(items, "refused_id", _named_id)),
@@ -455,10 +483,8 @@ FINDINGS = (
             _set(Microphone, "clear", _clear_all)),
     Finding("E19", "the response to a doubtful request answers the output of a function behind it",
             ("openai", "settings", "no created"),
-            "dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 no_words-1-user~101- inject-queue "
-            "native-response.cancel take-1-message take-1-message take-1-message frame speech-1 say take-1-message "
-            "stop-1 say fire-commit commit-1 own-1-call step-1-False step-1-False answer-call~104 step-1-False "
-            "words-1-user~103 take-1-message take-1-item+only step-1-False",
+            READY + "say take-1-message frame speech-1 stop-1 commit-1 own-1-call step-1-False step-1-False "
+            "answer-call~102 step-1-False take-1-item+only step-1-False run_silent",
             _set(response_origin, "_takes_doubtful_request", lambda _context: False)),
     Finding("E20", "a refusal on standby that comes twice refuses the item that the upstream gets again", OPENAI,
             "dialled-1 created-1 take-1-message say take-1-message take-1-message fire-rollover dialled-2 created-2 "
@@ -542,7 +568,7 @@ FINDINGS = (
             "native-outside run_well", _set(turn.Turn, "is_beside", lambda *_args: False)),
     Finding("E42", "a refused item of a client's own is awaited", OPENAI,
             READY + "native-input~audio~buffer.commit native-conversation.item.create take-1-message refuse-1 run_well",
-            _set(ledger.Ledger, "refuse", _refuse_silently)),
+            _set(upstream.Items, "reject", _reject_by_id)),
     Finding("E43", "a standby upstream lacks an item that it refused without its event",
             ("openai", "settings", "no causes"),
             "dialled-1 created-1 say take-1-message fire-rollover dialled-2 created-2 take-2-message refuse-2 close-1",
@@ -554,6 +580,11 @@ FINDINGS = (
             _set(origin, "_beside_client_request", _by_metadata)),
     Finding("E41", "a client's own response that is not announced is a turn", ("openai", "settings", "no created"),
             "native-outside run_well", _set(turn.Turn, "begins_beside", lambda *_args: False)),
+    Finding("E60", "the answer to a noise is taken for the first verbatim text", ("converse", "settings", "none"),
+            COUGHED + "take-1-message run_well", _set(response_begin, "answers_request", lambda *_args: False)),
+    Finding("E61", "the answer to a noise ends as the first verbatim text", ("converse", "settings", "none"),
+            COUGHED + "step-1-False step-1-False step-1-False step-1-False step-1-False step-1-False take-1-message "
+            "run_well", _set(response_origin, "answers_request", lambda *_args: False)),
 )  # fmt: skip
 
 

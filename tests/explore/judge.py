@@ -156,6 +156,13 @@ class Judge:
         """The client received UserStartedSpeaking for speech that is neither committed nor given up."""
         self.is_replayed = False
         """The upstream in use received replayed speech, whose begin the client knows, and has not detected it yet."""
+        self.now_s = 0.0
+        self.clocks: list[tuple[str, float]] = []
+        """Each question or given text of the agent's turn, and its time. A noise is no question."""
+        self.covered: set[str] = set()
+        """The speech that responses have begun to answer. The upstream may have taken a noise for speech."""
+        self.stopped_s = 0.0
+        """The time at which speech stopped last."""
         self.worded: set[str] = set()
         """Texts of the responses of which the session received words. The client gets the words before the audio."""
 
@@ -165,6 +172,7 @@ class Judge:
         """Record a question."""
         self.owed.append(Question(text, generation))
         self.questions += 1
+        self.clocks.append((text, self.stopped_s if generation else self.now_s))
 
     def interrupt(self) -> None:
         """Record an interruption by the user: the session need not send any text of the present responses."""
@@ -203,6 +211,8 @@ class Judge:
     def is_noise(self, item: str) -> None:
         """Record that speech has no words. It needs no answer, whichever commit made its turn."""
         self.owed = [it for it in self.owed if it.text != item]
+        if item not in self.covered:
+            self.clocks = [it for it in self.clocks if it[0] != item]
         if self.crossed[0] == item:
             self.crossed = ("", 0)
 
@@ -246,6 +256,7 @@ class Judge:
         if response.is_outside or (generation, response.number) in self.begun:
             return
         self.begun.add((generation, response.number))
+        self.covered |= response.answers
         self.active[generation, response.number] = response
         self.turns += generation not in self.asks
         if generation in self.asks:
@@ -387,6 +398,13 @@ class Judge:
     def _sent_FunctionCallCancelled(self, message: dict[str, Any]) -> None:  # noqa: N802
         for call in message["functions"]:
             self.calls[call["id"]] = "cancelled"
+
+    def _sent_LatencyReport(self, message: dict[str, Any]) -> None:  # noqa: N802
+        latency_s, since_s = message.get("total_latency") or 0.0, min((it[1] for it in self.clocks), default=0.0)
+        is_possible = self.is_excused or not since_s or latency_s < self.now_s - since_s + 0.001
+        require(is_possible, f"xiii a latency of {latency_s:.0f} s, and the question is newer")
+        owed = {it.text for it in self.owed}
+        self.clocks = [it for it in self.clocks if it[0] in owed]
 
     def _sent_InjectionRefused(self, _message: dict[str, Any]) -> None:  # noqa: N802
         self.injected -= 1

@@ -190,8 +190,6 @@ class Upstream:
         """The id of the item of the detected speech."""
         self.has_stopped = False
         self.has_lost_commit = False
-        self.has_echoed = False
-        """The upstream has echoed metadata."""
         self.owes_answer = False
         """Detected speech was committed, and its response has not begun."""
         self.untranscribed: list[str] = []
@@ -447,7 +445,6 @@ class Upstream:
             created["conversation_id"] = None
         if metadata is not None and self.quirk != "no echo":
             created["metadata"] = metadata
-            self.has_echoed = True
         return [{"type": "response.created", "response": created}]
 
     def step(self, *, is_outside: bool) -> list[dict[str, Any]]:
@@ -556,6 +553,9 @@ class Upstream:
     def transcribe(self, item: str, outcome: str) -> list[dict[str, Any]]:
         """Send the transcript of an item, an empty transcript, or the failure of the transcription."""
         self.untranscribed.remove(item)
+        if not outcome and self.quirk in ("no echo", "no created"):
+            # The session cannot tell the answer to a noise from a given text.
+            self.owes_answer = False
         kind = "conversation.item.input_audio_transcription."
         if outcome == "failed":
             return [{"type": f"{kind}failed", "item_id": item, "error": {"code": "oh"}}]

@@ -122,6 +122,7 @@ def _speech(world: World, generation: int) -> None:
 
 
 def _stop(world: World, generation: int) -> None:
+    world.judge.stopped_s = world.now_s
     world.judge.speaking.pop(generation, None)
     is_heard = generation == world.serving and world.session.state.lifecycle is Lifecycle.READY
     world.judge.is_utterance_due = is_heard and world.session.context.profile.component_messages

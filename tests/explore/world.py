@@ -195,6 +195,7 @@ class World:
 
     def handle(self, message: messages.Input) -> list[messages.Command]:
         """Return the commands that an input causes, and perform none of them."""
+        self.judge.now_s = self.now_s
         self.judge.is_holding |= any(upstream.untranscribed for upstream in self.upstreams.values())
         try:
             return self.session.handle(message, self.now_s)

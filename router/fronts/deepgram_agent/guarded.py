@@ -63,6 +63,10 @@ class DeepgramDialect:
         """Return None, because only `History` repeats a text, and `read` reports each `History` as an echo."""
         return None
 
+    def whole_texts(self, _fields: Fields) -> list[tuple[str, str, str]]:
+        """Return no texts, because `read` reports each text of the agent."""
+        return []
+
     def cancel(self, _answer: str) -> str | None:
         """Return None: the wire has no message that cancels an answer."""
         return None

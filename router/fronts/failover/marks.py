@@ -49,7 +49,7 @@ class CallMarks:
         self._side.marks.note_stored()
 
     def take_words(self) -> str:
-        """Return the words that no record and no earlier call of this method has stored."""
+        """Return the words of the answer that are in no record, and that this method has not returned before."""
         return self._side.marks.take_words()
 
     def may_drop_audio(self) -> bool:

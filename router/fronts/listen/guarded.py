@@ -44,6 +44,10 @@ class ListenDialect:
         """Return None, because `read` reports the words of each message that has any."""
         return None
 
+    def whole_texts(self, _fields: Fields) -> list[tuple[str, str, str]]:
+        """Return no texts, because a transcription has no agent."""
+        return []
+
     def cancel(self, _answer: str) -> str | None:
         """Return None, because a transcription has no answers that could be cancelled."""
         return None

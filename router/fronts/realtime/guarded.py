@@ -40,7 +40,7 @@ class RealtimeDialect:
         """The ids of events that the client has with a part of their text."""
 
     def read(self, fields: Fields | None) -> Seen:
-        """Return the meaning of an event for the client; `fields` is None for a binary frame."""
+        """Return what an event to the client means for the guard; `fields` is None for a binary frame."""
         reader = _READERS.get(str(fields.get("type"))) if fields is not None else None
         return reader(fields) if reader is not None and fields is not None else Seen()
 
@@ -65,12 +65,27 @@ class RealtimeDialect:
         """Return an event with its repeated texts as the client may know them; None if no text has to change."""
         changes = False
         for key, part in _parts(fields):
-            text = text_of(key)
-            for name in _TEXTS:
-                if text is not None and isinstance(part.get(name), str) and part[name] != text:
+            names = [name for name in _TEXTS if isinstance(part.get(name), str)]
+            # Ask only for a text that the event has. Audio repeats none, and `text_of` takes time.
+            text = text_of(key) if names else None
+            for name in names:
+                if text is not None and part[name] != text:
                     part[name] = text
                     changes = True
         return fields if changes else None
+
+    def whole_texts(self, fields: Fields) -> list[tuple[str, str, str]]:
+        """Return the agent's texts in an event that ends a part, an item or a response.
+
+        Each text has the names of the text and of its response.
+        """
+        answer = _answer(fields) or _response(fields)
+        return [
+            (key, answer, text)
+            for key, part in _parts(fields, of_agent=True)
+            for text in (_text(part.get("text")) or _text(part.get("transcript")),)
+            if text
+        ]
 
     def cancel(self, answer: str) -> str | None:
         """Return the client's event that cancels a response."""
@@ -130,19 +145,25 @@ _READERS: Final[dict[str, Callable[[Fields], Seen]]] = {
 """The functions that read the events with a meaning for the guard, by the event's type."""
 
 
-def _parts(fields: Fields) -> Iterator[tuple[str, Fields]]:
-    """Yield each object that may have a text, with the name of that text: the item's id and the index of its part."""
+def _parts(fields: Fields, *, of_agent: bool = False) -> Iterator[tuple[str, Fields]]:
+    """Yield each object that may have a text, with the name of that text: the item's id and the index of its part.
+
+    With `of_agent` yield only the parts of the agent's items, and not the event itself.
+    """
     if "item_id" in fields:
-        yield _key(fields), fields
+        if not of_agent:
+            yield _key(fields), fields
         part = fields.get("part")
         if isinstance(part, dict):
             yield _key(fields), part
     response = fields.get("response")
     outputs = response.get("output") if isinstance(response, dict) else None
     for item in (fields.get("item"), *(outputs if isinstance(outputs, list) else ())):
-        contents = item.get("content") if isinstance(item, dict) else None
+        if not isinstance(item, dict) or (of_agent and item.get("role") != "assistant"):
+            continue
+        contents = item.get("content")
         for index, part in enumerate(contents if isinstance(contents, list) else ()):
-            if isinstance(part, dict) and isinstance(item, dict):
+            if isinstance(part, dict):
                 yield f"{item.get('id')}/{index}", part
 
 

@@ -68,7 +68,7 @@ class TelephoneMarks:
         self._marks.note_stored()
 
     def take_words(self) -> str:
-        """Return the words and the notes that no snapshot and no earlier call of this method has stored."""
+        """Return the words and notes that are in no snapshot, and that this method has not returned before."""
         notes, self._notes = self._notes, []
         return orjson.dumps([self._marks.take_words(), notes]).decode() + "\n"
 

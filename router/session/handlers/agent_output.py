@@ -19,6 +19,7 @@ from router.translation.sentences import ends_here, sentences_of
 
 if TYPE_CHECKING:
     from router.session.context import Context
+    from router.session.state.pending import SentRequest
     from router.session.state.text_delivery import ItemDelivery, TextDelivery
 
 Delta = openai.ResponseOutputTextDelta | openai.ResponseOutputAudioTranscriptDelta
@@ -68,7 +69,10 @@ def _text_done(context: Context, event: TextDone, content: str) -> None:
     turn = context.state.turn
     if turn.response is ResponseState.NONE and turn.claim_unnamed(event.item_id, content):
         return
-    if turn.is_suppressed(event.response_id) or turn.is_repeated(event.item_id, event.response_id):
+    if turn.is_suppressed(event.response_id):
+        turn.withhold(event.response_id, event.item_id, content)
+        return
+    if turn.is_repeated(event.item_id, event.response_id):
         return
     is_beside = turn.is_beside(event.response_id)
     answer = turn.beside if is_beside else turn.answer
@@ -109,6 +113,16 @@ def deliver_text(context: Context, part: ItemDelivery, content: str, *, is_besid
         state.ledger.add_assistant_text(key_of(context, part), content)
         state.playback.set_text(part.key, content)
     part.sent_text, part.is_closed = content, True
+
+
+def deliver_withheld(context: Context, sent: SentRequest) -> None:
+    """Deliver the texts of a response that was taken for that of a verbatim text, and is the upstream's own."""
+    turn = context.state.turn
+    withheld, sent.withheld = sent.withheld, ()
+    for item_id, content in withheld:
+        turn.reopen_item(item_id)
+        if content:
+            deliver_text(context, turn.answer.of_text(item_id, None), content)
 
 
 def drop_excess(context: Context, *, is_beside: bool = False) -> None:

@@ -41,6 +41,7 @@ def output_item_added(context: Context, event: openai.ResponseOutputItemAdded) -
     context.state.calls.record_name(event.item)
     if turn.is_suppressed(event.response_id):
         turn.close_item(event.item.id)
+        turn.withhold(event.response_id, event.item.id)
     elif event.item.type == "message":
         turn.reopen_item(event.item.id)
         is_beside = turn.is_beside(event.response_id)

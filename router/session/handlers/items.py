@@ -117,9 +117,8 @@ def refuse_item(context: Context, error: openai.ErrorDetail) -> str | None:
         item_id = item_id.removesuffix(AGAIN)
     # A benign error only reports a lost race, and refuses no item (upstream 8.2).
     if item_id is not None and errors.code_of(error) not in errors.BENIGN:
-        # The error names the event, and a client's own item may have an id of its own.
-        item_id = context.state.ledger.refuse(item_id) or item_id
-    return item_id if item_id is not None and link_items.reject(item_id) else None
+        context.state.ledger.refuse(item_id)
+    return link_items.reject(item_id) if item_id is not None else None
 
 
 def refused_id(link_items: Items, error: openai.ErrorDetail) -> str | None:

@@ -60,7 +60,7 @@ def forward_item(context: Context, event: inputs.PassthroughItemCreate) -> None:
     text, event_id = with_event_id(context, event.text)
     item_id = own_id if isinstance(own_id, str) else event_id
     # No request waits for the acknowledgement: such a client creates its responses itself.
-    context.state.upstream.items.register(item_id, str(item.get("type")), item.get("role"))
+    context.state.upstream.items.register(item_id, str(item.get("type")), item.get("role"), event_id)
     if not is_approval:
         # The ledger holds no approval, because another upstream does not know the request.
         context.state.ledger.add(item, event_id=event_id)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from router.openai import events as openai
 from router.session.handlers import verbatim
+from router.session.handlers.agent_output import deliver_withheld
 from router.session.handlers.items import CUT_EVENT_ID
 from router.session.state.origin import Origin, answers_request, is_marked, origin_of
 from router.session.state.queues import kept
@@ -52,6 +53,7 @@ def _speak_again(context: Context, response: openai.Response) -> None:
     spoken, turn.unproven = turn.unproven, None
     if spoken is not None and spoken.request.verbatim is not None and answers_request(response, spoken):
         context.state.pending.put_first(verbatim.withdraw(context, spoken.request, spoken.request.verbatim))
+        deliver_withheld(context, spoken)
 
 
 def _answers_doubtful_request(context: Context, response: openai.Response) -> bool:

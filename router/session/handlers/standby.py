@@ -116,7 +116,7 @@ def judge_seeded_error(context: Context, event: openai.Error) -> StandbyState | 
         return StandbyState.NONE
     standby = context.state.standby
     item_id = items.refused_id(standby.items, event.error) if standby is not None else None
-    if standby is not None and item_id is not None and standby.items.reject(item_id):
+    if standby is not None and item_id is not None and standby.items.reject(item_id) is not None:
         for lacking in filter(None, (item_id, context.state.ledger.output_of(item_id))):
             standby.refused = newest(standby.refused, lacking, MAX_ITEMS)
     context.state.ignored += 1

@@ -63,6 +63,9 @@ def item_done(context: Context, event: openai.ConversationItemDone) -> None:
         context.state.ledger.add_finished_call(item.id, item.name or "", item.arguments or "{}", output)
     # The client has the text of the items that the session or the client created, and of closed items (upstream 5.7).
     is_known = context.state.upstream.items.is_ours(item.id) or item.id in turn.closed
+    current = turn.current
+    if current is not None and any(item_id == item.id for item_id, _ in current.withheld):
+        turn.withhold(None, item.id, text.item_text(item))
     if text.is_assistant_message(item) and not is_known:
         content = text.item_text(item)
         part = turn.answer.find(item.id)

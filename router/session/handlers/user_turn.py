@@ -15,6 +15,7 @@ from router.openai import events as openai
 from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.handlers import barge_in, function_calls
+from router.session.handlers.agent_output import deliver_withheld
 from router.session.handlers.response_origin import echoes
 from router.session.state.pending import ResponseRequest
 from router.session.state.states import UserTurnState
@@ -242,6 +243,7 @@ def correct_origin(context: Context, current: SentRequest) -> None:
         # The audio so far is not that of the verbatim text.
         turn.begin_answer()
         context.state.playback.disown(current.request.verbatim.item_id)
+        deliver_withheld(context, current)
 
 
 def forget_crossed(context: Context, event_id: str | None) -> None:

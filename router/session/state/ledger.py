@@ -179,8 +179,8 @@ class Ledger:
             if entry.item is None or _field(entry.item, "id") != entry.item_id:
                 entry.item_id = retired(entry.item_id) or ""
 
-    def refuse(self, event_id: str) -> str | None:
-        """Forget an item that an upstream refused, so that no other upstream gets it. Return the item's id, if any.
+    def refuse(self, event_id: str) -> None:
+        """Forget an item that an upstream refused, so that no other upstream gets it.
 
         The error names the event that created the item. For an item of the session's own, this event has the item's id.
         """
@@ -189,8 +189,6 @@ class Ledger:
         if entry is not None:
             for half in filter(None, (entry, entry.other_half)):
                 self._remove(half)
-        item_id = _field(entry.item, "id") if entry is not None else None
-        return item_id if isinstance(item_id, str) else None
 
     def output_of(self, item_id: str) -> str | None:
         """Return the id of the output of a call, or None if the item is no call or has no output yet."""

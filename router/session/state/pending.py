@@ -7,7 +7,7 @@ it. Each rule is a method of `PendingResponses`, and the session logs the name o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from router.session import inputs
+
+
+MAX_WITHHELD: Final = 8
+"""The most items of a response that are kept until the session knows which request the response belongs to."""
+
+MAX_WITHHELD_CHARS: Final = 65_536
+"""The most characters of the text of each such item."""
 
 
 class VerbatimText(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +118,16 @@ class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
 class SentRequest:
     """A request whose response.create is sent."""
 
-    __slots__ = ("commit_ids", "crossed", "event_id", "is_interrupted", "is_proven", "is_replaced", "request")
+    __slots__ = (
+        "commit_ids",
+        "crossed",
+        "event_id",
+        "is_interrupted",
+        "is_proven",
+        "is_replaced",
+        "request",
+        "withheld",
+    )
 
     def __init__(self, request: ResponseRequest, event_id: str, commit_ids: tuple[str, ...] = ()) -> None:
         self.request = request
@@ -127,6 +143,20 @@ class SentRequest:
         """The last commits by hand before the request."""
         self.crossed: inputs.CommitSent | None = None
         """A commit by hand that the upstream still has to answer, if the request's response is the upstream's own."""
+
+        self.withheld: tuple[tuple[str | None, str], ...] = ()
+        """The items of the response that seems to speak the verbatim text, with their texts.
+
+        The client gets these texts if the response turns out to be the upstream's own.
+        """
+
+    def withhold(self, item_id: str | None, text: str) -> None:
+        """Keep an item of the response, and its text once that has come."""
+        if self.is_proven:
+            return
+        known = dict(self.withheld)
+        known[item_id] = text[:MAX_WITHHELD_CHARS] or known.get(item_id, "")
+        self.withheld = tuple(known.items())[-MAX_WITHHELD:]
 
     @property
     def is_over(self) -> bool:

@@ -167,6 +167,12 @@ class Turn:
         is_awaited = sent is not None and sent.request.is_outside and self.response is ResponseState.REQUESTED
         return is_awaited and not self.is_other_response(response_id)
 
+    def withhold(self, response_id: str | None, item_id: str | None, text: str = "") -> None:
+        """Keep an item of the response that seems to speak a verbatim text: the response may be the upstream's own."""
+        is_active = response_id in (self.response_id, None) and not self.is_muted(response_id)
+        if self.verbatim is not None and self.current is not None and is_active:
+            self.current.withhold(item_id, text)
+
     def is_muted(self, response_id: str | None) -> bool:
         """Whether a response's audio is not played, because the user interrupted.
 

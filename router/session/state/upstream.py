@@ -33,13 +33,15 @@ MAX_STANDBY_UPDATES: Final = 8
 class Items:
     """The newest items that the session knows at one upstream, and those that the upstream has not acknowledged."""
 
-    __slots__ = ("_ours", "_unacknowledged", "_waiting", "adds_unnamed")
+    __slots__ = ("_item_ids", "_ours", "_unacknowledged", "_waiting", "adds_unnamed")
 
     def __init__(self) -> None:
         self._unacknowledged: dict[str, tuple[str, str | None]] = {}
         """The type and role of each item on its way, the oldest first."""
         self._waiting: dict[tuple[str, str | None], int] = {}
         """The number of items on their way, by type and role. It follows from `_unacknowledged`."""
+        self._item_ids: Mapping[str, str] = NO_ENTRIES
+        """The ids of the client's own items on their way, by the `event_id`, which differs from the id."""
         self._ours: Newest[str] = Newest(maxlen=MAX_ITEMS)
         self.adds_unnamed = False
         """The upstream sends conversation.item.added without an id.
@@ -52,8 +54,8 @@ class Items:
         """The items on their way, and the ids of the newest items that the session knows."""
         return self._unacknowledged, self._ours
 
-    def register(self, item_id: str, kind: str, role: str | None) -> None:
-        """Record an item that is on its way upstream."""
+    def register(self, item_id: str, kind: str, role: str | None, event_id: str | None = None) -> None:
+        """Record an item that is on its way upstream. Without an `event_id` its event has the item's id."""
         self._ours.add(item_id)
         self._forget(item_id)
         self._unacknowledged[item_id] = kind, role
@@ -61,6 +63,12 @@ class Items:
         if len(self._unacknowledged) > MAX_ITEMS:
             # This upstream acknowledges nothing. A request that waits for the item has a deadline.
             self._forget(next(iter(self._unacknowledged)))
+        if event_id not in (None, item_id):
+            # In place: a copy for each of many items would take time quadratic in their number.
+            if isinstance(self._item_ids, dict) and len(self._item_ids) < MAX_ITEMS:
+                self._item_ids[event_id] = item_id
+            else:
+                self._item_ids = {event_id: item_id}
 
     def _forget(self, item_id: str) -> bool:
         """Forget an item on its way. Return whether it was on its way."""
@@ -139,9 +147,10 @@ class Items:
         """The id of the oldest item that is not acknowledged, or None."""
         return next(iter(self._unacknowledged), None)
 
-    def reject(self, item_id: str) -> bool:
-        """Forget an item that the upstream refused. Return whether the item was on its way."""
-        return self._forget(item_id)
+    def reject(self, event_id: str) -> str | None:
+        """Forget the item of an event that the upstream refused. Return its id, or None if it was not on its way."""
+        item_id = self._item_ids.get(event_id, event_id)
+        return item_id if self._forget(item_id) else None
 
     def is_ours(self, item_id: str | None) -> bool:
         """Whether the session or the client created the item, or it is the user's speech.

@@ -480,6 +480,7 @@ def test_the_first_verbatim_text_is_spoken_although_an_answer_to_a_cough_ended_i
     book.ends("resp_s", "cancelled", status_details={"reason": "client_cancelled"})
     assert len([event for event in book.sent("response.create", since=begin) if is_outside(event)]) == 1
     assert [event["type"] for event in book.sent("conversation.item.delete", since=begin)]
+    assert book.texts(since=begin) == ["Bless you!"]
     begin = book.here
     book.run(2.0).begins("resp_t", "item_t").upstream(spoken(1.0, "resp_t", "item_t")).ends("resp_t")
     assert book.audio_bytes(since=begin) == BYTES_PER_S

@@ -128,6 +128,65 @@ def test_replaced_words_are_replaced_in_every_frame_and_their_sounds_withheld():
     assert "response.cancel" not in book.requests
 
 
+# Texts that no delta had.
+
+
+def item_of(text, role="assistant", name="a1"):
+    return {"id": name, "type": "message", "role": role, "content": [{"type": "output_text", "text": text}]}
+
+
+def ended_with(book, text):
+    part = {"type": "output_text", "text": text}
+    book.server("response.content_part.done", **PLACE, part=part)
+    book.server("response.output_item.done", response_id="r1", output_index=0, item=item_of(text))
+    book.server("conversation.item.done", previous_item_id=None, item=item_of(text))
+    return book.server("response.done", response={"id": "r1", "status": "completed", "output": [item_of(text)]})
+
+
+def test_a_text_that_no_delta_had_is_checked_once_and_passes():
+    book = GuardedBook(rule(), at_once=False).begin()
+    book.take()
+    ended_with(book, "Hello there.")
+    assert book.sent == []
+    assert len(book.relay.works) == 1
+    book.decide()
+    assert json.dumps(book.sent).count("Hello there.") == 4
+    assert not book.relay.works
+    assert book.relay.machine.is_at_rest
+
+
+@pytest.mark.parametrize(("action", "left"), [("block", ""), ("replace", "the *** word. ")])
+def test_a_text_that_no_delta_had_is_withheld_from_every_event(action, left):
+    book = ended_with(GuardedBook(rule(action)).begin(), FORBIDDEN)
+    assert "secret" not in json.dumps(book.sent)
+    assert [it["type"] for it in book.sent].count("response.done") == 1
+    assert book.sent[-1]["response"]["output"][0]["content"][0]["text"] == left
+    assert book.errors == ([BLOCKED] if action == "block" else [])
+
+
+def test_a_further_text_of_a_blocked_answer_is_withheld_from_its_last_event():
+    book = GuardedBook(rule()).begin().speak(FORBIDDEN)
+    book.server("response.done", response={"id": "r1", "status": "cancelled", "output": [item_of("More.", name="a2")]})
+    assert book.sent[-1]["response"]["output"][0]["content"][0]["text"] == ""
+
+
+def test_an_item_of_no_answer_is_emptied_and_the_next_answer_goes_on():
+    book = GuardedBook(rule(on=("agent",)))
+    book.client("conversation.item.create", item=item_of(FORBIDDEN, name="mine"))
+    book.server("conversation.item.added", previous_item_id=None, item=item_of(FORBIDDEN, name="mine"))
+    assert book.errors == [BLOCKED]
+    assert "secret" not in json.dumps(book.sent)
+    assert book.begin().speak("Hello there. ").text == "Hello there. "
+    assert "response.cancel" not in book.requests
+
+
+def test_a_text_without_a_verdict_is_empty_at_the_end_of_the_session():
+    book = ended_with(GuardedBook(rule(), at_once=False).begin(), FORBIDDEN)
+    book.feed(engine.EndRequested())
+    assert "secret" not in json.dumps(book.sent)
+    assert "response.done" in [it["type"] for it in book.sent]
+
+
 # Bounds.
 
 TEXTS_OVER_BOUNDS = {
