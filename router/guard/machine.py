@@ -22,7 +22,6 @@ from router.guard.texts import decoded, is_of_agent, is_of_user
 from router.guard.windows import Windows
 from router.openai import codec as openai_codec
 from router.openai import events as openai
-from router.session.state.queues import newest, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -97,9 +96,9 @@ class GuardedMachine(GuardedInputs):
         self._replaced: list[tuple[str, str]] = []
         self._is_muted = False
         """Whether the rest of the present answer is withheld."""
-        self._running: tuple[str, ...] = ()
+        self._running: deque[str] = deque(maxlen=MAX_RESPONSES)
         """The responses of the present upstream that have brought output, and have not ended."""
-        self._ended: tuple[str, ...] = ()
+        self._ended: deque[str] = deque(maxlen=MAX_RESPONSES)
         """The newest responses of the present upstream that have ended."""
         self._has_delta = False
         self._is_item = False
@@ -143,7 +142,8 @@ class GuardedMachine(GuardedInputs):
                 yield from self._watch(generation, event)
             case messages.UpstreamLost(generation):
                 self._generation = 0 if generation == self._generation else self._generation
-                self._running = self._ended = ()
+                self._running.clear()
+                self._ended.clear()
                 # The answer gets no end any more, and no frame may wait for that end.
                 yield from self._finish_text()
             case messages.ClientAdopted(words=words):
@@ -218,14 +218,15 @@ class GuardedMachine(GuardedInputs):
         Some servers announce no response. While another response runs, it may be the one whose rest is withheld.
         """
         if isinstance(event, openai.ResponseDone) and event.response.id is not None:
-            self._running = without(self._running, event.response.id)
-            self._ended = newest(without(self._ended, event.response.id), event.response.id, MAX_RESPONSES)
+            if event.response.id in self._running:
+                self._running.remove(event.response.id)
+            self._ended.append(event.response.id)
         if not isinstance(event, _OUTPUTS) or event.response_id is None:
             return False
-        is_new = event.response_id not in self._running + self._ended
+        is_new = event.response_id not in self._running and event.response_id not in self._ended
         begins = is_new and not self._running and self._is_muted and bool(self._ended)
         if is_new:
-            self._running = newest(self._running, event.response_id, MAX_RESPONSES)
+            self._running.append(event.response_id)
         return begins
 
     def _finish_text(self) -> Iterator[messages.Command]:
