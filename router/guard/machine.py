@@ -133,7 +133,7 @@ class GuardedMachine(GuardedInputs):
             case messages.UpstreamTextReceived(generation, text):
                 event = self._read(text)
                 size_chars = len(_text_of(event))
-                if size_chars > MAX_EVENT_CHARS:
+                if size_chars > MAX_EVENT_CHARS and self._guard.checks("agent"):
                     yield from self._withhold_event(generation, size_chars)
                     return
                 is_item = isinstance(event, openai.ConversationItemDone) if event is not None else _ITEM_DONE in text

@@ -6,7 +6,7 @@ from actors import messages
 from actors.restart import Decision
 from router.config.guard import Guard, Rule
 from router.guard.inputs import CONTINUE, KEY, MAX_WAITING, MAX_WAITING_CHARS, OVER_BOUNDS, TOO_MANY, UNCHECKED
-from router.guard.machine import MAX_EVENT_CHARS, MAX_REPLACED, GuardedMachine
+from router.guard.machine import MAX_DECODED_CHARS, MAX_EVENT_CHARS, MAX_REPLACED, GuardedMachine
 from router.guard.rules import CheckText, Verdict, judge
 from router.guard.texts import WITHHELD
 from router.guard.windows import MAX_WINDOWS
@@ -261,6 +261,13 @@ def test_a_text_of_the_agent_beyond_the_bound_is_withheld_with_its_answer(event)
     book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"]), response_created("resp_2"))
     book.forget().upstream({**text_done("Hello there.", "item_2"), "response_id": "resp_2"}).decide()
     assert book.texts("assistant") == ["Hello there."]
+
+
+def test_a_long_text_of_the_agent_passes_where_no_rule_is_about_the_agent():
+    book = GuardedBook(rule(on=("user",))).ready().answering()
+    book.upstream(text_done("x" * (MAX_DECODED_CHARS + 1)))
+    assert book.codes == []
+    assert len("".join(book.texts("assistant"))) > MAX_EVENT_CHARS
 
 
 def test_a_text_of_many_sentences_is_checked_whole_in_a_bounded_number_of_checks():
