@@ -38,12 +38,22 @@ MAX_REPLACED: Final = 64
 The bound is needed because each frame is searched for all these texts.
 """
 
+MAX_RESPONSES: Final = 64
+"""The most ids of responses that are remembered."""
+
 MAX_DECODED_CHARS: Final = 1024 * 1024
 """The longest event that is searched before it is decoded. The codec refuses most longer ones without a parse."""
 
 _BEGUN: Final = '"response.created"'
-_WATCHED: Final = ("text.d", "transcript.d", _BEGUN, "\\u")
+_WATCHED: Final = ("text.d", "transcript.d", _BEGUN, '"response.output_item.added"', '"response.done"', "\\u")
 """The parts of an event that the guard may have to decode: its type, or an escape that may hide the type."""
+_OUTPUTS: Final = (
+    openai.ResponseOutputItemAdded,
+    openai.ResponseOutputTextDelta,
+    openai.ResponseOutputTextDone,
+    openai.ResponseOutputAudioTranscriptDelta,
+    openai.ResponseOutputAudioTranscriptDone,
+)
 _ITEM_DONE: Final = "item.done"
 
 _GIVES_UP: Final = (messages.AbandonUpstream, messages.CloseUpstream)
@@ -86,6 +96,10 @@ class GuardedMachine(GuardedInputs):
         self._replaced: list[tuple[str, str]] = []
         self._is_muted = False
         """Whether the rest of the present answer is withheld."""
+        self._running: deque[str] = deque(maxlen=MAX_RESPONSES)
+        """The responses of the present upstream that have brought output, and have not ended."""
+        self._ended: deque[str] = deque(maxlen=MAX_RESPONSES)
+        """The newest responses of the present upstream that have ended."""
         self._has_delta = False
         self._is_item = False
         """Whether the session handles a finished item. Its text, which the client gets, was in no earlier event."""
@@ -119,7 +133,7 @@ class GuardedMachine(GuardedInputs):
             case messages.UpstreamTextReceived(generation, text):
                 event = self._read(text)
                 size_chars = len(_text_of(event))
-                if size_chars > MAX_EVENT_CHARS:
+                if size_chars > MAX_EVENT_CHARS and self._guard.checks("agent"):
                     yield from self._withhold_event(generation, size_chars)
                     return
                 is_item = isinstance(event, openai.ConversationItemDone) if event is not None else _ITEM_DONE in text
@@ -128,6 +142,8 @@ class GuardedMachine(GuardedInputs):
                 yield from self._watch(generation, event)
             case messages.UpstreamLost(generation):
                 self._generation = 0 if generation == self._generation else self._generation
+                self._running.clear()
+                self._ended.clear()
                 # The answer gets no end any more, and no frame may wait for that end.
                 yield from self._finish_text()
             case messages.ClientAdopted(words=words):
@@ -175,7 +191,8 @@ class GuardedMachine(GuardedInputs):
         yield from self._release()
 
     def _watch(self, generation: int, event: Any) -> Iterator[messages.Command]:
-        if isinstance(event, openai.ResponseCreated):
+        begins = self._begins_unannounced(event)
+        if isinstance(event, openai.ResponseCreated) or begins:
             self._is_muted, self._generation = False, generation
             self._answer += 1
             self.record_due += 1
@@ -194,6 +211,23 @@ class GuardedMachine(GuardedInputs):
                 yield from self._finish_text()
             case openai.ResponseDone():
                 yield from self._finish_text()
+
+    def _begins_unannounced(self, event: Any) -> bool:
+        """Whether an event is the first one of a response, and every earlier response has ended.
+
+        Some servers announce no response. While another response runs, it may be the one whose rest is withheld.
+        """
+        if isinstance(event, openai.ResponseDone) and event.response.id is not None:
+            if event.response.id in self._running:
+                self._running.remove(event.response.id)
+            self._ended.append(event.response.id)
+        if not isinstance(event, _OUTPUTS) or event.response_id is None:
+            return False
+        is_new = event.response_id not in self._running and event.response_id not in self._ended
+        begins = is_new and not self._running and self._is_muted and bool(self._ended)
+        if is_new:
+            self._running.append(event.response_id)
+        return begins
 
     def _finish_text(self) -> Iterator[messages.Command]:
         self._has_delta = False

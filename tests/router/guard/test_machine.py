@@ -6,7 +6,7 @@ from actors import messages
 from actors.restart import Decision
 from router.config.guard import Guard, Rule
 from router.guard.inputs import CONTINUE, KEY, MAX_WAITING, MAX_WAITING_CHARS, OVER_BOUNDS, TOO_MANY, UNCHECKED
-from router.guard.machine import MAX_EVENT_CHARS, MAX_REPLACED, GuardedMachine
+from router.guard.machine import MAX_DECODED_CHARS, MAX_EVENT_CHARS, MAX_REPLACED, GuardedMachine
 from router.guard.rules import CheckText, Verdict, judge
 from router.guard.texts import WITHHELD
 from router.guard.windows import MAX_WINDOWS
@@ -263,6 +263,13 @@ def test_a_text_of_the_agent_beyond_the_bound_is_withheld_with_its_answer(event)
     assert book.texts("assistant") == ["Hello there."]
 
 
+def test_a_long_text_of_the_agent_passes_where_no_rule_is_about_the_agent():
+    book = GuardedBook(rule(on=("user",))).ready().answering()
+    book.upstream(text_done("x" * (MAX_DECODED_CHARS + 1)))
+    assert book.codes == []
+    assert len("".join(book.texts("assistant"))) > MAX_EVENT_CHARS
+
+
 def test_a_text_of_many_sentences_is_checked_whole_in_a_bounded_number_of_checks():
     text = "Hi. " * 10_000 + FORBIDDEN
     book = GuardedBook(rule(on=("agent",)), at_once=False).ready().answering().upstream(text_done(text))
@@ -371,6 +378,30 @@ def test_the_next_answer_is_heard_again():
     book.answering()
     speak(book, "Fine. ")
     assert book.audio > 0
+
+
+def test_the_next_answer_is_heard_again_although_the_upstream_announces_none():
+    book = GuardedBook(rule(on=("agent",))).ready()
+    for number, words in enumerate((f"{FORBIDDEN}.", "Fine."), 1):
+        ask(book, "hello")
+        book.upstream(item_added(book.events_to_upstream[-1]["item"]["id"])).forget()
+        named = {"item_id": f"item_{number}", "response_id": f"resp_{number}"}
+        book.upstream({**item_added(f"item_{number}", "assistant"), "type": "response.output_item.added", **named})
+        book.upstream({**delta(bytes(4800)), **named}, {**transcript_delta(words), **named})
+        book.upstream({**transcript_done(words), **named}, response_done(f"resp_{number}"))
+    assert book.texts("assistant") == ["Fine."]
+    assert book.audio > 0
+    assert FORBIDDEN not in str(book.frames_to_client)
+
+
+def test_the_rest_of_a_withheld_answer_stays_withheld_while_another_response_ends():
+    book = GuardedBook(rule(on=("agent",))).ready().answering()
+    book.upstream(transcript_delta("Fine. ", "item_0", "resp_0"), response_done("resp_0"))
+    speak(book, f"{FORBIDDEN}. ")
+    book.upstream(transcript_delta("More. ", "item_9", "resp_9"), response_done("resp_9"))
+    before = book.audio
+    speak(book, "The rest. ")
+    assert book.audio == before
 
 
 def test_a_text_is_replaced_and_its_audio_withheld():
