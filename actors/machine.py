@@ -36,7 +36,7 @@ class Marks(Protocol):
         """Note that a whole snapshot is stored now."""
 
     def take_words(self) -> str:
-        """Return the words of the agent's answer that are in no snapshot, and that this method has not returned before."""
+        """Return the words of the agent's answer that are in no snapshot, and that it has not returned before."""
 
     @property
     def was_audio(self) -> bool:

@@ -33,8 +33,19 @@ Looks are counted, and not seconds, because a suspended machine suspends the wat
 """
 
 
+class Memory(Protocol):
+    """Memory whose free parts return to the system now and then."""
+
+    def look(self) -> None:
+        """Return free memory to the system, if that is worth its time."""
+
+
 class Custody(Protocol):
     """The channel to a keeper, which gives the sessions of a dead process to other processes."""
+
+    @property
+    def arena(self) -> Memory:
+        """The memory of this process that the keeper can also read."""
 
     @property
     def is_kept(self) -> bool:
@@ -72,7 +83,11 @@ class Watchdog:
         allocator: Allocator | None = None,
         custody: Callable[[], Custody | None] = _no_custody,
     ) -> None:
-        """Make a watchdog. At each look it also calls `allocator.look`, which needs a thread that may wait."""
+        """Make a watchdog.
+
+        At each look it also calls `look` of `allocator` and of the custody's arena, which need a thread that may wait.
+        """
+        self._custody = custody
         self._watched = [_Watched(dispatcher, custody) for dispatcher in dispatchers]
         self._look_s = look_s
         self._allocator = allocator
@@ -105,9 +120,12 @@ class Watchdog:
                 _look_at(watched, watched.dispatcher.name)
             if self._allocator is not None:
                 _look_at(self._allocator, "the allocator")
+            custody = self._custody()
+            if custody is not None:
+                _look_at(custody.arena, "the sessions' memory")
 
 
-def _look_at(watched: _Watched | Allocator, name: str) -> None:
+def _look_at(watched: Memory, name: str) -> None:
     # A failure must not end the thread: nothing would watch the dispatchers any more.
     try:
         watched.look()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import heapq
 import mmap
 import os
 import threading
@@ -24,6 +25,15 @@ GIVEN_BACK_BYTES: Final = 16 * 1024
 A burst of reads makes a block of 16 kB for each session's journal. At 32 kB these blocks took 16 kB of each session for
 good.
 """
+
+SPAN_BYTES: Final = 16 * 1024
+"""The size of a span: a part of the memory whose blocks all have one size.
+
+Blocks of one size become free at about the same time. Between blocks of other sizes they would free no whole page.
+"""
+
+WORTH_BYTES: Final = 64 * 1024
+"""The released bytes of small blocks after which it is worth to look for free pages."""
 
 TRANSFER_BYTES: Final = 64 * 1024
 """The most bytes of one write that are kept in an area. A longer write gets a block."""
@@ -69,6 +79,9 @@ class Arena:
         """The arena's memory as words of 8 bytes. A word is written as a whole, or not at all."""
         self._lock = threading.Lock()
         self._free: dict[int, list[int]] = {size: [] for size in CLASSES}
+        """The free blocks of each size. Those of a span are a heap, so that the blocks in use come first in memory."""
+        self._released_bytes = 0
+        """The bytes of small blocks that were released since `look` gave pages back."""
         self._next = _FIRST_BLOCK_AT
         self._areas: dict[int, Area] = {}
         self.used_bytes = 0
@@ -99,27 +112,64 @@ class Arena:
             raise ArenaFullError(f"{size} bytes are too many")
         taken = CLASSES[bisect.bisect_left(CLASSES, size)]
         with self._lock:
-            self.used_bytes += taken
             free = self._free[taken]
             if free:
-                return free.pop(), taken
-            if taken >= GIVEN_BACK_BYTES:
-                self._next += -self._next % mmap.PAGESIZE  # so the block gives all of its pages back
-            at, self._next = self._next, self._next + taken
-            if self._next > SIZE:
-                raise ArenaFullError("the memory is full")
+                at = heapq.heappop(free)
+            elif taken < GIVEN_BACK_BYTES:
+                at, *rest = self._new_span(taken)
+                free += rest  # in ascending order, which is a heap
+            else:
+                at = self._take_pages(taken)
+            self.used_bytes += taken
             return at, taken
+
+    def _new_span(self, size: int) -> range:
+        at = self._take_pages(SPAN_BYTES)
+        return range(at, at + SPAN_BYTES - size + 1, size)
+
+    def _take_pages(self, size: int) -> int:
+        """Return the place of `size` bytes that were never used. They begin with a page, so all can be given back."""
+        at = -(-self._next // SPAN_BYTES) * SPAN_BYTES
+        if at + size > SIZE:
+            raise ArenaFullError("the memory is full")
+        self._next = at + size
+        return at
 
     def release(self, at: int, size: int) -> None:
         """Take back a block. `at` and `size` are the values that `allocate` returned."""
         if size >= GIVEN_BACK_BYTES:
-            begin = -(-at // mmap.PAGESIZE) * mmap.PAGESIZE
-            end = (at + size) // mmap.PAGESIZE * mmap.PAGESIZE
-            with contextlib.suppress(OSError):
-                self.memory.madvise(mmap.MADV_REMOVE, begin, end - begin)
+            self._give_back(at, at + size)
         with self._lock:
             self.used_bytes -= size
-            self._free[size].append(at)
+            heapq.heappush(self._free[size], at)
+            if size < GIVEN_BACK_BYTES:
+                self._released_bytes += size
+
+    def look(self) -> None:
+        """Give the pages back that have only free blocks, if many blocks were released. Call this now and then."""
+        if self._released_bytes < WORTH_BYTES:
+            return
+        self._released_bytes = 0
+        for size in CLASSES[: CLASSES.index(GIVEN_BACK_BYTES)]:
+            with self._lock:  # no block of this size is taken meanwhile
+                free = self._free[size]
+                free.sort()  # a sorted list is a heap, too
+                begin = end = 0
+                for at in (*free, SIZE):
+                    if at != end:
+                        self._give_back(begin, end)
+                        begin = at
+                    end = at + size
+                    if SPAN_BYTES - end % SPAN_BYTES < size:
+                        end += -end % SPAN_BYTES  # the rest of a span is too short for a block
+
+    def _give_back(self, begin: int, end: int) -> None:
+        """Give the whole pages of a part of the memory back to the system."""
+        begin = -(-begin // mmap.PAGESIZE) * mmap.PAGESIZE
+        end = end // mmap.PAGESIZE * mmap.PAGESIZE
+        if begin < end:
+            with contextlib.suppress(OSError):
+                self.memory.madvise(mmap.MADV_REMOVE, begin, end - begin)
 
     def area(self) -> Area:
         """Return the area of the calling thread.

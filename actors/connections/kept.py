@@ -216,6 +216,19 @@ class KeptConnection(ClientConnection):
             shelf.note_read(unfinished)
         return shelf
 
+    # The memory that all peers hold together.
+
+    @property
+    def held_bytes(self) -> int:
+        """The same as for any connection, and the journal, which has an unfinished message once more; see `Sharer`."""
+        held_bytes = super().held_bytes
+        return held_bytes if self.shelf is None else held_bytes + self.shelf.journal_bytes
+
+    def give_way(self) -> None:
+        """Drop the journal, too, because the session ends; see `Sharer`."""
+        self._leave_shelf()
+        super().give_way()
+
     def duplicate(self) -> int:
         """Return a duplicate of the socket's descriptor."""
         return socket.socket.fileno(self._sock)

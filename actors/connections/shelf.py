@@ -24,8 +24,11 @@ MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
 LEAST_RECORD_BYTES: Final = 1024
 """The size of the smallest block for a record. A freed block of a common size fits the next session."""
 
-FIRST_JOURNAL_BYTES: Final = 512
-"""The size of the first block of the journal: a session without a microphone reads little between two records."""
+FIRST_JOURNAL_BYTES: Final = 640
+"""The size of the first block of the journal: a session without a microphone reads little between two records.
+
+The head of a session has another size. A head stays as long as its session, and no page around it becomes free.
+"""
 JOURNAL_BYTES: Final = 3 * 1024
 """The size of a block of the journal: 80 ms of audio from a microphone of 16 kHz.
 
@@ -206,6 +209,11 @@ class Shelf:
             if size:
                 arena.release(at, size)
         arena.release(self.at, self._size)
+
+    @property
+    def journal_bytes(self) -> int:
+        """The size of the journal's blocks."""
+        return sum(it.size for it in self._blocks)
 
     # Reads.
 

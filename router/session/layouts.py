@@ -188,7 +188,7 @@ LAYOUTS: Final = (
         "is_open response response_id output_id is_announced current is_cut answers_speech has_output"
         " has_started_speaking answer beside closed unnamed unasked failures interrupted ended cancels_next cancelled"
         " outside outputs overtaken_ids doubtful_id drops_unnamed is_cancelled_by_client is_resumed"
-        " is_answered_by_passthrough has_called is_end_named is_end_open is_rejected unproven",
+        " is_answered_by_passthrough has_called is_end_named is_end_open is_outside_announced is_rejected unproven",
         times="unasked",
     ),
     _of(text_delivery.TextDelivery, "before dropped given is_excess_told parts received_chars resent"),

@@ -425,7 +425,7 @@ class Arbiter(GunicornArbiter):  # type: ignore[misc]
         return pid
 
     def trial(self) -> dict[int, bool]:
-        """Return the workers on trial that run and are not retired, by process id. The value says whether each serves."""
+        """Return the workers on trial that run and are not retired, by process id, and whether each serves."""
         return self._serving(lambda it: it.is_on_trial and not it.is_retired)
 
     def _serving(self, is_meant: Callable[[Any], bool]) -> dict[int, bool]:

@@ -1,6 +1,7 @@
 """Dispatchers that die or stall are detected; idle and busy ones are left alone."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -218,6 +219,14 @@ def test_the_watchdog_has_the_allocator_look():
     allocator = Allocator()
     allocator.look = looked.set
     watchdog = Watchdog([], look_s=0.01, allocator=allocator).start()
+    assert looked.wait(WAIT_S)
+    watchdog.stop()
+
+
+def test_the_watchdog_has_the_memory_of_kept_sessions_look():
+    looked, custody = threading.Event(), Custody(is_kept=True)
+    custody.arena = SimpleNamespace(look=looked.set)
+    watchdog = Watchdog([], look_s=0.01, custody=lambda: custody).start()
     assert looked.wait(WAIT_S)
     watchdog.stop()
 

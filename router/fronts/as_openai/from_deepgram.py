@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 CANCELLED_OUTPUT: Final = '{"error": "The user has cancelled the response. The function did not run."}'
 """The output of a function that Deepgram calls in a turn that the client has cancelled."""
 
+DROPPED_OUTPUT: Final = '{"error": "Too many functions are called at once. The function did not run."}'
+"""The output of a function that is called beyond the bound of one message."""
+
 
 def _welcome(agent: Agent, _fields: Fields) -> None:
     if agent.stage is Stage.DIALLING:
@@ -130,12 +133,18 @@ def _called(agent: Agent, fields: Fields) -> None:
     functions = [it for it in objects_of(fields, "functions") if it.get("client_side") is not False]
     if not functions:
         return
+    if agent.is_muted:
+        for function in functions:
+            name = text_of(function, "name")
+            agent.log(
+                logging.WARNING, f"a call of {name} is not passed on, because the client has cancelled the response"
+            )
+        _answer_here(agent, functions, CANCELLED_OUTPUT)
+        return
     if len(functions) > MAX_FUNCTIONS:
         agent.log(logging.WARNING, f"{len(functions) - MAX_FUNCTIONS} calls of one message of Deepgram's are dropped")
+        _answer_here(agent, functions[MAX_FUNCTIONS:], DROPPED_OUTPUT)
         del functions[MAX_FUNCTIONS:]
-    if agent.is_muted:
-        _answer_muted(agent, functions)
-        return
     agent.begin_answer()
     for function in functions:
         call_id, name = text_of(function, "id") or agent.new_id("call"), text_of(function, "name")
@@ -145,13 +154,11 @@ def _called(agent: Agent, fields: Fields) -> None:
     agent.end_answer("completed")
 
 
-def _answer_muted(agent: Agent, functions: list[Fields]) -> None:
-    """Send Deepgram an output for each function call of a cancelled turn, because Deepgram waits for these outputs."""
+def _answer_here(agent: Agent, functions: list[Fields], content: str) -> None:
+    """Send Deepgram an output for each call that the client does not get, because Deepgram waits for these outputs."""
     for function in functions:
-        name = text_of(function, "name")
-        agent.log(logging.WARNING, f"a call of {name} is not passed on, because the client has cancelled the response")
-        output = {"type": "FunctionCallResponse", "id": text_of(function, "id"), "name": name}
-        agent.send({**output, "content": CANCELLED_OUTPUT})
+        output = {"type": "FunctionCallResponse", "id": text_of(function, "id"), "name": text_of(function, "name")}
+        agent.send({**output, "content": content})
 
 
 def _calls_cancelled(agent: Agent, fields: Fields) -> None:

@@ -76,6 +76,8 @@ def _text_done(context: Context, event: TextDone, content: str) -> None:
         return
     is_beside = turn.is_beside(event.response_id)
     answer = turn.beside if is_beside else turn.answer
+    if turn.begins_beside(event.response_id):
+        answer.forget_unnamed()
     deliver_text(context, answer.of_text(event.item_id, event.content_index), content, is_beside=is_beside)
     drop_excess(context, is_beside=is_beside)
 

@@ -71,7 +71,7 @@ def _pass_over(context: Context, response: openai.Response, origin: Origin) -> N
         _reject(context, response)
         return
     if origin is Origin.OUTSIDE_REQUESTED and context.state.turn.response is ResponseState.REQUESTED:
-        begin_beside(context, response.id)
+        begin_beside(context, response.id, is_announced=True)
         return
     context.state.turn.note_outside(response.id)
     if origin is Origin.OUTSIDE_REQUESTED:
@@ -228,7 +228,7 @@ def begin_unannounced(context: Context, event: Output) -> ResponseState | None:
     if rejects_overtaken(context, event.response_id) or turn.is_other_response(event.response_id):
         return turn.response
     if turn.begins_beside(event.response_id):
-        return begin_beside(context, event.response_id)
+        return begin_beside(context, event.response_id, is_announced=False)
     turn.output_id = event.response_id
     take_unannounced(context)
     if turn.current is None:

@@ -167,7 +167,11 @@ def finish_unannounced(context: Context, event: TextDone) -> ResponseState | Non
     if rejects_overtaken(context, event.response_id):
         return turn.response
     if turn.begins_beside(event.response_id):
-        return begin_beside(context, event.response_id)
+        begun = begin_beside(context, event.response_id, is_announced=False)
+        turn.ends_beside_by_text(event.response_id)
+        return begun
+    if turn.ends_beside_by_text(event.response_id):
+        return turn.response
     is_known = turn.is_seen or context.state.pending.in_flight is not None
     if turn.is_announced or not is_known or turn.is_other_response(event.response_id):
         return turn.response
@@ -179,10 +183,10 @@ def finish_unannounced(context: Context, event: TextDone) -> ResponseState | Non
     return None
 
 
-def begin_beside(context: Context, response_id: str | None) -> ResponseState:
+def begin_beside(context: Context, response_id: str | None, *, is_announced: bool) -> ResponseState:
     """Begin a response outside the conversation that the client requested. It is no turn of the agent's."""
     turn = context.state.turn
-    turn.note_outside(response_id)
+    turn.note_outside(response_id, is_announced=is_announced)
     context.state.pending.in_flight = turn.current = None
     context.stop_waiting(Wait.FIRST_EVENT)
     await_answer_to_speech(context)
@@ -268,7 +272,8 @@ def finish_unasked(context: Context, event: TextDone) -> None:
     A late text of an ended response changes nothing, because the turn of that response has ended.
     """
     turn = context.state.turn
-    if turn.is_other_response(event.response_id) or not (turn.has_output and turn.answer.newest.is_closed):
+    is_other = turn.ends_beside_by_text(event.response_id) or turn.is_other_response(event.response_id)
+    if is_other or not (turn.has_output and turn.answer.newest.is_closed):
         return
     _end_unasked(context, event.response_id)
 

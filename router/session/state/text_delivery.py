@@ -237,6 +237,10 @@ class TextDelivery:
         """Return the newest part with an id of the ledger and the playback."""
         return next((it for it in reversed(self.parts) if it.key == key), None)
 
+    def forget_unnamed(self) -> None:
+        """Forget the finished parts without an item id, because another response may bring such parts."""
+        self.parts = [part for part in self.parts if not part.is_closed or part.item_id is not None]
+
     def forget_oldest(self, most: int) -> None:
         """Forget all parts but the newest `most`, and take further text."""
         self.parts = self.parts[-most:]

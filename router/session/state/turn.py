@@ -54,6 +54,7 @@ class Turn:
         "is_end_named",
         "is_end_open",
         "is_open",
+        "is_outside_announced",
         "is_rejected",
         "is_resumed",
         "output_id",
@@ -107,6 +108,8 @@ class Turn:
         """The newest responses that ended as cancelled. Their function calls may still arrive (upstream 6.3)."""
         self.outside: tuple[str | None, ...] = ()
         """The newest responses outside the conversation. They are not part of the agent's turn."""
+        self.is_outside_announced = False
+        """Whether a response.done ends the response without an id outside the conversation, and not its whole text."""
         self.beside = TextDelivery()
         """The account of these responses."""
         self.outputs: tuple[str, ...] = ()
@@ -295,9 +298,13 @@ class Turn:
         """Remember that a response ended as cancelled."""
         self.cancelled = newest(self.cancelled, response_id, MAX_INTERRUPTED)
 
-    def note_outside(self, response_id: str | None) -> None:
-        """Remember that a response is outside the conversation."""
+    def note_outside(self, response_id: str | None, *, is_announced: bool = True) -> None:
+        """Remember a response outside the conversation. `is_announced` says that a response.created began it."""
         self.outside = newest(self.outside, response_id, MAX_INTERRUPTED)
+        if response_id is None:
+            self.is_outside_announced = is_announced
+        if is_announced:
+            self.beside.forget_unnamed()
         self.beside.forget_oldest(MAX_INTERRUPTED)
 
     def drop_unnamed(self) -> None:
@@ -311,6 +318,18 @@ class Turn:
         is_end = response_id is None and (self.drops_unnamed or None in self.outside)
         if is_end:
             self.drops_unnamed, self.outside = False, without(self.outside, None)
+        return is_end
+
+    def ends_beside_by_text(self, response_id: str | None) -> bool:
+        """Whether a whole text without an id ends a response outside the conversation that nothing announced.
+
+        Its response.done may still come.
+        """
+        is_end = response_id is None and None in self.outside and not self.is_outside_announced
+        if is_end:
+            self.outside = without(self.outside, None)
+            if self.response is not ResponseState.ACTIVE:
+                self.is_end_open, self.is_end_named = True, False
         return is_end
 
     def note_unasked(self, now_s: float) -> None:

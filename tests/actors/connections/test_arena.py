@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from actors.connections import arena as module
-from actors.connections.arena import CLASSES, GIVEN_BACK_BYTES, Arena, ArenaFullError
-from actors.connections.shelf import LONG_JOURNAL_BYTES
+from actors.connections.arena import CLASSES, GIVEN_BACK_BYTES, WORTH_BYTES, Arena, ArenaFullError
+from actors.connections.shelf import FIRST_JOURNAL_BYTES, HEAD_BYTES, LONG_JOURNAL_BYTES
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
@@ -59,6 +59,58 @@ def test_the_journals_of_a_burst_give_their_pages_back(arena):
     for block in blocks:
         arena.release(*block)
     assert pages_of(arena) == used - 50 * LONG_JOURNAL_BYTES
+
+
+def write_all(arena, blocks):
+    for at, size in blocks:
+        arena.view[at : at + size] = bytes([1]) * size
+
+
+def test_released_blocks_between_those_in_use_give_their_pages_back(arena):
+    kept, short = [], []
+    for _ in range(200):
+        kept.append(arena.allocate(HEAD_BYTES))
+        short += arena.allocate(FIRST_JOURNAL_BYTES), arena.allocate(1280)
+    write_all(arena, kept)
+    used = pages_of(arena)
+    write_all(arena, short)
+    for block in short:
+        arena.release(*block)
+    arena.look()
+    assert pages_of(arena) == used
+    assert {bytes(arena.view[at : at + size]) for at, size in kept} == {bytes([1]) * 512}
+
+
+def test_the_pages_of_a_block_in_use_stay(arena):
+    blocks = [arena.allocate(3072) for _ in range(100)]
+    write_all(arena, blocks)
+    kept = blocks[::7]
+    for block in blocks:
+        if block not in kept:
+            arena.release(*block)
+    arena.look()
+    assert {bytes(arena.view[at : at + size]) for at, size in kept} == {bytes([1]) * 3072}
+    assert sorted(arena.allocate(3072) for _ in range(100 - len(kept))) == sorted(set(blocks) - set(kept))
+
+
+def test_few_released_blocks_keep_their_pages_for_the_next_use(arena):
+    blocks = [arena.allocate(1024) for _ in range(WORTH_BYTES // 1024)]
+    write_all(arena, blocks)
+    used = pages_of(arena)
+    for block in blocks[1:]:
+        arena.release(*block)
+    arena.look()
+    assert pages_of(arena) == used
+    arena.release(*blocks[0])
+    arena.look()
+    assert pages_of(arena) == used - WORTH_BYTES
+
+
+def test_the_first_free_block_in_memory_is_used_first(arena):
+    blocks = [arena.allocate(1024) for _ in range(40)]
+    for number in (30, 2, 17, 9):
+        arena.release(*blocks[number])
+    assert [arena.allocate(1024) for _ in range(4)] == [blocks[number] for number in (2, 9, 17, 30)]
 
 
 def test_memory_that_nobody_has_written_costs_nothing(arena):

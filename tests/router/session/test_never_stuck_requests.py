@@ -128,6 +128,30 @@ def test_a_client_s_own_response_that_is_not_announced_is_sent_and_begins_no_tur
     assert book.texts(since=begin) == ["weather", "I am well."]
 
 
+@pytest.mark.parametrize("pieces", [(), ("wea", "ther")])
+def test_an_answer_behind_a_client_s_own_response_is_a_turn_although_the_upstream_gives_no_ids(pieces):
+    book = TimedPlaybook().ready().client(CLASSIFY)
+    book.upstream(*({"type": "response.output_text.delta", "delta": piece} for piece in pieces))
+    book.upstream({"type": "response.output_text.done", "text": "weather"}).types("And you?")
+    begin = book.here
+    book.upstream({"type": "response.output_text.done", "text": "I am well."})
+    assert book.texts(since=begin) == ["I am well."]
+    assert book.received("AgentStartedSpeaking", since=begin) != []
+    assert book.frames(since=begin).count(AUDIO_DONE) == 1
+
+
+@pytest.mark.parametrize("is_announced", [True, False])
+def test_each_of_a_client_s_own_responses_is_sent_although_the_upstream_names_no_item(is_announced):
+    book = TimedPlaybook().ready()
+    for response_id in ("resp_1", "resp_2"):
+        book.client(CLASSIFY)
+        if is_announced:
+            book.upstream(outside(response_id, {"topic": "classify"}))
+        book.upstream({"type": "response.output_text.done", "response_id": response_id, "text": "weather"})
+        book.ends(response_id)
+    assert book.texts() == ["weather", "weather"]
+
+
 def test_speech_during_a_client_s_own_response_is_answered_where_the_upstream_does_not():
     book = TimedPlaybook().ready().client(CLASSIFY).upstream(outside("resp_c", {"topic": "classify"}))
     book.hears("u1", "What time is it?").ends("resp_c").run(LONG_S, microphone=FRAME)

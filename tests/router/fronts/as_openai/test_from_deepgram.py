@@ -179,10 +179,12 @@ def test_the_output_of_a_cancelled_call_stays_here(book):
     assert types(book.take()[1]) == ["InjectUserMessage"]
 
 
-def test_calls_beyond_the_bound_of_one_message_are_dropped_and_logged(book):
+def test_calls_beyond_the_bound_of_one_message_are_answered_here_and_logged(book):
     calls = [{**CALLED, "id": f"call_{number}"} for number in range(MAX_FUNCTIONS + 2)]
     book.ask("Tea?").hear("FunctionCallRequest", functions=calls)
     assert types(book.sent).count("response.function_call_arguments.done") == MAX_FUNCTIONS
     assert [it.text for it in book.of(engine.Log) if "dropped" in it.text] == [
         "2 calls of one message of Deepgram's are dropped"
     ]
+    answered = [it["id"] for it in book.agent if it["type"] == "FunctionCallResponse"]
+    assert answered == [f"call_{MAX_FUNCTIONS}", f"call_{MAX_FUNCTIONS + 1}"]
