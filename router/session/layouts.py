@@ -170,7 +170,7 @@ LAYOUTS: Final = (
     _of(
         upstream.Items,
         "_unacknowledged _ours adds_unnamed",
-        derived="_item_ids _waiting",
+        derived="_event_ids _waiting",
         pack=_pack_items,
         fill=_fill_items,
     ),

@@ -33,15 +33,15 @@ MAX_STANDBY_UPDATES: Final = 8
 class Items:
     """The newest items that the session knows at one upstream, and those that the upstream has not acknowledged."""
 
-    __slots__ = ("_item_ids", "_ours", "_unacknowledged", "_waiting", "adds_unnamed")
+    __slots__ = ("_event_ids", "_ours", "_unacknowledged", "_waiting", "adds_unnamed")
 
     def __init__(self) -> None:
         self._unacknowledged: dict[str, tuple[str, str | None]] = {}
         """The type and role of each item on its way, the oldest first."""
         self._waiting: dict[tuple[str, str | None], int] = {}
         """The number of items on their way, by type and role. It follows from `_unacknowledged`."""
-        self._item_ids: Mapping[str, str] = NO_ENTRIES
-        """The ids of the client's own items on their way, by the `event_id`, which differs from the id."""
+        self._event_ids: Mapping[str, str] = NO_ENTRIES
+        """The `event_id` of each item of the client's own that is on its way, if it differs from the item's id."""
         self._ours: Newest[str] = Newest(maxlen=MAX_ITEMS)
         self.adds_unnamed = False
         """The upstream sends conversation.item.added without an id.
@@ -63,18 +63,18 @@ class Items:
         if len(self._unacknowledged) > MAX_ITEMS:
             # This upstream acknowledges nothing. A request that waits for the item has a deadline.
             self._forget(next(iter(self._unacknowledged)))
-        if event_id not in (None, item_id):
+        if event_id is not None and event_id != item_id:
             # In place: a copy for each of many items would take time quadratic in their number.
-            if isinstance(self._item_ids, dict) and len(self._item_ids) < MAX_ITEMS:
-                self._item_ids[event_id] = item_id
-            else:
-                self._item_ids = {event_id: item_id}
+            self._event_ids = self._event_ids if isinstance(self._event_ids, dict) else {}
+            self._event_ids[item_id] = event_id
 
     def _forget(self, item_id: str) -> bool:
         """Forget an item on its way. Return whether it was on its way."""
         like = self._unacknowledged.pop(item_id, None)
         if like is None:
             return False
+        if isinstance(self._event_ids, dict):
+            self._event_ids.pop(item_id, None)
         self._waiting[like] -= 1
         if not self._waiting[like]:
             del self._waiting[like]
@@ -149,7 +149,7 @@ class Items:
 
     def reject(self, event_id: str) -> str | None:
         """Forget the item of an event that the upstream refused. Return its id, or None if it was not on its way."""
-        item_id = self._item_ids.get(event_id, event_id)
+        item_id = next((it for it, named in self._event_ids.items() if named == event_id), event_id)
         return item_id if self._forget(item_id) else None
 
     def is_ours(self, item_id: str | None) -> bool:
