@@ -117,8 +117,16 @@ def refuse_item(context: Context, error: openai.ErrorDetail) -> str | None:
         item_id = item_id.removesuffix(AGAIN)
     # A benign error only reports a lost race, and refuses no item (upstream 8.2).
     if item_id is not None and errors.code_of(error) not in errors.BENIGN:
-        context.state.ledger.refuse(item_id)
+        _withdraw(context, context.state.ledger.refuse(item_id))
     return link_items.reject(item_id) if item_id is not None else None
+
+
+def _withdraw(context: Context, changes: list[Change]) -> None:
+    """Delete the items that an upstream refused from a standby upstream that has them already."""
+    for change in changes:
+        for link, known_id in _links_that_know(context, change, None):
+            if known_id not in link.refused:
+                context.to_upstream(openai.ConversationItemDelete(item_id=known_id, event_id=CUT_EVENT_ID), link)
 
 
 def refused_id(link_items: Items, error: openai.ErrorDetail) -> str | None:

@@ -63,7 +63,7 @@ def forward_item(context: Context, event: inputs.PassthroughItemCreate) -> None:
     context.state.upstream.items.register(item_id, str(item.get("type")), item.get("role"), event_id)
     if not is_approval:
         # The ledger holds no approval, because another upstream does not know the request.
-        context.state.ledger.add(item, event_id=event_id)
+        context.state.ledger.add(_named(item, item_id), event_id=event_id)
     if call_id in context.state.calls.outstanding:
         context.state.calls.answer(call_id)
         _record_answer(context)
@@ -99,6 +99,11 @@ def _record_answer(context: Context) -> None:
     # The client creates the response. A second one, of the session's, would answer the same calls.
     if not calls.outstanding:
         context.state.turn.is_answered_by_passthrough = True
+
+
+def _named(item: dict[str, Any], item_id: str) -> dict[str, Any]:
+    """Return an item with its id: the error with which another upstream refuses the item has to name the item."""
+    return item if item.get("id") == item_id else {**item, "id": item_id}
 
 
 def forward_response_create(context: Context, event: inputs.PassthroughResponseCreate) -> None:

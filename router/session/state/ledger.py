@@ -179,16 +179,16 @@ class Ledger:
             if entry.item is None or _field(entry.item, "id") != entry.item_id:
                 entry.item_id = retired(entry.item_id) or ""
 
-    def refuse(self, event_id: str) -> None:
-        """Forget an item that an upstream refused, so that no other upstream gets it.
+    def refuse(self, event_id: str) -> list[Change]:
+        """Forget an item that an upstream refused, so that no other upstream gets it. A call takes its output along.
 
         The error names the event that created the item. For an item of the session's own, this event has the item's id.
+        Return the change of each forgotten item.
         """
         entries = reversed(self._entries.values())
         entry = next((it for it in entries if it.item and event_id in (it.event_id, _field(it.item, "id"))), None)
-        if entry is not None:
-            for half in filter(None, (entry, entry.other_half)):
-                self._remove(half)
+        halves = filter(None, (entry, entry.other_half)) if entry is not None else ()
+        return _deletions([it for it in halves if self._remove(it)])
 
     def output_of(self, item_id: str) -> str | None:
         """Return the id of the output of a call, or None if the item is no call or has no output yet."""
@@ -223,8 +223,7 @@ class Ledger:
         A function call and its output are deleted together. Return the change of each deleted item.
         """
         entry = next((it for it in reversed(self._entries.values()) if it.item_id == item_id), None)
-        deleted = self._drop(entry) if entry is not None else []
-        return [Change(str(_field(it.item, "id")), it.sequence, None) for it in deleted if it.item is not None]
+        return _deletions(self._drop(entry) if entry is not None else [])
 
     def add_call(self, item_id: str | None, call_id: str, name: str, arguments: str) -> None:
         """Add a function call of the model's."""
@@ -429,6 +428,10 @@ class Ledger:
             if not calls:
                 del self._open_calls[_call_id(entry)]
         return True
+
+
+def _deletions(entries: list[Entry]) -> list[Change]:
+    return [Change(str(_field(it.item, "id")), it.sequence, None) for it in entries if it.item is not None]
 
 
 def _call_id(entry: Entry) -> str:

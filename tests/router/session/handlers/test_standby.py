@@ -202,6 +202,34 @@ def test_a_standby_upstream_that_refused_a_call_gets_the_call_and_its_output_aga
     assert kinds == ["message", "function_call", "function_call_output"]
 
 
+def test_a_standby_upstream_loses_an_item_that_the_upstream_in_use_refused():
+    book = Playbook().ready()
+    generation = dial_standby(book)
+    book.client({"type": "InjectUserMessage", "content": "When?"})
+    question = book.events_to_upstream[-1]["item"]
+    book.feed(messages.UpstreamOpened(generation, 0, book.unix_s))
+    feed_standby(book, generation, {"type": "session.created", "session": {}})
+    feed_standby(book, generation, {"type": "session.updated", "session": {}})
+    assert book.events_to_upstream[-1]["item"] == question
+    book.forget().upstream(error("invalid_value", event_id=question["id"]))
+    book.expect(
+        {"type": "Error", "code": "invalid_value", "description": ANY},
+        upstream=[{"type": "conversation.item.delete", "item_id": question["id"]}],
+    )
+
+
+def test_an_item_without_an_id_that_an_upstream_refuses_at_its_takeover_reaches_no_other():
+    content = [{"type": "input_text", "text": "When?"}]
+    item = {"type": "message", "role": "user", "content": content}
+    book = Playbook().ready().client({"type": "conversation.item.create", "item": item})
+    book.forget().upstream_is_lost(Loss(kind=LossKind.CLOSED, code=1000)).configured()
+    (again,) = book.events_to_upstream
+    assert again["item"]["content"] == content
+    book.upstream(error("invalid_value", event_id=again["event_id"]))
+    book.forget().upstream_is_lost(Loss(kind=LossKind.CLOSED, code=1000)).configured()
+    assert book.events_to_upstream == []
+
+
 def test_an_update_of_its_time_on_standby_that_an_upstream_refuses_late_is_no_longer_awaited():
     book, _ = seeded()
     book.client({"type": "UpdatePrompt", "prompt": "Be kind."}).upstream({"type": "session.updated", "session": {}})
