@@ -73,6 +73,8 @@ def _pass_over(context: Context, response: openai.Response, origin: Origin) -> N
     if origin is Origin.OUTSIDE_REQUESTED and context.state.turn.response is ResponseState.REQUESTED:
         begin_beside(context, response.id, is_announced=True)
         return
+    if origin is Origin.OUTSIDE and context.state.turn.is_dropped(response.id):
+        return
     context.state.turn.note_outside(response.id)
     if origin is Origin.OUTSIDE_REQUESTED:
         context.state.pending.in_flight = None

@@ -58,7 +58,8 @@ def _create(context: Context, request: ResponseRequest) -> bool:
         verbatim.send_in_writing(context, request.verbatim)
         return False
     turn.begin_answer(request.resent, request.before)
-    context.mark_question(context.now_s)
+    if not request.is_outside:
+        context.mark_question(context.now_s)
     if request.verbatim is not None:
         request = verbatim.begin(context, request, request.verbatim)
     # A refused request causes an error with this id, and no other event (upstream 5.1).

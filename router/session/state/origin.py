@@ -78,7 +78,7 @@ def origin_of(
         return Origin.OUTSIDE if response.conversation_id is None else Origin.UPSTREAM
     request = in_flight.request
     if request.client_event is not None:
-        return _beside_client_request(response, in_flight, is_echoing=is_echoing)
+        return _beside_client_request(response, in_flight, is_echoing=is_echoing, is_owed=is_owed)
     if is_echoing:
         return Origin.OUTSIDE if response.conversation_id is None else Origin.UPSTREAM
     return _by_order(response, request, is_owed=is_owed)
@@ -105,7 +105,9 @@ def _marked(metadata: dict[str, Any], in_flight: SentRequest | None) -> Origin:
     return Origin.REQUESTED if is_ours else Origin.LATE
 
 
-def _beside_client_request(response: openai.Response, in_flight: SentRequest, *, is_echoing: bool | None) -> Origin:
+def _beside_client_request(
+    response: openai.Response, in_flight: SentRequest, *, is_echoing: bool | None, is_owed: bool
+) -> Origin:
     request = in_flight.request
     requested = Origin.OUTSIDE_REQUESTED if request.is_outside else Origin.REQUESTED
     if request.metadata and response.metadata == request.metadata:
@@ -118,4 +120,4 @@ def _beside_client_request(response: openai.Response, in_flight: SentRequest, *,
     # response.
     if request.metadata and (is_echoing or response.metadata):
         return Origin.UPSTREAM
-    return Origin.REQUESTED
+    return Origin.UPSTREAM if request.is_outside and is_owed else Origin.REQUESTED

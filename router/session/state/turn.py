@@ -183,6 +183,10 @@ class Turn:
         is_cut = self.is_cut and response_id in (self.response_id, self.output_id, None)
         return is_cut or response_id in self.interrupted or self.is_overtaken(response_id)
 
+    def is_dropped(self, response_id: str | None) -> bool:
+        """Whether the output of a response with this id is dropped: its response.created has come twice."""
+        return response_id is not None and response_id in self.interrupted
+
     def is_overtaken(self, response_id: str | None) -> bool:
         """Whether an event belongs to the late response of an earlier request, which the upstream does not announce.
 

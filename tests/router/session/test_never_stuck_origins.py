@@ -132,6 +132,26 @@ def test_a_given_text_that_speech_overtook_is_silent_although_it_is_not_announce
     assert [event["response_id"] for event in book.sent("response.cancel", since=begin)] == ["resp_t"]
 
 
+def test_a_given_text_that_speech_overtook_is_silent_although_its_begin_comes_twice():
+    book = TimedPlaybook().ready().client(inject("interrupt"), FRAME).hears("u1", "When?").begins_itself()
+    begin = book.here
+    book.upstream(outside("resp_t"), outside("resp_t"))
+    book.says("At noon.", 0.1, response_id="resp_v", item_id="item_v").ends("resp_v")
+    book.says("Mind the gap.", 1.0, response_id="resp_t", item_id="item_t").ends("resp_t")
+    assert book.texts(since=begin) == ["At noon."]
+
+
+def test_an_answer_to_speech_does_not_end_a_client_s_own_request_outside_the_conversation():
+    own = {"type": "response.create", "response": {"conversation": "none", "metadata": {"topic": "weather"}}}
+    book = TimedPlaybook().ready().client(own, FRAME).hears("u1", "When?").begins_itself()
+    book.says("At noon.", 0.1, response_id="resp_v", item_id="item_v").ends("resp_v")
+    assert Wait.FIRST_EVENT.value in book.timers
+    # Nothing is doubtful: the next response answers the question.
+    book.upstream(outside("resp_w")).ends("resp_w").types("And then?", acknowledged=False).fire(Wait.ITEM_ACK)
+    book.begins(echo=False).says("Later.", 0.1).ends()
+    assert Wait.FIRST_EVENT.value not in book.timers
+
+
 def overtaken():
     """Have speech overtake a given text, and then ask a question."""
     book = TimedPlaybook("converse").ready().client(inject("default"), FRAME).hears("u1", "When?").begins_itself()

@@ -58,6 +58,15 @@ def test_a_question_that_was_answered_beside_a_client_s_own_response_is_not_aske
     assert book.losses() == []
 
 
+def test_a_client_s_own_request_outside_the_conversation_begins_no_latency():
+    book = TimedPlaybook().ready().client(CLASSIFY)
+    refused = book.sent("response.create")[-1]["event_id"]
+    book.upstream(error("invalid_value", event_id=refused)).run(LONG_S).client(FRAME)
+    book.hears("u1", "What time is it?").begins_itself()
+    book.says("It is noon.", 1.0, response_id="resp_v", item_id="item_v").ends("resp_v").run(1.0)
+    assert book.reports[-1]["total_latency"] < 1.0
+
+
 def test_a_client_s_own_response_ends_no_other_answer():
     book = classified().upstream(spoken(1.0, "resp_v", "item_v"))
     begin = book.here
