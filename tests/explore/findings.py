@@ -24,6 +24,7 @@ from router.session.handlers import (
     barge_in,
     delivery,
     items,
+    passthrough,
     response_begin,
     response_end,
     response_origin,
@@ -254,6 +255,27 @@ def _keeps_current(context: Any) -> ResponseState:
 
 
 _AWAIT_OTHER = response_requests._await_other_response
+
+
+def _forget_only(self: ledger.Ledger, event_id: str) -> list[ledger.Change]:
+    _REFUSE(self, event_id)
+    return []
+
+
+_REFUSE = ledger.Ledger.refuse
+
+
+def _beside_although_owed(response: Any, in_flight: Any, *, is_echoing: Any, is_owed: Any) -> origin.Origin:  # noqa: ARG001 - the mending uses it
+    return _BESIDE(response, in_flight, is_echoing=is_echoing, is_owed=False)
+
+
+def _create_with_clock(context: Any, request: Any) -> bool:
+    created = _CREATE(context, request)
+    context.mark_question(context.now_s)
+    return created
+
+
+_CREATE = response_requests._create
 
 
 def _reject_by_id(self: upstream.Items, event_id: str) -> str | None:
@@ -585,6 +607,23 @@ FINDINGS = (
     Finding("E61", "the answer to a noise ends as the first verbatim text", ("converse", "settings", "none"),
             COUGHED + "step-1-False step-1-False step-1-False step-1-False step-1-False step-1-False take-1-message "
             "run_well", _set(response_origin, "answers_request", lambda *_args: False)),
+    Finding("E62", "a client's own item without an id reaches the next upstream although it was refused", AS_IS,
+            ASKED + "fire-rollover dialled-2 created-2 take-2-message take-2-message native-conversation.item.create "
+            "fire-next~event lost-1 refuse-2 run_well", _set(passthrough, "_named", lambda item, _item_id: item)),
+    Finding("E63", "a standby upstream keeps an item that the upstream in use refused",
+            ("openai", "session.update", "no echo"),
+            "dialled-1 created-1 take-1-message fire-rollover say dialled-2 created-2 take-2-message refuse-1",
+            _set(ledger.Ledger, "refuse", _forget_only)),
+    Finding("E64", "a client's own request outside the conversation begins a latency",
+            ("openai", "session.update", "no echo"), READY + "native-outside refuse-1 fire-rollover frame run_well",
+            _set(response_requests, "_create", _create_with_clock)),
+    Finding("E65", "the repeated begin of a given text that speech overtook lets its text pass",
+            ("openai", "session.update", "no echo"),
+            READY + "frame speech-1 inject-interrupt stop-1 commit-1 own-1-message take-1-message repeat-1 run_well",
+            _set(turn.Turn, "is_dropped", lambda *_args: False)),
+    Finding("E66", "an answer to speech counts as a client's own response outside the conversation",
+            ("openai", "settings", "no echo"), READY + "frame native-outside drop-1 say drop-1 run_well",
+            _set(origin, "_beside_client_request", _beside_although_owed)),
 )  # fmt: skip
 
 
