@@ -624,6 +624,16 @@ FINDINGS = (
     Finding("E66", "an answer to speech counts as a client's own response outside the conversation",
             ("openai", "settings", "no echo"), READY + "frame native-outside drop-1 say drop-1 run_well",
             _set(origin, "_beside_client_request", _beside_although_owed)),
+    Finding("E67", "the end of an unannounced answer behind a call ends the next request",
+            ("openai", "session.update", "no created"),
+            "dialled-1 close-1 dialled-2 created-2 take-2-message frame speech-2 say stop-2 take-2-message fire-commit "
+            "take-2-call+first step-2-False commit-2 unannounced-2-text+only end-2 run_silent",
+            _set(turn.Turn, "note_output", lambda *_args: None)),
+    Finding("E68", "a client's own response that has not ended keeps a request off, and its end is not noticed",
+            ("openai", "settings", "no created"),
+            READY + "say take-1-message take-1-message frame native-outside inject-queue fail-1-incomplete "
+            "take-1-written step-1-True step-1-True step-1-True take-1-busy run_well",
+            _set(turn.Turn, "ends_unseen", lambda *_args: False)),
 )  # fmt: skip
 
 

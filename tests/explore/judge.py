@@ -259,6 +259,9 @@ class Judge:
         self.covered |= response.answers
         self.active[generation, response.number] = response
         self.turns += generation not in self.asks
+        if response.is_own and not any(it.is_answered_by(response, generation) for it in self.owed):
+            # A turn that the upstream begins, say because of a noise, begins with its response.
+            self.clocks.append((response.text, self.now_s))
         if generation in self.asks:
             self.asks.remove(generation)
 
@@ -403,7 +406,8 @@ class Judge:
         latency_s, since_s = message.get("total_latency") or 0.0, min((it[1] for it in self.clocks), default=0.0)
         is_possible = self.is_excused or not since_s or latency_s < self.now_s - since_s + 0.001
         require(is_possible, f"xiii a latency of {latency_s:.0f} s, and the question is newer")
-        owed = {it.text for it in self.owed}
+        # A given text waits for the end of the turn before it.
+        owed = {it.text for it in self.owed} | (self.given_texts - set(self.texts))
         self.clocks = [it for it in self.clocks if it[0] in owed]
 
     def _sent_InjectionRefused(self, _message: dict[str, Any]) -> None:  # noqa: N802

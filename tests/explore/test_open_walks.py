@@ -6,31 +6,13 @@ from tests.explore.findings import actions_of
 from tests.explore.shrink import breaks
 
 WALKS = {
-    "a noise is answered, and the answer is lost before a question": (
-        ("converse", "settings", "numeric ids"),
-        "dialled-1 created-1 take-1-message frame speech-1 stop-1 commit-1 no_words-1-user~101- own-1-message "
-        "fire-next~event say run_well",
-    ),
-    "an unannounced answer to speech behind an unannounced call ends late": (
-        ("openai", "session.update", "no created"),
-        "dialled-1 close-1 dialled-2 created-2 take-2-message frame speech-2 say stop-2 take-2-message fire-commit "
-        "take-2-call+first step-2-False commit-2 unannounced-2-text+only end-2 run_silent",
-    ),
-    "a request is refused because a client's own unannounced response has not ended": (
-        ("openai", "settings", "no created"),
-        "dialled-1 created-1 take-1-message say take-1-message take-1-message frame native-outside inject-queue "
-        "fail-1-incomplete take-1-written step-1-True step-1-True step-1-True take-1-busy run_well",
-    ),
-    "the latency of an answer behind an item that came under another id": (
-        ("converse", "settings", "no created"),
-        "dialled-1 say close-1 dialled-2 created-2 take-2-message other_id-2 take-2-audio+first inject-queue "
-        "step-2-False step-2-False step-2-False fire-first~event say run_well",
-    ),
     "a function is called in a cut answer to speech behind an unannounced call": (
         ("converse", "settings", "no created"),
-        "dialled-1 created-1 take-1-message think inject-default refuse-1 say take-1-message take-1-message "
-        "step-1-True step-1-True step-1-True step-1-True frame take-1-message take-1-call+first step-1-False "
-        "answer-call~102 speech-1 stop-1 commit-1 own-1-call frame speech-1 step-1-False run_silent",
+        (
+            "dialled-1 created-1 take-1-message think inject-default refuse-1 say take-1-message take-1-message "
+            "step-1-True step-1-True step-1-True step-1-True frame take-1-message take-1-call+first step-1-False "
+            "answer-call~102 speech-1 stop-1 commit-1 own-1-call frame speech-1 step-1-False run_silent"
+        ),
     ),
 }
 

@@ -35,13 +35,12 @@ _MAX_REASON_CHARS: Final = 200
 def finish_response(context: Context, event: openai.ResponseDone) -> ResponseState | None:
     """End a response, whatever its status. The agent's turn ends, too, unless a function call is outstanding."""
     turn = context.state.turn
-    response_id = event.response.id
-    is_late = turn.ends_beside(response_id) or turn.takes_late_end(response_id, event.response.status)
-    if is_late or turn.is_other_response(response_id):
+    if turn.ends_unseen(event.response.id):
+        end_of_response(context)
+        return _return_to_request(context)
+    if _ends_another(context, event.response):
         return turn.response
     if turn.response is ResponseState.REQUESTED:
-        if answers_earlier_request(event.response, context.state.pending.in_flight):
-            return turn.response  # a rule has ended that request
         take_unannounced(context)
     if event.response.status == "failed" and not turn.is_interrupted:
         return _fail(context, _error_of(event.response))
@@ -65,6 +64,16 @@ def finish_response(context: Context, event: openai.ResponseDone) -> ResponseSta
     if context.state.user_turns.owed and not was_verbatim and _reason_of(event.response) != "turn_detected":
         _answer_crossed_speech(context)
     return _return_to_request(context)
+
+
+def _ends_another(context: Context, response: openai.Response) -> bool:
+    turn = context.state.turn
+    is_late = turn.ends_beside(response.id) or turn.takes_late_end(response.id, response.status)
+    if is_late or turn.is_other_response(response.id):
+        return True
+    # A rule has ended that earlier request.
+    is_awaited = turn.response is ResponseState.REQUESTED
+    return is_awaited and answers_earlier_request(response, context.state.pending.in_flight)
 
 
 def _fail(context: Context, error: openai.ErrorDetail) -> ResponseState | None:
@@ -179,6 +188,7 @@ def finish_unannounced(context: Context, event: TextDone) -> ResponseState | Non
         turn.doubtful_id = None  # the upstream refused a request because of this response
     if turn.output_id is None:
         turn.output_id = event.response_id
+    turn.note_output(event.response_id)
     _end_by_text(context)
     return None
 

@@ -367,6 +367,18 @@ class Turn:
             return response_id is not None and (is_earlier or response_id in known)
         return response_id not in (self.response_id, None)
 
+    def ends_unseen(self, response_id: str | None) -> bool:
+        """Whether a response.done ends the response that the session knows only from a refusal.
+
+        Of a client's own response outside the conversation the session has seen the text, and not this end.
+        """
+        return self.response is ResponseState.ACTIVE and not self.is_seen and response_id in self.outside
+
+    def note_output(self, response_id: str | None) -> None:
+        """Remember the id of a text that ends the response in progress, although its first output had another id."""
+        if response_id is not None and response_id != self.output_id:
+            self.outputs = newest(self.outputs, response_id, MAX_INTERRUPTED)
+
     def end_unannounced(self) -> None:
         """Forget the response in progress, which ends without its response.done."""
         is_named = self.output_id is not None

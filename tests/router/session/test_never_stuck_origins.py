@@ -152,6 +152,28 @@ def test_an_answer_to_speech_does_not_end_a_client_s_own_request_outside_the_con
     assert Wait.FIRST_EVENT.value not in book.timers
 
 
+def test_a_request_that_the_unended_response_of_a_client_keeps_off_is_sent_again_at_its_end():
+    own = {"type": "response.create", "response": {"conversation": "none", "metadata": {"topic": "weather"}}}
+    book = TimedPlaybook().ready().client(own)
+    said = {"type": "response.output_text.done", "response_id": "resp_w", "item_id": "item_w", "text": "Rain."}
+    book.upstream(output_item("resp_w", "item_w"), said).client(inject())
+    already_active(book)
+    begin = book.here
+    book.ends("resp_w")
+    assert len(book.sent("response.create", since=begin)) == 1
+
+
+def test_the_end_of_an_unannounced_answer_behind_an_unannounced_call_does_not_end_the_next_request():
+    book = TimedPlaybook().ready(settings(**FUNCTIONS)).client(FRAME).upstream(started("u1")).types("Where?")
+    book.upstream(stopped("u1")).fire(Wait.COMMIT)
+    book.upstream(call_done(response_id="resp_c"), committed("u1"))
+    said = {"type": "response.output_audio_transcript.done", "response_id": "resp_v", "item_id": "item_v"}
+    book.upstream({**said, "transcript": "At noon."})
+    assert Wait.FIRST_EVENT.value in book.timers
+    book.ends("resp_v")
+    assert Wait.FIRST_EVENT.value in book.timers
+
+
 def overtaken():
     """Have speech overtake a given text, and then ask a question."""
     book = TimedPlaybook("converse").ready().client(inject("default"), FRAME).hears("u1", "When?").begins_itself()
