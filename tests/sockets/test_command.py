@@ -382,6 +382,7 @@ def test_without_a_keeper_a_killed_worker_is_replaced_and_the_calls_of_the_other
 def test_workers_end_with_their_last_call_when_the_parent_is_killed():
     with child(sys.executable, RUN_PY, "--port", "0", "--upstream", NOWHERE, "--workers", "2") as process:
         address = process.wait_for(r"ws://(\S+)/openai")[1]
+        process.wait_for_lines(r"worker \d+ serves", 2)
         with welcomed(address, "/openai") as connection:
             workers = psutil.Process(process.pid).children()
             os.kill(process.pid, signal.SIGKILL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from router.fronts.realtime.marks import ARGUMENTS, TEXT
-from router.fronts.realtime.wire import Event, Fields, new_event
+from router.fronts.realtime.wire import MAX_ID_CHARS, Event, Fields, new_event
 from router.translation import speech
 
 if TYPE_CHECKING:
@@ -23,6 +23,12 @@ MAX_OUTPUTS: Final = 256
 
 MAX_PARTS: Final = 64
 """The most parts of an item that are kept."""
+
+SHORT_CHARS: Final = 16 * 1024
+"""The characters of an event up to which its item is kept whole."""
+
+_BRIEF: Final = ("id", "object", "type", "status", "role", "phase", "call_id", "name")
+"""The fields that are kept of an item that is too long."""
 
 MAX_CHARS: Final = 4 * 1024 * 1024
 """The characters of a response behind which no further text is kept: as many as the longest event has.
@@ -214,11 +220,22 @@ class Response:
 
     def add(self, name: str, item: Fields, index: object) -> Output | None:
         """Return the item of this id. Add it if it is new, or return None if there are too many items."""
-        if name not in self.outputs and len(self.outputs) >= MAX_OUTPUTS:
+        if name not in self.outputs and (len(self.outputs) >= MAX_OUTPUTS or len(name) > MAX_ID_CHARS):
             self.has_excess = True
             return None
         place = index if isinstance(index, int) else len(self.outputs)
         return self.outputs.setdefault(name, Output(item, place))
+
+    def keep(self, event: Event, item: Fields) -> Fields:
+        """Return the fields of an event's item to keep: few of them if the response has brought too much."""
+        size_chars = len(event.text)
+        if size_chars <= SHORT_CHARS:
+            return item
+        if self.kept_chars + size_chars > MAX_CHARS:
+            self.has_excess = True
+            return {name: item[name] for name in _BRIEF if name in item and len(str(item[name])) <= MAX_ID_CHARS}
+        self.kept_chars += size_chars
+        return item
 
     def take(self, text: str) -> str:
         """Return a piece of text or of arguments, or nothing if the response has brought too much."""
@@ -294,12 +311,13 @@ def _close_part(part: Part, place: Fields) -> Iterator[Event]:
 def _item_added(response: Response, event: Event) -> None:
     item = event.child("item")
     index = event.fields.get("output_index")
-    response.add(str(item.get("id", "")), item, index)
+    response.add(str(item.get("id", "")), response.keep(event, item), index)
 
 
 def _item_done(response: Response, event: Event) -> None:
-    item = event.child("item")
-    output = response.add(str(item.get("id", "")), item, None)
+    name = str(event.child("item").get("id", ""))
+    item = response.keep(event, event.child("item"))
+    output = response.add(name, item, None)
     if output is None:
         return
     output.item, output.is_done = item, True
@@ -365,8 +383,9 @@ def _arguments_done(response: Response, event: Event) -> None:
     if not output.is_call:
         output.item = {**output.item, "type": "function_call"}
     for name in ("name", "call_id"):
-        if event.string(name) is not None:
-            output.item = {**output.item, name: event.string(name)}
+        value = event.string(name)
+        if value is not None and len(value) <= MAX_ID_CHARS:
+            output.item = {**output.item, name: value}
 
 
 _NOTES: Final[dict[str, Callable[[Response, Event], Any]]] = {
