@@ -12,7 +12,7 @@ from websockets.sync.client import connect
 from websockets.sync.server import serve
 
 from router.simulator import Simulator, SimulatorConfig
-from tests.support.processes.children import router, workers_of
+from tests.support.processes.children import busy_worker_of, router
 
 LOUD, QUIET = b"\x00\x20" * 320, bytes(640)
 QUERY = "encoding=linear16&sample_rate=16000"
@@ -84,8 +84,7 @@ def reload(process):
 
 
 def kill(process):
-    workers = workers_of(process.address)
-    os.kill(max(workers, key=workers.get), signal.SIGKILL)
+    os.kill(busy_worker_of(process.address), signal.SIGKILL)
 
 
 MOVED, RECOVERED = "1 sessions moved, 0 were lost", "was taken over from a dead worker"

@@ -14,7 +14,7 @@ from tests.sockets.test_worker_deaths import ANSWER_DIFFERENCE_S, TELEPHONE, ask
 from tests.support.clients.questioners import Questioner, RelayQuestioner
 from tests.support.clients.telephone import Telephone, dialled
 from tests.support.clients.voice_agent import hold_text_turn, voice_agent
-from tests.support.processes.children import router, workers_of
+from tests.support.processes.children import busy_worker_of, router
 from tests.support.processes.further import further
 
 OF_DEEPGRAM, OF_OPENAI, OF_COMPONENT = "/deepgram", "/v1/agent/converse", "/component"
@@ -49,8 +49,7 @@ class Place:
 
     def kill(self):
         """Kill the worker with the call, and wait until the other one has the call."""
-        workers = workers_of(self.address)
-        victim = max(workers, key=workers.get)
+        victim = busy_worker_of(self.address)
         os.kill(victim, signal.SIGKILL)
         self.child.wait_for(rf"worker {victim} died, others continue its calls")
 
@@ -181,8 +180,7 @@ def test_a_telephone_call_outlives_its_worker_at_either_backend(backend, tmp_pat
         phone.begin(agent="silent")
 
         def kill():
-            workers = workers_of(here.address)
-            os.kill(max(workers, key=workers.get), signal.SIGKILL)
+            os.kill(busy_worker_of(here.address), signal.SIGKILL)
             phone.run(lambda: "was taken over from a dead worker" in here.child.output)
 
         whole_s = hear_answer(phone)

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -257,3 +258,17 @@ def workers_of(address: str) -> dict[int, int]:
     """Return the number of sessions of each serving worker, by process id."""
     with urllib.request.urlopen(f"http://{address}/readyz", timeout=5) as answer:
         return {it["pid"]: it["sessions"] for it in json.load(answer)["workers"] if it["stage"] == "serving"}
+
+
+def busy_worker_of(address: str, timeout_s: float = 20.0) -> int:
+    """Return the process id of a worker with a session. After a takeover a worker reports the session a moment later.
+
+    Raises:
+        TimeoutError: no worker reports a session in time.
+    """
+    until_s = time.monotonic() + timeout_s
+    while time.monotonic() < until_s:
+        for pid, sessions in workers_of(address).items():
+            if sessions:
+                return pid
+    raise TimeoutError("no worker has a session")
