@@ -58,8 +58,9 @@ class Items:
         """Record an item that is on its way upstream. Without an `event_id` its event has the item's id."""
         self._ours.add(item_id)
         self._forget(item_id)
-        self._unacknowledged[item_id] = kind, role
-        self._waiting[kind, role] = self._waiting.get((kind, role), 0) + 1
+        # A client may have sent any value as the role.
+        like = self._unacknowledged[item_id] = kind, None if role is None else str(role)
+        self._waiting[like] = self._waiting.get(like, 0) + 1
         if len(self._unacknowledged) > MAX_ITEMS:
             # This upstream acknowledges nothing. A request that waits for the item has a deadline.
             self._forget(next(iter(self._unacknowledged)))

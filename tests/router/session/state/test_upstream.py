@@ -82,3 +82,10 @@ def test_an_acknowledgement_that_leaves_type_or_role_out_fits_every_one(item, ac
     items.register("output", "function_call_output", None)
     items.register("text", "message", "user")
     assert items.acknowledge(openai.Item(**item)) == acknowledged
+
+
+def test_an_item_may_have_any_value_as_its_role():
+    items = Items()
+    items.register("mine", "message", [None])
+    assert items.acknowledge(openai.Item(id="mine", type="message")) == "mine"
+    assert len(items) == 0
