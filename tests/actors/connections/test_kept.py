@@ -38,6 +38,9 @@ class Listener:
     def on_drained(self):
         self.heard.put("drained")
 
+    def on_evicted(self):
+        self.heard.put("evicted")
+
 
 def masked(data, opcode=0x81):
     key = b"1234"
@@ -424,6 +427,20 @@ def test_a_client_that_sends_much_at_once_is_read_in_larger_pieces(kept, dispatc
     assert listener.heard.get(timeout=WAIT_S) == message
     rest, _ = on(dispatcher, lambda: left_by(connection, arena))
     assert len(rest.journal) == len(message) + 8
+
+
+def test_the_journal_counts_as_memory_of_the_peer_until_the_session_ends_for_it(kept, dispatcher, arena):
+    connection, listener, client = kept
+    on(dispatcher, lambda: connection.shelf.store(b"record", 0))
+    message = bytes(60_000)
+    client.sendall(b"\x82\xfe" + len(message).to_bytes(2, "big") + b"1234" + apply_mask(message, b"1234"))
+    assert listener.heard.get(timeout=WAIT_S) == message
+    assert on(dispatcher, lambda: connection.held_bytes) >= len(message)
+    on(dispatcher, connection.give_way)
+    assert listener.heard.get(timeout=WAIT_S) == "evicted"
+    assert on(dispatcher, lambda: connection.held_bytes) < len(message)
+    assert arena.used_bytes == 0
+    assert not connection.outlives_process
 
 
 def test_without_memory_the_session_goes_on_and_does_not_outlive_its_process(kept, dispatcher, monkeypatch, caplog):

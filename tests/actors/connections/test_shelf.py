@@ -365,6 +365,16 @@ def test_the_place_of_a_session_that_is_gone_may_be_that_of_another(arena):
     other.close()
 
 
+def test_the_size_of_the_journal_is_that_of_its_blocks_until_a_record_replaces_them(arena, shelf):
+    shelf.store(b"record", 0)
+    before, used_before = shelf.journal_bytes, arena.used_bytes
+    read_into(shelf, bytes(50_000))
+    assert shelf.journal_bytes >= 50_000
+    assert shelf.journal_bytes - before == arena.used_bytes - used_before
+    shelf.store(b"record", 50_000)
+    assert shelf.journal_bytes < 50_000
+
+
 def test_a_session_that_ends_leaves_no_block(arena):
     before = arena.used_bytes
     shelf = Shelf(arena, 0, 0)
