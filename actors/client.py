@@ -103,9 +103,9 @@ class ClientActor(Actor):
         return {"session": self.session_id, **self._log_fields, "generation": 0}
 
     @property
-    def outlives_process(self) -> bool:
-        """Whether the keeper has the client's connection; see `Abortable`."""
-        return self._connection.outlives_process
+    def has_last_frame(self) -> bool:
+        """Whether the client needs the crash frame, because no other process continues the session; see `Abortable`."""
+        return not self._connection.outlives_process
 
     def abort_from_outside(self) -> None:
         """Send the crash frame and hang up; see `Abortable`."""

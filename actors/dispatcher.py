@@ -81,8 +81,8 @@ class Abortable(Protocol):
     """The id of the session that the object belongs to; empty if it belongs to none."""
 
     @property
-    def outlives_process(self) -> bool:
-        """Whether another process takes the resource over if this process dies now. Any thread may ask."""
+    def has_last_frame(self) -> bool:
+        """Whether `abort_from_outside` has to send a last frame before this process dies. Any thread may ask."""
 
     def abort_from_outside(self) -> None:
         """Release the resource from another thread, because the dispatcher does not run.
@@ -266,12 +266,12 @@ class Dispatcher:
     def abort_from_outside(self, session_id: str | None = None, *, is_dying: bool = False) -> int:
         """Abort every registered object, or only the objects of one session. Return the number of aborted objects.
 
-        If this process is dying, spare the objects that outlive it. Call this only while the dispatcher's thread has
-        ended or is stuck.
+        If this process is dying, abort only the objects that send a last frame. Call this on the dispatcher's thread,
+        or while that thread has ended or is stuck.
         """
         abortables = [it for it in list(self._abortables) if session_id is None or it.session_id == session_id]
         if is_dying:
-            abortables = [it for it in abortables if not it.outlives_process]
+            abortables = [it for it in abortables if it.has_last_frame]
         for abortable in abortables:
             try:
                 abortable.abort_from_outside()

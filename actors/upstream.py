@@ -89,8 +89,8 @@ class UpstreamActor(Actor):
         return {"session": self.session_id, **self._log_fields, "generation": self._generation}
 
     @property
-    def outlives_process(self) -> bool:
-        """Whether another process takes the connection over: none does; see `Abortable`."""
+    def has_last_frame(self) -> bool:
+        """Whether the upstream needs a last frame: it needs none, because its connection ends with the process."""
         return False
 
     def abort_from_outside(self) -> None:

@@ -7,10 +7,12 @@ docs/decisions/0012-stalled-dispatchers.md.
 
 from __future__ import annotations
 
+import functools
 import gc
 import logging
 import sys
 import threading
+import time
 import traceback
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -31,6 +33,9 @@ STALLED_LOOKS: Final = 5
 
 Looks are counted, and not seconds, because a suspended machine suspends the watchdog, too.
 """
+
+LAST_WORD_S: Final = 1.0
+"""The seconds within which the other dispatchers of a process that ends send the last frames of its sessions."""
 
 
 class Memory(Protocol):
@@ -72,7 +77,7 @@ class Watchdog:
     looks found code of several sessions, or of no session (a connection's, a callback's), or the thread is dead.
 
     With a keeper the process ends in place of these sessions, and other processes continue them. Only the sessions that
-    the keeper does not have are ended before.
+    the keeper does not have are ended before, those of the healthy dispatchers included.
     """
 
     def __init__(
@@ -88,7 +93,7 @@ class Watchdog:
         At each look it also calls `look` of `allocator` and of the custody's arena, which need a thread that may wait.
         """
         self._custody = custody
-        self._watched = [_Watched(dispatcher, custody) for dispatcher in dispatchers]
+        self._watched = [_Watched(dispatcher, dispatchers, custody) for dispatcher in dispatchers]
         self._look_s = look_s
         self._allocator = allocator
         self._stopped = threading.Event()
@@ -136,8 +141,11 @@ def _look_at(watched: Memory, name: str) -> None:
 class _Watched:
     """One dispatcher, and what the watchdog knows of it."""
 
-    def __init__(self, dispatcher: Dispatcher, custody: Callable[[], Custody | None]) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, dispatchers: Sequence[Dispatcher], custody: Callable[[], Custody | None]
+    ) -> None:
         self.dispatcher = dispatcher
+        self._others = [it for it in dispatchers if it is not dispatcher]
         self._custody = custody
         self.problem = ""
         self._pulse: int | None = None
@@ -192,7 +200,22 @@ class _Watched:
         ending = "this process ends, and others continue its sessions"
         logger.critical("%s %s: %s%s", self.dispatcher.name, problem, ending, where)
         self.dispatcher.abort_from_outside(is_dying=True)
+        self._end_unkept_beside()
         custody.end_process()
+
+    def _end_unkept_beside(self) -> None:
+        """End the sessions of the other dispatchers that the keeper does not have, each on its own thread."""
+        ended = threading.Semaphore(0)
+
+        def end(dispatcher: Dispatcher) -> None:
+            dispatcher.abort_from_outside(is_dying=True)
+            ended.release()
+
+        for other in self._others:
+            other.call_soon(functools.partial(end, other))
+        until_s = time.monotonic() + LAST_WORD_S
+        for _ in self._others:
+            ended.acquire(timeout=max(0.0, until_s - time.monotonic()))
 
 
 def _stack_of(thread_id: int | None) -> str:

@@ -67,6 +67,7 @@ def test_a_client_that_does_not_read_ends_its_session(engine):
 def test_a_client_whose_dispatcher_is_stuck_gets_the_crash_frame(engine):
     client, _ = engine.start()
     actor = only(ClientActor)._actor_weakref()
+    assert actor.has_last_frame
     actor.abort_from_outside()
     assert client.receive() == CRASH_FRAME
     assert closing(client) == (1011, "internal error")

@@ -106,7 +106,9 @@ def test_an_ending_of_the_connection_is_a_loss(engine, lose, lost):
 
 def test_an_upstream_whose_dispatcher_is_stuck_is_hung_up_on(engine):
     _, upstream, _ = engine.start_with_upstream()
-    only(UpstreamActor)._actor_weakref().abort_from_outside()
+    actor = only(UpstreamActor)._actor_weakref()
+    assert not actor.has_last_frame
+    actor.abort_from_outside()
     assert isinstance(upstream.receive(), ConnectionClosed)
 
 

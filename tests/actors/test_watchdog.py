@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from actors import watchdog as module
 from actors.allocator import Allocator
 from actors.dispatcher import Dispatcher
 from actors.watchdog import STALLED_LOOKS, Watchdog
@@ -15,7 +16,7 @@ WAIT_S = 5.0
 
 class Abortable:
     session_id = ""
-    outlives_process = False
+    has_last_frame = True
 
     def __init__(self):
         self.aborted = threading.Event()
@@ -199,7 +200,7 @@ class Custody:
 @pytest.mark.parametrize("is_kept", [True, False])
 def test_a_process_with_a_keeper_ends_in_place_of_the_sessions_that_outlive_it(is_kept, caplog):
     custody, kept, other = Custody(is_kept=is_kept), Abortable(), Abortable()
-    kept.outlives_process = True
+    kept.has_last_frame = False
     dispatcher = Dispatcher("patient").start()
     for it in (kept, other):
         dispatcher.call_soon(lambda it=it: dispatcher.register(it))
@@ -212,6 +213,42 @@ def test_a_process_with_a_keeper_ends_in_place_of_the_sessions_that_outlive_it(i
     assert ("others continue its sessions" in caplog.text) is is_kept
     go_on.set()
     dispatcher.stop()
+
+
+@pytest.fixture
+def beside(watched):
+    """A healthy dispatcher with a session that the keeper has, and one that it has not; a stalled one beside it."""
+    stalled, _ = watched
+    kept, other = Abortable(), Abortable()
+    kept.has_last_frame = False
+    healthy = Dispatcher("healthy").start()
+    for it in (kept, other):
+        healthy.call_soon(lambda it=it: healthy.register(it))
+    go_on = held_up(stalled)
+    yield healthy, stalled, kept, other
+    go_on.set()
+    healthy.stop()
+
+
+def test_a_process_that_ends_first_ends_the_unkept_sessions_of_its_healthy_dispatchers(beside):
+    healthy, stalled, kept, other = beside
+    threads, ended = [], []
+    other.abort_from_outside = lambda: threads.append(threading.get_ident())
+    custody = Custody(is_kept=True)
+    custody.end_process = lambda: ended.append(list(threads))
+    look(Watchdog([stalled, healthy], custody=lambda: custody), STALLED_LOOKS + 1)
+    assert ended == [[healthy.thread_id]], "on the thread of the dispatcher, before the end"
+    assert not kept.aborted.is_set()
+
+
+def test_a_process_ends_although_another_dispatcher_has_no_time_to_end_its_sessions(beside, monkeypatch):
+    healthy, stalled, _, other = beside
+    monkeypatch.setattr(module, "LAST_WORD_S", 0.01)
+    custody, go_on = Custody(is_kept=True), held_up(healthy)
+    look(Watchdog([stalled, healthy], custody=lambda: custody), STALLED_LOOKS + 1)
+    assert custody.deaths == 1
+    assert not other.aborted.is_set()
+    go_on.set()
 
 
 def test_the_watchdog_has_the_allocator_look():
