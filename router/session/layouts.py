@@ -241,7 +241,7 @@ LAYOUTS: Final = (
         pack=_pack_meter,
         fill=_fill_meter,
     ),
-    _of(reports.TurnLog, "_said _functions"),
+    _of(reports.TurnLog, "_said _functions _dropped"),
     _of(reports.Stopwatch, "requested", pack=_pack_stopwatch, fill=_fill_stopwatch),
     _of(LineLimiter, "_windows"),
     _of(Window, "kind began_s lines missed", times="began_s"),

@@ -18,7 +18,7 @@ MAX_LIMITS: Final = 8
 MAX_CALLS: Final = 64
 """The most calls whose durations are measured at once."""
 MAX_OF_TURN: Final = 1000
-"""The most texts, and the most calls, that one turn reports. The oldest ones leave."""
+"""The most texts, and the most calls, that one turn reports. The oldest ones leave, and are counted."""
 MAX_CHARS_OF_TURN: Final = 4 * 1024 * 1024
 """The characters of the texts that one turn reports, apart from the newest text."""
 MAX_SHORT_CHARS: Final = 4096
@@ -44,6 +44,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """The names of the called functions."""
     is_whole: bool = True
     """False if the session ended in the middle of a turn, which then has its texts so far."""
+    dropped: int = 0
+    """The number of texts and calls that the report lacks, because the turn had too many: the oldest ones."""
 
     def text(self, role: Literal["user", "assistant"]) -> str:
         """Return the texts of one side, joined by spaces."""
@@ -206,40 +208,44 @@ def usage_of(event: openai.ResponseDone | openai.InputAudioTranscriptionComplete
     return Usage(kind=kind, id=identity, model=model, status=status, details=details)
 
 
-def add_function(functions: list[str], name: str) -> None:
-    """Add a call to a turn. The oldest one leaves a turn that has too many."""
-    functions.append(name)
-    if len(functions) > MAX_OF_TURN:
-        del functions[0]
-
-
-def add_text(texts: list[Said], text: Said) -> None:
-    """Add a text to a turn. The oldest ones leave a turn that has too many, or too long ones."""
-    texts.append(text)
-    if len(texts) > MAX_OF_TURN:
-        del texts[0]
-    if len(text.content) > MAX_SHORT_CHARS:
-        while sum(len(each.content) for each in texts[:-1]) > MAX_CHARS_OF_TURN:
-            del texts[0]
-
-
 class TurnLog:
-    """The messages to the client since the last turn, which become the next turn."""
+    """The texts and calls since the last turn, which become the next turn."""
 
-    __slots__ = ("_functions", "_said")
+    __slots__ = ("_dropped", "_functions", "_said")
 
     def __init__(self) -> None:
         self._said: list[Said] = []
         self._functions: list[str] = []
+        self._dropped = 0
+        """The number of texts and calls that have left the turn, because it had too many."""
+
+    def say(self, text: Said) -> None:
+        """Add a text. The oldest ones leave a turn that has too many, or too long ones."""
+        self._said.append(text)
+        if len(self._said) > MAX_OF_TURN:
+            self._drop(self._said)
+        if len(text.content) > MAX_SHORT_CHARS:
+            while sum(len(each.content) for each in self._said[:-1]) > MAX_CHARS_OF_TURN:
+                self._drop(self._said)
+
+    def call(self, name: str) -> None:
+        """Add a call. The oldest one leaves a turn that has too many."""
+        self._functions.append(name)
+        if len(self._functions) > MAX_OF_TURN:
+            self._drop(self._functions)
+
+    def _drop(self, entries: list[Any]) -> None:
+        del entries[0]
+        self._dropped += 1
 
     def note(self, message: deepgram.ServerMessage) -> Turn | None:
         """Record a message. Return the turn that it ends, if any."""
         # Not `isinstance`: a CallText only shows a call to the React component, and its function is recorded below.
         if type(message) is deepgram.ConversationText:
-            add_text(self._said, Said(message.role, message.content))
+            self.say(Said(message.role, message.content))
         elif isinstance(message, deepgram.FunctionCallRequest):
             for function in message.functions:
-                add_function(self._functions, function.name)
+                self.call(function.name)
         elif isinstance(message, deepgram.AgentAudioDone):
             return self.take()
         return None
@@ -251,7 +257,10 @@ class TurnLog:
         """
         said, self._said = tuple(self._said), []
         functions, self._functions = tuple(self._functions), []
-        return Turn(said=said, functions=functions, is_whole=is_whole) if said or functions else None
+        dropped, self._dropped = self._dropped, 0
+        if not (said or functions):
+            return None
+        return Turn(said=said, functions=functions, is_whole=is_whole, dropped=dropped)
 
 
 class Stopwatch:

@@ -86,7 +86,7 @@ LAYOUTS: Final = (
     layout_of(
         Reporter, "_asked_s _received_s _sent_s _text_s _audio_s _turns", derived="_is_observed", optional=("_turns",)
     ),
-    layout_of(TurnLog, "_said _functions"),
+    layout_of(TurnLog, "_said _functions _dropped"),
     layout_of(
         Conversation,
         "memory speech injected awaited is_renewed _is_answering _asked_again _repeats _is_speech_repeated _is_noise",

@@ -24,7 +24,7 @@ from router.fronts.realtime.wire import Event
 from router.fronts.relay_value import LIMITS, layout_of
 from router.session import layouts as session
 from router.session.packing import Layouts
-from router.session.reports import Said, Stopwatch
+from router.session.reports import Said, Stopwatch, TurnLog
 from router.session.state.item_weight import Weight
 
 if TYPE_CHECKING:
@@ -138,12 +138,12 @@ LAYOUTS: Final = (
     layout_of(Event, "kind text is_changed fields", pack=_pack_event, fill=_fill_event),
     layout_of(
         Reports,
-        "_received_s _sent_s model _stopwatch _said _functions _asked_s _first_s",
+        "_received_s _sent_s model _stopwatch _turn_log _asked_s _first_s",
         # The meter is the session's own.
         derived="_meter",
     ),
     *LIMITS,
-    *(layout for layout in session.LAYOUTS if layout.kind is Stopwatch),
+    *(layout for layout in session.LAYOUTS if layout.kind in (Stopwatch, TurnLog)),
 )
 
 RELAY: Final = Layouts(LAYOUTS, structs=(Said,), enums=(Stage,))

@@ -14,8 +14,7 @@ from router.session.reports import (
     TurnBegan,
     TurnEnded,
     TurnLatency,
-    add_function,
-    add_text,
+    TurnLog,
 )
 from router.session.state.meter import UsageMeter
 
@@ -37,8 +36,7 @@ class Reports:
         """Seconds of audio from and to the client since the last report of audio."""
         self.model = model
         self._stopwatch = Stopwatch()
-        self._said: list[Said] = []
-        self._functions: list[str] = []
+        self._turn_log = TurnLog()
         self._asked_s: float | None = None
         self._first_s: dict[str, float] = {}
 
@@ -78,7 +76,7 @@ class Reports:
     def said(self, role: Role, content: str) -> None:
         """Add a text of the user or the agent to the turn in progress."""
         if content:
-            add_text(self._said, Said(role, content))
+            self._turn_log.say(Said(role, content))
 
     def asked(self, now_s: float) -> TurnBegan:
         """Record the end of the user's turn, and return its notification."""
@@ -92,7 +90,7 @@ class Reports:
 
     def called(self, call_id: str, name: str, now_s: float) -> None:
         """Record a function call in the turn in progress, and start the measurement of its time."""
-        add_function(self._functions, name)
+        self._turn_log.call(name)
         self._stopwatch.request(call_id, now_s, name)
 
     def answered(self, call_id: str, now_s: float) -> FunctionAnswered | None:
@@ -125,9 +123,7 @@ class Reports:
 
         `is_whole` is False if the session ends in the middle of the turn.
         """
-        said, self._said = tuple(self._said), []
-        functions, self._functions = tuple(self._functions), []
-        return Turn(said=said, functions=functions, is_whole=is_whole) if said or functions else None
+        return self._turn_log.take(is_whole=is_whole)
 
     def _after(self, kind: str) -> float | None:
         first_s = self._first_s.get(kind)

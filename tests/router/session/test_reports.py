@@ -9,9 +9,8 @@ from router.session.reports import (
     MAX_OF_TURN,
     Said,
     Turn,
+    TurnLog,
     Usage,
-    add_function,
-    add_text,
 )
 from tests.support.machine.playbook import (
     Playbook,
@@ -108,13 +107,17 @@ def test_tags_are_reported_within_bounds():
 
 
 def test_the_texts_and_calls_of_one_turn_are_bounded():
-    texts, functions = [], []
+    log = TurnLog()
     for at in range(MAX_OF_TURN + 1):
-        add_text(texts, Said("user", str(at)))
-        add_function(functions, str(at))
-    assert len(texts) == len(functions) == MAX_OF_TURN
-    assert (texts[0].content, functions[0]) == ("1", "1")
+        log.say(Said("user", str(at)))
+        log.call(str(at))
+    turn = log.take()
+    assert len(turn.said) == len(turn.functions) == MAX_OF_TURN
+    assert (turn.said[0].content, turn.functions[0]) == ("1", "1")
+    assert turn.dropped == 2, "the text 0 and the call 0"
     long = Said("user", "x" * (MAX_CHARS_OF_TURN // 2))
     for _ in range(4):
-        add_text(texts, long)
-    assert texts == [long] * 3
+        log.say(long)
+    assert log.take() == Turn(said=(long,) * 3, dropped=1)
+    log.say(long)
+    assert log.take().dropped == 0

@@ -80,8 +80,8 @@ MOST_OF = {
     f"{STATE}speech._segments[]": 10_000,
     f"{STATE}unanswered._sent": 2_000,
     f"{STATE}waiting._events": 10_000,
-    "RealtimeRelay.context.reports._said": 1_000,
-    "RealtimeRelay.context.reports._functions": 1_000,
+    "RealtimeRelay.context.reports._turn_log._said": 1_000,
+    "RealtimeRelay.context.reports._turn_log._functions": 1_000,
     "RealtimeRelay.context.reports._meter._counted": 1_000,
 }
 """Containers with a bound of their own."""
