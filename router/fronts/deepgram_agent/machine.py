@@ -24,7 +24,7 @@ from router.fronts.deepgram_agent.closing import SETTINGS_TIMER, Closing, to_cli
 from router.fronts.deepgram_agent.conversation import ACTIVE, Awaited, Conversation
 from router.fronts.deepgram_agent.fields import Fields, read, text_of, write
 from router.fronts.deepgram_agent.reporting import Reporter
-from router.fronts.deepgram_agent.waiting import Waiting
+from router.fronts.deepgram_agent.waiting import AUDIO_DROPPED, Waiting
 from router.fronts.relay_marks import RelayMarks
 from router.session.deadlines import ADOPTION_S, SPEECH_S
 from router.session.handlers.adoption import RECOVERED
@@ -309,10 +309,10 @@ class DeepgramRelay:
         self._reporter.hear(self._duration_s(len(received.data), "input"))
         if self._stage is Stage.READY:
             yield self._to_upstream(received.data)
-        elif received.data and not speech.is_on:  # speech that is under way is heard again from its start
-            dropped_bytes = self._waiting.keep_audio(received.data)
-            if dropped_bytes == self._waiting.dropped_bytes and dropped_bytes:
-                yield engine.Log(logging.WARNING, "microphone audio is dropped while no upstream is ready")
+            return
+        # Speech that is under way is heard again from its start.
+        if received.data and not speech.is_on and self._waiting.keep_audio(received.data):
+            yield engine.Log(logging.WARNING, AUDIO_DROPPED)
 
     def _duration_s(self, size_bytes: int, side: str) -> float:
         # Before Settings the format is unknown.

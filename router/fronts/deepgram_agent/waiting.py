@@ -8,6 +8,9 @@ from typing import Final
 MAX_AUDIO_BYTES: Final = 1024 * 1024
 """The most audio that waits for an upstream: 10 s at 48 kHz. Beyond it the oldest audio is dropped."""
 
+AUDIO_DROPPED: Final = "microphone audio is dropped while no upstream is ready"
+"""The log line about the first audio of a session that is dropped."""
+
 
 class Waiting:
     """The frames of a client that wait for an upstream, in order. Texts have one bound, and audio another."""
@@ -38,18 +41,20 @@ class Waiting:
         self._text_bytes += size_bytes
         return True
 
-    def keep_audio(self, audio: bytes) -> int:
-        """Keep a piece of audio. Return the number of bytes of older audio that were dropped to keep the bound."""
+    def keep_audio(self, audio: bytes) -> bool:
+        """Keep a piece of audio, and drop the oldest audio beyond the bound.
+
+        Return whether this was the first drop of the session, which is logged as `AUDIO_DROPPED`.
+        """
         self._frames.append(audio)
         self._audio_bytes += len(audio)
-        dropped_bytes = 0
+        had_dropped = self.dropped_bytes > 0
         while self._audio_bytes > self._max_audio_bytes:
             oldest = next(frame for frame in self._frames if isinstance(frame, bytes))
             self._frames.remove(oldest)
             self._audio_bytes -= len(oldest)
-            dropped_bytes += len(oldest)
-        self.dropped_bytes += dropped_bytes
-        return dropped_bytes
+            self.dropped_bytes += len(oldest)
+        return self.dropped_bytes > 0 and not had_dropped
 
     def put_back(self, texts: list[str]) -> None:
         """Put texts in front of all other frames, because a lost upstream did not take them.

@@ -16,7 +16,7 @@ from actors.restart import Decision
 from router import closes
 from router.fronts.call_limits import CallLimits, Wire
 from router.fronts.deepgram_agent.fields import read, text_of, write
-from router.fronts.deepgram_agent.waiting import Waiting
+from router.fronts.deepgram_agent.waiting import AUDIO_DROPPED, Waiting
 from router.fronts.listen import results
 from router.fronts.listen.parameters import permitted_text
 from router.fronts.relay_marks import RelayMarks
@@ -172,8 +172,8 @@ class ListenRelay:
             if received.data:
                 self._unheard.keep_audio(received.data)
             yield self._to_upstream(received.data)
-        elif received.data:
-            self._waiting.keep_audio(received.data)
+        elif received.data and self._waiting.keep_audio(received.data):
+            yield engine.Log(logging.WARNING, AUDIO_DROPPED)
 
     def _client_closed(self, _closed: engine.ClientClosed) -> Commands:
         yield from self._end(closes.HUNG_UP)

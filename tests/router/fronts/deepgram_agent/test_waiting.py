@@ -6,7 +6,7 @@ from router.fronts.deepgram_agent.waiting import MAX_AUDIO_BYTES, Waiting
 def test_frames_leave_in_their_order_and_texts_of_a_lost_upstream_come_first():
     waiting = Waiting(10, 1000)
     assert waiting.keep_text("one")
-    assert waiting.keep_audio(b"two") == 0
+    assert not waiting.keep_audio(b"two")
     waiting.put_back(["a", "b"])
     assert (waiting.texts, waiting.size_bytes) == (3, 8)
     assert waiting.take() == ["a", "b", "one", b"two"]
@@ -22,6 +22,6 @@ def test_the_oldest_audio_goes_first_and_no_text_with_it():
     waiting = Waiting(10, 1000)
     waiting.keep_text("kept")
     dropped = [waiting.keep_audio(bytes([number]) * (MAX_AUDIO_BYTES // 4)) for number in range(6)]
-    assert dropped == [0, 0, 0, 0, MAX_AUDIO_BYTES // 4, MAX_AUDIO_BYTES // 4]
+    assert dropped == [False, False, False, False, True, False]
     assert waiting.dropped_bytes == MAX_AUDIO_BYTES // 2
     assert [frame if isinstance(frame, str) else frame[0] for frame in waiting.take()] == ["kept", 2, 3, 4, 5]

@@ -8,6 +8,7 @@ from actors import messages as engine
 from actors.connections.base import ConnectionClosed, Ending
 from actors.restart import Decision, Loss, LossKind, Verdict
 from router.fronts.call_limits import CALL_TIMER
+from router.fronts.deepgram_agent.waiting import AUDIO_DROPPED, MAX_AUDIO_BYTES
 from router.fronts.listen.relay import CLOSE_TIMER, DRAIN_TIMER, ListenRelay
 from tests.support.machine.options import session_options
 from tests.support.machine.policies import policy
@@ -200,3 +201,10 @@ def test_a_credential_that_the_upstream_repeats_leaves_in_no_text_of_its_own():
     book.feed(engine.UpstreamTextReceived(1, json.dumps({"type": "Metadata", "note": "secret"})))
     book.feed(engine.UpstreamTextReceived(1, json.dumps(FINAL | {"note": "secret"})))
     assert [each["note"] for each in book.sent] == ["[redacted]", "secret"]
+
+
+def test_audio_that_is_dropped_before_an_upstream_is_ready_is_counted_and_logged_once(book):
+    for _ in range(3):
+        book.hear(bytes(MAX_AUDIO_BYTES))
+    assert book.relay.describe()["dropped_bytes"] == 2 * MAX_AUDIO_BYTES
+    assert [it.text for it in book.others if isinstance(it, engine.Log)] == [AUDIO_DROPPED]
