@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from router.session.packing import Packer, Unpacker
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
@@ -170,7 +170,7 @@ LAYOUTS: Final = (
     _of(
         upstream.Items,
         "_unacknowledged _ours adds_unnamed",
-        derived="_event_ids _waiting",
+        derived="_waiting",
         pack=_pack_items,
         fill=_fill_items,
     ),

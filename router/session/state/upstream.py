@@ -33,15 +33,13 @@ MAX_STANDBY_UPDATES: Final = 8
 class Items:
     """The newest items that the session knows at one upstream, and those that the upstream has not acknowledged."""
 
-    __slots__ = ("_event_ids", "_ours", "_unacknowledged", "_waiting", "adds_unnamed")
+    __slots__ = ("_ours", "_unacknowledged", "_waiting", "adds_unnamed")
 
     def __init__(self) -> None:
-        self._unacknowledged: dict[str, tuple[str, str | None]] = {}
-        """The type and role of each item on its way, the oldest first."""
+        self._unacknowledged: dict[str, tuple[str, str | None, str]] = {}
+        """The type, the role and the `event_id` of each item on its way, the oldest first."""
         self._waiting: dict[tuple[str, str | None], int] = {}
         """The number of items on their way, by type and role. It follows from `_unacknowledged`."""
-        self._event_ids: Mapping[str, str] = NO_ENTRIES
-        """The `event_id` of each item of the client's own that is on its way, if it differs from the item's id."""
         self._ours: Newest[str] = Newest(maxlen=MAX_ITEMS)
         self.adds_unnamed = False
         """The upstream sends conversation.item.added without an id.
@@ -50,7 +48,7 @@ class Items:
         """
 
     @property
-    def memory(self) -> tuple[dict[str, tuple[str, str | None]], Newest[str]]:
+    def memory(self) -> tuple[dict[str, tuple[str, str | None, str]], Newest[str]]:
         """The items on their way, and the ids of the newest items that the session knows."""
         return self._unacknowledged, self._ours
 
@@ -59,33 +57,30 @@ class Items:
         self._ours.add(item_id)
         self._forget(item_id)
         # A client may have sent any value as the role.
-        like = self._unacknowledged[item_id] = kind, None if role is None else str(role)
-        self._waiting[like] = self._waiting.get(like, 0) + 1
+        self._add(item_id, kind, None if role is None else str(role), event_id or item_id)
         if len(self._unacknowledged) > MAX_ITEMS:
             # This upstream acknowledges nothing. A request that waits for the item has a deadline.
             self._forget(next(iter(self._unacknowledged)))
-        if event_id is not None and event_id != item_id:
-            # In place: a copy for each of many items would take time quadratic in their number.
-            self._event_ids = self._event_ids if isinstance(self._event_ids, dict) else {}
-            self._event_ids[item_id] = event_id
+
+    def _add(self, item_id: str, kind: str, role: str | None, event_id: str) -> None:
+        self._unacknowledged[item_id] = kind, role, event_id
+        self._waiting[kind, role] = self._waiting.get((kind, role), 0) + 1
 
     def _forget(self, item_id: str) -> bool:
         """Forget an item on its way. Return whether it was on its way."""
-        like = self._unacknowledged.pop(item_id, None)
-        if like is None:
+        forgotten = self._unacknowledged.pop(item_id, None)
+        if forgotten is None:
             return False
-        if isinstance(self._event_ids, dict):
-            self._event_ids.pop(item_id, None)
+        like = forgotten[:2]
         self._waiting[like] -= 1
         if not self._waiting[like]:
             del self._waiting[like]
         return True
 
-    def refill(self, waiting: dict[str, tuple[str, str | None]]) -> None:
+    def refill(self, waiting: dict[str, tuple[str, str | None, str]]) -> None:
         """Record the items on their way that a snapshot has."""
-        self._unacknowledged.update(waiting)
-        for like in waiting.values():
-            self._waiting[like] = self._waiting.get(like, 0) + 1
+        for item_id, (kind, role, event_id) in waiting.items():
+            self._add(item_id, kind, role, event_id)
 
     def note_speech(self, item_id: str) -> None:
         """Record the item of the user's speech.
@@ -135,7 +130,7 @@ class Items:
         # An upstream may send any number of items of its own, so each of them must not be compared with all that wait.
         if not any(item.type in (kind, None) and item.role in (role, None) for kind, role in self._waiting):
             return None
-        for key, (kind, role) in self._unacknowledged.items():
+        for key, (kind, role, _) in self._unacknowledged.items():
             if item.type in (kind, None) and item.role in (role, None):
                 return key
         return None
@@ -150,8 +145,10 @@ class Items:
 
     def reject(self, event_id: str) -> str | None:
         """Forget the item of an event that the upstream refused. Return its id, or None if it was not on its way."""
-        item_id = next((it for it, named in self._event_ids.items() if named == event_id), event_id)
-        return item_id if self._forget(item_id) else None
+        item_id = next((it for it, (_, _, named) in self._unacknowledged.items() if named == event_id), None)
+        if item_id is not None:
+            self._forget(item_id)
+        return item_id
 
     def is_ours(self, item_id: str | None) -> bool:
         """Whether the session or the client created the item, or it is the user's speech.

@@ -56,7 +56,6 @@ MOST_OF = {
     "Session.state.ledger._entries": 2_000,
     "Session.state.ledger._open_calls": 2_000,
     "Session.state.transcripts.held": 512,
-    "Session.state.upstream.items._event_ids": 1_000,
     "Session.state.upstream.items._ours": 1_000,
     "Session.state.upstream.items._unacknowledged": 1_000,
 }

@@ -1,8 +1,11 @@
 """The items of one upstream."""
 
+import msgspec
 import pytest
 
 from router.openai import events as openai
+from router.session.layouts import STATE
+from router.session.packing import Packer, Unpacker
 from router.session.state.upstream import MAX_ITEMS, Items
 
 
@@ -88,4 +91,24 @@ def test_an_item_may_have_any_value_as_its_role():
     items = Items()
     items.register("mine", "message", [None])
     assert items.acknowledge(openai.Item(id="mine", type="message")) == "mine"
+    assert len(items) == 0
+
+
+def carried(items):
+    """Return the items as another process finds them."""
+    packed = msgspec.msgpack.encode(Packer(STATE).pack(items))
+    return Unpacker(STATE, 0.0).unpack(msgspec.msgpack.decode(packed))
+
+
+@pytest.mark.parametrize("moves", [lambda items: items, carried], ids=["here", "in another process"])
+def test_a_refusal_that_names_the_event_of_a_client_s_item_is_about_that_item(moves):
+    items = Items()
+    items.register("own", "message", "user", "event_1")
+    items.register("text", "message", "user")
+    items = moves(items)
+    assert items.reject("event_2") is None
+    assert items.reject("event_1") == "own"
+    assert items.reject("event_1") is None
+    assert items.acknowledge(added("theirs")) == "text"
+    assert items.acknowledge(added("theirs_too")) is None
     assert len(items) == 0
