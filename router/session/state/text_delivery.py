@@ -242,9 +242,9 @@ class TextDelivery:
         self.parts = [part for part in self.parts if not part.is_closed or part.item_id is not None]
 
     def forget_oldest(self, most: int) -> None:
-        """Forget all parts but the newest `most`, and take further text."""
+        """Forget all parts but the newest `most`, and take further text, because another response begins."""
         self.parts = self.parts[-most:]
-        self.received_chars = 0
+        self.received_chars, self.is_excess_told = 0, False
 
     def record_end(self, item: openai.Item) -> None:
         """Record whether a finished item is whole."""

@@ -22,6 +22,7 @@ from tests.support.machine.playbook import (
     transcript_delta,
     transcript_done,
 )
+from tests.support.machine.timed_playbook import outside
 
 
 def text_delta(text):
@@ -261,3 +262,17 @@ def test_an_answer_that_is_too_long_ends_early_and_the_client_is_told_once():
     said = "".join(frame["content"] for frame in book.frames_to_client if frame["type"] == "ConversationText")
     assert len(said) > 0.99 * MAX_CHARS
     assert [frame["type"] for frame in book.frames_to_client][-2:] == ["AgentAudioDone", "AgentDone"]
+
+
+OUTSIDE = {"type": "response.create", "response": {"conversation": "none", "output_modalities": ["text"]}}
+
+
+def test_the_client_is_told_of_each_answer_outside_the_conversation_that_is_too_long():
+    book, words = answering("openai").upstream(response_done()), "word " * 100_000
+    for response_id in ("outside_1", "outside_2"):
+        book.forget().client(OUTSIDE).upstream(outside(response_id))
+        for _ in range(MAX_CHARS // len(words) + 3):
+            book.upstream({**text_delta(words), "response_id": response_id, "item_id": f"item_{response_id}"})
+        warnings = [frame["code"] for frame in book.frames_to_client if frame["type"] == "Warning"]
+        assert warnings == ["RESPONSE_INCOMPLETE"], response_id
+        book.upstream(response_done(response_id))
