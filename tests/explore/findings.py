@@ -587,7 +587,7 @@ FINDINGS = (
             "step-2-False step-2-False step-2-False take-2-message step-2-True step-2-True step-2-True",
             _set(turn.Turn, "drop_unnamed", lambda _self: None)),
     Finding("E39", "a client's own response outside the conversation begins a turn that never ends", OPENAI,
-            "native-outside run_well", _set(turn.Turn, "is_beside", lambda *_args: False)),
+            "native-outside run_well", _set(turn.Turn, "answer_of", lambda it, _id: it.answer)),
     Finding("E42", "a refused item of a client's own is awaited", OPENAI,
             READY + "native-input~audio~buffer.commit native-conversation.item.create take-1-message refuse-1 run_well",
             _set(upstream.Items, "reject", _reject_by_id)),

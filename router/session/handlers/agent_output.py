@@ -37,18 +37,17 @@ def text_delta(context: Context, event: Delta) -> None:
     # A late event may repeat the text of an earlier response (upstream 5.7).
     if turn.is_suppressed(event.response_id) or turn.is_repeated(event.item_id, event.response_id):
         return
-    is_beside = turn.is_beside(event.response_id)
-    answer = turn.beside if is_beside else turn.answer
+    answer = turn.answer_of(event.response_id)
     part = answer.of_text(event.item_id, event.content_index)
     if part.is_closed:
         # The part was sent whole, so this delta begins another part. Some servers send no ids.
         part = answer.begin(event.item_id, event.content_index)
-    drop_excess(context, is_beside=is_beside)
+    drop_excess(context, answer)
     if not _takes(context, answer, event.delta):
         return
     part.transcript += event.delta
     part.is_spoken = isinstance(event, openai.ResponseOutputAudioTranscriptDelta)
-    if not is_beside:
+    if answer is turn.answer:
         context.state.latency.mark("token_s", context.now_s)
         start_speaking(context)
     if context.profile.sentences:
@@ -74,28 +73,27 @@ def _text_done(context: Context, event: TextDone, content: str) -> None:
         return
     if turn.is_repeated(event.item_id, event.response_id):
         return
-    is_beside = turn.is_beside(event.response_id)
-    answer = turn.beside if is_beside else turn.answer
+    answer = turn.answer_of(event.response_id)
     if turn.begins_beside(event.response_id):
         answer.forget_unnamed()
-    deliver_text(context, answer.of_text(event.item_id, event.content_index), content, is_beside=is_beside)
-    drop_excess(context, is_beside=is_beside)
+    deliver_text(context, answer, answer.of_text(event.item_id, event.content_index), content)
+    drop_excess(context, answer)
 
 
-def deliver_text(context: Context, part: ItemDelivery, content: str, *, is_beside: bool = False) -> None:
+def deliver_text(context: Context, answer: TextDelivery, part: ItemDelivery, content: str) -> None:
     """Send the part of an item's text that the client lacks, and add the item to the ledger.
 
-    Up to five events repeat the text (upstream 5.7). The first of them counts, whichever event it is. `is_beside` is
-    true for a response outside the conversation, which is no turn and adds no item (upstream 5.3).
+    Up to five events repeat the text (upstream 5.7). The first of them counts, whichever event it is. A response
+    outside the conversation (`Turn.beside`) is no turn and adds no item (upstream 5.3).
     """
     state = context.state
+    is_of_turn = answer is state.turn.answer
     if not content.strip() or part.is_closed:
         return
     # A text that is too long ends with the words that have arrived.
-    answer = state.turn.beside if is_beside else state.turn.answer
     if content is not part.transcript and not _takes(context, answer, content):
         content = part.transcript
-    if not is_beside:
+    if is_of_turn:
         start_speaking(context)
     if context.profile.sentences and not content.startswith(part.transcript[: part.sent_chars]):
         # The final wording differs from the sentences that were sent, and cannot continue them: the text of the deltas
@@ -109,7 +107,7 @@ def deliver_text(context: Context, part: ItemDelivery, content: str, *, is_besid
         if unsent:
             is_whole = context.tells_whole and part.is_continued
             _send_text(context, key_of(context, part), part.whole(content) if is_whole else unsent)
-    if content and not is_beside:
+    if content and is_of_turn:
         state.ledger.add_assistant_text(key_of(context, part), content)
         state.playback.set_text(part.key, content)
     part.sent_text, part.is_closed = content, True
@@ -122,25 +120,23 @@ def deliver_withheld(context: Context, sent: SentRequest) -> None:
     for item_id, content in withheld:
         turn.reopen_item(item_id)
         if content:
-            deliver_text(context, turn.answer.of_text(item_id, None), content)
+            deliver_text(context, turn.answer, turn.answer.of_text(item_id, None), content)
 
 
-def drop_excess(context: Context, *, is_beside: bool = False) -> None:
+def drop_excess(context: Context, answer: TextDelivery) -> None:
     """Forget the oldest part of an answer that has too many parts.
 
     An unfinished text ends with the words that have arrived. Then the client gets a warning, at most once for each
-    answer. `is_beside` is true for a response outside the conversation.
+    answer.
     """
-    turn = context.state.turn
-    answer = turn.beside if is_beside else turn.answer
     part = answer.take_excess()
     if part is None:
         return
     if part.is_closed or part.transcript:
-        turn.close_item(part.item_id)
+        context.state.turn.close_item(part.item_id)
     if not part.is_closed and part.transcript.strip():
         context.count_excess("an answer has too many unfinished texts: the oldest one ends early")
-        deliver_text(context, part, part.transcript, is_beside=is_beside)
+        deliver_text(context, answer, part, part.transcript)
         _warn_once(context, answer, "it has too many unfinished texts at the same time")
 
 
@@ -228,16 +224,16 @@ def audio_delta(context: Context, event: openai.ResponseOutputAudioDelta) -> Non
         context.log(logging.WARNING, f"a piece of audio is not base64 and dropped: {error}")
         return
     if pcm:
-        is_beside = state.turn.is_beside(event.response_id)
-        part = (state.turn.beside if is_beside else state.turn.answer).of_audio(event.item_id)
-        drop_excess(context, is_beside=is_beside)
-        _announce_audio(context, part, is_beside=is_beside)
+        answer = state.turn.answer_of(event.response_id)
+        part = answer.of_audio(event.item_id)
+        drop_excess(context, answer)
+        _announce_audio(context, answer, part)
         _schedule(context, part, pcm)
 
 
-def _announce_audio(context: Context, part: ItemDelivery, *, is_beside: bool) -> None:
+def _announce_audio(context: Context, answer: TextDelivery, part: ItemDelivery) -> None:
     state = context.state
-    if not is_beside:
+    if answer is state.turn.answer:
         start_speaking(context)
     if part.sent_chars < len(part.transcript) and _is_sentence(context, part):
         # The full stop may be a decimal point, but the text of a sentence must come before its audio (client 4.1).

@@ -44,10 +44,9 @@ def output_item_added(context: Context, event: openai.ResponseOutputItemAdded) -
         turn.withhold(event.response_id, event.item.id)
     elif event.item.type == "message":
         turn.reopen_item(event.item.id)
-        is_beside = turn.is_beside(event.response_id)
-        answer = turn.beside if is_beside else turn.answer
+        answer = turn.answer_of(event.response_id)
         answer.announce(event.item)
-        drop_excess(context, is_beside=is_beside)
+        drop_excess(context, answer)
 
 
 def request_function_call(context: Context, event: openai.ResponseFunctionCallArgumentsDone) -> None:

@@ -71,8 +71,8 @@ def item_done(context: Context, event: openai.ConversationItemDone) -> None:
         part = turn.answer.find(item.id)
         if part is None and turn.claim_unnamed(item.id, content):
             return
-        deliver_text(context, part or turn.answer.of_text(item.id, None), content)
-        drop_excess(context)
+        deliver_text(context, turn.answer, part or turn.answer.of_text(item.id, None), content)
+        drop_excess(context, turn.answer)
 
 
 def request_anyway(context: Context, _fired: messages.TimerFired) -> None:

@@ -157,9 +157,10 @@ class Turn:
         is_given |= self.verbatim is not None and self.response_id is None
         return is_given or self.is_muted(response_id)
 
-    def is_beside(self, response_id: str | None) -> bool:
-        """Whether an event is about a response outside the conversation."""
-        return response_id in self.outside or self.begins_beside(response_id)
+    def answer_of(self, response_id: str | None) -> TextDelivery:
+        """Return the account of the answer that an event is about: `beside` for one outside the conversation."""
+        is_beside = response_id in self.outside or self.begins_beside(response_id)
+        return self.beside if is_beside else self.answer
 
     def begins_beside(self, response_id: str | None) -> bool:
         """Whether output that nothing announced begins the client's own response outside the conversation."""
