@@ -152,9 +152,9 @@ def _keeps_commit(handler: Any) -> Any:
     return started
 
 
-def _deliver_again(context: Any, part: Any, content: str) -> None:
+def _deliver_again(context: Any, answer: Any, part: Any, content: str) -> None:
     part.is_closed = False
-    _DELIVER(context, part, content)
+    _DELIVER(context, answer, part, content)
 
 
 _DELIVER = agent_output.deliver_text
