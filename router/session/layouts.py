@@ -198,7 +198,10 @@ LAYOUTS: Final = (
         " local_id received_s resent searched_chars sent_chars sent_text transcript",
     ),
     _of(pending.PendingResponses, "_requests _rules in_flight"),
-    _of(pending.SentRequest, "commit_ids crossed event_id is_interrupted is_proven is_replaced request withheld"),
+    _of(
+        pending.SentRequest,
+        "commit_ids crossed event_id is_interrupted is_proven is_replaced is_withheld_cut request withheld",
+    ),
     _of(early.EarlyInputs, "inputs dropped_bytes _messages _bytes _audio_bytes", derived="_max_messages _max_bytes"),
     _of(transcripts.InterimTranscripts, "_words _complete"),
     _of(transcripts.Transcripts, "_awaited _early held"),

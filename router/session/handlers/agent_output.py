@@ -121,6 +121,9 @@ def deliver_withheld(context: Context, sent: SentRequest) -> None:
         turn.reopen_item(item_id)
         if content:
             deliver_text(context, turn.answer, turn.answer.of_text(item_id, None), content)
+    if sent.is_withheld_cut:
+        context.count_excess("an answer has too much text beside a verbatim text: a part of it is dropped")
+        _warn_once(context, turn.answer, "too much of it came beside a text that the agent speaks")
 
 
 def drop_excess(context: Context, answer: TextDelivery) -> None:

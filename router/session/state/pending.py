@@ -125,6 +125,7 @@ class SentRequest:
         "is_interrupted",
         "is_proven",
         "is_replaced",
+        "is_withheld_cut",
         "request",
         "withheld",
     )
@@ -143,12 +144,13 @@ class SentRequest:
         """The last commits by hand before the request."""
         self.crossed: inputs.CommitSent | None = None
         """A commit by hand that the upstream still has to answer, if the request's response is the upstream's own."""
-
         self.withheld: tuple[tuple[str | None, str], ...] = ()
         """The items of the response that seems to speak the verbatim text, with their texts.
 
         The client gets these texts if the response turns out to be the upstream's own.
         """
+        self.is_withheld_cut = False
+        """Whether `withheld` lacks an item, or the end of a text, because there was too much."""
 
     def withhold(self, item_id: str | None, text: str) -> None:
         """Keep an item of the response, and its text once that has come."""
@@ -157,6 +159,7 @@ class SentRequest:
         known = dict(self.withheld)
         known[item_id] = text[:MAX_WITHHELD_CHARS] or known.get(item_id, "")
         self.withheld = tuple(known.items())[-MAX_WITHHELD:]
+        self.is_withheld_cut |= len(known) > MAX_WITHHELD or len(text) > MAX_WITHHELD_CHARS
 
     @property
     def is_over(self) -> bool:

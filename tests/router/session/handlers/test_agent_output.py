@@ -1,7 +1,11 @@
 """The text and audio of a response, on their way into messages for the client."""
 
+import orjson
 import pytest
 
+from actors.messages import SendToClient
+from router.session.handlers.agent_output import deliver_withheld
+from router.session.state.pending import MAX_WITHHELD, MAX_WITHHELD_CHARS, ResponseRequest, SentRequest
 from router.session.state.states import ResponseState
 from router.session.state.text_delivery import MAX_CHARS, MAX_PARTS
 from tests.support.machine.beginnings import acknowledge_last, answering, asked, responding
@@ -276,3 +280,17 @@ def test_the_client_is_told_of_each_answer_outside_the_conversation_that_is_too_
         warnings = [frame["code"] for frame in book.frames_to_client if frame["type"] == "Warning"]
         assert warnings == ["RESPONSE_INCOMPLETE"], response_id
         book.upstream(response_done(response_id))
+
+
+@pytest.mark.parametrize(("count", "chars"), [(MAX_WITHHELD + 1, 5), (1, MAX_WITHHELD_CHARS + 1)])
+def test_the_client_is_told_of_withheld_texts_that_were_too_many_or_too_long(count, chars):
+    context = answering("openai").session.context
+    sent = SentRequest(ResponseRequest(), "event")
+    for at in range(count):
+        sent.withhold(f"withheld_{at}", "x" * chars)
+    deliver_withheld(context, sent)
+    frames = [orjson.loads(it.frame) for it in context.take_commands() if isinstance(it, SendToClient)]
+    texts = [frame["content"] for frame in frames if frame["type"] == "ConversationText"]
+    assert "".join(texts) == "x" * min(count, MAX_WITHHELD) * min(chars, MAX_WITHHELD_CHARS)
+    assert [frame["code"] for frame in frames if frame["type"] == "Warning"] == ["RESPONSE_INCOMPLETE"]
+    assert context.state.over_bounds == 1
