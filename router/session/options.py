@@ -79,10 +79,9 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     price_table: PriceTable | None = None
     """The prices of models, if cost has a limit."""
     spend_today: Callable[[int, float], tuple[int, float]] | None = None
-    """The function that adds the tokens and dollars of a response to its client's sums of today; None if a
-    day has no limit.
+    """The function that adds the tokens and dollars of a response to its client's sums of today.
 
-    It returns these sums, which cover all sessions of the client. It must not block.
+    It returns these sums, which cover all sessions of the client. It must not block. None if a day has no limit.
     """
     tools: tuple[blocks.Function, ...] = ()
     """Functions that the router answers itself."""

@@ -239,8 +239,8 @@ class Conversation:
         """Record the loss of the upstream.
 
         Return the texts that the upstream has not taken, and frames for the client. The frames cancel the functions
-        that the client now runs in vain. They also end an answer without a question, such as a greeting,
-        because it is not spoken again.
+        that the client now runs in vain. They also end an answer without a question, such as a greeting, because it is
+        not spoken again.
         """
         frames = []
         cancelled = [{"id": identity, "name": text_of(it, "name")} for identity, it in self.memory.calls.items()]

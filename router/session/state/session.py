@@ -170,8 +170,7 @@ class State:
         self.in_hook: tuple[str, deepgram.Settings | inputs.PassthroughSessionUpdate] | None = None
         """The client's first configuration, as text and decoded, while the `configure` hook runs."""
         self.drain_until_s = math.inf
-        """The time at which a draining session ends at the latest, on the dispatcher's clock; infinite without a drain.
-        """
+        """The dispatcher's time at which a draining session ends at the latest; infinite without a drain."""
         self.stays_idle = False
         """Whether a draining session stays for now although no work is in progress."""
         self.adoptions = 0
