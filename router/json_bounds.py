@@ -25,10 +25,16 @@ MAX_RECOUNT_CHARS: Final = 1024 * 1024
 """The longest text that is counted again without its strings. That takes up to 12 ms."""
 
 MAX_WIDE_CHARS: Final = 2 * 1024 * 1024
-"""The longest text that may have characters beyond ASCII, or escapes of them.
+"""The most characters of all strings that have a character beyond ASCII, or an escape of one.
 
-A longer text is audio or an image in base64. One character beyond ASCII makes a text of 15 MB four times as large, and
-its parse takes 60 ms.
+The other strings of a longer text are audio or an image in base64. One character beyond ASCII makes a string up to four
+times as large.
+"""
+
+MAX_WIDE_TEXT_CHARS: Final = 8 * 1024 * 1024
+"""The longest text with a character beyond ASCII: an image of 6 MB with words beside it.
+
+The character makes the whole text larger, and its parse slower. An escape does not.
 """
 
 MAX_ESCAPES: Final = 500_000
@@ -41,9 +47,13 @@ _MAX_SEARCHES: Final = 4096
 """The most searches for a sign in a long text. A search for a rare sign is faster than a count, and for a common one
 slower."""
 
+_PIECE_CHARS: Final = 64 * 1024
+"""The characters that are copied at once to see whether they are ASCII."""
+
 _TOO_MANY: Final = f"has more than {MAX_VALUES} values"
 _TOO_MANY_FOR_LENGTH: Final = f"has more than {MAX_WIDE_CHARS} characters and {MAX_LONG_VALUES} values"
-_TOO_WIDE: Final = f"has more than {MAX_WIDE_CHARS} characters, and some beyond ASCII"
+_TOO_WIDE: Final = f"has more than {MAX_WIDE_CHARS} characters in strings that are not ASCII"
+_TOO_LARGE: Final = f"has more than {MAX_WIDE_TEXT_CHARS} characters, and some beyond ASCII"
 _TOO_MANY_ESCAPES: Final = f"has more than {MAX_ESCAPES} escapes"
 _TOO_DEEP: Final = "is nested too deeply"
 
@@ -77,14 +87,41 @@ def exceeded_bound(text: str) -> str | None:
 
 
 def _exceeded_by_long(text: str) -> str | None:
-    if not text.isascii():
-        return _TOO_WIDE
+    if not text.isascii() and len(text) > MAX_WIDE_TEXT_CHARS:
+        return _TOO_LARGE
     if sum(_count(text, sign) for sign in "[{,") > MAX_LONG_VALUES:
         return _TOO_MANY_FOR_LENGTH
     if _count(text, "\\") > MAX_ESCAPES:
         return _TOO_MANY_ESCAPES
+    return _TOO_WIDE if _is_wide(text) else None
+
+
+def _is_wide(text: str) -> bool:
+    """Whether the strings that are not plain ASCII have too many characters, or there are too many quotes to tell."""
+    if text.isascii() and "\\" not in text:
+        return False
+    wide_chars = start = at = 0
+    for _ in range(_MAX_SEARCHES):
+        end = text.find('"', at)
+        if end > 0 and text[end - 1] == "\\":
+            at = end + 1  # the quote may belong to the string
+            continue
+        end = len(text) if end < 0 else end
+        if not _is_plain(text, start, end):
+            wide_chars += end - start
+        if wide_chars > MAX_WIDE_CHARS or end == len(text):
+            return wide_chars > MAX_WIDE_CHARS
+        start = at = end + 1
+    return True
+
+
+def _is_plain(text: str, start: int, end: int) -> bool:
     # The search for two characters takes ten times as long as the one for the first of them.
-    return _TOO_WIDE if "\\" in text and "\\u" in text else None
+    if text.find("\\", start, end) >= 0 and text.find("\\u", start, end) >= 0:
+        return False
+    # A copy of a whole string of 8 MB would take four times as long as these.
+    pieces = range(start, end, _PIECE_CHARS)
+    return text.isascii() or all(text[at : min(at + _PIECE_CHARS, end)].isascii() for at in pieces)
 
 
 def _count(text: str, sign: str) -> int:

@@ -79,15 +79,14 @@ def said_by_client(text: str) -> bool:
     """Whether a client's message may have a text to check. The message is not parsed for this.
 
     A message with an escaped code point may have a text, too, because the escape may hide the type of the message. So
-    may a long message that exceeds a bound.
+    may a long message that has any escape, or exceeds a bound.
     """
     if len(text) > MAX_WIDE_CHARS:
-        return exceeded_bound(text) is not None or _has_type_with_text(text)
+        return _has_type_with_text(text) or "\\" in text or exceeded_bound(text) is not None
     return any(f'"{name}"' in text for name in _TEXTS) or "\\u" in text
 
 
 def _has_type_with_text(text: str) -> bool:
-    # A long message within the bounds has no escaped code point, and few names. So one search is enough.
     at = text.find(_TYPE)
     while at >= 0:
         at += len(_TYPE)

@@ -14,6 +14,7 @@ from router.json_bounds import (
     MAX_RECOUNT_CHARS,
     MAX_VALUES,
     MAX_WIDE_CHARS,
+    MAX_WIDE_TEXT_CHARS,
     exceeded_bound,
     has_more_values,
     is_too_deep,
@@ -116,6 +117,11 @@ def test_the_values_of_a_long_text_are_counted(length, most, more):
 
 
 AUDIO = '{"audio":"' + "AAAA" * (MAX_WIDE_CHARS // 4)
+IMAGE = '"image":"' + "AAAA" * (MAX_WIDE_TEXT_CHARS // 4) + '"}'
+
+
+def strings(count, rest):
+    return "[" + ",".join(['"' + "x" * 100_000 + rest + '"'] * count) + ',"' + "A" * MAX_WIDE_CHARS + '"]'
 
 
 @pytest.mark.parametrize(
@@ -126,12 +132,38 @@ AUDIO = '{"audio":"' + "AAAA" * (MAX_WIDE_CHARS // 4)
         (AUDIO + "\\/" * (MAX_ESCAPES + 1) + '"}', False),
         (AUDIO + '\u20ac"}', False),
         (AUDIO + '\\u20ac"}', False),
+        (AUDIO + '\\"\u20ac"}', False),
+        (AUDIO + '","text":"\u20ac"}', True),
+        (AUDIO + '","text":"\\"\\u20ac\\""}', True),
+        ('{"text":"\u20ac",' + IMAGE, False),
+        ('{"text":"\\u20ac",' + IMAGE, True),
+        (strings(20, "\u20ac"), True),
+        (strings(22, "\u20ac"), False),
+        (strings(22, "\\u20ac"), False),
+        (AUDIO + '","":"' * 1500 + '\u20ac"}', False),
         ('{"text":"' + "\u20ac" * (MAX_WIDE_CHARS - 20) + '"}', True),
         ('{"text":"' + "\\u20ac" * (MAX_WIDE_CHARS // 6 - 20) + '"}', True),
     ],
-    ids=["plain", "escapes", "many escapes", "a sign", "an escaped sign", "signs", "escaped signs"],
+    ids=[
+        "plain",
+        "escapes",
+        "many escapes",
+        "a sign",
+        "an escaped sign",
+        "a sign behind an escaped quote",
+        "a sign in another string",
+        "an escaped sign in another string",
+        "a sign in a very long text",
+        "an escaped sign in a very long text",
+        "strings with a sign",
+        "more strings with a sign",
+        "more strings with an escaped sign",
+        "many strings",
+        "signs",
+        "escaped signs",
+    ],
 )
-def test_a_long_text_is_plain(text, is_within):
+def test_the_long_strings_of_a_long_text_are_plain(text, is_within):
     assert (exceeded_bound(text) is None) is is_within
 
 

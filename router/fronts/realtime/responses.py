@@ -28,12 +28,12 @@ SHORT_CHARS: Final = 16 * 1024
 """The characters of an event up to which its item is kept whole."""
 
 _BRIEF: Final = ("id", "object", "type", "status", "role", "phase", "call_id", "name")
-"""The fields that are kept of an item that is too long."""
+"""The fields that are kept of an item that is too long, besides the content that came in pieces."""
 
 MAX_CHARS: Final = 4 * 1024 * 1024
 """The characters of a response behind which no further text is kept: as many as the longest event has.
 
-A text that comes in pieces and then as a whole counts twice.
+A text counts each time it comes: in pieces, as a whole, and in a long event that ends its item.
 """
 
 
@@ -105,15 +105,15 @@ class Output:
         """The bytes of the item's audio so far."""
         return sum(part.audio_bytes for part in self.parts.values())
 
-    def part(self, index: object, *, is_audio: bool) -> Part:
-        """Return the part with this index. If there is none yet, create it as text or, with `is_audio`, as audio."""
+    def part(self, index: object, *, is_audio: bool) -> Part | None:
+        """Return the part with this index, or None if there are too many parts.
+
+        If there is no such part yet, create it as text or, with `is_audio`, as audio.
+        """
         place = index if isinstance(index, int) else 0
-        part = self.parts.get(place)
-        if part is None:
-            part = Part(is_audio=is_audio)
-            if len(self.parts) < MAX_PARTS:
-                self.parts[place] = part
-        return part
+        if place not in self.parts and len(self.parts) < MAX_PARTS:
+            self.parts[place] = Part(is_audio=is_audio)
+        return self.parts.get(place)
 
     def heard(self, bytes_per_ms: int) -> str:
         """Return the words that the client got. For a spoken item they are estimated from the length of its audio."""
@@ -129,6 +129,8 @@ class Output:
             item["arguments"] = self.arguments
         elif self.parts:
             item["content"] = [part.content() for _, part in sorted(self.parts.items())]
+        elif item.get("type") == "message":
+            item.setdefault("content", [])
         return item
 
 
@@ -170,7 +172,7 @@ class Response:
         self.kept_chars = 0
         """The characters of text and of arguments that the response has brought."""
         self.has_excess = False
-        """Whether the response has brought more items or text than are kept."""
+        """Whether the response has brought more items, parts or text than are kept."""
         self.is_cancelled = False
         """Whether the client has cancelled the response."""
         self.began_s = 0.0
@@ -226,6 +228,15 @@ class Response:
         place = index if isinstance(index, int) else len(self.outputs)
         return self.outputs.setdefault(name, Output(item, place))
 
+    def part(self, event: Event, *, is_audio: bool) -> Part | None:
+        """Return the part of an event, or None if the event names no item, or there are too many items or parts."""
+        output = self.output(event)
+        if output is None:
+            return None
+        part = output.part(event.fields.get("content_index"), is_audio=is_audio)
+        self.has_excess = self.has_excess or part is None
+        return part
+
     def keep(self, event: Event, item: Fields) -> Fields:
         """Return the fields of an event's item to keep: few of them if the response has brought too much."""
         size_chars = len(event.text)
@@ -254,7 +265,9 @@ class Response:
             output.arguments += self.take(str(progress.value))
             return
         part = output.part(progress.place, is_audio=progress.kind != TEXT)
-        if isinstance(progress.value, int):
+        if part is None:
+            self.has_excess = True
+        elif isinstance(progress.value, int):
             part.audio_bytes += progress.value * 3 // 4
         else:
             part.text += self.take(progress.value)
@@ -322,50 +335,44 @@ def _item_done(response: Response, event: Event) -> None:
         return
     output.item, output.is_done = item, True
     if output.is_call and item.get("status") in (None, "completed"):
-        output.has_arguments, output.arguments = True, str(item.get("arguments", ""))
+        output.has_arguments, output.arguments = True, str(item.get("arguments", output.arguments))
+    if item is not event.child("item"):
+        output.item = {**output.end(), **item}
 
 
 def _part_added(response: Response, event: Event) -> None:
-    output = response.output(event)
-    if output is not None:
-        output.part(event.fields.get("content_index"), is_audio=event.child("part").get("type") == "audio")
+    response.part(event, is_audio=event.child("part").get("type") == "audio")
 
 
 def _part_done(response: Response, event: Event) -> None:
-    output = response.output(event)
-    if output is not None:
-        is_audio = event.child("part").get("type") == "audio"
-        output.part(event.fields.get("content_index"), is_audio=is_audio).is_done = True
+    part = response.part(event, is_audio=event.child("part").get("type") == "audio")
+    if part is not None:
+        part.is_done = True
 
 
 def _text(response: Response, event: Event, *, is_audio: bool) -> None:
-    output = response.output(event)
-    if output is not None:
-        output.part(event.fields.get("content_index"), is_audio=is_audio).text += response.take(
-            event.string("delta") or ""
-        )
+    part = response.part(event, is_audio=is_audio)
+    if part is not None:
+        part.text += response.take(event.string("delta") or "")
 
 
 def _text_done(response: Response, event: Event, *, is_audio: bool) -> None:
-    output = response.output(event)
-    if output is None:
-        return
-    part = output.part(event.fields.get("content_index"), is_audio=is_audio)
-    part.text = response.take(event.string("transcript" if is_audio else "text") or "") or part.text
-    part.has_text_ended = True
+    part = response.part(event, is_audio=is_audio)
+    if part is not None:
+        part.text = response.take(event.string("transcript" if is_audio else "text") or "") or part.text
+        part.has_text_ended = True
 
 
 def _audio(response: Response, event: Event) -> None:
-    output = response.output(event)
-    if output is not None:
-        part = output.part(event.fields.get("content_index"), is_audio=True)
+    part = response.part(event, is_audio=True)
+    if part is not None:
         part.audio_bytes += len(event.string("delta") or "") * 3 // 4
 
 
 def _audio_done(response: Response, event: Event) -> None:
-    output = response.output(event)
-    if output is not None:
-        output.part(event.fields.get("content_index"), is_audio=True).has_audio_ended = True
+    part = response.part(event, is_audio=True)
+    if part is not None:
+        part.has_audio_ended = True
 
 
 def _arguments(response: Response, event: Event) -> None:

@@ -93,9 +93,8 @@ def take(context: Context, event: Event) -> None:
     had_excess = response.has_excess
     response.note(event)
     if response.has_excess and not had_excess:
-        context.log(
-            logging.WARNING, "a response has too many items or is too long: the client gets it, but a restart not"
-        )
+        problem = "a response is too long, or has too many items or parts: only its beginning is kept for a restart"
+        context.log(logging.WARNING, problem)
     _report(context, event, response)
     context.pass_on(event, progress)
 

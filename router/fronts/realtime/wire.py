@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from router.json_bounds import MAX_RECOUNT_CHARS, exceeded_bound, is_too_deep
+from router.json_bounds import MAX_RECOUNT_CHARS, MAX_WIDE_CHARS, exceeded_bound, is_too_deep
 
 Fields = dict[str, Any]
 
@@ -146,6 +146,8 @@ def read_upstream(text: str) -> Event:
     except orjson.JSONDecodeError as error:
         if "surrogate" not in str(error):
             raise MalformedError("not JSON") from None
+        if len(text) > MAX_WIDE_CHARS:
+            return OpaqueEvent(text)
         fields = _with_halves(text)
     if len(text) > MAX_RECOUNT_CHARS and isinstance(fields, dict) and is_too_deep(fields):
         return OpaqueEvent(text)

@@ -21,6 +21,7 @@ from router.fronts.realtime.guarded import RealtimeDialect
 from router.guard.machine import GuardedMachine
 from router.guard.relay import GuardedRelay
 from router.guard.rules import PASS, Verdict
+from router.json_bounds import MAX_WIDE_CHARS, MAX_WIDE_TEXT_CHARS
 from tests.router.fronts.listen.test_relay import Book as ListenBook
 from tests.router.session import test_prices_of_messages as of_session
 from tests.support.machine.agent_book import AgentBook
@@ -67,6 +68,14 @@ def item_of(text):
     return item(content=[{"type": "input_text", "text": text}])
 
 
+def item_of_image(words, most):
+    parts = [
+        {"type": "input_text", "text": words},
+        {"type": "input_image", "image_url": "A" * (most - 500 - len(words))},
+    ]
+    return item(content=parts)
+
+
 # OpenAI's events.
 
 FROM_CLIENT = {
@@ -80,15 +89,18 @@ FROM_CLIENT = {
     "an item of sentences": lambda: item_of(long("Hi. ")),
     "an item of signs": lambda: item_of(long("€")),
     "an item of rare signs": lambda: item_of(long("𝄞")),
-    "an item of signs within the bound": lambda: item_of("€" * (MOST_READ - 200)),
-    "an item of rare signs within the bound": lambda: item_of("𝄞" * (MOST_READ - 1000)),
+    "an item of signs within the bound": lambda: item_of("€" * (MAX_WIDE_CHARS - 200)),
+    "an item of rare signs within the bound": lambda: item_of("𝄞" * (MAX_WIDE_CHARS - 1000)),
     "an item of words and one rare sign": lambda: item_of(long("word ") + "𝄞"),
-    "an item of words and one sign, within the bound": lambda: item_of(long("word ", MOST_READ) + "€"),
+    "an item of words and one sign, within the bound": lambda: item_of(long("word ", MAX_WIDE_CHARS) + "€"),
     "an item of escaped signs": lambda: item_of("X").replace("X", long("\\u20ac")),
     "an item of words and one escaped sign": lambda: item_of("X").replace("X", long("word ") + "\\ud834\\udd1e"),
     "an item with half of a character": lambda: item_of("X").replace("X", long("word ") + "\\ud834"),
     "an item of sound": lambda: item(content=[{"type": "input_audio", "audio": long("AAAA")}]),
     "an item of an image": lambda: item(content=[{"type": "input_image", "image_url": long("AAAA")}]),
+    "an item of an image and signs": lambda: item_of_image("€" * (MAX_WIDE_CHARS - 1000), MAX_WIDE_TEXT_CHARS),
+    "an item of an image and rare signs": lambda: item_of_image("𝄞" * 1000, MAX_WIDE_TEXT_CHARS),
+    "an item of an image and an escaped sign": lambda: item_of_image("X", MOST_BYTES).replace("X", "\\ud834\\udd1e"),
     "an item of many parts": lambda: item(content=[{"type": "input_text", "text": "x" * 1300}] * 12_000),
     "an item of many objects": lambda: item(content=[{"a": 0}] * 24_000),
     "an item of millions of objects": lambda: filled(
@@ -314,7 +326,9 @@ def test_a_message_of_deepgram_costs_the_others_little(text):
     assert found < (SLICE_S,)
 
 
-@pytest.mark.parametrize("text", ["audio", "an item of signs", "an item of rare signs"])
+@pytest.mark.parametrize(
+    "text", ["audio", "an item of signs", "an item of rare signs", "an item of an image and rare signs"]
+)
 def test_the_whole_way_of_a_long_event_costs_the_others_little(text):
     wire = b"".join(frames.text_frames(FROM_CLIENT[text]().encode(), mask=True, max_frame_bytes=2**26))
 

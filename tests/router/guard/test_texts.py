@@ -101,11 +101,19 @@ def test_the_id_of_an_event_is_read_from_any_text(text):
         ('"type":"input_audio_buffer.append"}', False),
         ('"a":"conversation.item.create","type":"x"}', False),
         ('"type":"\\u0063onversation.item.create"}', True),
+        ('"type":"x","a":"\u20ac"}', False),
         ('"a":[' + ",".join(["[]"] * 6000) + "]}", True),
     ],
 )
 def test_a_long_message_is_searched_for_its_type(rest, is_said):
     assert said_by_client('{"audio":"' + "A" * MAX_WIDE_CHARS + '",' + rest) is is_said
+
+
+def test_the_words_beside_a_long_image_are_read():
+    parts = [{"type": "input_text", "text": "\u20ac?"}, {"type": "input_image", "image_url": "A" * MAX_WIDE_CHARS}]
+    message = client(type="conversation.item.create", item={"role": "user", "content": parts})
+    assert said_by_client(message.text)
+    assert said(message) == ("user", "\u20ac?")
 
 
 def test_a_long_message_gets_no_other_text():

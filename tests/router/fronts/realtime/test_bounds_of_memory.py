@@ -3,6 +3,7 @@
 import pytest
 
 from actors import messages as engine
+from router.fronts.realtime.requests import MAX_UNANSWERED_BYTES
 from router.fronts.realtime.responses import MAX_CHARS, MAX_RESPONSES
 from tests.support.machine.containers import chars, long, renamed, sizes
 from tests.support.machine.realtime_book import AUDIO_SESSION, RealtimeBook, message
@@ -211,3 +212,11 @@ def test_a_response_that_is_too_long_reaches_the_client_but_is_not_kept():
     (response,) = book.relay.context.state.responses.values()
     assert MAX_CHARS <= len(response.outputs["a1"].text) < MAX_CHARS + len(words)
     assert len([it for it in book.others if isinstance(it, engine.Log)]) == 1
+
+
+def test_an_event_behind_many_long_ones_without_acknowledgement_is_refused():
+    book, text = ready(), "A" * (MAX_UNANSWERED_BYTES // 3)
+    for at in range(4):
+        book.client("conversation.item.create", item={**USER, "id": f"i{at}", "content": [{"text": text}]})
+    assert len(book.upstream) == 3
+    assert [it["error"]["code"] for it in book.sent] == ["too_many_waiting_events"]

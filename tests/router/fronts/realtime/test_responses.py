@@ -1,9 +1,10 @@
 """The end of a response as a whole."""
 
+import orjson
 import pytest
 
-from router.fronts.realtime.responses import Request, Response
-from router.fronts.realtime.wire import new_event
+from router.fronts.realtime.responses import MAX_CHARS, MAX_PARTS, SHORT_CHARS, Request, Response
+from router.fronts.realtime.wire import new_event, read_upstream
 
 ITEM = {"id": "i", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
 CALL = {"id": "c", "type": "function_call", "status": "in_progress", "name": "f", "call_id": "call_1", "arguments": ""}
@@ -125,3 +126,75 @@ def test_a_request_has_its_metadata():
     assert Request({"metadata": {"a": "b"}}, event_id="e").metadata == {"a": "b"}
     assert Request({"metadata": None}, event_id="e").metadata is None
     assert Request({"conversation": "none"}, event_id="e").is_outside
+
+
+def item_done(response, size_chars, **item):
+    """Note the end of an item, in an event of at least this size."""
+    event = {"type": "response.output_item.done", "response_id": "r", "output_index": 0, "item": item}
+    response.note(read_upstream(orjson.dumps({**event, "filler": "x" * size_chars}).decode()))
+
+
+DONE = {**ITEM, "status": "completed", "content": [{"type": "output_text", "text": "one"}]}
+DONE_CALL = {**CALL, "status": "completed", "arguments": '{"a":1}'}
+
+
+@pytest.mark.parametrize("size_chars", [0, SHORT_CHARS, MAX_CHARS // 2])
+def test_an_item_within_the_bound_is_kept_whole(response, size_chars):
+    item_done(response, size_chars, **DONE)
+    assert closed(response)[-1]["response"]["output"] == [DONE]
+    assert not response.has_excess
+
+
+def test_a_short_item_is_kept_whole_after_a_long_one(response):
+    item_done(response, MAX_CHARS, **DONE_CALL)
+    item_done(response, 0, **DONE)
+    assert response.has_excess
+    assert closed(response)[-1]["response"]["output"][1] == DONE
+
+
+def test_a_message_that_is_too_long_is_kept_with_the_words_of_its_pieces(response):
+    message(response, "text")
+    note(response, ("response.output_text.delta", {**PLACE, "delta": "one"}))
+    item_done(response, MAX_CHARS, **DONE, phase="final", more="x")
+    assert (response.has_excess, response.is_whole) == (True, True)
+    assert [event["type"] for event in closed(response)] == ["response.done"]
+    assert closed(response)[0]["response"]["output"] == [{**DONE, "phase": "final"}]
+
+
+def test_a_call_that_is_too_long_is_kept_with_the_arguments_of_its_pieces(response):
+    place = {"response_id": "r", "item_id": "c", "output_index": 0}
+    note(
+        response,
+        ("response.output_item.added", {"response_id": "r", "output_index": 0, "item": CALL}),
+        ("response.function_call_arguments.delta", {**place, "delta": '{"a":1}'}),
+    )
+    item_done(response, MAX_CHARS, **DONE_CALL)
+    assert response.calls_functions
+    assert closed(response)[0]["response"]["output"] == [DONE_CALL]
+
+
+def test_a_message_that_is_too_long_and_comes_at_once_has_no_content(response):
+    item_done(response, MAX_CHARS, **DONE)
+    assert closed(response)[0]["response"]["output"] == [{**DONE, "content": []}]
+
+
+@pytest.mark.parametrize("status", ["incomplete", "failed"])
+def test_an_item_that_is_too_long_keeps_its_status(response, status):
+    item_done(response, MAX_CHARS, **{**DONE, "status": status})
+    assert not response.is_whole
+    assert closed(response)[0]["response"]["output"][0]["status"] == status
+
+
+def test_a_field_that_is_too_long_is_not_kept(response):
+    item_done(response, MAX_CHARS, **DONE_CALL, object="x" * 600)
+    assert "object" not in closed(response)[0]["response"]["output"][0]
+
+
+@pytest.mark.parametrize("kind", ["response.output_text.delta", "response.output_audio.delta"])
+def test_a_part_too_many_is_an_excess(response, kind):
+    for index in range(MAX_PARTS):
+        note(response, (kind, {**PLACE, "content_index": index, "delta": "AAAA"}))
+    assert not response.has_excess
+    note(response, (kind, {**PLACE, "content_index": MAX_PARTS, "delta": "AAAA"}))
+    assert response.has_excess
+    assert len(response.outputs["i"].parts) == MAX_PARTS

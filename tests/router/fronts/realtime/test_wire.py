@@ -12,7 +12,7 @@ from router.fronts.realtime.wire import (
     read_client,
     read_upstream,
 )
-from router.json_bounds import MAX_RECOUNT_CHARS
+from router.json_bounds import MAX_RECOUNT_CHARS, MAX_WIDE_CHARS
 
 
 def test_an_event_passes_to_the_letter_unless_a_field_is_set():
@@ -87,6 +87,18 @@ def test_a_long_event_with_too_many_levels_is_refused_too():
     with pytest.raises(RefusedError) as refused:
         read_client(text)
     assert refused.value.code == "invalid_event"
+    assert isinstance(read_upstream(text), OpaqueEvent)
+
+
+@pytest.mark.parametrize("is_escaped", [True, False])
+def test_an_image_may_have_words_beside_it(is_escaped):
+    parts = [{"type": "input_text", "text": "5 \u20ac?"}, {"type": "input_image", "image_url": "A" * 7_000_000}]
+    fields = {"type": "conversation.item.create", "item": {"content": parts}}
+    assert read_client(json.dumps(fields, ensure_ascii=is_escaped)).fields == fields
+
+
+def test_half_of_a_character_in_a_long_event_passes_unread():
+    text = '{"type":"x","delta":"\\ud83d","audio":"' + "A" * MAX_WIDE_CHARS + '"}'
     assert isinstance(read_upstream(text), OpaqueEvent)
 
 
