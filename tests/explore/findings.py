@@ -124,13 +124,16 @@ def _owes_nothing_as_is(handler: Any) -> Any:
     return committed
 
 
-def _starts_clock(handler: Any) -> Any:
-    def committed(context: Any, event: Any) -> Any:
-        phase = handler(context, event)
-        context.mark_question(context.now_s)
-        return phase
+def _then(effect: Callable[[Any], object]) -> Callable[[Any], Any]:
+    def changed(handler: Any) -> Any:
+        def handled(context: Any, event: Any) -> Any:
+            phase = handler(context, event)
+            effect(context)
+            return phase
 
-    return committed
+        return handled
+
+    return changed
 
 
 def _interrupts_nothing_as_is(handler: Any) -> Any:
@@ -139,15 +142,6 @@ def _interrupts_nothing_as_is(handler: Any) -> Any:
             return handler(context, event)
         with mock.patch.object(barge_in, "interrupt", return_value=None):
             return handler(context, event)
-
-    return started
-
-
-def _keeps_commit(handler: Any) -> Any:
-    def started(context: Any, event: Any) -> Any:
-        phase = handler(context, event)
-        context.wait(Wait.COMMIT)
-        return phase
 
     return started
 
@@ -408,7 +402,7 @@ FINDINGS = (
             HEARD + "own-1-message step-1-False step-1-False step-1-False frame speech-1 run_well", _mutes_unnamed),
     Finding("16", "the end of earlier speech ends the speech that follows it", OPENAI,
             READY + "frame speech-1 stop-1 speech-1 say take-1-message run_silent",
-            _in_table(openai.InputAudioBufferSpeechStarted, _keeps_commit)),
+            _in_table(openai.InputAudioBufferSpeechStarted, _then(lambda context: context.wait(Wait.COMMIT)))),
     Finding("17", "an answer beside a client's own response outside the conversation comes twice", OPENAI,
             READY + "native-outside take-1-written frame speech-1 stop-1 commit-1 own-1-message step-1-False "
             "step-1-False step-1-False step-1-True step-1-True step-1-True step-1-True run_well", _outside_is_turn),
@@ -432,7 +426,7 @@ FINDINGS = (
     Finding("28", "a noise starts the measurement of a latency", ("converse", "settings", "none"),
             HEARD + "no_words-1-user~101- fire-rollover say take-1-message take-1-message step-1-False step-1-False "
             "step-1-False step-1-False step-1-False step-1-False",
-            _in_table(openai.InputAudioBufferCommitted, _starts_clock)),
+            _in_table(openai.InputAudioBufferCommitted, _then(lambda context: context.mark_question(context.now_s)))),
     Finding("29", "a response is requested to an item that was refused without its event",
             ("openai", "settings", "no causes"), READY + "say refuse-1 run_silent",
             _set(items, "refused_id", _named_id)),
