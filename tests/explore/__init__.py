@@ -17,6 +17,7 @@
 `shrink`     the shortest part of a walk that still breaks the rule, printed as a playbook
 `reach`      the walks that reach each line of the tables
 `findings`   puts each fault of the past back into the code: the explorer has to find it again
+`undoing`    the changes that undo the mendings of these faults
 `mutants`    changes of the tables that the explorer has to find
 `__main__`   the command
 """
