@@ -79,7 +79,7 @@ class Arena:
         """The arena's memory as words of 8 bytes. A word is written as a whole, or not at all."""
         self._lock = threading.Lock()
         self._free: dict[int, list[int]] = {size: [] for size in CLASSES}
-        """The free blocks of each size. Those of a span are a heap, so that the blocks in use come first in memory."""
+        """The free blocks of each size. Each list is a heap, so that the blocks in use come first in memory."""
         self._released_bytes = 0
         """The bytes of small blocks that were released since `look` gave pages back."""
         self._next = _FIRST_BLOCK_AT

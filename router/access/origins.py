@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def is_allowed_origin(origin: str | None, host: str, allowed: Collection[str]) -> bool:
     """Whether a page of this origin may connect to the router at `host`.
 
-    None is allowed, because a client that is no browser sends no origin. A page of this machine is allowed, too.
+    A client without an origin is allowed, because only browsers send one. A page of this machine is allowed, too.
     """
     if origin is None or ANY in allowed:
         return True

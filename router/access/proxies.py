@@ -1,7 +1,7 @@
 """The request as the client sent it, before trusted proxies changed it.
 
-Any client can send the headers of a proxy. So the headers count only if the connection comes from a trusted network. Of
-several forwarded addresses, the client's is the last one outside the trusted networks.
+Any client can send the headers of a proxy. So the headers count only if the connection comes from a trusted network. If
+the headers have several addresses, the client's is the last one outside the trusted networks.
 """
 
 from __future__ import annotations

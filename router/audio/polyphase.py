@@ -51,7 +51,7 @@ A smaller block copies more windows, and a larger block multiplies more zeros.
 """
 
 MAX_COEFFICIENTS: Final = 1 << 16
-"""The most coefficients of a matrix (512 kB). Of the common rates, 11025 Hz needs the most, nearly as many."""
+"""The most coefficients of a matrix (512 kB). 11025 Hz needs nearly as many, and the other common rates need fewer."""
 
 SAMPLE_BYTES: Final = 2
 LINEAR16: Final = np.dtype("<i2")

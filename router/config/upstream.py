@@ -46,7 +46,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     weight: float | None = None
     """The upstream's share of the calls, relative to the weights of the others; None or 0 for a fallback."""
     api_key_header: ApiKeyHeader | None = None
-    """The header of the key: `authorization` (as Bearer) or `api-key`. None chooses the header by the host."""
+    """The header of the key: `authorization` (as Bearer) or `api-key`. If it is None, the host decides."""
     headers: tuple[tuple[str, str], ...] = ()
     """Headers that are sent in addition to the credential."""
     model: str | None = None
@@ -57,7 +57,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     transcription_model: str | None = None
     """The upstream's own name for the model that transcribes. It replaces the configuration's transcription model."""
     g711: bool | None = None
-    """Whether the upstream takes and sends mu-law and A-law. None decides by the host."""
+    """Whether the upstream takes and sends mu-law and A-law. If it is None, the host decides."""
 
     def __post_init__(self) -> None:
         if self.api_key_header is None:

@@ -8,6 +8,7 @@
 `ends`       the ways to the end of a world
 `copies`     copies of a world
 `upstream`   the model of an upstream: all that the protocol, or a known quirk of a server, lets it do
+`responses`  the responses of that model: their kinds and their steps
 `judge`      checks the invariants of docs/invariants.md, from what the client and the upstreams see
 `account`    checks that the states which the session reports agree with what its peers have done
 `knowledge`  the conversation as the client knows it, and as each upstream received it
@@ -17,6 +18,7 @@
 `shrink`     the shortest part of a walk that still breaks the rule, printed as a playbook
 `reach`      the walks that reach each line of the tables
 `findings`   puts each fault of the past back into the code: the explorer has to find it again
+`undoing`    the changes that undo the mendings of these faults
 `mutants`    changes of the tables that the explorer has to find
 `__main__`   the command
 """

@@ -8,7 +8,8 @@ from typing import Any
 
 from router.session.handlers.user_speech import MAX_FILLED_S
 from tests.explore.knowledge import Knowledge, text_of
-from tests.explore.upstream import AUDIO_MS, CAUSE, Response, is_of_client
+from tests.explore.responses import Response
+from tests.explore.upstream import AUDIO_MS, CAUSE, is_of_client
 from tests.explore.violation import require
 
 ENDS_COMMITS = frozenset({"input_audio_buffer.committed", "input_audio_buffer.speech_started"})

@@ -17,8 +17,8 @@ from router.session import transitions
 from router.session.machine import Session
 from tests.explore.canonical import key_of
 from tests.explore.copies import thawed
+from tests.explore.responses import OWN_UNANNOUNCED, UNANNOUNCED
 from tests.explore.search import ROOTS, STATIONS, Action, Path, Root, Search, collect_seldom, state_of
-from tests.explore.upstream import OWN_UNANNOUNCED, UNANNOUNCED
 
 if TYPE_CHECKING:
     from tests.explore.world import World

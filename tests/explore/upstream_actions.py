@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from router.session.state.states import Lifecycle
-from tests.explore.upstream import LIFE_S, OPENED_UNIX_S, OWN_UNANNOUNCED
+from tests.explore.responses import OWN_UNANNOUNCED
+from tests.explore.upstream import LIFE_S, OPENED_UNIX_S
 from tests.explore.violation import Violation
 
 if TYPE_CHECKING:

@@ -48,7 +48,7 @@ class Place:
         self.child.wait_for_lines("1 sessions moved, 0 were lost", times)
 
     def kill(self):
-        """Kill the worker with the call, and wait until the other one has the call."""
+        """Kill the worker with the call, and wait until the keeper has noticed its death."""
         victim = busy_worker_of(self.address)
         os.kill(victim, signal.SIGKILL)
         self.child.wait_for(rf"worker {victim} died, others continue its calls")

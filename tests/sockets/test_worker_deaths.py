@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -179,18 +179,27 @@ def test_a_telephone_call_outlives_its_worker_and_its_caller_hears_the_rest_of_t
         assert not phone.is_closed
 
 
+@contextmanager
+def two_workers(command, *flags):
+    """Run a command with two workers at a simulator. Yield its process and its address when both serve."""
+    argv = (sys.executable, "-c", f"import sys; sys.argv[0] = {str(RUN_PY)!r}\n{command}", "--port", "0")
+    with (
+        Simulator(SimulatorConfig(pace=0)) as simulator,
+        child(*argv, "--workers", "2", *flags, "--upstream", simulator.url) as process,
+    ):
+        address = process.wait_for(r"//(127\.0\.0\.1:\d+)/openai")[1]
+        process.wait_for_lines(r"worker \d+ serves", 2)
+        yield process, address
+
+
 def recordings_of(session_id, folder):
     """Return the recordings of a session that are on the disk."""
     return [path for path in (folder / "recordings").glob("*") if session_id in path.name and path.stat().st_size]
 
 
 def test_a_session_that_kills_its_workers_is_given_up_and_the_others_go_on(tmp_path):
-    flags = ("--port", "0", "--workers", "2", "--record", tmp_path / "recordings")
-    with Simulator(SimulatorConfig(pace=0)) as simulator, ExitStack() as stack:
-        argv = (sys.executable, "-c", f"import sys; sys.argv[0] = {str(RUN_PY)!r}\n{POISONED}")
-        process = stack.enter_context(child(*argv, *flags, "--upstream", simulator.url))
-        address = process.wait_for(r"//(127\.0\.0\.1:\d+)/openai")[1]
-        process.wait_for_lines(r"worker \d+ serves", 2)
+    record = ("--record", tmp_path / "recordings")
+    with two_workers(POISONED, *record) as (process, address), ExitStack() as stack:
         poisoned, *others = (stack.enter_context(voice_agent(address, path)) for path in (*PATHS, *PATHS))
         for agent in (poisoned, *others):
             agent.start()
@@ -230,12 +239,7 @@ sys.exit(main())
 
 
 def test_a_worker_whose_dispatcher_stalls_for_good_is_shot_and_its_other_calls_go_on():
-    flags = ("--port", "0", "--workers", "2")
-    with Simulator(SimulatorConfig(pace=0)) as simulator, ExitStack() as stack:
-        argv = (sys.executable, "-c", f"import sys; sys.argv[0] = {str(RUN_PY)!r}\n{STALLED}")
-        process = stack.enter_context(child(*argv, *flags, "--upstream", simulator.url))
-        address = process.wait_for(r"//(127\.0\.0\.1:\d+)/openai")[1]
-        process.wait_for_lines(r"worker \d+ serves", 2)
+    with two_workers(STALLED) as (process, address), ExitStack() as stack:
         stalling, *others = (stack.enter_context(voice_agent(address, path)) for path in PATHS * 3)
         for agent in (stalling, *others):
             agent.start()
@@ -253,12 +257,7 @@ def test_a_worker_whose_dispatcher_stalls_for_good_is_shot_and_its_other_calls_g
 
 
 def test_a_call_of_openais_client_that_kills_its_workers_is_given_up():
-    flags = ("--port", "0", "--workers", "2")
-    with Simulator(SimulatorConfig(pace=0)) as simulator, ExitStack() as stack:
-        argv = (sys.executable, "-c", f"import sys; sys.argv[0] = {str(RUN_PY)!r}\n{POISONED}")
-        process = stack.enter_context(child(*argv, *flags, "--upstream", simulator.url))
-        address = process.wait_for(r"//(127\.0\.0\.1:\d+)/openai")[1]
-        process.wait_for_lines(r"worker \d+ serves", 2)
+    with two_workers(POISONED) as (process, address), ExitStack() as stack:
         connected = (openai_clients.in_process(address) for _ in range(2))
         poisoned, other = (stack.enter_context(it) for it in connected)
         for client in (poisoned, other):
