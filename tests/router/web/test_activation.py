@@ -1,6 +1,7 @@
 """Listening sockets that systemd passes to the server."""
 
 import contextlib
+import fcntl
 import os
 import socket
 import sys
@@ -13,6 +14,9 @@ from router.web import activation
 from tests.support.processes.children import RUN_PY, child
 
 pytestmark = pytest.mark.slow
+
+FREE_FROM = 700
+"""The first of many descriptors that nothing else has."""
 
 AS_SYSTEMD = """
 import os, sys
@@ -34,8 +38,10 @@ def passed(monkeypatch):
     with contextlib.ExitStack() as stack:
 
         def make(*sockets):
-            first = max(it.fileno() for it in sockets) + 1
-            copies = [os.dup2(it.fileno(), first + place) for place, it in enumerate(sockets)]
+            # The next numbers may belong to others in this process, for example to the channel of a fork server.
+            copies = [fcntl.fcntl(it.fileno(), fcntl.F_DUPFD, FREE_FROM) for it in sockets]
+            first = copies[0]
+            assert copies == list(range(first, first + len(copies)))
             for each in sockets:
                 each.close()
             stack.callback(close_all, copies)
