@@ -74,7 +74,7 @@ install instruct interleave interpolate interpret interrupt intersect invalidate
 kill know launch lead leave let lift limit link list listen load locate lock log look lower make map mark mask match
 measure mend mention merge mirror mix mock modify monitor mount move multiply mute name narrow negotiate normalize note
 notify number obey observe obtain occupy offer omit open order outline overwrite owe pace pack pad parse partition pass
-patch pause peek perform persist pick ping place plan play poll pop populate post postpone precompute prefer prepare
+patch pause peek perform permit persist pick ping place plan play poll pop populate post postpone precompute prefer prepare
 prepend present preserve press prevent print probe proceed process produce promote propagate protect prove provide prune
 publish pull push put query queue quote raise rank rate reach read rebuild recall receive recognize reconcile
 reconfigure reconnect record recover redact redial redirect reduce refill refresh refuse regard register reject relabel
