@@ -49,6 +49,18 @@ def test_a_parcel_holds_the_session_and_its_request():
     assert restored.describe() == book.session.describe()
 
 
+def test_a_session_that_relies_on_converters_loads_them_before_it_continues(monkeypatch):
+    loaded = []
+    monkeypatch.setattr(carried.convert, "load", lambda: loaded.append(1))
+    book = asked(profile="converse")
+    options = book.session.context.options
+    assert not carried.restored(open_parcel(parcel_of(book)), options).state.has_converters
+    assert not loaded
+    book.session.state.has_converters = True
+    assert carried.restored(open_parcel(parcel_of(book)), options).state.has_converters
+    assert loaded
+
+
 def test_a_session_that_killed_two_processes_is_given_up():
     data = parcel_of(Playbook("converse"))
     for _ in range(MAX_ADOPTIONS):
