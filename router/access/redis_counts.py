@@ -49,8 +49,8 @@ if most > 0 then
     return {5, math.ceil(oldest[2] + period - now)}
   end
 end
-local sums = redis.call('HMGET', KEYS[6], 'tokens', 'micros')
-for place = 1, 2 do
+local sums = redis.call('HMGET', KEYS[6], 'tokens', 'micros', 'turns')
+for place = 1, 3 do
   local limit = tonumber(ARGV[8 + place])
   if limit > 0 and tonumber(sums[place] or '0') >= limit then return {6, 0} end
 end
@@ -143,9 +143,10 @@ class RedisCounts:
         self._left: list[tuple[str, list[str]]] = []
         """The sessions that Redis has to remove, each with the Redis keys that still count it."""
         self._unsent: dict[str, list[int]] = {}
-        """The tokens and millionths of a dollar that Redis has not counted yet, by the key that `day_key` returns."""
-        self._known: dict[str, tuple[int, int]] = {}
-        """The tokens and millionths of a dollar that Redis last reported, by the key that `day_key` returns."""
+        """The tokens, millionths of a dollar and turns that Redis has not counted yet, by the key that `day_key`
+        returns."""
+        self._known: dict[str, tuple[int, int, int]] = {}
+        """The tokens, millionths of a dollar and turns that Redis last reported, by the key that `day_key` returns."""
 
     def admit(self, session: str, address: str, principal: str | None, limits: Limits | None = None) -> Full | None:
         """Take a place for a session, and return None; or return the reached limit that prevents it.
@@ -160,7 +161,7 @@ class RedisCounts:
         most = limits.max_sessions_per_principal if principal is not None else 0
         bounds = (limits.max_sessions, limits.max_sessions_per_address, most, limits.max_pending_sessions)
         rate = rate_of(limits.new_sessions) if limits.new_sessions else (0, 0.0)
-        day = (limits.max_tokens_per_day, round(limits.max_cost_usd_per_day * MICRO))
+        day = (limits.max_tokens_per_day, round(limits.max_cost_usd_per_day * MICRO), limits.max_turns_per_day)
         arrivals, today = f"{PREFIX}new:{_key('address', address)}", self.day_key(_client(address, principal))
         try:
             place, wait_s = self._asked(
@@ -188,7 +189,7 @@ class RedisCounts:
         self._start()
 
     def day_key(self, client: str) -> str:
-        """Return the Redis key of a client's tokens and dollars since midnight (UTC).
+        """Return the Redis key of a client's tokens, dollars and turns since midnight (UTC).
 
         `client` is the hash of the client's name.
         """
@@ -212,18 +213,19 @@ class RedisCounts:
         self._wake.set()
 
     def spend(self, address: str, principal: str | None, spent: Sums) -> Sums:
-        """Add tokens and dollars to a client's sums of today, and return the known sums.
+        """Add tokens, dollars and turns to a client's sums of today, and return the known sums.
 
         The known sums are those that Redis last reported, plus the amounts that it has not counted yet. The call does
         not wait for Redis.
         """
         key = self.day_key(_client(address, principal))
         with self._lock:
-            unsent = self._unsent.setdefault(key, [0, 0])
+            unsent = self._unsent.setdefault(key, [0, 0, 0])
             unsent[0] += spent[0]
             unsent[1] += round(spent[1] * MICRO)
-            tokens, micros = self._known.get(key, (0, 0))
-            sums = (tokens + unsent[0], (micros + unsent[1]) / MICRO)
+            unsent[2] += spent[2]
+            tokens, micros, turns = self._known.get(key, (0, 0, 0))
+            sums = (tokens + unsent[0], (micros + unsent[1]) / MICRO, turns + unsent[2])
         self._start()
         self._wake.set()
         return sums
@@ -291,17 +293,19 @@ class RedisCounts:
             with self._lock:
                 self._left = [*left, *self._left]
             raise
-        for key, (tokens, micros) in unsent.items():
+        for key, (tokens, micros, turns) in unsent.items():
             pipeline = self._redis.pipeline(transaction=True)
             pipeline.hincrby(key, "tokens", tokens)
             pipeline.hincrby(key, "micros", micros)
+            pipeline.hincrby(key, "turns", turns)
             pipeline.expire(key, 2 * DAY_S)
-            all_tokens, all_micros, _ = pipeline.execute()
+            all_tokens, all_micros, all_turns, _ = pipeline.execute()
             with self._lock:
-                self._known[key] = (int(all_tokens), int(all_micros))
+                self._known[key] = (int(all_tokens), int(all_micros), int(all_turns))
                 still = self._unsent[key]
                 still[0] -= tokens
                 still[1] -= micros
+                still[2] -= turns
         self._forget_yesterday()
 
     def _forget_yesterday(self) -> None:

@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Unpack
 
 from actors.connections.handover import HandshakeRefused
 from router.access import arrivals, daily, redis_counts
@@ -36,7 +36,7 @@ RETRY_PENDING_S: Final = 1
 
 RETRY_AWAY_S: Final = 5
 
-_SPENT: Final = "this client has used all of its tokens or its budget of today"
+_SPENT: Final = "this client has used all of its tokens, its budget or its turns of today"
 _FULL: Final = {
     1: ("too many sessions", RETRY_SESSION_S),
     2: ("too many sessions from this address", RETRY_SESSION_S),
@@ -83,7 +83,7 @@ class SharedLimits:
         # A reload may bring limits to a server that had none, so the arbiter makes the memory at its start.
         self._is_counting = self.is_limited or areas.lasts
         if self._is_counting:
-            has_day = any(each.max_tokens_per_day or each.max_cost_usd_per_day for each in every)
+            has_day = any(_is_daily(each) for each in every)
             sums = DailySums(slots, areas) if has_day or areas.lasts else None
             self.daily = sums if has_day else None
             rate = rate_of(limits.new_sessions) if limits.new_sessions else None
@@ -108,10 +108,14 @@ def _is_counting(limits: Limits) -> bool:
             limits.max_sessions_per_address,
             limits.max_pending_sessions,
             limits.new_sessions,
-            limits.max_tokens_per_day,
-            limits.max_cost_usd_per_day,
+            _is_daily(limits),
         )
     )
+
+
+def _is_daily(limits: Limits) -> bool:
+    """Whether any of these limits needs the sums of a day."""
+    return bool(limits.max_tokens_per_day or limits.max_cost_usd_per_day or limits.max_turns_per_day)
 
 
 class Ticket(NamedTuple):
@@ -124,8 +128,8 @@ class Ticket(NamedTuple):
     """The function that records that the session has its Settings."""
     release: Callable[[], None]
     """The function that gives the place back. A second call has no effect."""
-    spend: Callable[[int, float], Sums] | None = None
-    """The function that adds tokens and dollars to the client's sums of today, and returns the sums; None if no limit
+    spend: Callable[[int, float, int], Sums] | None = None
+    """The function that adds tokens, dollars and turns to the client's sums of today, and returns the sums; None if no limit
     per day is configured."""
 
 
@@ -147,10 +151,12 @@ def _counted_in_redis(here: Ticket, remote: RedisCounts, session: str, group: st
         here.release()
         remote.release(session)
 
-    def spend(tokens: int, cost_usd: float) -> Sums:
-        here_tokens, here_usd = here.spend(tokens, cost_usd) if here.spend is not None else (0, 0.0)
-        all_tokens, all_usd = remote.spend(group, principal, (tokens, cost_usd))
-        return max(here_tokens, all_tokens), max(here_usd, all_usd)
+    def spend(*spent: Unpack[Sums]) -> Sums:
+        counted = remote.spend(group, principal, spent)
+        if here.spend is None:
+            return counted
+        own = here.spend(*spent)
+        return max(own[0], counted[0]), max(own[1], counted[1]), max(own[2], counted[2])
 
     return Ticket(settle, release, spend if here.spend is not None else None)
 
@@ -220,7 +226,7 @@ class Admission:
         remote.readmit(session, group, principal)
         return _counted_in_redis(here, remote, session, group, principal)
 
-    def _ticket(self, seats: Seats, cell: int, spender: Callable[[int, float], Sums] | None) -> Ticket:
+    def _ticket(self, seats: Seats, cell: int, spender: Callable[[int, float, int], Sums] | None) -> Ticket:
         settle = functools.partial(self._locked, seats.settle, cell)
         return Ticket(settle, functools.partial(self._locked, seats.release, cell), spender)
 
@@ -271,7 +277,7 @@ class Admission:
 
     def _admit_here(
         self, seats: Seats, group: str, principal: str | None, limits: Limits | None
-    ) -> tuple[int, Callable[[int, float], Sums] | None]:
+    ) -> tuple[int, Callable[[int, float, int], Sums] | None]:
         # Without `limits` the session is counted, and no limit refuses it.
         counts, sums, arrivals = self._shared.counts, self._shared.daily, self._shared.arrivals
         address_key = counts.key_of("address", group)
@@ -294,10 +300,10 @@ class Admission:
                 arrivals.add(look)
         return cell, None if sums is None else functools.partial(self._spend, sums, client_key)
 
-    def _spend(self, sums: DailySums, client: bytes, tokens: int, cost_usd: float) -> Sums:
+    def _spend(self, sums: DailySums, client: bytes, *spent: Unpack[Sums]) -> Sums:
         # Only this process writes this slot, so its own lock is enough.
         with self._lock:
-            return sums.add(self._slot, client, (tokens, cost_usd), daily.day_of(time.time()))
+            return sums.add(self._slot, client, spent, daily.day_of(time.time()))
 
     def in_use(self) -> tuple[int, int]:
         """Return the number of sessions of all workers, and the number of their sessions without Settings.
@@ -328,8 +334,9 @@ class Admission:
 
 def _check_day(limits: Limits, sums: DailySums, client: bytes) -> None:
     now_s = time.time()
-    tokens, cost_usd = sums.of(client, daily.day_of(now_s))
-    if 0 < limits.max_tokens_per_day <= tokens or 0 < limits.max_cost_usd_per_day <= cost_usd:
+    used = sums.of(client, daily.day_of(now_s))
+    most = (limits.max_tokens_per_day, limits.max_cost_usd_per_day, limits.max_turns_per_day)
+    if any(0 < limit <= spent for limit, spent in zip(most, used, strict=True)):
         raise _refusal(_SPENT, math.ceil(daily.left_s(now_s)))
 
 

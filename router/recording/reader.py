@@ -36,6 +36,12 @@ class RecordingError(RouterError):
         return f"{where}: {self.problem}"
 
 
+def _read_sums(noted: Any) -> list[Sums]:
+    # Earlier versions noted no turns.
+    found = msgspec.convert(noted, list[tuple[int | float, ...]])
+    return [(int(tokens), cost_usd, int(turns)) for tokens, cost_usd, turns, *_ in ((*it, 0, 0, 0) for it in found)]
+
+
 class RecordedStep(msgspec.Struct, frozen=True, kw_only=True):
     """A line of a recording: an input, and the commands or the exception that followed."""
 
@@ -112,7 +118,7 @@ class Recording:
             raise self._torn(number, "the line is no step")
         try:
             message = notation.read_input(fields)
-            today = msgspec.convert(fields.get("today", []), list[Sums])
+            today = _read_sums(fields.get("today", []))
         except (notation.NotationError, msgspec.ValidationError) as error:
             raise self._torn(number, str(error)) from None
         is_late = fields.get("late") is True

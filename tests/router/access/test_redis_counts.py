@@ -127,12 +127,22 @@ def test_a_lease_is_renewed(machines, monkeypatch, server):
 def test_tokens_of_a_day_count_together_and_close_the_door(machines):
     one, other = machines(max_tokens_per_day=100), machines(max_tokens_per_day=100)
     first, second = one.admit(None, "ada"), other.admit(None, "ada")
-    assert first.spend(60, 0.0) == (60, 0.0)
-    assert until(lambda: second.spend(0, 0.0) == (60, 0.0))
-    assert second.spend(50, 0.0) == (110, 0.0)
+    assert first.spend(60, 0.0, 0) == (60, 0.0, 0)
+    assert until(lambda: second.spend(0, 0.0, 0) == (60, 0.0, 0))
+    assert second.spend(50, 0.0, 0) == (110, 0.0, 0)
     assert until(lambda: not admits(one, None, "ada"))
     status, description, retry_s = refusal(one, principal="ada")
     assert (status, "of today" in description, 0 < retry_s <= 86_400) == (429, True, True)
+    other.admit(None, "bob")
+
+
+def test_turns_of_a_day_count_together_and_close_the_door(machines):
+    one, other = machines(max_turns_per_day=3), machines(max_turns_per_day=3)
+    first, second = one.admit(None, "ada"), other.admit(None, "ada")
+    assert first.spend(0, 0.0, 2) == (0, 0.0, 2)
+    assert until(lambda: second.spend(0, 0.0, 0) == (0, 0.0, 2))
+    assert second.spend(0, 0.0, 1) == (0, 0.0, 3)
+    assert until(lambda: not admits(one, None, "ada"))
     other.admit(None, "bob")
 
 
@@ -150,7 +160,7 @@ def test_without_redis_the_configuration_decides_and_the_counts_arrive_later(sto
         else:
             assert refusal(admission)[::2] == (503, 5)
         assert away
-        assert ticket.spend(70, 0.0) == (70, 0.0)
+        assert ticket.spend(70, 0.0, 0) == (70, 0.0, 0)
         server.start()
         with client(server) as connection:
             assert until(lambda: any("70" in connection.hvals(key) for key in connection.scan_iter("*day:*")))
@@ -162,7 +172,7 @@ def test_without_redis_the_tokens_of_this_server_refuse_a_new_session():
         admission = Admission(SharedLimits(Limits(store=server.url, max_tokens_per_day=10, store_away="open")))
         ticket = admission.admit(None, "ada")
         server.stop()
-        ticket.spend(50, 0.0)
+        ticket.spend(50, 0.0, 0)
         assert refusal(admission, principal="ada")[0] == 429
         admission.admit(None, "bob")
         admission.close()
@@ -177,7 +187,7 @@ def test_a_session_from_another_process_counts_and_spends_in_redis(machines, ser
         assert refusal(other)[0] == 429
         ticket.release()
         assert until(lambda: connection.zcard(f"{redis_counts.PREFIX}sessions") == 0)
-        ticket.spend(100, 0.0)
+        ticket.spend(100, 0.0, 0)
         assert until(lambda: any("100" in connection.hvals(key) for key in connection.scan_iter("*day:*")))
     assert refusal(other, principal="ada")[0] == 429
 
@@ -210,7 +220,7 @@ def test_a_url_that_is_none_of_redis_stops_the_start():
 
 
 def test_no_name_of_a_client_is_in_redis(machines, server):
-    machines(max_sessions=9, max_tokens_per_day=9).admit("203.0.113.7", "ada.lovelace").spend(1, 0.0)
+    machines(max_sessions=9, max_tokens_per_day=9).admit("203.0.113.7", "ada.lovelace").spend(1, 0.0, 0)
     with client(server) as connection:
         assert until(lambda: any(":day:" in key for key in connection.scan_iter()))
         assert not [key for key in connection.scan_iter() if "lovelace" in key or "203" in key]
