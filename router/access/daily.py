@@ -23,7 +23,8 @@ CELLS: Final = 8192
 WAYS: Final = 4
 """The number of cells that can hold a given client.
 
-If other clients occupy all of them, the new client replaces one of another day, or else the one with the fewest tokens, and then turns.
+If other clients occupy all of them, the new client replaces one of another day, or else the one with the fewest tokens.
+With equal tokens the fewest turns decide.
 """
 
 _CELL: Final = struct.Struct("<8sQQQQ")
@@ -58,7 +59,10 @@ class DailySums:
         self._memory = areas.memory("daily", slots * _REGION_BYTES)
 
     def add(self, slot: int, key: bytes, spent: Sums, day: int) -> Sums:
-        """Add tokens, dollars and turns to a client's sums of a day, in one slot. Return the client's sums over all slots."""
+        """Add tokens, dollars and turns to a client's sums of a day, in one slot.
+
+        Return the client's sums over all slots.
+        """
         place = self._place(slot, key, day)
         found, of_day, tokens, micros, turns = _CELL.unpack_from(self._memory, place)
         if found != key or of_day != day:

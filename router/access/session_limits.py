@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from actors.connections.handover import HandshakeRefused
 from router.access import arrivals, daily, redis_counts
@@ -129,8 +129,10 @@ class Ticket(NamedTuple):
     release: Callable[[], None]
     """The function that gives the place back. A second call has no effect."""
     spend: Callable[[int, float, int], Sums] | None = None
-    """The function that adds tokens, dollars and turns to the client's sums of today, and returns the sums; None if no limit
-    per day is configured."""
+    """The function that adds tokens, dollars and turns to the client's sums of today, and returns the sums.
+
+    None if no limit per day is configured.
+    """
 
 
 NO_TICKET: Final = Ticket(lambda: None, lambda: None)
@@ -151,7 +153,7 @@ def _counted_in_redis(here: Ticket, remote: RedisCounts, session: str, group: st
         here.release()
         remote.release(session)
 
-    def spend(*spent: Unpack[Sums]) -> Sums:
+    def spend(*spent: *Sums) -> Sums:
         counted = remote.spend(group, principal, spent)
         if here.spend is None:
             return counted
@@ -300,7 +302,7 @@ class Admission:
                 arrivals.add(look)
         return cell, None if sums is None else functools.partial(self._spend, sums, client_key)
 
-    def _spend(self, sums: DailySums, client: bytes, *spent: Unpack[Sums]) -> Sums:
+    def _spend(self, sums: DailySums, client: bytes, *spent: *Sums) -> Sums:
         # Only this process writes this slot, so its own lock is enough.
         with self._lock:
             return sums.add(self._slot, client, spent, daily.day_of(time.time()))

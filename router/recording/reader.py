@@ -9,7 +9,6 @@ import orjson
 
 from router.errors import RouterError
 from router.recording import header, notation
-from router.recording.sums import Sums
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from actors import messages
     from router.recording.header import Header
+    from router.recording.sums import Sums
 
 MAX_LINE_BYTES: Final = 256 * 1024 * 1024
 
