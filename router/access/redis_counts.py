@@ -1,16 +1,18 @@
-"""The counts of all machines together, in Redis: present sessions, recent arrivals, the sums of a day.
+"""The counts of all machines together, in Redis: sessions, arrivals, the sums of a day, used single-use tokens.
 
 Each session has a lease, which its process renews. When a machine fails, the leases of its sessions end, and Redis no
-longer counts them. Only `admit` waits for Redis; it runs on a thread of the web server. A background thread sends all
-other changes.
+longer counts them. Only the methods `admit`, `use_token` and `restore_token` wait for Redis; they run on a thread of
+the web server. A background thread sends all other changes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import threading
 import time
+import uuid
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from router.access.daily import DAY_S, MICRO, Sums, day_of
@@ -31,6 +33,8 @@ RENEW_S: Final = 10.0
 AWAY_S: Final = 1.0
 """The pause, in seconds, after a failure of Redis. During the pause no handshake waits for Redis."""
 CLOSE_S: Final = 1.0
+SKEW_S: Final = 60
+"""The time for which Redis remembers a used token after its expiry, because the clocks of machines differ."""
 PREFIX: Final = "switchboard:"
 
 _ADMIT: Final = """
@@ -75,6 +79,22 @@ for place = 1, #KEYS do
   redis.call('ZADD', KEYS[place], now + tonumber(ARGV[2]), ARGV[1])
   redis.call('EXPIRE', KEYS[place], math.ceil(ARGV[2] * 2))
 end
+"""
+
+
+_USE: Final = """
+local owner = redis.call('GET', KEYS[1])
+if owner and owner ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return 1
+"""
+"""A script that marks a token as used by a process, and returns 0 if another process has used it.
+
+The process itself knows its uses. A mark of its own here is one that Redis has not removed yet.
+"""
+
+_RESTORE: Final = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 """
 
 
@@ -133,6 +153,13 @@ class RedisCounts:
         self._redis = client_of(limits)
         self._admit = self._redis.register_script(_ADMIT)
         self._renew = self._redis.register_script(_RENEW)
+        self._use = self._redis.register_script(_USE)
+        self._restore = self._redis.register_script(_RESTORE)
+        self._name = uuid.uuid4().hex
+        """The name of this process at the tokens that it has used."""
+        self._late_tokens: dict[str, float | None] = {}
+        """The tokens that were used or restored while Redis did not answer, each with its expiry, or None if it was
+        restored."""
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -230,6 +257,38 @@ class RedisCounts:
         self._wake.set()
         return sums
 
+    def use_token(self, token_id: str, expires_s: float) -> bool:
+        """Mark a single-use token as used. Return False if another process has used it.
+
+        Raises:
+            StoreAwayError: Redis does not answer. It gets the mark later, unless `restore_token` follows.
+        """
+        key = _token_key(token_id)
+        with self._lock:
+            self._late_tokens[key] = expires_s
+        is_first = bool(self._asked(self._use, keys=[key], args=[self._name, _lifetime_s(expires_s)]))
+        with self._lock:
+            self._late_tokens.pop(key, None)
+        return is_first
+
+    def restore_token(self, token_id: str) -> None:
+        """Remove the mark of a token that opened no session. If Redis does not answer, it does so later."""
+        key = _token_key(token_id)
+        with self._lock:
+            self._late_tokens[key] = None
+        try:
+            self._asked(self._restore, keys=[key], args=[self._name])
+        except StoreAwayError:
+            self.send_late()
+            return
+        with self._lock:
+            self._late_tokens.pop(key, None)
+
+    def send_late(self) -> None:
+        """Let the background thread send what Redis has not got."""
+        self._start()
+        self._wake.set()
+
     def close(self) -> None:
         """Send the remaining changes, and end the thread. Wait at most `CLOSE_S` seconds for that end."""
         self._is_closing = True
@@ -307,6 +366,19 @@ class RedisCounts:
                 still[1] -= micros
                 still[2] -= turns
         self._forget_yesterday()
+        self._send_tokens()
+
+    def _send_tokens(self) -> None:
+        with self._lock:
+            late, now_s = dict(self._late_tokens), time.time()
+        for key, expires_s in late.items():
+            if expires_s is None:
+                self._restore(keys=[key], args=[self._name])
+            elif expires_s + SKEW_S > now_s:
+                self._use(keys=[key], args=[self._name, _lifetime_s(expires_s)])
+            with self._lock:
+                if self._late_tokens.get(key) == expires_s:
+                    self._late_tokens.pop(key, None)
 
     def _forget_yesterday(self) -> None:
         today = f"{PREFIX}day:{day_of(time.time())}:"
@@ -319,6 +391,14 @@ class RedisCounts:
             live: Iterable[tuple[str, list[str]]] = [(session, list(keys)) for session, keys in self._live.items()]
         for session, keys in live:
             self._renew(keys=keys, args=[session, LEASE_S])
+
+
+def _token_key(token_id: str) -> str:
+    return f"{PREFIX}used:{_key('token', token_id)}"
+
+
+def _lifetime_s(expires_s: float) -> int:
+    return max(0, math.ceil(expires_s - time.time())) + SKEW_S
 
 
 def _client(address: str, principal: str | None) -> str:

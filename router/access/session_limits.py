@@ -181,7 +181,8 @@ class Admission:
         self._lock = threading.Lock()
         """The lock around each change of this process's memory. Nothing waits while it holds this lock."""
         self._seats = Seats(shared.counts, slot) if shared.is_limited else None
-        self._remote = RedisCounts(shared.limits) if shared.is_limited and shared.limits.store else None
+        # Redis also knows the used tokens, which need no limit.
+        self._remote = RedisCounts(shared.limits) if shared.limits.store else None
 
     def admit(self, address: str | None, principal: str | None, limits: Limits | None = None) -> Ticket:
         """Take a place for a new session. `limits` are those under its policy; None means the configured ones.
@@ -236,22 +237,47 @@ class Admission:
         """Record the use of a principal's single-use token. Return False if the token was used before.
 
         Raises:
-            HandshakeRefused: 503 if the memory for used tokens of all clients is full.
+            HandshakeRefused: 503 if the memory for used tokens of all clients is full, or if Redis does not answer and
+                `store_away` is `closed`.
         """
         token_id, now_s = principal.terms.single_use_id, time.time()
         if token_id is None:
             return True
+        expires_s = principal.expires_s or now_s
         try:
-            return self._shared.spent.spend(token_id, principal.expires_s or now_s, now_s)
+            is_first = self._shared.spent.spend(token_id, expires_s, now_s)
         except FullError:
             headers = (("Retry-After", str(RETRY_SESSION_S)),)
             problem = "too many tokens for one session were used: try again later"
             raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, problem, headers) from None
+        return is_first and (self._remote is None or self._spend_remotely(self._remote, token_id, expires_s))
+
+    def _spend_remotely(self, remote: RedisCounts, token_id: str, expires_s: float) -> bool:
+        try:
+            is_first = remote.use_token(token_id, expires_s)
+        except StoreAwayError:
+            if self._shared.limits.store_away == "closed":
+                self._on_store_away()
+                self._restore(token_id)
+                raise _away() from None
+            if self._seats is None:
+                self._on_store_away()  # otherwise `admit` reports the same session
+            remote.send_late()
+            return True
+        if not is_first:
+            # The other machine may still restore the token, and this one need not know.
+            self._shared.spent.restore(token_id)
+        return is_first
 
     def restore(self, principal: Principal | None) -> None:
         """Forget the use of a single-use token that opened no session."""
         if principal is not None and principal.terms.single_use_id is not None:
-            self._shared.spent.restore(principal.terms.single_use_id)
+            self._restore(principal.terms.single_use_id)
+
+    def _restore(self, token_id: str) -> None:
+        self._shared.spent.restore(token_id)
+        if self._remote is not None:
+            self._remote.restore_token(token_id)
 
     def close(self) -> None:
         """Send the last counts to Redis."""
@@ -268,9 +294,7 @@ class Admission:
             self._on_store_away()
             if self._shared.limits.store_away == "closed":
                 remote.release(session)
-                problem = "the limits cannot be checked at the moment: try again later"
-                headers = (("Retry-After", str(RETRY_AWAY_S)),)
-                raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, problem, headers) from None
+                raise _away() from None
             return False
         if full is not None:
             problem, retry_s = _FULL[full.place]
@@ -357,6 +381,11 @@ def group_of(address: str) -> str:
     if isinstance(found, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((found, V6_PREFIX), strict=False))
     return str(found) if found is not None else address
+
+
+def _away() -> HandshakeRefused:
+    problem = "the limits cannot be checked at the moment: try again later"
+    return HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, problem, (("Retry-After", str(RETRY_AWAY_S)),))
 
 
 def _refusal(problem: str, retry_s: int) -> HandshakeRefused:

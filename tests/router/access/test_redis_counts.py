@@ -1,6 +1,7 @@
 """The counts of several machines, over Debian's Redis: each `Admission` here has the memory of a machine of its own."""
 
 import threading
+import time
 
 import pytest
 import redis
@@ -8,6 +9,7 @@ import redis
 from actors.connections.handover import HandshakeRefused
 from router.access import redis_counts
 from router.access.redis_counts import RedisCounts
+from router.access.request import Principal, Terms
 from router.access.session_limits import Admission, SharedLimits
 from router.config.model import Limits
 from router.errors import ConfigError
@@ -212,6 +214,57 @@ def test_a_session_whose_answer_was_late_counts_once_and_for_its_own_time(machin
         assert refusal(admission)[0] == 503
     with client(server) as connection:
         assert until(lambda: connection.zcard(f"{redis_counts.PREFIX}sessions") == 0)
+
+
+def holder():
+    return Principal("ada", expires_s=time.time() + 30, terms=Terms("one of ada"))
+
+
+def test_a_token_for_one_session_is_used_once_over_all_machines(machines, server):
+    one, other = machines(), machines()
+    assert one.spend(holder())
+    assert not other.spend(holder())
+    assert not one.spend(holder())
+    with client(server) as connection:
+        (key,) = connection.scan_iter(f"{redis_counts.PREFIX}used:*")
+        assert 30 < connection.ttl(key) <= 30 + redis_counts.SKEW_S
+        assert "ada" not in key
+    one.restore(holder())
+    assert other.spend(holder())
+
+
+def test_a_token_that_opened_no_session_is_good_on_another_machine(machines):
+    one, other = machines(), machines()
+    assert one.spend(holder())
+    one.restore(holder())
+    assert other.spend(holder())
+    one.restore(holder())  # of another machine's use
+    assert not machines().spend(holder())
+
+
+@pytest.mark.parametrize("store_away", ["open", "closed"])
+def test_without_redis_the_configuration_decides_on_a_token_and_redis_learns_of_it_later(store_away):
+    with redis_server() as server:
+        away = []
+        limits = SharedLimits(Limits(store=server.url, store_away=store_away))
+        admission = Admission(limits, on_store_away=lambda: away.append(1))
+        server.stop()
+        if store_away == "open":
+            assert admission.spend(holder())
+            assert not admission.spend(holder()), "this machine remembers it"
+        else:
+            with pytest.raises(HandshakeRefused) as caught:
+                admission.spend(holder())
+            assert caught.value.status == 503
+        assert away == [1]
+        server.start()
+        another = Admission(SharedLimits(Limits(store=server.url)))
+        with client(server) as connection:
+            if store_away == "open":
+                assert until(lambda: list(connection.scan_iter(f"{redis_counts.PREFIX}used:*")))
+        assert another.spend(holder()) is (store_away == "closed")
+        admission.close()
+        another.close()
 
 
 def test_a_url_that_is_none_of_redis_stops_the_start():
