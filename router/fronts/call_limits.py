@@ -120,6 +120,10 @@ class CallLimits:
         else:
             self.limited.note_user(now_s)
 
+    def mark_interrupted(self, now_s: float) -> None:
+        """Record that the user begins to speak. After a limit of tokens, money or turns this ends the call."""
+        self.limited.note_turn(now_s)
+
     def add_usage(self, usage: Usage) -> None:
         """Add the usage that the upstream reported. The next `settle` compares the new sum with the limits."""
         self.limited.spending.add(usage)

@@ -413,7 +413,12 @@ class DeepgramRelay:
             yield self._to_upstream(again)
 
     def _start_speech(self, fields: Fields, text: str) -> Commands:
+        # No AgentAudioDone has to follow an answer that the user interrupts. It counts as an answer nevertheless.
+        is_cut = self._conversation.is_answering and self._conversation.memory.question is not None
         if self._conversation.take(fields):
+            if is_cut:
+                self._closing.limits.add_turn()
+            self._closing.limits.mark_interrupted(self._now_s)
             self._closing.limits.playback.stop()
             yield engine.SendToClient(text)
 

@@ -275,6 +275,7 @@ def _speech_started(context: Context, event: Event) -> None:
     _count_from_the_first_byte(context, event)
     state.names.to_client(event)
     state.speech.begin(event.string("item_id") or name)
+    context.limits.mark_interrupted(context.now_s)
     context.limits.playback.stop()
     context.cancel(Timer.COMMIT)
     context.pass_on(event)

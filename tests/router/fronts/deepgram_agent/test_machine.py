@@ -374,6 +374,17 @@ def test_speech_ends_a_silence():
     assert codes(book) == []
 
 
+def test_answers_that_the_user_interrupts_count():
+    book = RelayBook(max_turns=2).ready()
+    for _ in range(2):
+        assert book.ending is None
+        book.say("user", "one?").server("UserStartedSpeaking").say("user", "two?")
+        book.say("assistant", "One.").server("UserStartedSpeaking").server("AgentAudioDone")
+    assert codes(book) == [("Warning", "MAX_TURNS")]
+    book.say("user", "three?").say("assistant", "Three.").server("UserStartedSpeaking")
+    assert codes(book)[-1] == ("Error", "MAX_TURNS")
+
+
 SILENT = {"max_silence_s": 100.0, "silence_question": "Are you there?", "silence_goodbye": "Goodbye."}
 
 

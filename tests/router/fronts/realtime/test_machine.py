@@ -233,6 +233,24 @@ def test_a_call_ends_at_its_limit_between_two_turns():
     assert (book.sent[-1]["error"]["code"], book.ending.code) == ("max_call_length", 1000)
 
 
+def test_a_user_who_interrupts_again_after_the_last_answer_ends_the_call():
+    book = RealtimeBook(max_turns=1).ready(**AUDIO_SESSION)
+
+    def speak(name):
+        book.server("input_audio_buffer.speech_started", item_id=name, audio_start_ms=0)
+
+    speak("u1")
+    for number in (1, 2):
+        book.server("input_audio_buffer.speech_stopped", item_id=f"u{number}", audio_end_ms=9)
+        book.server("input_audio_buffer.committed", item_id=f"u{number}", previous_item_id=None)
+        book.begin(f"r{number}").write("One", response=f"r{number}", name=f"a{number}")
+        assert book.ending is None
+        speak(f"u{number + 1}")
+        if number == 1:
+            book.done("r1", status="cancelled")
+    assert book.ending.code == 1000
+
+
 SILENT = {"max_silence_s": 100.0, "silence_question": "Are you there?", "silence_goodbye": "Goodbye."}
 
 
