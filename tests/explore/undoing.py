@@ -342,3 +342,21 @@ def forgets_crossed_turn(handler: Any) -> Any:
         return phase
 
     return started
+
+
+def gives_up(is_taken: Callable[[pending.ResponseRequest], bool]) -> Callable[[Any], None]:
+    """Return the rule of an answer to speech that also ends such interrupted requests in flight."""
+
+    def ended(context: Any) -> None:
+        requests = context.state.pending
+        sent = requests.in_flight
+        if sent is not None and sent.is_interrupted and is_taken(sent.request):
+            requests.answer_with_speech()
+            requests.give_up("INTERRUPTED")
+        else:
+            _END_WHAT_SPEECH_ANSWERS(context)
+
+    return ended
+
+
+_END_WHAT_SPEECH_ANSWERS = response_begin._end_what_speech_answers
