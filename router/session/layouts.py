@@ -182,7 +182,7 @@ LAYOUTS: Final = (
         pack=_pack_ledger,
         fill=_fill_ledger,
     ),
-    _of(calls.Calls, "outstanding approvals late _cancelled _requested _names"),
+    _of(calls.Calls, "outstanding approvals late refused _cancelled _requested _names"),
     _of(
         turn.Turn,
         "is_open response response_id output_id is_announced current is_cut answers_speech has_output"
