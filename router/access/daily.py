@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
-from router.shared_areas import OWN
+from router.shared_areas import OWN, store
 
 if TYPE_CHECKING:
     from router.shared_areas import Areas
@@ -63,7 +63,7 @@ class DailySums:
         found, of_day, tokens, micros = _CELL.unpack_from(self._memory, place)
         if found != key or of_day != day:
             tokens = micros = 0
-        _CELL.pack_into(self._memory, place, key, day, tokens + spent[0], micros + round(spent[1] * MICRO))
+        store(self._memory, _CELL, place, key, day, tokens + spent[0], micros + round(spent[1] * MICRO))
         return self.of(key, day)
 
     def of(self, key: bytes, day: int) -> Sums:
