@@ -43,21 +43,22 @@ def _fill(made: GuardedMachine, packed: Any, unpacker: Unpacker) -> None:
 
 def _pack_relay(guard: GuardedRelay, packer: Packer) -> Any:
     waiting = deque(it for it in guard.waiting if isinstance(it, ClientTextReceived))
-    # A frame of the relay has the same fields as its text. Only a new frame for a window has other ones.
+    # A frame of the relay has the same fields as its text. Only a new frame for a window has other ones. The list lives
+    # until the end, because the packer tells objects apart by their ids.
     held = [
         msgspec.structs.replace(it, fields=None) if it.command.frame else it
         for it in guard._held  # noqa: SLF001 - of the same memory as the fields below
     ]
-    texts = [(key, [packer.pack(getattr(it, name)) for name in _TEXT]) for key, it in guard._texts.items()]  # noqa: SLF001 - the same
-    fields = [packer.pack(getattr(guard, name)) for name in _OF_RELAY]
-    # `held` lives until here, because the packer tells objects apart by their ids.
-    return [packer.pack(waiting), packer.pack(held), texts, *fields]
+    packed = [packer.pack(waiting), packer.pack(held)]
+    texts = guard._texts.items()  # noqa: SLF001 - the same
+    packed.append([(key, [packer.pack(getattr(it, name)) for name in _TEXT]) for key, it in texts])
+    return [*packed, *(packer.pack(getattr(guard, name)) for name in _OF_RELAY)]
 
 
 def _fill_relay(made: GuardedRelay, packed: Any, unpacker: Unpacker) -> None:
     waiting, held, texts, *fields = packed
     made.waiting = unpacker.unpack(waiting)
-    found = {"_held": deque(unpacker.unpack(held)), "_texts": {}}
+    found: dict[str, Any] = {"_held": deque(unpacker.unpack(held)), "_texts": {}}
     for key, values in texts:
         plain = dict(zip(_TEXT, values, strict=True))
         windows = unpacker.unpack(plain.pop("windows"), made.new_windows(is_whole=plain["is_whole"]))
