@@ -84,7 +84,10 @@ _PACK_WRITE: Final = struct.Struct("@QQQ").pack_into
 
 
 class ShelfError(ValueError):
-    """The error of a memory that does not show what its dead process did. The session ends with a typed error."""
+    """The memory of a dead process is damaged, or not enough to continue the session.
+
+    The session is lost, and its stream ends without an `Error`.
+    """
 
 
 class GoneError(ShelfError):
