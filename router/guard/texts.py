@@ -13,7 +13,7 @@ from actors import messages
 from router.json_bounds import MAX_RECOUNT_CHARS, MAX_WIDE_CHARS, exceeded_bound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from router.config.guard import Source
 
@@ -180,7 +180,9 @@ def with_text(message: messages.Input, text: str) -> messages.Input | None:
     assert isinstance(message, messages.ClientTextReceived)  # noqa: S101 - nothing else is said
     if len(message.text) > MAX_REWRITTEN_CHARS:
         return None
-    fields = _with_text_in(_json(message.text), text)
+    found = _json(message.text)
+    is_only = found.get("type") == _ANSWER or len(list(islice(_texts(found), 2))) == 1
+    fields = _with_text_in(found, text) if is_only else None
     # A message may have more levels than `orjson` writes.
     written = _written(fields) if fields is not None else ""
     return messages.ClientTextReceived(written) if written else None
@@ -189,8 +191,6 @@ def with_text(message: messages.Input, text: str) -> messages.Input | None:
 def _with_text_in(found: dict[str, Any], text: str) -> dict[str, Any] | None:
     if found.get("type") == _ANSWER:
         return {**{name: value for name, value in found.items() if name not in _OUTPUTS}, "content": text}
-    if len(list(islice(_texts(found), 2))) != 1:
-        return None  # the other texts would pass unchanged
     if isinstance(found.get("content"), str):
         return {**found, "content": text}
     item = found.get("item")
