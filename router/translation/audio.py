@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from router.audio.formats import Format
 
-BRIEF_MS: Final = 100
+BRIEF_MS: Final = 20
 """The audio that a brief snapshot keeps of a silent user, in milliseconds."""
 
 COMMIT_MINIMUM_MS: Final = 100
