@@ -67,6 +67,7 @@ from tests.explore.undoing import (
     owes_nothing_as_is,
     put,
     reject_by_id,
+    stop_also_outside,
     stop_and_record,
     text_twice,
     then,
@@ -355,7 +356,7 @@ FINDINGS = (
             "dialled-1 created-1 take-1-message fire-rollover dialled-2 created-2 take-2-message "
             "native-response.create native-outside take-2-words+first step-2-False frame step-2-False step-2-False "
             "speech-2 stop-2 commit-2 own-2-call run_well",
-            put(response_begin, "_end_what_speech_answers", gives_up(lambda request: request.is_outside))),
+            put(barge_in, "_stop_response", stop_also_outside)),
     Finding("E71", "the turn of an interrupted verbatim text does not end when its request is refused",
             ("openai", "session.update", "no created"),
             "dialled-1 created-1 take-1-message say take-1-message take-1-message step-1-False step-1-False "

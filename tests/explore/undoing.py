@@ -320,6 +320,13 @@ def stop_and_record(context: Any, *, is_audible: bool) -> None:
 _STOP = barge_in._stop_response
 
 
+def stop_also_outside(context: Any, *, is_audible: bool) -> None:
+    _STOP(context, is_audible=is_audible)
+    sent = context.state.pending.in_flight
+    if sent is not None and is_audible:
+        sent.is_interrupted = True
+
+
 def awaits_cut_response() -> contextlib.AbstractContextManager[Any]:
     (rule,) = (it for it in transitions.JOINT if it.holds is response_end.calls_are_answered)
     return mock.patch.object(

@@ -184,8 +184,8 @@ def _end_what_speech_answers(context: Context) -> None:
     pending = context.state.pending
     pending.answer_with_speech()
     sent = pending.in_flight
-    if sent is None or sent.request.is_outside:
-        return  # the user interrupts nothing outside the conversation, so that response is still to begin
+    if sent is None:
+        return
     if sent.is_interrupted and sent.request.is_presumed:
         # The upstream does not have the item of the request yet, so this response cannot answer that item.
         sent.is_interrupted = False

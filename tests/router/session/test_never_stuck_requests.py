@@ -510,6 +510,19 @@ def test_speech_does_not_interrupt_a_client_s_own_response_that_is_not_announced
     assert "weather" not in str(book.items(since=restarted))
 
 
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_client_s_own_request_that_failed_is_sent_again_although_the_user_spoke_meanwhile(is_lost):
+    book = TimedPlaybook().ready().types("When?").answers("At noon.", 4.0).client(CLASSIFY)
+    if is_lost:
+        book.client(FRAME).upstream(started("u1"))
+        begin = book.restarted_after()
+        book.run(LONG_S)
+    else:
+        begin = already_active(book.hears("u1", "And then?")).here
+        book.begins_itself().says("Later.", response_id="resp_v", item_id="item_v").ends("resp_v")
+    assert [event for event in book.sent("response.create", since=begin) if is_outside(event)]
+
+
 def test_the_turn_of_an_interrupted_given_text_ends_when_its_request_is_refused():
     book = TimedPlaybook().ready().client({"type": "InjectAgentMessage", "message": "Mind the gap."})
     begin = book.here
