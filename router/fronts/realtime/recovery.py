@@ -292,7 +292,7 @@ def remark(context: Context, text: str) -> None:
 
 
 def _send_again(context: Context) -> None:
-    """Send an upstream the events that the lost upstream did not acknowledge, and the audio that became no turn."""
+    """Send the events that the lost upstream did not acknowledge, and the audio of which it made no turn."""
     state = context.state
     own = [it for it in state.unanswered if it.request is not None and it.request.is_own]
     unanswered = [it for it in state.unanswered.take_all() if it not in own]
