@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from router.session.machine import Session
     from router.session.packing import Packer, Unpacker
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Increase this number when a field of the same name gets another meaning."""
 
 _ENCODER: Final = msgspec.msgpack.Encoder()

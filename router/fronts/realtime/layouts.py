@@ -30,7 +30,7 @@ from router.session.state.item_weight import Weight
 if TYPE_CHECKING:
     from router.session.packing import Packer, Unpacker
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
