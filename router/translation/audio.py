@@ -270,7 +270,7 @@ class Microphone:
 
     @property
     def is_committing_nothing(self) -> bool:
-        """Whether a commit is in progress, and all uncommitted audio was appended after the newest one."""
+        """Whether the newest commit in progress covers no audio: all uncommitted audio was appended after it."""
         return self._commits[-1:] == (0,) and self.has_uncommitted
 
     @contextlib.contextmanager
