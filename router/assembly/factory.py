@@ -144,7 +144,7 @@ class SessionFactory:
             assembled.memory,
             relay=assembled.relay,
             can_outlive=front.can_outlive,
-            can_return=front.can_return and failover is None and not config.guard.is_on,
+            can_return=front.can_return and failover is None,
             guard=assembled.guard,
             front=assembled.front,
             backends=assembled.backends,
