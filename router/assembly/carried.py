@@ -191,15 +191,17 @@ class CarriedSession:
     @property
     def has_settings(self) -> bool:
         """Whether the session has received its client's Settings."""
-        if isinstance(self._relay, Returnable):
-            return self._relay.has_settings
+        relay: object = self._relay  # of another protocol, too
+        if isinstance(relay, Returnable):
+            return relay.has_settings
         return self._session.state.lifecycle is not Lifecycle.AWAITING_SETTINGS
 
     @property
     def is_applied(self) -> bool:
         """Whether the client has received `SettingsApplied`."""
-        if isinstance(self._relay, Returnable):
-            return self._relay.is_applied
+        relay: object = self._relay  # of another protocol, too
+        if isinstance(relay, Returnable):
+            return relay.is_applied
         return self._session.state.is_applied
 
     @property
