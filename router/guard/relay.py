@@ -479,7 +479,10 @@ class GuardedRelay(GuardedInputs):
                 yield from self._pass_on(self._dialect.ended(command))
 
     def _say_now(self) -> Iterator[messages.Command]:
-        """Make the agent say the words of a verdict that wait, unless they have to wait for the end of an answer."""
+        """Make the agent say the waiting words of a verdict, if there are any.
+
+        During an answer they wait on, unless the dialect interrupts it.
+        """
         if self._say and (self._dialect.interrupts or not self._active):
             words, self._say = self._say, ""
             message = self._dialect.say(words)

@@ -117,7 +117,8 @@ class UpstreamPool:
     def take(self, position: int, alternatives: Iterable[int] = ()) -> Lease:
         """Record the dial of an upstream, and return its lease, which names the key for the dial.
 
-        `alternatives` are the other positions that the call may dial.
+        `alternatives` are the other positions that the call may dial. With the other keys, they decide whether the dial
+        is a trial.
         """
         now_s = self._clock()
         with self._lock:
