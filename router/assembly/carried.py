@@ -18,6 +18,7 @@ import msgspec
 from router.access.request import Request
 from router.assembly import guard_memory as guards
 from router.fronts.failover.value import VALUE as BACKENDS
+from router.fronts.front import Returnable
 from router.fronts.table import FRONTS
 from router.session import snapshot as snapshots
 from router.session.layouts import VERSION
@@ -185,16 +186,22 @@ class CarriedSession:
     @property
     def snapshot_due(self) -> int:
         """A number that changes when the next snapshot has to be stored; see `Session.snapshot_due`."""
-        return self._session.snapshot_due
+        return self._session.snapshot_due if self._relay is None else self._marks.record_due
 
     @property
     def has_settings(self) -> bool:
         """Whether the session has received its client's Settings."""
+        relay: object = self._relay  # of another protocol, too
+        if isinstance(relay, Returnable):
+            return relay.has_settings
         return self._session.state.lifecycle is not Lifecycle.AWAITING_SETTINGS
 
     @property
     def is_applied(self) -> bool:
         """Whether the client has received `SettingsApplied`."""
+        relay: object = self._relay  # of another protocol, too
+        if isinstance(relay, Returnable):
+            return relay.is_applied
         return self._session.state.is_applied
 
     @property

@@ -144,7 +144,7 @@ class SessionFactory:
             assembled.memory,
             relay=assembled.relay,
             can_outlive=front.can_outlive,
-            can_return=front.can_return and failover is None and not config.guard.is_on,
+            can_return=front.can_return and failover is None,
             guard=assembled.guard,
             front=assembled.front,
             backends=assembled.backends,
@@ -179,16 +179,18 @@ class SessionFactory:
     def dial_ahead(self, request: Request, model: str) -> DialledAhead | None:
         """Dial the upstream that a session from another process would choose. The call blocks.
 
-        Return None if a session with this request does not move, every upstream is paused, or the relay of Deepgram
-        serves the session.
+        Return None if every upstream is paused, or if Deepgram serves a session that prefers the listed upstreams.
 
         Raises:
             DialError: the dial failed.
         """
         front = FRONTS[request.profile]
+        if front.dial_target is not None:
+            target = self.dialling.target_of(front, request, self.limits)(model, 0, 0)
+            return DialledAhead(target, self.dialling.dialler(self.observers)(target))
         is_paused = self._is_paused(self._config.route_of(request.route))
         positions = [it for it in range(self._upstreams) if not is_paused(it)]
-        if front.dial_target is not None or model == ROUTE or not positions:
+        if model == ROUTE or not positions:
             return None
         lease = self.pool.take(self.pool.choose(positions, None))
         release = functools.partial(self.pool.release, lease)

@@ -85,6 +85,22 @@ def test_a_call_that_has_moved_keeps_its_token_and_the_right_to_send_its_setting
             assert "Ada" in ask(client, "What is my name?")
 
 
+def test_a_call_of_openai_s_protocol_that_has_moved_keeps_its_token():
+    with Simulator(SimulatorConfig(pace=20)) as simulator, router("--upstream", simulator.url) as process:
+        url = f"ws://{process.address}/v1/realtime"
+        with connect(f"{url}?resume=new") as client:
+            token = json.loads(client.recv(timeout=WAIT_S))["resume_token"]
+            client.send('{"type":"session.update","session":{"type":"realtime","instructions":"Be brief."}}')
+            assert json.loads(client.recv(timeout=WAIT_S))["type"] == "session.updated"
+            os.kill(process.child.pid, signal.SIGHUP)
+            process.child.wait_for("1 sessions moved, 0 were lost")
+            cut(client)
+        with connect(f"{url}?resume={token}") as client:
+            created = json.loads(client.recv(timeout=WAIT_S))
+            assert created["resumed"] is True
+            assert created["session"]["instructions"] == "Be brief."
+
+
 def test_a_telephone_call_moves_at_a_reload_and_its_caller_hears_the_agent_again(tmp_path):
     config = tmp_path / "router.toml"
     with Simulator(SimulatorConfig(pace=8)) as simulator, ExitStack() as stack:

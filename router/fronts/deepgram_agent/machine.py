@@ -142,7 +142,7 @@ class DeepgramRelay:
         stage = "ended" if self._closing.has_ended else self._stage.value
         return {
             "profile": "deepgram",
-            "lifecycle": stage if self._has_settings else "awaiting Settings",
+            "lifecycle": stage if self.has_settings else "awaiting Settings",
             "generation": self._generation,
             "dropped_bytes": self._waiting.dropped_bytes,
         }
@@ -156,6 +156,11 @@ class DeepgramRelay:
         is_open = self._stage in (Stage.WELCOMED, Stage.READY)
         return is_open and not (is_waiting or self._is_in_turn() or self._closing.has_ended)
 
+    @property
+    def is_applied(self) -> bool:
+        """Whether the client has got `SettingsApplied`."""
+        return self._is_applied
+
     def shortened(self) -> AbstractContextManager[None]:
         """Return a context within which the memory lacks older audio of a silent user."""
         return self._conversation.speech.shortened()
@@ -168,7 +173,9 @@ class DeepgramRelay:
         if self._closing.has_ended:
             yield from self._closing.end_again()
             return
-        yield from self._closing.adopt(self._now_s, has_settings=self._has_settings)
+        if adopted.is_new_client and self._is_welcomed and self._session is not None:
+            yield to_client(deepgram.Welcome(request_id=self._session.state.session_id))
+        yield from self._closing.adopt(self._now_s, has_settings=self.has_settings)
         # Outside of an answer the bytes are pongs, because a record is stored when an answer begins.
         if adopted.sent_bytes and self._conversation.is_answering:
             self._note_audio(adopted.sent_bytes)
@@ -240,7 +247,8 @@ class DeepgramRelay:
         )
 
     @property
-    def _has_settings(self) -> bool:
+    def has_settings(self) -> bool:
+        """Whether the client has sent its Settings."""
         return self._conversation.memory.settings is not None
 
     def _turn_timer(self, awaited: Awaited | None) -> engine.Command:
@@ -251,7 +259,7 @@ class DeepgramRelay:
         return engine.StartTimer(TURN_TIMER, length_s)
 
     def _is_in_turn(self) -> bool:
-        return self._has_settings and (self._conversation.is_in_turn or self._waiting.texts > 0)
+        return self.has_settings and (self._conversation.is_in_turn or self._waiting.texts > 0)
 
     # From the client.
 
@@ -272,7 +280,7 @@ class DeepgramRelay:
             return
         kind = text_of(fields, "type")
         self._note_activity(kind, fields)
-        if kind == "Settings" and not self._has_settings:
+        if kind == "Settings" and not self.has_settings:
             yield from self._take_settings(fields, received.text)
         elif kind.startswith("Update"):
             self._conversation.memory.update(fields)
@@ -372,7 +380,7 @@ class DeepgramRelay:
         if not self._is_welcomed:
             self._is_welcomed = True
             yield engine.SendToClient(text)
-        if self._has_settings:
+        if self.has_settings:
             yield from self._configure()
 
     def _configure(self) -> Commands:

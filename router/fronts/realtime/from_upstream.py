@@ -375,7 +375,7 @@ def _limits_updated(context: Context, event: Event) -> None:
 
 
 EVENTS: Final[dict[str, Handler]] = {
-    "session.created": recovery.created,
+    recovery.CREATED: recovery.created,
     "session.updated": _session_updated,
     "conversation.created": _conversation_created,
     "rate_limits.updated": _limits_updated,

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 CONTINUE: Final = "continue"
 
+CREATED: Final = "session.created"
+
 # The loss.
 
 
@@ -64,6 +66,8 @@ def adopt(context: Context, adopted: engine.ClientAdopted) -> None:
         context.end(*context.closing)
         return
     state.is_draining = state.stays_idle = False  # the drain concerned only the other process
+    if adopted.is_new_client and state.is_announced:
+        context.tell(new_event(CREATED, session=dict(state.configuration.session)))
     context.stop_waiting()
     context.commands += list(context.limits.adopt(context.now_s))
     for progress in read_notes(adopted.words, adopted.sent_bytes):
