@@ -145,6 +145,8 @@ class Judge:
         """The transcript of an item failed, and the client is not warned yet."""
         self.is_refusal_due = False
         """An upstream refused an event, and the client has got no message about it yet."""
+        self.refusing: dict[str, Any] | None = None
+        """The event that an upstream is refusing. An Error of the session is about this event."""
         self.unanswered_commits: list[str] = []
         """The ids of the commits by hand that an upstream may still answer. The next upstream gets the last commit."""
         self.updating: set[tuple[int, str]] = set()
@@ -431,12 +433,26 @@ class Judge:
         self.updates -= self.is_configured
         self.is_configured = True
 
-    def _sent_Error(self, _message: dict[str, Any]) -> None:  # noqa: N802
+    def _sent_Error(self, message: dict[str, Any]) -> None:  # noqa: N802
         self.has_explained, self.is_refusal_due, self.is_replacing = True, False, False
-        self.updates = self.injected = 0
-        self.unsent.clear()
-        self.owed.clear()
-        self.missing.clear()
+        if message["code"] == "UPDATE_NOT_APPLIED" or (self.refusing or {}).get("type") == "session.update":
+            self.updates -= 1
+        elif self.refusing is None:
+            self.unsent.clear()
+        else:
+            self._forgive(self.refusing)
+
+    def _forgive(self, event: dict[str, Any]) -> None:
+        """Forgive the question that a refused event was about. Every other question stays open."""
+        item = event.get("item") or {"type": ""}
+        if item["type"] in ("message", "function_call_output"):
+            asked = text_of(item) if item["type"] == "message" else item["call_id"]
+            self.owed = [it for it in self.owed if it.text != asked]
+        elif event["type"] == "response.create" and (event.get("response") or {}).get("conversation") == "none":
+            self.injected -= not is_of_client(event)
+        elif event["type"] == "response.create":
+            # The response would have answered the whole conversation.
+            self.owed.clear()
 
     def _sent_Warning(self, message: dict[str, Any]) -> None:  # noqa: N802
         self.has_explained, self.is_warning_due = True, False
