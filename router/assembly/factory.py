@@ -94,7 +94,7 @@ class SessionFactory:
         perform: Callable[[Any, Principal | None], Any],
         on_end: Callable[[], None],
         on_settings: Callable[[], None] | None = None,
-        spend_today: Callable[[int, float], tuple[int, float]] | None = None,
+        spend_today: Callable[[int, float, int], tuple[int, float, int]] | None = None,
         parcel: Parcel | None = None,
         journal: Iterable[str | bytes] = (),
         ahead: DialledAhead | None = None,

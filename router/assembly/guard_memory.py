@@ -111,6 +111,7 @@ LAYOUTS: Final = (
         # The numbers of checks and of records begin again, because no other process refers to them.
         derived=(
             "_machine",
+            "_session",
             "_guard",
             "_session_id",
             "_checks",

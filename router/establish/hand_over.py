@@ -150,8 +150,7 @@ def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> Session
         parts.metrics.add(RECOVERIES, UNKEPT)
         return spec
     custodian = _Custodian(custody, parts.metrics, spec)
-    connection.on_unkept = custodian.unkeep
-    connection.on_abort = custodian.drop
+    connection.custodian = custodian
     hold = functools.partial(custody.hold, spec.session_id, connection, shelf)
     machine = ShelvedMachine(spec.machine, spec.carried, connection, hold)
     return msgspec.structs.replace(spec, machine=machine, on_end=custodian.end)

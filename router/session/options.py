@@ -78,8 +78,8 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     tuning: Tuning = Tuning()
     price_table: PriceTable | None = None
     """The prices of models, if cost has a limit."""
-    spend_today: Callable[[int, float], tuple[int, float]] | None = None
-    """The function that adds the tokens and dollars of a response to its client's sums of today.
+    spend_today: Callable[[int, float, int], tuple[int, float, int]] | None = None
+    """The function that adds tokens, dollars and answers of the agent to its client's sums of today.
 
     It returns these sums, which cover all sessions of the client. It must not block. None if a day has no limit.
     """

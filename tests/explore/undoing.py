@@ -114,8 +114,8 @@ def clear_all(self: Microphone, _place: int, **_facts: Any) -> None:
 
 
 def commit_all(self: Microphone) -> Any:
-    size_bytes = self._uncommitted_bytes if self._committing_bytes is None else self._committing_bytes
-    self._committing_bytes = None
+    size_bytes = max(0, self._commits[0]) if self._commits else self._uncommitted_bytes
+    self._commits = self._commits[1:]
     return self._take(size_bytes)
 
 
