@@ -369,8 +369,8 @@ FINDINGS = (
             ASKED + "fire-rollover dialled-2 created-2 take-2-message take-2-message native-conversation.item.create "
             "fire-next~event lost-1 refuse-2 run_well", put(pending.PendingResponses, "refuse", drop_gated)),
     Finding("E73", "a client's own request that speech interrupted is lost with its upstream", OPENAI,
-            READY + "say take-1-message take-1-message step-1-False step-1-False step-1-False step-1-False step-1-False "
-            "step-1-False native-outside frame speech-1 close-1 run_well",
+            READY + "say take-1-message take-1-message step-1-False step-1-False step-1-False step-1-False "
+            "step-1-False step-1-False native-outside frame speech-1 close-1 run_well",
             put(barge_in, "_stop_response", stop_also_outside)),
 )  # fmt: skip
 
