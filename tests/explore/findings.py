@@ -48,6 +48,7 @@ from tests.explore.undoing import (
     clears_again,
     commit_all,
     create_with_clock,
+    drop_gated,
     forget_only,
     forgets_commits,
     forgets_crossed_turn,
@@ -364,6 +365,13 @@ FINDINGS = (
             "inject-queue frame fire-rollover take-1-message dialled-3 take-1-message take-1-message take-1-item+only "
             "step-1-False speech-1 take-1-busy created-3 take-3-message run_silent",
             put(response_requests, "end_turn", lambda _context: None)),
+    Finding("E72", "the refusal of a later item ends a question that waits for it at another upstream", AS_IS,
+            ASKED + "fire-rollover dialled-2 created-2 take-2-message take-2-message native-conversation.item.create "
+            "fire-next~event lost-1 refuse-2 run_well", put(pending.PendingResponses, "refuse", drop_gated)),
+    Finding("E73", "a client's own request that speech interrupted is lost with its upstream", OPENAI,
+            READY + "say take-1-message take-1-message step-1-False step-1-False step-1-False step-1-False "
+            "step-1-False step-1-False native-outside frame speech-1 close-1 run_well",
+            put(barge_in, "_stop_response", stop_also_outside)),
 )  # fmt: skip
 
 

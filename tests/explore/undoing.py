@@ -206,6 +206,10 @@ def keeps_current(context: Any) -> ResponseState:
 _AWAIT_OTHER = response_requests._await_other_response
 
 
+def drop_gated(self: pending.PendingResponses, item_id: str) -> bool:
+    return self._drop("REFUSED", lambda _at, request: request.item_id == item_id)
+
+
 def forget_only(self: ledger.Ledger, event_id: str) -> list[ledger.Change]:
     _REFUSE(self, event_id)
     return []

@@ -523,6 +523,23 @@ def test_a_client_s_own_request_that_failed_is_sent_again_although_the_user_spok
     assert [event for event in book.sent("response.create", since=begin) if is_outside(event)]
 
 
+@pytest.mark.parametrize("request_of", ["question", "client"])
+def test_a_request_outlives_its_upstream_although_the_next_one_refuses_a_later_item(request_of):
+    book = TimedPlaybook().ready()
+    book = book.types("When?").begins() if request_of == "question" else book
+    said = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "By the way."}]}
+    book.client({"type": "conversation.item.create", "item": {"id": "own_1", **said}})
+    if request_of == "client":
+        book.client({"type": "response.create"})
+    book.upstream_closes(1000, decision=Decision.RESTART).upstream_opens()
+    book.upstream({"type": "session.created", "session": {}}, {"type": "session.updated", "session": {}})
+    assert book.items()[-1]["id"] == "own_1"
+    begin = book.here
+    last = book.sent("conversation.item.create", generation=book.generation)[-1]
+    book.upstream(error("invalid_value", event_id=last["event_id"]))
+    assert len(book.sent("response.create", since=begin)) == 1
+
+
 def test_the_turn_of_an_interrupted_given_text_ends_when_its_request_is_refused():
     book = TimedPlaybook().ready().client({"type": "InjectAgentMessage", "message": "Mind the gap."})
     begin = book.here
