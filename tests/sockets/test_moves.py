@@ -19,7 +19,7 @@ from tests.support.clients.voice_agent import hold_text_turn, voice_agent
 from tests.support.processes.children import router
 from tests.support.processes.further import further
 
-pytestmark = pytest.mark.filterwarnings(openai_clients.LEGACY)
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings(openai_clients.LEGACY)]
 
 CALLS = 6
 SERVICE_RESTART = 1012

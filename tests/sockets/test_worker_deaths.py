@@ -17,7 +17,7 @@ from tests.support.clients.voice_agent import PATHS, hold_text_turn, voice_agent
 from tests.support.processes.children import RUN_PY, child, router, workers_of
 from tests.support.processes.further import further
 
-pytestmark = pytest.mark.filterwarnings(openai_clients.LEGACY)
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings(openai_clients.LEGACY)]
 
 CALLERS = 8
 DEATHS = 3
