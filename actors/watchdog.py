@@ -7,6 +7,7 @@ docs/decisions/0012-stalled-dispatchers.md.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import logging
@@ -38,6 +39,19 @@ LAST_WORD_S: Final = 1.0
 """The seconds within which the other dispatchers of a process that ends send the last frames of its sessions."""
 
 
+LOG_S: Final = 1.0
+"""The seconds that the watchdog waits for a log line.
+
+A stalled thread may hold a lock of a log handler for good.
+"""
+
+END_S: Final = 5.0
+"""The seconds after which a process that is to end ends in any case.
+
+The log lines and last frames before that may block, too.
+"""
+
+
 class Memory(Protocol):
     """Memory whose free parts return to the system now and then."""
 
@@ -57,7 +71,7 @@ class Custody(Protocol):
         """Whether the keeper would give the sessions to other processes now. Any thread may ask."""
 
     def end_process(self) -> None:
-        """End this process at once."""
+        """End this process at once. The method must not block."""
 
 
 def _no_custody() -> Custody | None:
@@ -93,7 +107,8 @@ class Watchdog:
         At each look it also calls `look` of `allocator` and of the custody's arena, which need a thread that may wait.
         """
         self._custody = custody
-        self._watched = [_Watched(dispatcher, dispatchers, custody) for dispatcher in dispatchers]
+        self._log = _Log()
+        self._watched = [_Watched(dispatcher, dispatchers, custody, self._log) for dispatcher in dispatchers]
         self._look_s = look_s
         self._allocator = allocator
         self._stopped = threading.Event()
@@ -122,31 +137,54 @@ class Watchdog:
     def _run(self) -> None:
         while not self._stopped.wait(self._look_s):
             for watched in self._watched:
-                _look_at(watched, watched.dispatcher.name)
+                self._look_at(watched, watched.dispatcher.name)
             if self._allocator is not None:
-                _look_at(self._allocator, "the allocator")
+                self._look_at(self._allocator, "the allocator")
             custody = self._custody()
             if custody is not None:
-                _look_at(custody.arena, "the sessions' memory")
+                self._look_at(custody.arena, "the sessions' memory")
+
+    def _look_at(self, watched: Memory, name: str) -> None:
+        # A failure must not end the thread: nothing would watch the dispatchers any more.
+        try:
+            watched.look()
+        except Exception as error:  # noqa: BLE001 - logged
+            self._log.write(logging.ERROR, f"the watchdog failed at {name}", error)
 
 
-def _look_at(watched: Memory, name: str) -> None:
-    # A failure must not end the thread: nothing would watch the dispatchers any more.
-    try:
-        watched.look()
-    except Exception:
-        logger.exception("the watchdog failed at %s", name)
+class _Log:
+    """The watchdog's lines in the log. No line blocks the watchdog for longer than `LOG_S`."""
+
+    def __init__(self) -> None:
+        self._writing: threading.Thread | None = None
+
+    def write(self, level: int, line: str, error: Exception | None = None) -> None:
+        """Write a line on a thread of its own. Drop the line while an earlier one is still blocked."""
+        if self._writing is not None and self._writing.is_alive():
+            return
+        writing = threading.Thread(
+            target=logger.log, args=(level, "%s", line), kwargs={"exc_info": error}, name="watchdog-log", daemon=True
+        )
+        with contextlib.suppress(RuntimeError):  # no thread is left
+            writing.start()
+            self._writing = writing
+            writing.join(LOG_S)
 
 
 class _Watched:
     """One dispatcher, and what the watchdog knows of it."""
 
     def __init__(
-        self, dispatcher: Dispatcher, dispatchers: Sequence[Dispatcher], custody: Callable[[], Custody | None]
+        self,
+        dispatcher: Dispatcher,
+        dispatchers: Sequence[Dispatcher],
+        custody: Callable[[], Custody | None],
+        log: _Log,
     ) -> None:
         self.dispatcher = dispatcher
         self._others = [it for it in dispatchers if it is not dispatcher]
         self._custody = custody
+        self._log = log
         self.problem = ""
         self._pulse: int | None = None
         self._looks = 0
@@ -173,7 +211,7 @@ class _Watched:
         if self._looks >= STALLED_LOOKS:
             self._end_stalled()
         elif not self._looks and self.problem:
-            logger.warning("%s runs again", self.dispatcher.name)
+            self._log.write(logging.WARNING, f"{self.dispatcher.name} runs again")
             self.problem = ""
 
     def _end_stalled(self) -> None:
@@ -184,7 +222,8 @@ class _Watched:
         # The other sessions may still be saved. They end only if the dispatcher stays stalled without this session.
         self._looks, self._has_ended_one = 0, True
         where = _stack_of(self.dispatcher.thread_id)
-        logger.critical("%s is stalled by session %s, which is ended%s", self.dispatcher.name, suspect, where)
+        line = f"{self.dispatcher.name} is stalled by session {suspect}, which is ended{where}"
+        self._log.write(logging.CRITICAL, line)
         self.dispatcher.abort_from_outside(suspect)
 
     def _abandon(self, problem: str) -> None:
@@ -194,14 +233,20 @@ class _Watched:
         where = _stack_of(self.dispatcher.thread_id)
         custody = self._custody()
         if custody is None or not custody.is_kept:
-            logger.critical("%s %s: its sessions are ended%s", self.dispatcher.name, problem, where)
+            self._log.write(logging.CRITICAL, f"{self.dispatcher.name} {problem}: its sessions are ended{where}")
             self.dispatcher.abort_from_outside()
             return
-        ending = "this process ends, and others continue its sessions"
-        logger.critical("%s %s: %s%s", self.dispatcher.name, problem, ending, where)
-        self.dispatcher.abort_from_outside(is_dying=True)
-        self._end_unkept_beside()
-        custody.end_process()
+        at_latest = threading.Timer(END_S, custody.end_process)
+        at_latest.daemon = True
+        try:
+            at_latest.start()
+            ending = "this process ends, and others continue its sessions"
+            self._log.write(logging.CRITICAL, f"{self.dispatcher.name} {problem}: {ending}{where}")
+            self.dispatcher.abort_from_outside(is_dying=True)
+            self._end_unkept_beside()
+        finally:
+            at_latest.cancel()
+            custody.end_process()
 
     def _end_unkept_beside(self) -> None:
         """End the sessions of the other dispatchers that the keeper does not have, each on its own thread."""

@@ -87,7 +87,10 @@ _PACK_WRITE: Final = struct.Struct("@QQQ").pack_into
 
 
 class ShelfError(ValueError):
-    """The error of a memory that does not show what its dead process did. The session ends with a typed error."""
+    """The memory of a dead process is damaged, or not enough to continue the session.
+
+    The session is lost, and its stream ends without an `Error`.
+    """
 
 
 class GoneError(ShelfError):
@@ -544,10 +547,10 @@ def rest_of(arena: Arena, at: int, serial: int, written: int, read: int) -> tupl
 
 
 def claim(arena: Arena, at: int, read: int) -> None:
-    """Note that another process is about to read behind the position `read` of the stream from the client.
+    """Note that another process is about to read the client's stream from the position `read` on.
 
-    These bytes go to another memory. If that process dies without a record of its own, `rest_of` must not take the
-    bytes behind the journal for them.
+    That process stores the bytes that it reads in another memory. If it dies without a record of its own, `rest_of`
+    raises `ShelfError`. Otherwise `rest_of` would return stale bytes after this journal in their place.
     """
     arena.words[at // 8 + _CLAIMED] = read + 1
 

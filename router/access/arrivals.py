@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from router.shared_areas import OWN
+from router.shared_areas import OWN, store
 
 if TYPE_CHECKING:
     from router.shared_areas import Areas
@@ -70,7 +70,7 @@ class Arrivals:
         # An older configuration may have counted in buckets of another length. Such counts mean nothing here.
         if _BUCKET_S.unpack_from(self._memory, CELLS * _CELL.size) != (self._bucket_s,):
             self._memory[:] = bytes(_BYTES)
-            _BUCKET_S.pack_into(self._memory, CELLS * _CELL.size, self._bucket_s)
+            store(self._memory, _BUCKET_S, CELLS * _CELL.size, self._bucket_s)
 
     def look(self, key: bytes, now_s: float) -> Look:
         """Return the arrivals of an address up to `now_s`. The result is right while the caller holds the lock."""
@@ -99,7 +99,7 @@ class Arrivals:
     def add(self, look: Look) -> None:
         """Count an arrival of an address at the time of the look."""
         look.counts[look.newest % _BUCKETS] += 1
-        _CELL.pack_into(self._memory, look.place, look.key, look.newest, *look.counts)
+        store(self._memory, _CELL, look.place, look.key, look.newest, *look.counts)
 
     def _place(self, key: bytes) -> int:
         """Return the position of a key's cell in the memory. A key without a cell gets the cell that it may replace."""

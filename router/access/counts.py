@@ -11,7 +11,7 @@ import os
 import struct
 from typing import TYPE_CHECKING, Final
 
-from router.shared_areas import OWN
+from router.shared_areas import OWN, store
 
 if TYPE_CHECKING:
     import mmap
@@ -85,7 +85,7 @@ class Counts:
 
     def write_head(self, slot: int, used: int, present: int) -> None:
         """Write the two numbers that `head` returns."""
-        _HEAD.pack_into(self._memory, slot * _REGION_BYTES, used, present)
+        store(self._memory, _HEAD, slot * _REGION_BYTES, used, present)
 
     def write_cell(self, slot: int, cell: int, keys: tuple[bytes, bytes, bytes]) -> None:
         """Write the three keys of a session into its cell: one into each column of the slot.

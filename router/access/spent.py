@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from router.access.shared_lock import SharedLock
-from router.shared_areas import OWN
+from router.shared_areas import OWN, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,8 +56,8 @@ class SpentTokens:
             if self._memory.find(key, _NEXT.size) >= 0:
                 return False
             cell = self._free_cell(now_s)
-            _CELL.pack_into(self._memory, _place_of(cell), key, expires_s)
-            _NEXT.pack_into(self._memory, 0, (cell + 1) % MAX_TOKENS)
+            store(self._memory, _CELL, _place_of(cell), key, expires_s)
+            store(self._memory, _NEXT, 0, (cell + 1) % MAX_TOKENS)
         return True
 
     def restore(self, token_id: str) -> None:
@@ -65,7 +65,7 @@ class SpentTokens:
         with self._held():
             place = self._memory.find(_key_of(token_id), _NEXT.size)
             if place >= 0:
-                _CELL.pack_into(self._memory, place, bytes(_KEY_BYTES), 0.0)
+                store(self._memory, _CELL, place, bytes(_KEY_BYTES), 0.0)
 
     @contextlib.contextmanager
     def _held(self) -> Iterator[None]:

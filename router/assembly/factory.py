@@ -14,7 +14,6 @@ from actors.restart import first_of
 from actors.spec import SessionSpec, no_other_key
 from actors.throttle import Rates
 from router.admin.switches import Switches
-from router.assembly import guard_memory as guards
 from router.assembly.carried import CarriedSession
 from router.assembly.dialling import DialledAhead, Dialling
 from router.assembly.machines import Machines
@@ -95,7 +94,7 @@ class SessionFactory:
         perform: Callable[[Any, Principal | None], Any],
         on_end: Callable[[], None],
         on_settings: Callable[[], None] | None = None,
-        spend_today: Callable[[int, float], tuple[int, float]] | None = None,
+        spend_today: Callable[[int, float, int], tuple[int, float, int]] | None = None,
         parcel: Parcel | None = None,
         journal: Iterable[str | bytes] = (),
         ahead: DialledAhead | None = None,
@@ -144,7 +143,7 @@ class SessionFactory:
             turn_detection,
             assembled.memory,
             relay=assembled.relay,
-            can_outlive=front.can_outlive and (assembled.guard is None or guards.can_outlive(assembled.guard)),
+            can_outlive=front.can_outlive,
             can_return=front.can_return and failover is None and not config.guard.is_on,
             guard=assembled.guard,
             front=assembled.front,

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
 import orjson
 
 from actors import messages
+from actors.machine import Machine
 from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
 from router.guard.inputs import BLOCKED, OVER_BOUNDS, GuardedInputs
+from router.guard.marks import GuardedMarks
 from router.guard.rules import Verdict
 from router.guard.texts import decoded, is_of_agent, is_of_user
 from router.guard.windows import Windows
@@ -26,7 +28,7 @@ from router.openai import events as openai
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from actors.machine import Machine
+    from actors.machine import Marks
     from router.config.guard import Guard, Source
 
 MAX_EVENT_CHARS: Final = 256 * 1024
@@ -77,11 +79,19 @@ class HeldFrame(NamedTuple):
     answer: int
 
 
+class SpeakingMachine(Machine, Protocol):
+    """The session's machine, in which audio of the agent waits until the client has played enough."""
+
+    def withhold(self, now_s: float, *, is_present: bool) -> Iterable[messages.Command]:
+        """Withhold the rest of the present answer, or of all earlier ones."""
+
+
 class GuardedMachine(GuardedInputs):
     """The session's machine with a guard. It is pure, like the session."""
 
-    def __init__(self, machine: Machine, guard: Guard, session_id: str) -> None:
+    def __init__(self, machine: SpeakingMachine, guard: Guard, session_id: str) -> None:
         super().__init__(machine, guard, session_id)
+        self._session = machine
         self._windows = Windows(guard.window_chars)
         self._open: deque[OpenWindow] = deque()
         """The windows without a verdict, in order. The first of them is being checked."""
@@ -117,6 +127,10 @@ class GuardedMachine(GuardedInputs):
         """Return the bytes that the session holds, plus those of the frames and messages that wait for a verdict."""
         return super().held_bytes() + self._held_bytes
 
+    def marks_around(self, marks: Marks) -> Marks:
+        """Return the signs that the session and this guard have to be stored. `marks` are those of the session."""
+        return GuardedMarks(self, marks)
+
     def count_held(self) -> None:
         """Count the bytes of the waiting frames anew, because they come from another process."""
         self._held_bytes = sum(len(it.command.frame) for it in self._held)
@@ -134,7 +148,7 @@ class GuardedMachine(GuardedInputs):
                 event = self._read(text)
                 size_chars = len(_text_of(event))
                 if size_chars > MAX_EVENT_CHARS and self._guard.checks("agent"):
-                    yield from self._withhold_event(generation, size_chars)
+                    yield from self._withhold_event(generation, size_chars, now_s)
                     return
                 is_item = isinstance(event, openai.ConversationItemDone) if event is not None else _ITEM_DONE in text
                 self._is_item = is_item and self._guard.checks("agent")
@@ -177,7 +191,7 @@ class GuardedMachine(GuardedInputs):
         # The session handles an event without its unreadable fields, too.
         return event.event if isinstance(event, openai_codec.Partial) else event
 
-    def _withhold_event(self, generation: int, size_chars: int) -> Iterator[messages.Command]:
+    def _withhold_event(self, generation: int, size_chars: int, now_s: float) -> Iterator[messages.Command]:
         """Withhold an event whose text exceeds the bound, and the rest of its answer."""
         self.dropped += 1
         if self._is_muted:
@@ -187,6 +201,7 @@ class GuardedMachine(GuardedInputs):
         # The frames that wait for the rest of the text belong to the same answer.
         self._drop(OpenWindow("", self._started + 1, self._answer), audio_only=False)
         yield from self._withhold_unchecked(f"a text of the agent has {size_chars} characters")
+        yield from self._withhold_rest(now_s, is_present=True)
         yield from self._cancel()
         yield from self._release()
 
@@ -331,6 +346,8 @@ class GuardedMachine(GuardedInputs):
             is_present = is_user or window.answer == self._answer
             if is_present and not is_user and verdict.action != "say":
                 self._is_muted = True
+            if verdict.action in ("block", "cancel"):
+                yield from self._withhold_rest(now_s, is_present=is_present)
             if is_present and verdict.action in ("block", "cancel"):
                 # The agent has already heard a user who spoke, so only the answer can be stopped.
                 yield from self._cancel()
@@ -338,6 +355,10 @@ class GuardedMachine(GuardedInputs):
         yield from self._release()
         if self._open:
             yield self._check_of(self._open[0])
+
+    def _withhold_rest(self, now_s: float, *, is_present: bool) -> Iterator[messages.Command]:
+        """Withhold the audio that waits in the session: it would follow when the next answer ends the muting."""
+        yield from self._pass_on(self._session.withhold(now_s, is_present=is_present))
 
     def _check_of(self, window: OpenWindow) -> messages.StartWork:
         source: Source = "user" if window.number in self._transcripts else "agent"

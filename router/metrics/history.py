@@ -14,7 +14,7 @@ import msgspec
 
 from router.metrics import catalog
 from router.metrics.exposition import merged
-from router.shared_areas import OWN
+from router.shared_areas import OWN, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -63,7 +63,7 @@ class History:
         if _POINT.unpack_from(self._memory, place)[0] != step:
             point = _point(step, segments)
             fields = (point.sessions, point.ended, point.failed, point.turns, point.cost_usd)
-            _POINT.pack_into(self._memory, place, step, *fields, *point.latencies)
+            store(self._memory, _POINT, place, step, *fields, *point.latencies)
 
     def series(self, unix_s: float | None = None) -> list[dict[str, Any]]:
         """Return the points of the last hour, the oldest first.

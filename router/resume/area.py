@@ -9,7 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Final
 
 from router.access.shared_lock import SharedLock
-from router.shared_areas import OWN
+from router.shared_areas import OWN, store
 
 if TYPE_CHECKING:
     from router.shared_areas import Areas
@@ -62,7 +62,7 @@ class SharedSnapshots:
             _, expires_s, length = heads[slot]
             at = slot * SLOT_BYTES
             self._memory[at + _HEAD.size : at + _HEAD.size + len(data)] = data
-            _HEAD.pack_into(self._memory, at, uuid.UUID(session_id).bytes, now_s + keep_s, len(data))
+            store(self._memory, _HEAD, at, uuid.UUID(session_id).bytes, now_s + keep_s, len(data))
         return not length or expires_s <= now_s
 
     def take(self, session_id: str) -> bytes | None:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from router.session.packing import Packer, Unpacker
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
@@ -182,7 +182,7 @@ LAYOUTS: Final = (
         pack=_pack_ledger,
         fill=_fill_ledger,
     ),
-    _of(calls.Calls, "outstanding approvals late _cancelled _requested _names"),
+    _of(calls.Calls, "outstanding approvals late refused _cancelled _requested _names"),
     _of(
         turn.Turn,
         "is_open response response_id output_id is_announced current is_cut answers_speech has_output"
@@ -251,7 +251,7 @@ LAYOUTS: Final = (
     _of(Speaker, "_converter _response_id"),
     _of(
         Microphone,
-        "_clearing_bytes _committing_bytes _converter _is_filling _keeps_source _kept _kept_in _max_bytes"
+        "_clearing_bytes _commits _converter _is_filling _keeps_source _kept _kept_in _max_bytes"
         " _max_s _preroll_bytes _preroll_s _longest_bytes _sample_bytes _start _taken_bytes _uncommitted_bytes"
         " forgotten_bytes is_speech",
     ),

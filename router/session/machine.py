@@ -12,7 +12,7 @@ from router.openai import events as openai
 from router.session import inputs, transitions
 from router.session.context import Context
 from router.session.deadlines import Wait
-from router.session.handlers import adoption, permission, settings
+from router.session.handlers import adoption, delivery, permission, settings
 from router.session.state.meter import EVENTS as METERED
 from router.session.state.states import Lifecycle, ResponseState, StandbyState, UserTurnState
 from router.translation import errors
@@ -266,6 +266,17 @@ class Session:
         The correction is no input, because no table has a row for it. No command follows from it at once.
         """
         self.context.state.playback.correct(left_s, now_s)
+
+    def withhold(self, now_s: float, *, is_present: bool) -> list[messages.Command]:
+        """Withhold the rest of the agent's present answer, or of all earlier ones, because a guard has blocked it.
+
+        This is no input, because it follows from an input of the guard: no table has a row for it.
+        """
+        self.context.now_s = now_s
+        delivery.withhold(self.context, is_present=is_present)
+        self._settle()
+        self._mark()
+        return self.context.take_commands()
 
     def held_bytes(self) -> int:
         """Return the bytes of the early inputs, and of the audio and messages that wait for the playback."""

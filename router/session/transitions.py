@@ -493,6 +493,8 @@ JOINT: Final[tuple[Rule[Lifecycle] | Rule[ResponseState] | Rule[StandbyState], .
         state=ResponseState.ACTIVE,
         next_state=ResponseState.NONE,
     ),
+    # After a rule that may end the response, and before the rules that may begin another one.
+    Rule(function_calls.are_refused, function_calls.warn_of_refused),
     # Before the next response, which would be requested beside this one.
     Rule(
         response_end.awaits_request,

@@ -25,6 +25,12 @@ Such a snapshot may be read much later, and the journal has the newest frame. 10
 COMMIT_MINIMUM_MS: Final = 100
 """The least audio in a commit, in milliseconds. The upstream refuses a shorter commit (upstream 4.1)."""
 
+MAX_COMMITS: Final = 8
+"""The most commits without an answer of the upstream that are remembered."""
+
+TAKEN: Final = -1
+"""The place of a commit whose audio another commit took."""
+
 APPEND_BYTES: Final = 360 * 1024
 """The most bytes of audio in one append.
 
@@ -54,7 +60,7 @@ class Microphone:
 
     __slots__ = (
         "_clearing_bytes",
-        "_committing_bytes",
+        "_commits",
         "_converter",
         "_is_filling",
         "_keeps_source",
@@ -89,8 +95,11 @@ class Microphone:
         """Whether the ring has no audio yet from `_start` on."""
         self._uncommitted_bytes = 0
         """The number of appended bytes that the upstream has not committed or cleared yet, in the upstream's format."""
-        self._committing_bytes: int | None = None
-        """The number of uncommitted bytes when the commit in progress was sent; None if no commit is in progress."""
+        self._commits: tuple[int, ...] = ()
+        """The number of uncommitted bytes before each commit that the upstream has not answered, the oldest first.
+
+        It is `TAKEN` for a commit whose audio another commit took.
+        """
         self._clearing_bytes = 0
         """The number of uncommitted bytes before the last clear that the upstream has not acknowledged."""
         self._taken_bytes = 0
@@ -131,7 +140,7 @@ class Microphone:
         uncommitted_ms = self.target.duration_ms(self._uncommitted_bytes)
         self._converter = self._converter.successor(target)
         self._uncommitted_bytes = target.size_bytes(uncommitted_ms)
-        self._committing_bytes = None  # `resend` follows, and then the commit is repeated
+        self._commits = ()  # `resend` follows, and then the commit is repeated
         self._clearing_bytes = 0
         self._choose_kept_format()
         if self._kept_in != kept.format:
@@ -165,26 +174,30 @@ class Microphone:
         commit may have.
         """
         frames = self._appends(self._flush())
-        missing_ms = COMMIT_MINIMUM_MS - self.target.duration_ms(self._uncommitted_bytes - self._clearing_bytes)
+        missing_ms = COMMIT_MINIMUM_MS - self.target.duration_ms(self._uncommitted_bytes - self._ended_bytes)
         frames += self.silence(missing_ms) if missing_ms > 0 else []
         self.note_commit()
         return frames
 
     def note_commit(self) -> None:
         """Record that a commit was sent. Audio that is appended after it belongs to the next turn."""
-        self._committing_bytes = self._uncommitted_bytes
+        self._commits = (*self._commits, self._uncommitted_bytes)[-MAX_COMMITS:]
 
-    def withdraw_commit(self) -> None:
-        """Record that the commit failed, so its audio stays uncommitted."""
-        self._committing_bytes = None
+    def keep_commits(self, count: int) -> None:
+        """Forget all commits but the last `count`. The others failed, so their audio stays uncommitted."""
+        self._commits = self._commits[-count:] if count else ()
+
+    def reopen_commit(self) -> None:
+        """Await the oldest commit again. Its audio was taken for that of another commit."""
+        self._commits = (TAKEN, *self._commits)[:MAX_COMMITS]
 
     def commit(self) -> Recording:
-        """Forget the committed audio, and return its kept part. Audio that was appended after the commit stays."""
+        """Forget the audio of the oldest commit, and return its kept part. Audio after that commit stays."""
         # The upstream handles events in order, so it has not committed the audio behind a clear that is on its way.
         before_bytes = self._clearing_bytes or self._uncommitted_bytes
-        size_bytes = before_bytes if self._committing_bytes is None else self._committing_bytes
-        self._committing_bytes = None
-        return self._take(size_bytes)
+        size_bytes, *later = self._commits or (before_bytes,)
+        self._commits = tuple(later)
+        return self._take(max(0, size_bytes))
 
     def note_clear(self) -> int:
         """Record that a clear was sent, and return its place: the number of bytes that this upstream got before it."""
@@ -198,23 +211,20 @@ class Microphone:
         """
         self._clearing_bytes = max(0, place - self._taken_bytes) if place is not None else 0
 
-    def clear(self, place: int, *, is_committing: bool) -> None:
+    def clear(self, place: int, *, commits: int) -> None:
         """Forget the audio before the clear that the upstream acknowledges. Audio that was appended after it stays.
 
-        `note_clear` returned the `place`. `is_committing` tells whether a commit is on its way that was sent after the
+        `note_clear` returned the `place`. `commits` is the number of commits on their way that were sent after the
         clear.
         """
         # If the format has changed since the clear, the place counts bytes of the earlier format.
         size_bytes = min(max(0, place - self._taken_bytes), self._uncommitted_bytes)
-        committing_bytes = self._committing_bytes if is_committing else None
-        if committing_bytes is not None:
-            committing_bytes = max(0, committing_bytes - size_bytes)
-        self._committing_bytes = committing_bytes
+        self.keep_commits(commits)
         self._take(size_bytes)
 
     def _forget_cleared(self) -> None:
         """Forget the audio before the last clear on its way, unless a commit is on its way before that clear."""
-        is_behind_commit = self._committing_bytes is not None and self._committing_bytes <= self._clearing_bytes
+        is_behind_commit = bool(self._commits) and self._commits[0] <= self._clearing_bytes
         if self._clearing_bytes and not is_behind_commit:
             self._take(self._clearing_bytes)
 
@@ -228,6 +238,7 @@ class Microphone:
         self._uncommitted_bytes = behind_bytes
         self._taken_bytes += size_bytes
         self._clearing_bytes = max(0, self._clearing_bytes - size_bytes)
+        self._commits = tuple(it if it == TAKEN else max(0, it - size_bytes) for it in self._commits)
         return audio
 
     def silence(self, duration_ms: float) -> list[bytes]:
@@ -246,19 +257,24 @@ class Microphone:
         """Return appends of all kept audio, for another upstream. Audio before a clear on its way is dropped."""
         self._forget_cleared()
         self._flush()  # the kept audio also has the samples in the filter, and they would be appended twice
-        self._uncommitted_bytes, self._committing_bytes = 0, None
+        self._uncommitted_bytes, self._commits = 0, ()
         self._clearing_bytes = self._taken_bytes = 0
         return self._appends(converted(self._recording(), self.target))
 
     @property
     def has_uncommitted(self) -> bool:
         """Whether audio was appended after the last commit or clear, even if that is not acknowledged yet."""
-        return self._uncommitted_bytes > max(self._committing_bytes or 0, self._clearing_bytes)
+        return self._uncommitted_bytes > self._ended_bytes
+
+    @property
+    def _ended_bytes(self) -> int:
+        """The number of uncommitted bytes before the newest commit or clear on its way."""
+        return max(*self._commits[-1:], self._clearing_bytes, 0)
 
     @property
     def is_committing_nothing(self) -> bool:
-        """Whether a commit is in progress, and all uncommitted audio was appended after it."""
-        return self._committing_bytes == 0 and self.has_uncommitted
+        """Whether the newest commit in progress covers no audio: all uncommitted audio was appended after it."""
+        return self._commits[-1:] == (0,) and self.has_uncommitted
 
     @contextlib.contextmanager
     def shortened(self) -> Iterator[None]:

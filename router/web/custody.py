@@ -45,6 +45,9 @@ worker that leaves the session to another worker answers with `PASS`.
 LAST_WORD_S: Final = 2.0
 """The longest time in seconds in which the client of a lost session reads its last messages and closes."""
 
+FLUSH_S: Final = 1.0
+"""The longest time in seconds in which a process that ends flushes its log."""
+
 PAUSE_S: Final = 0.25
 """A worker without a free descriptor waits this many seconds, before the keeper asks it again."""
 
@@ -143,8 +146,13 @@ class Custody:
 
     def end_process(self) -> None:
         """End this process at once, without a signal that it could handle."""
-        logging.shutdown()
-        os.kill(os.getpid(), signal.SIGKILL)
+        # A stalled thread may hold the lock of a log handler for good.
+        flushing = threading.Thread(target=logging.shutdown, name="log-flush", daemon=True)
+        try:
+            flushing.start()
+            flushing.join(FLUSH_S)
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def close(self) -> None:
         """Adopt no session any more. Wait for the adoptions in progress."""

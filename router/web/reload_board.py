@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from router.shared_areas import store
+
 if TYPE_CHECKING:
     from router.shared_areas import Areas
 
@@ -57,7 +59,7 @@ class ReloadBoard:
 
     @least_age.setter
     def least_age(self, age: int) -> None:
-        _AGE.pack_into(self._memory, _ROW.size, age)
+        store(self._memory, _AGE, _ROW.size, age)
 
     def begin(self) -> None:
         """Record that a reload begins."""
@@ -66,7 +68,7 @@ class ReloadBoard:
     def finish(self, problem: str = "") -> None:
         """Record that a reload is over. `problem` is the reason of its failure; empty after a success."""
         text = problem.encode("utf-8", "replace")[:_MAX_BYTES]
-        _ROW.pack_into(self._memory, 0, self._memory[0], False, len(text), self.state().finished + 1, text)
+        store(self._memory, _ROW, 0, self._memory[0], False, len(text), self.state().finished + 1, text)
 
     def state(self) -> ReloadState:
         """Return the present state."""

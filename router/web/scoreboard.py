@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from router.shared_areas import OWN
+from router.shared_areas import OWN, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,8 +118,9 @@ class Scoreboard:
 
     def write(self, slot: int, row: Row) -> None:
         """Write the row of the worker in a slot."""
-        _ROW.pack_into(
+        store(
             self._memory,
+            _ROW,
             _HEAD_BYTES + slot * _ROW.size,
             *(
                 row.stage,

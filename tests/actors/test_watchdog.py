@@ -1,5 +1,6 @@
 """Dispatchers that die or stall are detected; idle and busy ones are left alone."""
 
+import logging
 import threading
 from types import SimpleNamespace
 
@@ -249,6 +250,77 @@ def test_a_process_ends_although_another_dispatcher_has_no_time_to_end_its_sessi
     assert custody.deaths == 1
     assert not other.aborted.is_set()
     go_on.set()
+
+
+class Blocked(logging.Handler):
+    """A log handler whose lock another thread holds."""
+
+    def __init__(self):
+        super().__init__()
+        self.go_on, self.is_held = threading.Event(), threading.Event()
+        self.tried = threading.Event()
+        self.holder = threading.Thread(target=self._hold, daemon=True)
+        self.holder.start()
+        assert self.is_held.wait(WAIT_S)
+
+    def _hold(self):
+        with self.lock:
+            self.is_held.set()
+            self.go_on.wait(WAIT_S)
+
+    def emit(self, _record):
+        self.tried.set()
+
+
+@pytest.fixture
+def blocked(monkeypatch):
+    monkeypatch.setattr(module, "LOG_S", 0.01)
+    handler = Blocked()
+    logging.getLogger().addHandler(handler)
+    yield handler
+    handler.go_on.set()
+    assert handler.tried.wait(WAIT_S)
+    handler.holder.join(WAIT_S)
+    logging.getLogger().removeHandler(handler)
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_held_lock_of_the_log_delays_the_end_only_briefly(is_kept, blocked, watched, abortable):
+    dispatcher, _ = watched
+    custody, go_on = Custody(is_kept=is_kept), held_up(dispatcher)
+    watchdog = Watchdog([dispatcher], custody=lambda: custody)
+    look(watchdog, STALLED_LOOKS + 1)
+    assert not blocked.tried.is_set()
+    assert custody.deaths == is_kept
+    assert abortable.aborted.is_set()
+    go_on.set()
+    blocked.go_on.set()
+    watchdog._log._writing.join(WAIT_S)
+
+
+def test_a_process_ends_although_an_abort_does_not_return(watched, abortable, monkeypatch):
+    dispatcher, _ = watched
+    monkeypatch.setattr(module, "END_S", 0.01)
+    custody, ended = Custody(is_kept=True), threading.Event()
+    custody.end_process = ended.set
+    deaths = []
+    abortable.abort_from_outside = lambda: deaths.append(ended.wait(WAIT_S))
+    go_on = held_up(dispatcher)
+    look(Watchdog([dispatcher], custody=lambda: custody), STALLED_LOOKS + 1)
+    assert deaths == [True]
+    go_on.set()
+
+
+def test_lines_that_come_while_one_is_blocked_need_no_further_thread(blocked):
+    log = module._Log()
+    log.write(logging.ERROR, "one")
+    first = log._writing
+    log.write(logging.ERROR, "two")
+    assert log._writing is first
+    blocked.go_on.set()
+    first.join(WAIT_S)
+    log.write(logging.ERROR, "three")
+    assert log._writing is not first
 
 
 def test_the_watchdog_has_the_allocator_look():

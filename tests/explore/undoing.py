@@ -114,8 +114,8 @@ def clear_all(self: Microphone, _place: int, **_facts: Any) -> None:
 
 
 def commit_all(self: Microphone) -> Any:
-    size_bytes = self._uncommitted_bytes if self._committing_bytes is None else self._committing_bytes
-    self._committing_bytes = None
+    size_bytes = max(0, self._commits[0]) if self._commits else self._uncommitted_bytes
+    self._commits = self._commits[1:]
     return self._take(size_bytes)
 
 
@@ -320,6 +320,13 @@ def stop_and_record(context: Any, *, is_audible: bool) -> None:
 _STOP = barge_in._stop_response
 
 
+def stop_also_outside(context: Any, *, is_audible: bool) -> None:
+    _STOP(context, is_audible=is_audible)
+    sent = context.state.pending.in_flight
+    if sent is not None and is_audible:
+        sent.is_interrupted = True
+
+
 def awaits_cut_response() -> contextlib.AbstractContextManager[Any]:
     (rule,) = (it for it in transitions.JOINT if it.holds is response_end.calls_are_answered)
     return mock.patch.object(
@@ -342,3 +349,21 @@ def forgets_crossed_turn(handler: Any) -> Any:
         return phase
 
     return started
+
+
+def gives_up(is_taken: Callable[[pending.ResponseRequest], bool]) -> Callable[[Any], None]:
+    """Return the rule of an answer to speech that also ends such interrupted requests in flight."""
+
+    def ended(context: Any) -> None:
+        requests = context.state.pending
+        sent = requests.in_flight
+        if sent is not None and sent.is_interrupted and is_taken(sent.request):
+            requests.answer_with_speech()
+            requests.give_up("INTERRUPTED")
+        else:
+            _END_WHAT_SPEECH_ANSWERS(context)
+
+    return ended
+
+
+_END_WHAT_SPEECH_ANSWERS = response_begin._end_what_speech_answers

@@ -74,21 +74,21 @@ install instruct interleave interpolate interpret interrupt intersect invalidate
 kill know launch lead leave let lift limit link list listen load locate lock log look lower make map mark mask match
 measure mend mention merge mirror mix mock modify monitor mount move multiply mute name narrow negotiate normalize note
 notify number obey observe obtain occupy offer omit open order outline overwrite owe pace pack pad parse partition pass
-patch pause peek perform permit persist pick ping place plan play poll pop populate post postpone precompute prefer prepare
-prepend present preserve press prevent print probe proceed process produce promote propagate protect prove provide prune
-publish pull push put query queue quote raise rank rate reach read rebuild recall receive recognize reconcile
-reconfigure reconnect record recover redact redial redirect reduce refill refresh refuse regard register reject relabel
-relate relay release reload rely remember remind remove rename render renew reorder repair repeat rephrase replace
-replay reply report represent request require reraise resample reschedule resend reserve reset resize resolve respond
-restart restore restrict resume retain retire retrieve retry return reuse reverse revert review revoke rewind reword
-rewrite ring roll rotate round route run sample sanitize save say scale scan schedule script search seek select send
-separate serialize serve set settle shape share shift ship shorten show shrink shuffle shut signal silence simulate size
-skip sleep slice smooth solve sort span spawn speak specify split spread stamp start state stop store straighten stream
-strip submit subscribe subtract suggest sum summarize supervise supply support suppress suspend swap switch synchronize
-synthesize tag take tap talk tear terminate test throttle tick time toggle touch trace track train transcode transcribe
-transfer transform transition translate transmit traverse treat trigger trim truncate try tune turn type unblock undo
-unify unmask unpack unregister unset unwrap update upgrade use validate verify visit wait wake walk warm warn watch
-weigh wire withdraw withhold wrap write yield zero
+patch pause peek perform permit persist pick ping place plan play poll pop populate post postpone precompute prefer
+prepare prepend present preserve press prevent print probe proceed process produce promote propagate protect prove
+provide prune publish pull push put query queue quote raise rank rate reach read rebuild recall receive recognize
+reconcile reconfigure reconnect record recover redact redial redirect reduce refill refresh refuse regard register
+reject relabel relate relay release reload rely remember remind remove rename render renew reorder repair repeat
+rephrase replace replay reply report represent request require reraise resample reschedule resend reserve reset resize
+resolve respond restart restore restrict resume retain retire retrieve retry return reuse reverse revert review revoke
+rewind reword rewrite ring roll rotate round route run sample sanitize save say scale scan schedule script search seek
+select send separate serialize serve set settle shape share shift ship shorten show shrink shuffle shut signal silence
+simulate size skip sleep slice smooth solve sort span spawn speak specify split spread stamp start state stop store
+straighten stream strip submit subscribe subtract suggest sum summarize supervise supply support suppress suspend swap
+switch synchronize synthesize tag take tap talk tear terminate test throttle tick time toggle touch trace track train
+transcode transcribe transfer transform transition translate transmit traverse treat trigger trim truncate try tune turn
+type unblock undo unify unmask unpack unregister unset unwrap update upgrade use validate verify visit wait wake walk
+warm warn watch weigh wire withdraw withhold wrap write yield zero
 """
 
 VERBS = frozenset(_VERBS.split())

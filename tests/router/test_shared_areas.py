@@ -5,6 +5,7 @@ import os
 import pytest
 
 from router.shared_areas import CAN_LAST, OWN, LastingAreas
+from tests.house.tree import ROOT
 
 lasting = pytest.mark.skipif(not CAN_LAST, reason="needs Linux")
 
@@ -48,3 +49,13 @@ def test_a_file_is_a_descriptor_of_the_caller(areas):
     descriptor = areas.file("lock")
     assert os.fstat(descriptor).st_size == 0
     os.close(descriptor)
+
+
+def test_no_memory_that_others_read_is_filled_with_zeros_first():
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in (ROOT / "router").rglob("*.py")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if ".pack_into(" in line
+    ]
+    assert found == [], "router.shared_areas.store takes its place"

@@ -223,6 +223,22 @@ def test_a_guarded_call_of_openais_client_moves_and_stays_guarded(tmp_path):
         assert client.wait_for("error")["error"]["code"] == "guard_blocked"
 
 
+def test_a_guarded_answer_that_is_longer_than_the_drain_continues_in_the_next_worker(tmp_path):
+    config = tmp_path / "router.toml"
+    with Simulator(SimulatorConfig(pace=1)) as simulator, ExitStack() as stack:
+        config.write_text(f'upstream = "{simulator.url}"\n[[guard.rules]]\nexpression = "secret"\naction = "block"\n')
+        process = stack.enter_context(router("--config", str(config), "--drain-s", "2"))
+        (client,) = openai_calls(stack, process.address, 1)
+        client.say("A green lamp stands on the table beside the window, and nobody has lit it. " * 2)
+        client.wait_for("response.output_audio.delta", 2)
+        os.kill(process.child.pid, signal.SIGHUP)
+        process.child.wait_for("1 sessions moved, 0 were lost")
+        client.wait_until("the rest of the answer", lambda: completed(client) == 1)
+        assert list(client.wire.responses.values()) == ["incomplete", "completed"]
+        client.say("a secret")
+        assert client.wait_for("error")["error"]["code"] == "guard_blocked"
+
+
 def test_a_call_that_may_fail_over_moves_and_fails_over_behind_the_move(tmp_path):
     config = tmp_path / "router.toml"
     with Simulator(SimulatorConfig(pace=20)) as simulator, ExitStack() as stack:

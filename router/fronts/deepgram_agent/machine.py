@@ -21,7 +21,7 @@ from router.deepgram import messages as deepgram
 from router.fronts.deepgram_agent import endings
 from router.fronts.deepgram_agent.agent_audio import bytes_per_s
 from router.fronts.deepgram_agent.closing import SETTINGS_TIMER, Closing, to_client
-from router.fronts.deepgram_agent.conversation import ACTIVE, Awaited, Conversation
+from router.fronts.deepgram_agent.conversation import ACTIVE, ACTIVE_AGENT, Awaited, Conversation
 from router.fronts.deepgram_agent.fields import Fields, read, text_of, write
 from router.fronts.deepgram_agent.reporting import Reporter
 from router.fronts.deepgram_agent.waiting import AUDIO_DROPPED, Waiting
@@ -95,7 +95,7 @@ class DeepgramRelay:
         self._redact = options.redact
         self._now_s = 0.0
         self._reporter = Reporter(options)
-        self._closing = Closing(options, self._reporter, self._is_in_turn)
+        self._closing = Closing(options, self._reporter, self._is_in_turn, self._speak)
         self._conversation = Conversation(options.bounds.early_messages)
         self._waiting = Waiting(options.bounds.early_messages, options.bounds.early_bytes)
         self._as_sent: Callable[[Fields], Fields] = dict
@@ -271,7 +271,7 @@ class DeepgramRelay:
             yield to_client(deepgram.Error(description=self._redact(fields), code=UNPARSABLE))
             return
         kind = text_of(fields, "type")
-        self._note_activity(kind)
+        self._note_activity(kind, fields)
         if kind == "Settings" and not self._has_settings:
             yield from self._take_settings(fields, received.text)
         elif kind.startswith("Update"):
@@ -330,9 +330,18 @@ class DeepgramRelay:
     def _end_requested(self, _requested: engine.EndRequested) -> Commands:
         yield from self._closing.fail(endings.ENDED_BY_OPERATOR)
 
-    def _note_activity(self, kind: str) -> None:
-        if kind in ACTIVE:
-            self._closing.limits.mark_active(self._now_s)
+    def _note_activity(self, kind: str, fields: Fields) -> None:
+        if kind in ACTIVE or kind in ACTIVE_AGENT:
+            is_agent = kind in ACTIVE_AGENT and fields.get("role") != "user"
+            self._closing.limits.mark_active(self._now_s, is_agent=is_agent)
+
+    def _speak(self, text: str) -> Commands:
+        """Let the agent say a configured text, unless no upstream serves, or a turn is in progress."""
+        if self._stage is Stage.READY and self._error is None and not self._is_in_turn():
+            fields = {"type": "InjectAgentMessage", "message": text}
+            self._conversation.injected.add_own(fields)
+            self.marks.record_due += 1
+            yield self._to_upstream(write(fields))
 
     # The upstream's steps.
 
@@ -348,7 +357,7 @@ class DeepgramRelay:
             yield engine.AbandonUpstream(self._generation, malformed)
             return
         kind = text_of(fields, "type")
-        self._note_activity(kind)
+        self._note_activity(kind, fields)
         step = _STEPS.get(kind)
         if step is not None:
             yield from step(self, fields, received.text)

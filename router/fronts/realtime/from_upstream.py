@@ -291,6 +291,8 @@ def _speech_stopped(context: Context, event: Event) -> None:
 
 
 def _timeout_triggered(context: Context, event: Event) -> None:
+    # The answer that follows does not end the silence. Otherwise a client could choose a call without an end.
+    context.limits.limited.note_question(context.now_s)
     _count_from_the_first_byte(context, event)
     pass_on(context, event)
 

@@ -33,7 +33,7 @@ _BRIEF: Final = ("id", "object", "type", "status", "role", "phase", "call_id", "
 MAX_CHARS: Final = 4 * 1024 * 1024
 """The characters of a response behind which no further text is kept: as many as the longest event has.
 
-A text counts each time it comes: in pieces, as a whole, and in a long event that ends its item.
+A text that comes in pieces, as a whole, and in a long event that ends its item counts once, with its longest form.
 """
 
 
@@ -101,6 +101,11 @@ class Output:
         return " ".join(part.text for part in self.parts.values() if part.text)
 
     @property
+    def text_chars(self) -> int:
+        """The characters of the item's words and arguments so far."""
+        return len(self.arguments) + sum(len(part.text) for part in self.parts.values())
+
+    @property
     def audio_bytes(self) -> int:
         """The bytes of the item's audio so far."""
         return sum(part.audio_bytes for part in self.parts.values())
@@ -137,13 +142,15 @@ class Output:
 class Request:
     """A request for a response: a client's event, or one of the router's own."""
 
-    __slots__ = ("adopts", "event_id", "fields", "is_own", "sent_s")
+    __slots__ = ("adopts", "event_id", "fields", "is_own", "is_remark", "sent_s")
 
-    def __init__(self, fields: Fields, *, event_id: str, is_own: bool = False) -> None:
+    def __init__(self, fields: Fields, *, event_id: str, is_own: bool = False, is_remark: bool = False) -> None:
         self.fields = fields
         """The `response` field of the `response.create`."""
         self.event_id = event_id
         self.is_own = is_own
+        self.is_remark = is_remark
+        """Whether the agent says a configured text. Such a response answers nothing, and counts as no turn."""
         self.adopts: Response | None = None
         """The response whose id the requested response gets towards the client, because it continues that response."""
         self.sent_s = 0.0
@@ -242,18 +249,25 @@ class Response:
         size_chars = len(event.text)
         if size_chars <= SHORT_CHARS:
             return item
-        if self.kept_chars + size_chars > MAX_CHARS:
+        known = self.outputs.get(str(item.get("id", "")))
+        further_chars = max(0, size_chars - known.text_chars) if known is not None else size_chars
+        if self.kept_chars + further_chars > MAX_CHARS:
             self.has_excess = True
             return {name: item[name] for name in _BRIEF if name in item and len(str(item[name])) <= MAX_ID_CHARS}
-        self.kept_chars += size_chars
+        self.kept_chars += further_chars
         return item
 
-    def take(self, text: str) -> str:
-        """Return a piece of text or of arguments, or nothing if the response has brought too much."""
+    def take(self, text: str, known: str = "") -> str:
+        """Return a piece of text or of arguments, or nothing if the response has brought too much.
+
+        A whole text replaces its pieces. They are `known`, and count already.
+        """
+        if text == known:
+            return text
         if self.kept_chars >= MAX_CHARS:
             self.has_excess = True
             return ""
-        self.kept_chars += len(text)
+        self.kept_chars += max(0, len(text) - len(known))
         return text
 
     def advance(self, progress: Progress) -> None:
@@ -359,7 +373,8 @@ def _text(response: Response, event: Event, *, is_audio: bool) -> None:
 def _text_done(response: Response, event: Event, *, is_audio: bool) -> None:
     part = response.part(event, is_audio=is_audio)
     if part is not None:
-        part.text = response.take(event.string("transcript" if is_audio else "text") or "") or part.text
+        whole = event.string("transcript" if is_audio else "text") or part.text
+        part.text = response.take(whole, part.text) or part.text
         part.has_text_ended = True
 
 
@@ -385,7 +400,8 @@ def _arguments_done(response: Response, event: Event) -> None:
     output = response.output(event)
     if output is None:
         return
-    output.arguments = response.take(event.string("arguments") or "") or output.arguments
+    whole = event.string("arguments") or output.arguments
+    output.arguments = response.take(whole, output.arguments) or output.arguments
     output.has_arguments = True
     if not output.is_call:
         output.item = {**output.item, "type": "function_call"}

@@ -43,7 +43,7 @@ def text_delta(context: Context, event: Delta) -> None:
         # The part was sent whole, so this delta begins another part. Some servers send no ids.
         part = answer.begin(event.item_id, event.content_index)
     drop_excess(context, answer)
-    if not _takes(context, answer, event.delta):
+    if not _takes(context, answer, len(event.delta)):
         return
     part.transcript += event.delta
     part.is_spoken = isinstance(event, openai.ResponseOutputAudioTranscriptDelta)
@@ -90,8 +90,8 @@ def deliver_text(context: Context, answer: TextDelivery, part: ItemDelivery, con
     is_of_turn = answer is state.turn.answer
     if not content.strip() or part.is_closed:
         return
-    # A text that is too long ends with the words that have arrived.
-    if content is not part.transcript and not _takes(context, answer, content):
+    # A text that is too long ends with the words that have arrived. The pieces of a text count already.
+    if content != part.transcript and not _takes(context, answer, len(content) - len(part.transcript)):
         content = part.transcript
     if is_of_turn:
         start_speaking(context)
@@ -143,9 +143,9 @@ def drop_excess(context: Context, answer: TextDelivery) -> None:
         _warn_once(context, answer, "it has too many unfinished texts at the same time")
 
 
-def _takes(context: Context, answer: TextDelivery, content: str) -> bool:
+def _takes(context: Context, answer: TextDelivery, further_chars: int) -> bool:
     """Return whether the answer takes further text. If it is too long, count the text."""
-    takes = answer.takes(content)
+    takes = answer.takes(further_chars)
     if not takes:
         context.count_excess("an answer is too long: its further text is dropped")
         _warn_once(context, answer, "it is too long")
@@ -199,9 +199,9 @@ def key_of(context: Context, part: ItemDelivery) -> str:
 
 
 def start_speaking(context: Context) -> None:
-    """Send the held end of an earlier turn before a response's first output.
+    """Send the messages that end an earlier turn, if they are held, before a response's first output.
 
-    The component gets AgentStartedSpeaking, too.
+    If the client is the component, then send AgentStartedSpeaking.
     """
     turn = context.state.turn
     turn.has_output = True

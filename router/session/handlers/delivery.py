@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from router.deepgram import codec
 from router.deepgram import messages as deepgram
 from router.session.deadlines import Wait
+from router.session.state.states import ResponseState
 
 BESIDE_AUDIO: Final = frozenset(
     {
@@ -124,6 +125,25 @@ def release_audio(context: Context, _fired: messages.TimerFired) -> None:
     _emit(context, playback.release(context.now_s))
     if playback.is_waiting:
         context.wait_for(Wait.PLAYBACK, playback.due_in_s(context.now_s))
+
+
+def withhold(context: Context, *, is_present: bool) -> None:
+    """Drop the audio that waits, with its texts, because a guard has blocked the answer.
+
+    Without `is_present` it is an earlier answer than the present one. The messages behind it, such as the end of the
+    turn, are still due. The present answer also gets no further text and audio.
+    """
+    turn, playback = context.state.turn, context.state.playback
+    keys = {part.key for part in turn.answer.parts}
+    playback.drop_items(
+        lambda item_id: (item_id in keys) is is_present,
+        lambda message: not isinstance(message, deepgram.ConversationText),
+    )
+    if is_present and turn.response is ResponseState.ACTIVE:
+        turn.mute(turn.response_id)
+        turn.is_cut = True
+        context.state.speaker.drop()
+    _emit(context, playback.release(context.now_s))
 
 
 def _emit(context: Context, due: Iterable[bytes | deepgram.ServerMessage]) -> None:

@@ -86,9 +86,23 @@ def _answers_excess(context: Context, call: deepgram.RequestedFunction, output: 
     if not context.state.calls.exceed_bounds:
         return False
     context.state.over_bounds += 1
-    _warn_of_failure(context, call, TOO_MANY)
+    context.state.calls.refused += 1
+    _log_failure(context, call, TOO_MANY)
     _record_answer(context, call.id, output)
     return True
+
+
+def are_refused(context: Context) -> bool:
+    """Whether calls exceeded the bound in a response that has ended, and the client does not know yet."""
+    state = context.state
+    return state.calls.refused > 0 and state.turn.response is not ResponseState.ACTIVE and not context.has_ended
+
+
+def warn_of_refused(context: Context) -> None:
+    """Warn the client of all calls that exceeded the bound: once, because one response may bring any number of them."""
+    refused, context.state.calls.refused = context.state.calls.refused, 0
+    description = f"{refused} function {'call' if refused == 1 else 'calls'} {TOO_MANY}"
+    context.to_client(deepgram.Warning(description=description, code="FUNCTION_CALL_FAILED"))
 
 
 # The upstream's own tools.
@@ -248,8 +262,12 @@ def _problem(failure: messages.WorkFailure, timeout_s: float) -> str:
     return f"failed: {failure.error}" if isinstance(failure.error, ToolError) else "failed"
 
 
-def _warn_of_failure(context: Context, call: deepgram.RequestedFunction, problem: str) -> None:
+def _log_failure(context: Context, call: deepgram.RequestedFunction, problem: str) -> None:
     context.log(logging.WARNING, f"the function call {call.id} ({call.name}) {problem}")
+
+
+def _warn_of_failure(context: Context, call: deepgram.RequestedFunction, problem: str) -> None:
+    _log_failure(context, call, problem)
     description = f"the function call {call.id} ({call.name}) {problem}"
     context.to_client(deepgram.Warning(description=description, code="FUNCTION_CALL_FAILED"))
 

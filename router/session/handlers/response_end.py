@@ -83,7 +83,10 @@ def _fail(context: Context, error: openai.ErrorDetail) -> ResponseState | None:
 
 
 def awaits_request(context: Context) -> bool:
-    """Whether a request is in flight, and a response beside it has ended without an announcement."""
+    """Whether a request is in flight and no response is in progress.
+
+    The upstream's own response came before that of the request, and has ended without response.created.
+    """
     state = context.state
     is_idle = state.turn.response is ResponseState.NONE and state.lifecycle is Lifecycle.READY
     return is_idle and state.pending.in_flight is not None

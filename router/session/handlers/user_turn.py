@@ -99,7 +99,7 @@ def buffer_cleared(context: Context, _event: openai.InputAudioBufferCleared) -> 
     if clear is None:
         return turn.phase
     if microphone is not None:
-        microphone.clear(clear.place, is_committing=bool(turns.commits))
+        microphone.clear(clear.place, commits=len(turns.commits))
     end_speech(context)
     if turn.phase is not UserTurnState.COMMITTING or not turns.commits:
         return None
@@ -203,7 +203,13 @@ def reopen_crossed(context: Context) -> None:
     # Without metadata it may be the late response to an earlier request.
     is_own = echoes(context) or (pending.in_flight is None and turn.doubtful_id is None and not turn.overtaken_ids)
     if crossed is not None and is_only and is_own:
-        turns.reopen_commit(crossed)
+        _reopen(context, crossed)
+
+
+def _reopen(context: Context, crossed: inputs.CommitSent) -> None:
+    context.state.user_turns.reopen_commit(crossed)
+    if context.state.microphone is not None:
+        context.state.microphone.reopen_commit()
 
 
 def suspect_crossed(context: Context, sent: SentRequest) -> None:
@@ -231,7 +237,7 @@ def judge_crossed(context: Context, sent: SentRequest) -> None:
     if crossed.event_id in sent.commit_ids:
         context.signal(inputs.AnswerRequested(crossed.event_id))
     else:
-        context.state.user_turns.reopen_commit(crossed)
+        _reopen(context, crossed)
 
 
 def correct_origin(context: Context, current: SentRequest) -> None:
@@ -265,7 +271,7 @@ def _withdraw_empty_commits(context: Context, item_id: str) -> None:
     microphone, turns = context.state.microphone, context.state.user_turns
     is_behind = turns.subject.item_id == item_id and turns.subject.phase is not UserTurnState.COMMITTING
     if is_behind and microphone is not None and microphone.is_committing_nothing:
-        microphone.withdraw_commit()
+        microphone.keep_commits(0)
         turns.give_up_commits()
 
 
@@ -299,8 +305,8 @@ def _withdraw(context: Context, signal: inputs.CommitRefused) -> bool:
     """Withdraw the refused commit. Return whether it is the commit that seemed to end the last turn."""
     turns, microphone = context.state.user_turns, context.state.microphone
     is_last = turns.withdraw_commit(signal.event_id)
-    if microphone is not None and not turns.commits:
-        microphone.withdraw_commit()
+    if microphone is not None:
+        microphone.keep_commits(len(turns.commits))
     _follow_clears(context)
     return is_last
 
@@ -366,7 +372,7 @@ def commit_timed_out(context: Context, _signal: inputs.CommitTimedOut) -> None:
         turns.by_hand_id = turns.crossed.event_id
     turns.give_up_commits()
     if context.state.microphone is not None:
-        context.state.microphone.withdraw_commit()
+        context.state.microphone.keep_commits(0)
     end_speech(context)
 
 

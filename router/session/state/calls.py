@@ -32,7 +32,7 @@ MAX_CANCELLED: Final = 64
 class Calls:
     """The function calls of a session."""
 
-    __slots__ = ("_cancelled", "_names", "_requested", "approvals", "late", "outstanding")
+    __slots__ = ("_cancelled", "_names", "_requested", "approvals", "late", "outstanding", "refused")
 
     def __init__(self) -> None:
         self.outstanding: dict[str, deepgram.RequestedFunction] = {}
@@ -41,6 +41,8 @@ class Calls:
         """The outstanding calls that only ask for an approval, because the upstream runs the tool itself."""
         self.late = 0
         """The number of answers to cancelled calls."""
+        self.refused = 0
+        """The number of calls that exceeded a bound, and of which the client does not know yet."""
         self._cancelled: Mapping[str, str] = NO_ENTRIES
         """The names of cancelled calls that the client ran, by id, until the client answers them."""
         self._requested: Mapping[tuple[str | None, str], None] = NO_ENTRIES

@@ -237,6 +237,22 @@ class Playback:
         self.is_trusted = self.is_trusted and self.is_waiting
         return due
 
+    def drop_items(self, is_dropped: Callable[[str | None], bool], is_kept: Callable[[ServerMessage], bool]) -> None:
+        """Drop the waiting audio of some items, and the messages behind its beginning that are not to be kept."""
+        left: Queue[Piece | QueuedMessage] = Queue()
+        has_begun = False
+        for each in self._waiting:
+            is_audio = isinstance(each, Piece)
+            has_begun = is_dropped(each.item_id) if isinstance(each, Piece) else has_begun
+            if not has_begun or (isinstance(each, QueuedMessage) and is_kept(each.message)):
+                left.append(each)
+                continue
+            size_bytes = len(each.data) if isinstance(each, Piece) else each.size_bytes
+            self._waiting_bytes -= size_bytes
+            self._waiting_messages -= not is_audio
+            self.dropped_bytes += size_bytes if is_audio else 0
+        self._waiting = left
+
     def set_text(self, item_id: str | None, text: str) -> None:
         """Record the words of an item."""
         self._item(item_id).text = text

@@ -153,7 +153,7 @@ class TextDelivery:
         self.given: ItemDelivery | None = None
         """The part of a verbatim text. If it is set, all audio of the answer belongs to it."""
         self.received_chars = 0
-        """The characters of all events with text. A text that comes in pieces and then as a whole counts twice."""
+        """The characters of all texts. A text that comes in pieces and as a whole counts once, with the longer form."""
         self.dropped: tuple[str, ...] = ()
         """The newest items whose parts were dropped because there were too many. Their further text is not sent."""
         self.is_excess_told = False
@@ -210,11 +210,11 @@ class TextDelivery:
         """Begin another part."""
         return self._add(item_id, content_index)
 
-    def takes(self, content: str) -> bool:
-        """Whether the answer is not too long yet. If it is not, count further text."""
+    def takes(self, further_chars: int) -> bool:
+        """Whether the answer is not too long yet. If it is not, count the further text."""
         if self.received_chars >= MAX_CHARS:
             return False
-        self.received_chars += len(content)
+        self.received_chars += max(0, further_chars)
         return True
 
     def take_excess(self) -> ItemDelivery | None:

@@ -192,7 +192,7 @@ def test_a_long_block_is_used_again_only_where_the_frames_need_it(arena, shelf):
     assert arena.used_bytes < long
 
 
-def test_each_block_from_which_nothing_may_be_dropped_is_twice_as_long_as_the_one_before(arena, shelf):
+def test_each_block_from_which_nothing_may_be_dropped_is_twice_as_long_as_the_one_before(shelf):
     shelf.store(b"record", 0)
     sizes = []
     while sizes[-2:] != [LONG_JOURNAL_BYTES] * 2:

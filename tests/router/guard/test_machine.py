@@ -307,6 +307,22 @@ def test_a_spoken_text_with_a_hit_is_withheld_and_its_answer_cancelled():
     assert book.codes == ["GUARD_BLOCKED"]
 
 
+def test_the_cancelled_answer_to_a_spoken_text_is_not_requested_again():
+    book = GuardedBook(rule(on=("user",))).ready()
+    book.upstream(
+        {"type": "input_audio_buffer.speech_started", "item_id": "u"},
+        {"type": "input_audio_buffer.speech_stopped", "item_id": "u"},
+        {"type": "input_audio_buffer.committed", "item_id": "u"},
+        response_created(),
+        delta(bytes(4800), item_id="item_1"),
+        transcribed(FORBIDDEN, "u"),
+    )
+    book.forget().upstream(delta(bytes(4800), item_id="item_1"), response_done(status="cancelled"))
+    assert (book.audio, book.upstream_types) == (0, [])
+    assert Wait.ASK_AGAIN.value not in book.timers
+    assert len(book.frames("AgentAudioDone")) == 1
+
+
 # What the agent says.
 
 
@@ -508,3 +524,60 @@ def test_a_router_with_a_guard_checks_the_words_of_a_client_and_of_the_agent(sim
         assert "forbidden" not in str(texts)
         assert [it["role"] for it in texts if it["type"] == "ConversationText"]
         assert "GUARD_BLOCKED" in [it.get("code") for it in texts]
+
+
+# Audio of a blocked answer that waits for its playback.
+
+
+def blocked_with_waiting_audio(action="block", *, at_once=True):
+    book = GuardedBook(rule(action)).ready().answering()
+    book.at_once = at_once
+    book.upstream(transcript_delta("All is well. "))
+    if not at_once:
+        book.decide()
+    book.upstream(*(delta(bytes(48_000), item_id="item_1") for _ in range(60)))
+    assert book.session.state.playback.is_waiting
+    return book.upstream(transcript_delta(f"{FORBIDDEN}. "))
+
+
+def played_out(book):
+    """Let the client play all audio."""
+    book.forget()
+    book.now_s += 120.0
+    if Wait.PLAYBACK.value in book.timers:
+        book.fire(Wait.PLAYBACK)
+    return book
+
+
+@pytest.mark.parametrize("action", ["block", "cancel"])
+def test_waiting_audio_of_a_blocked_answer_does_not_follow_in_the_next_answer(action):
+    book = blocked_with_waiting_audio(action).upstream(delta(bytes(48_000), item_id="item_1"))
+    book.upstream(response_done(status="cancelled"), response_created("resp_2"))
+    assert played_out(book).audio == 0
+
+
+def test_waiting_audio_of_an_answer_that_is_blocked_behind_the_next_one_is_withheld():
+    book = blocked_with_waiting_audio(at_once=False)
+    book.upstream(transcript_done("", "item_1"), response_done(), response_created("resp_2"))
+    book.upstream(transcript_delta("Fine. ", "item_2", "resp_2"), delta(bytes(2400), "resp_2", item_id="item_2"))
+    while book.checks:
+        book.decide()
+    assert played_out(book).audio == 2400
+
+
+def test_the_turn_of_a_blocked_answer_ends():
+    book = blocked_with_waiting_audio().upstream(response_done(status="cancelled"))
+    assert [it["type"] for it in book.frames("AgentAudioDone")] == ["AgentAudioDone"]
+    assert "response.create" not in book.upstream_types
+
+
+def test_audio_of_an_earlier_answer_that_waits_is_still_heard():
+    book = GuardedBook(rule()).ready().answering()
+    book.upstream(transcript_delta("All is well. "), *(delta(bytes(48_000), item_id="item_1") for _ in range(60)))
+    book.upstream(transcript_done("All is well. "), response_done(), response_created("resp_2"))
+    book.upstream(transcript_delta(f"{FORBIDDEN}. ", "item_2", "resp_2"))
+    book.upstream(delta(bytes(48_000), "resp_2", item_id="item_2"), response_done("resp_2", "cancelled"))
+    waiting_bytes = book.session.state.playback.held_bytes
+    book.upstream(response_created("resp_3"))
+    assert waiting_bytes > 48_000
+    assert played_out(book).audio >= waiting_bytes - 1000

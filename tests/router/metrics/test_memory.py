@@ -4,7 +4,7 @@ import pytest
 
 from router.metrics import memory
 from router.metrics.memory import Segment, Segments
-from tests.support.processes.forked import status_of_fork
+from tests.support.processes.forked import repeating_fork, status_of_fork
 
 
 def numbers(segment):
@@ -54,3 +54,18 @@ def test_a_number_that_a_child_process_wrote_is_read_after_its_end():
 
     assert status_of_fork(write) == 0
     assert numbers(segment) == {b"n": (5.0,), b"of the child": (0.0,)}
+
+
+@pytest.mark.slow
+def test_a_counter_that_changes_just_now_is_never_read_as_zero():
+    segment = Segment()
+    place = segment.add_row(b"counter", 1)
+    segment.add(place, 1)
+
+    def count():
+        segment.add(place, 1)
+        segment.set(place, 1)
+
+    with repeating_fork(count):
+        read = {values for _ in range(100_000) for values in numbers(segment).values()}
+    assert read <= {(1.0,), (2.0,)}

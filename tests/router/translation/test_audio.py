@@ -184,7 +184,7 @@ def test_a_clear_forgets_only_the_audio_before_it():
     mic.append(b"\x01\x01" * 320)
     clear = mic.note_clear()
     mic.append(b"\x02\x02" * 320)
-    mic.clear(clear, is_committing=False)
+    mic.clear(clear, commits=0)
     assert audio_of(mic.resend()) == b"\x02\x02" * 320
 
 
@@ -195,7 +195,7 @@ def test_a_commit_behind_a_clear_takes_the_audio_between_the_two():
     mic.append(b"\x02\x02" * 320)
     mic.note_commit()
     mic.append(b"\x03\x03" * 320)
-    mic.clear(clear, is_committing=True)
+    mic.clear(clear, commits=1)
     assert mic.commit().data == b"\x02\x02" * 320
     assert mic.commit().data == b"\x03\x03" * 320
 
@@ -206,7 +206,7 @@ def test_a_clear_forgets_nothing_where_a_commit_took_the_audio_before_it():
     clear = mic.note_clear()
     mic.commit()
     mic.append(b"\x02\x02" * 320)
-    mic.clear(clear, is_committing=False)
+    mic.clear(clear, commits=0)
     assert mic.commit().data == b"\x02\x02" * 320
 
 
@@ -219,9 +219,9 @@ def test_of_two_clears_on_their_way_each_forgets_the_audio_before_it():
             mic.note_commit()
         places.append(mic.note_clear())
     mic.append(b"\x03\x03" * 320)
-    mic.clear(places[0], is_committing=True)
+    mic.clear(places[0], commits=1)
     assert mic.commit().data == b"\x02\x02" * 320
-    mic.clear(places[1], is_committing=False)
+    mic.clear(places[1], commits=0)
     assert mic.commit().data == b"\x03\x03" * 320
 
 
@@ -231,7 +231,7 @@ def test_a_commit_of_nothing_behind_a_clear_takes_no_audio_that_comes_later():
     clear = mic.note_clear()
     mic.note_commit()
     mic.append(b"\x02\x02" * 320)
-    mic.clear(clear, is_committing=True)
+    mic.clear(clear, commits=1)
     assert mic.is_committing_nothing
 
 
@@ -250,9 +250,9 @@ def test_a_late_commit_leaves_the_audio_behind_a_clear_that_is_on_its_way():
     mic.note_commit()
     clear = mic.note_clear()
     mic.append(b"\x02\x02" * 320)
-    mic.withdraw_commit()
+    mic.keep_commits(0)
     mic.commit()
-    mic.clear(clear, is_committing=False)
+    mic.clear(clear, commits=0)
     assert mic.has_uncommitted
 
 
@@ -264,7 +264,7 @@ def test_a_commit_behind_a_clear_has_100_ms_of_its_own():
     mic.append(b"\x02\x02" * 320)
     assert mic.has_uncommitted
     assert audio_of(mic.finish()) == LINEAR16_16K.silence(80)
-    mic.clear(clear, is_committing=True)
+    mic.clear(clear, commits=1)
     assert mic.commit().duration_ms == 100
 
 
@@ -292,7 +292,7 @@ def test_a_clear_from_before_a_change_of_format_leaves_the_audio_after_it():
     place = mic.note_clear()
     mic.append(b"\x02\x02" * 320)
     mic.use(MULAW_8K)
-    mic.clear(place, is_committing=False)
+    mic.clear(place, commits=0)
     assert mic.has_uncommitted
     assert mic.commit().data == converted(Recording(b"\x02\x02" * 320, LINEAR16_16K), MULAW_8K)
 
@@ -459,3 +459,48 @@ assert speaker.finish() == b""
 assert "numpy" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+
+
+def test_two_commits_on_their_way_take_the_audio_of_each():
+    mic = microphone_with_three_turns()
+    assert mic.commit().data == b"\x01\x01" * 3200
+    assert mic.commit().data == b"\x02\x02" * 3200
+    assert mic.has_uncommitted
+    assert mic.commit().data == b"\x03\x03" * 3200
+
+
+def microphone_with_three_turns():
+    """Return a microphone with two turns whose commits are on their way, and audio behind them."""
+    mic = Microphone(LINEAR16_24K, preroll_s=1.0, max_s=10.0)
+    mic.is_speech = True
+    for value in (b"\x01\x01", b"\x02\x02"):
+        mic.append(value * 3200)
+        mic.finish()
+    mic.append(b"\x03\x03" * 3200)
+    return mic
+
+
+def test_a_commit_that_is_refused_leaves_its_audio_to_the_next_one():
+    mic = microphone_with_three_turns()
+    mic.keep_commits(1)
+    assert mic.commit().data == b"\x01\x01" * 3200 + b"\x02\x02" * 3200
+    assert mic.commit().data == b"\x03\x03" * 3200
+
+
+def test_a_second_commit_has_100_ms_of_its_own():
+    mic = Microphone(LINEAR16_24K, preroll_s=1.0, max_s=10.0)
+    mic.is_speech = True
+    mic.append(bytes(48_000))
+    mic.finish()
+    mic.append(bytes(480))
+    mic.finish()
+    assert mic.commit().duration_ms == 1000
+    assert mic.commit().duration_ms == 100
+
+
+def test_a_reopened_commit_takes_no_audio_of_a_later_one():
+    mic = microphone_with_three_turns()
+    assert mic.commit().data == b"\x01\x01" * 3200
+    mic.reopen_commit()
+    assert mic.commit().data == b""
+    assert mic.commit().data == b"\x02\x02" * 3200

@@ -2,10 +2,13 @@
 
 import contextlib
 import errno
+import logging
 import os
 import queue
+import signal
 import socket
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -20,6 +23,7 @@ from router.keeping import Record, pack
 from router.web import custody as module
 from router.web.custody import Custody
 from tests.support.engine import links
+from tests.support.processes.forked import status_of_fork
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")]
 
@@ -231,3 +235,22 @@ def test_a_session_whose_socket_cannot_be_duplicated_is_counted_as_unkept(keeper
     keeper.custody.hold("s2", connection, None)
     assert "session s2 does not outlive this process" in caplog.text
     assert keeper.router.unkept == 1
+
+
+def end_with_a_held_lock():
+    """End this process while another thread holds the lock of a log handler."""
+    handler, is_held = logging.StreamHandler(), threading.Event()
+
+    def hold():
+        with handler.lock:
+            is_held.set()
+            threading.Event().wait()
+
+    threading.Thread(target=hold, daemon=True).start()
+    assert is_held.wait(WAIT_S)
+    Custody.end_process(None)
+
+
+def test_a_held_lock_of_the_log_does_not_keep_a_process_from_its_end():
+    status = status_of_fork(end_with_a_held_lock)
+    assert os.WTERMSIG(status) == signal.SIGKILL

@@ -3,7 +3,7 @@
 import pytest
 
 from router.web.scoreboard import SILENT_S, Row, Scoreboard, Stage
-from tests.support.processes.forked import status_of_fork
+from tests.support.processes.forked import repeating_fork, status_of_fork
 
 NOW_S = 1000.0
 
@@ -89,3 +89,12 @@ def test_a_parent_reads_the_row_that_its_child_writes(scoreboard):
     assert status_of_fork(write) == 0
     assert scoreboard.rows() == [row(7, sessions=2)]
     assert scoreboard.is_ending
+
+
+@pytest.mark.slow
+def test_a_row_that_its_worker_writes_just_now_is_never_read_as_an_old_one(scoreboard):
+    slot = scoreboard.take_slot(NOW_S)
+    scoreboard.write(slot, row(7))
+    with repeating_fork(lambda: scoreboard.write(slot, row(7))):
+        read = {it.seen_s for _ in range(100_000) for it in scoreboard.rows()}
+    assert read == {NOW_S}

@@ -1,11 +1,12 @@
-"""A forked child that calls one function, and is killed at its deadline."""
+"""A forked child that calls one function, and is killed at its deadline or with the end of a block."""
 
+import contextlib
 import faulthandler
 import gc
 import os
 import select
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 END_S = 30.0
 
@@ -36,3 +37,25 @@ def status_of_fork(run: Callable[[], object], *, timeout_s: float = END_S) -> in
     _, status = os.waitpid(pid, 0)
     assert has_ended, f"the child of a fork did not end within {timeout_s} s; stderr shows where it stood"
     return status
+
+
+@contextlib.contextmanager
+def repeating_fork(run: Callable[[], object]) -> Iterator[None]:
+    """Call a function again and again in a forked child, until the block ends.
+
+    Raises:
+        AssertionError: the child has ended by itself, because the function raised.
+    """
+    pid = os.fork()
+    if pid == 0:
+        try:
+            while True:
+                run()
+        finally:
+            os._exit(1)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+    assert os.WIFSIGNALED(status), "the child of a fork has ended"

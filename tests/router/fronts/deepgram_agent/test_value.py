@@ -31,7 +31,7 @@ from tests.support.machine.relay_book import CALL, SETTINGS, RelayBook
 OPTIONS = session_options()
 MADE = {
     MovableRelay: lambda: MovingBook().relay,
-    Closing: lambda: Closing(OPTIONS, Reporter(OPTIONS), bool),
+    Closing: lambda: Closing(OPTIONS, Reporter(OPTIONS), bool, iter),
     Reporter: lambda: Reporter(OPTIONS),
     Conversation: lambda: Conversation(1),
     Injected: lambda: Injected(1),

@@ -190,6 +190,55 @@ def test_a_field_that_is_too_long_is_not_kept(response):
     assert "object" not in closed(response)[0]["response"]["output"][0]
 
 
+def test_a_text_that_comes_in_pieces_and_as_a_whole_counts_once(response):
+    words = "word " * (MAX_CHARS // 10)
+    note(
+        response,
+        ("response.output_text.delta", {**PLACE, "delta": words}),
+        ("response.output_text.done", {**PLACE, "text": words + "end"}),
+    )
+    item = {**DONE, "content": [{"type": "output_text", "text": words + "end"}]}
+    item_done(response, 0, **item)
+    assert len(words) < response.kept_chars < len(words) + 500
+    assert closed(response)[-1]["response"]["output"] == [item]
+    assert not response.has_excess
+
+
+def test_arguments_that_come_in_pieces_and_as_a_whole_count_once(response):
+    place, arguments = {"response_id": "r", "item_id": "c", "output_index": 0}, "1" * (MAX_CHARS // 2)
+    note(
+        response,
+        ("response.output_item.added", {"response_id": "r", "output_index": 0, "item": CALL}),
+        ("response.function_call_arguments.delta", {**place, "delta": arguments}),
+        ("response.function_call_arguments.done", {**place, "arguments": arguments}),
+    )
+    assert response.kept_chars == len(arguments)
+    item_done(response, 0, **{**DONE_CALL, "arguments": arguments})
+    assert response.kept_chars < len(arguments) + 500
+    assert not response.has_excess
+
+
+def test_a_whole_text_of_a_full_response_is_no_excess(response):
+    note(
+        response,
+        ("response.output_text.delta", {**PLACE, "delta": "x" * MAX_CHARS}),
+        ("response.output_text.done", {**PLACE, "text": "x" * MAX_CHARS}),
+    )
+    assert not response.has_excess
+    note(response, ("response.output_text.delta", {**PLACE, "content_index": 1, "delta": "x"}))
+    assert response.has_excess
+
+
+def test_a_whole_text_that_is_shorter_than_its_pieces_replaces_them(response):
+    note(
+        response,
+        ("response.output_text.delta", {**PLACE, "delta": "one two"}),
+        ("response.output_text.done", {**PLACE, "text": "one"}),
+    )
+    assert response.outputs["i"].text == "one"
+    assert response.kept_chars == len("one two")
+
+
 @pytest.mark.parametrize("kind", ["response.output_text.delta", "response.output_audio.delta"])
 def test_a_part_too_many_is_an_excess(response, kind):
     for index in range(MAX_PARTS):

@@ -268,6 +268,31 @@ def test_an_answer_that_is_too_long_ends_early_and_the_client_is_told_once():
     assert [frame["type"] for frame in book.frames_to_client][-2:] == ["AgentAudioDone", "AgentDone"]
 
 
+def of_item(number, text):
+    return {**text_delta(text), "item_id": f"item_{number}"}
+
+
+def test_an_answer_that_fills_its_bound_with_pieces_is_complete_when_its_texts_come_as_wholes():
+    book, words = answering("openai"), "word " * (MAX_CHARS // 10 + 1)
+    book.upstream(of_item(1, words), of_item(2, words)).forget()
+    book.upstream(text_done(words, "item_1"), text_done(words, "item_2"), response_done())
+    assert [frame["code"] for frame in book.frames_to_client if frame["type"] == "Warning"] == []
+    assert book.session.describe()["over_bounds"] == 0
+
+
+def test_a_text_that_comes_in_pieces_and_as_a_whole_counts_once():
+    book, words = answering("openai"), "word " * (MAX_CHARS // 25)
+    for number in range(1, 5):
+        book.upstream(of_item(number, words), text_done(words + "end.", f"item_{number}"))
+        assert book.session.state.turn.answer.received_chars == number * len(words + "end.")
+    assert book.session.describe()["over_bounds"] == 0
+
+
+def test_a_text_whose_whole_is_shorter_than_its_pieces_counts_with_its_pieces():
+    book = answering("openai").upstream(of_item(1, "one two three"), text_done("one", "item_1"))
+    assert book.session.state.turn.answer.received_chars == len("one two three")
+
+
 OUTSIDE = {"type": "response.create", "response": {"conversation": "none", "output_modalities": ["text"]}}
 
 

@@ -549,14 +549,42 @@ def test_a_call_beyond_the_bound_gets_an_output_at_once_and_the_client_is_told(p
     book = Playbook(profile).ready().upstream(response_created()).forget()
     book.upstream(*(call_done(f"call_{at}") for at in range(MAX_OUTSTANDING))).forget()
     book.upstream(call_done("one_more"))
-    assert [frame["code"] for frame in book.frames_to_client] == ["FUNCTION_CALL_FAILED"]
+    assert book.frames_to_client == []
     assert outputs_of(book) == {"one_more": '{"error":"lookup failed: too many function calls are outstanding"}'}
     assert book.session.describe()["over_bounds"] == 1
     # The answers of the others end the turn of calls, and the model goes on.
-    book.upstream(response_done()).forget()
+    book.upstream(response_done())
+    (warning,) = (frame for frame in book.frames_to_client if frame["type"] == "Warning")
+    assert warning["code"] == "FUNCTION_CALL_FAILED"
+    assert warning["description"] == "1 function call failed: too many function calls are outstanding"
+    book.forget()
     for at in range(MAX_OUTSTANDING):
         book.client({"type": "FunctionCallResponse", "id": f"call_{at}", "name": "lookup", "content": "1"})
     assert [event["type"] for event in book.events_to_upstream].count("response.create") == 1
+
+
+def beyond_the_bound(profile, count):
+    book = Playbook(profile).ready().upstream(response_created())
+    return book.upstream(*(call_done(f"call_{at}") for at in range(MAX_OUTSTANDING + count))).forget()
+
+
+def failures_of(book):
+    return [frame["description"] for frame in book.frames_to_client if frame["type"] == "Warning"]
+
+
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+def test_one_warning_has_the_number_of_the_calls_beyond_the_bound(profile):
+    book = beyond_the_bound(profile, 70).upstream(response_done())
+    assert failures_of(book) == ["70 function calls failed: too many function calls are outstanding"]
+    assert book.session.describe()["over_bounds"] == 70
+    book.forget().upstream(response_created(), response_done())
+    assert failures_of(book) == []
+
+
+def test_the_client_is_told_of_calls_beyond_the_bound_although_their_upstream_is_lost():
+    book = beyond_the_bound("openai", 2)
+    book.upstream_is_lost(Loss(kind=LossKind.CLOSED, code=1006), Decision.RESTART)
+    assert failures_of(book).count("2 function calls failed: too many function calls are outstanding") == 1
 
 
 def test_a_call_beyond_the_bound_is_not_begun_by_the_router():

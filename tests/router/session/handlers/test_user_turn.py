@@ -209,6 +209,18 @@ def test_two_commits_with_one_event_id_of_the_client_are_awaited_both():
     assert owed_to(book) == []
 
 
+def test_the_first_answer_to_two_commits_leaves_the_audio_of_the_second_to_the_next_upstream():
+    book = TimedPlaybook().ready().client(QUIET, COMMIT, LOUD, COMMIT).upstream(committed("u1"))
+    book.upstream(transcribed("Hello.", "u1"))
+    assert book.appended(since=book.restarted_after()) == LOUD
+
+
+def test_the_second_answer_to_two_commits_leaves_the_audio_behind_them_to_the_next_upstream():
+    book = TimedPlaybook().ready().client(QUIET, COMMIT, QUIET, COMMIT, LOUD)
+    book.upstream(committed("u1"), transcribed("One.", "u1"), committed("u2"), transcribed("Two.", "u2"))
+    assert book.appended(since=book.restarted_after()) == LOUD
+
+
 def test_a_commit_of_nothing_with_a_repeated_event_id_owes_no_answer_to_the_turn_before():
     book = TimedPlaybook().ready().client(LOUD).upstream(started()).client(MINE).upstream(committed()).client(MINE)
     book.upstream(error("input_audio_buffer_commit_empty", event_id=commit_ids(book)[-1]))

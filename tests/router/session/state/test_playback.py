@@ -142,3 +142,16 @@ def test_more_pieces_than_the_bound_are_sent_early_however_short_they_are():
     for _ in range(MAX_PIECES + 2):
         assert not it.schedule(Piece("a", b"\1\0", 0.0), 0.0)
     assert it.release_excess(0.0) == [b"\1\0"] * 2
+
+
+def test_the_waiting_audio_of_some_items_is_dropped_with_the_texts_behind_it():
+    it = playback(max_ahead_s=0.5)
+    for name in ("a", "a", "b"):
+        it.schedule(piece(name), 10.0)
+    text = deepgram.ConversationText(role="assistant", content="Hi.")
+    it.hold(text, 20)
+    it.hold(DONE, 10)
+    it.drop_items(lambda item_id: item_id == "b", lambda message: message is not text)
+    assert (it.held_bytes, it.dropped_bytes) == (110, 100)
+    assert it.release(20.0) == [bytes(100), DONE]
+    assert (it.held_bytes, it.is_waiting) == (0, False)
