@@ -17,6 +17,7 @@ import msgspec
 
 from router.access.request import Request
 from router.assembly import guard_memory as guards
+from router.audio import convert
 from router.fronts.failover.value import VALUE as BACKENDS
 from router.fronts.front import Returnable
 from router.fronts.table import FRONTS
@@ -260,7 +261,11 @@ def restored(parcel: Parcel, options: SessionOptions, profile: Profile | None = 
     if parcel.voices is not None:
         options = msgspec.structs.replace(options, voices=parcel.voices)
     times = {"now_s": time.monotonic(), "unix_s": time.time()}
-    return snapshots.restore(parcel.session, options, profile, clock=clock(), **times)
+    session = snapshots.restore(parcel.session, options, profile, clock=clock(), **times)
+    if session.state.has_converters:
+        # The session relies on it that its process has loaded numpy.
+        convert.load()
+    return session
 
 
 @functools.cache

@@ -150,7 +150,14 @@ class Converter:
 
 def needs_preparation(source: Format, target: Format) -> bool:
     """Whether the first converter between these formats takes long: 0.1 s to load numpy, 6 ms to design a filter."""
-    return source.rate != target.rate or (source != target and "linear32" in (source.encoding, target.encoding))
+    is_recoded = source.encoding != target.encoding and (source.encoding == "linear32" or target.encoding != "linear16")
+    return source.rate != target.rate or is_recoded
+
+
+def load() -> None:
+    """Load numpy. It blocks, so a dispatcher's thread must not call it."""
+    import router.audio.interpolated  # noqa: PLC0415
+    import router.audio.samples  # noqa: F401, PLC0415
 
 
 def prepare(source: Format, target: Format) -> None:

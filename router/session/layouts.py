@@ -155,8 +155,10 @@ LAYOUTS: Final = (
         "in_hook drain_until_s stays_idle adoptions session_id lifecycle new_id generation upstream standby"
         " standby_state standby_sequence ledger calls turn pending early linear16_only without_idle echoes"
         " microphone speaker interim_transcripts playback transcripts latency verbatim_item_ids plan updates"
-        " pending_acks next_speak model preparing is_applied has_context user_turns last_error limited unknown_types"
-        " ignored over_bounds microphone_bytes interrupted_bytes rollovers",
+        " pending_acks next_speak model preparing has_converters is_applied has_context user_turns last_error limited"
+        " unknown_types ignored over_bounds microphone_bytes interrupted_bytes rollovers",
+        # The process that restores a session has lost the upstream whose events wait.
+        derived="deferred",
         times="drain_until_s",
     ),
     _of(Ids, "_count _prefix"),

@@ -12,9 +12,10 @@ from router.openai import events as openai
 from router.session import inputs, transitions
 from router.session.context import Context
 from router.session.deadlines import Wait
-from router.session.handlers import adoption, delivery, permission, settings
+from router.session.handlers import adoption, conversions, delivery, permission, settings
 from router.session.state.meter import EVENTS as METERED
 from router.session.state.states import Lifecycle, ResponseState, StandbyState, UserTurnState
+from router.session.work import WorkKind, work_key
 from router.translation import errors
 from router.translation.speech import CHARACTERS_PER_S
 
@@ -45,6 +46,9 @@ _NOTED: Final = frozenset(METERED) | frozenset(transitions.ACTIVITY)
 
 For other inputs, such as audio, the check costs only one look-up in this set.
 """
+
+_NAMES_FORMATS: Final = (openai.SessionUpdated, openai.SessionCreated)
+"""The upstream's events that may name audio formats."""
 
 _UNMARKED: Final[tuple[object, ...]] = (0, Lifecycle.AWAITING_SETTINGS, 0, 0, 0, False, 0)
 """The value of `Session._marked` in a new session."""
@@ -115,6 +119,8 @@ class Session:
         generation = getattr(message, "generation", None)
         if type(decoded) in _NOTED:
             self._note(decoded, generation)
+        if isinstance(decoded, _NAMES_FORMATS) and conversions.defers(context, decoded, generation):
+            return context.take_commands()
         if type(message) is messages.ClientAdopted:
             self.take(message)
             adoption.finish(context)
@@ -122,14 +128,35 @@ class Session:
             self.take(decoded)
             if type(message) is messages.UpstreamTextReceived:
                 self._restart_silence_deadline()
-        elif state.standby is not None and generation == state.standby.generation:
-            self._take_for_standby(decoded)
         else:
-            state.ignored += 1
+            self._take_of_other(decoded, generation)
+        if state.deferred and type(message) is messages.WorkDone:
+            self._take_deferred(message.key)
         if type(message) is messages.ClientTextReceived:
             context.client_text = ""  # Settings may be long, and are often a client's last text
         self._finish(type(decoded))
         return context.take_commands()
+
+    def _take_deferred(self, key: str) -> None:
+        """Take the events that waited for a converter, if this work has prepared it, or has failed."""
+        state = self.state
+        if key != work_key(WorkKind.AUDIO, conversions.UPSTREAM):
+            return
+        deferred, state.deferred = state.deferred, ()
+        for event, generation in deferred:
+            if generation == state.upstream.generation:
+                self.take(event)
+            else:
+                self._take_of_other(event, generation)
+            self._settle()
+
+    def _take_of_other(self, decoded: object, generation: int) -> None:
+        """Take an input of the standby upstream. Count the input if it is of neither upstream."""
+        standby = self.state.standby
+        if standby is not None and generation == standby.generation:
+            self._take_for_standby(decoded)
+        else:
+            self.state.ignored += 1
 
     def _finish(self, kind: type) -> None:
         if kind not in transitions.NEVER_SETTLES:
@@ -173,7 +200,7 @@ class Session:
         state = self.state
         is_unsent = state.playback.is_waiting or state.transcripts.held or state.updates
         is_open = state.lifecycle in (Lifecycle.READY, Lifecycle.AWAITING_SETTINGS)
-        return is_open and not (is_unsent or state.is_busy or state.turn.is_open)
+        return is_open and not (is_unsent or state.is_busy or state.turn.is_open or state.deferred)
 
     def _mark(self) -> None:
         """Note a change of texts, questions or items that a snapshot has to hold before its effects are visible."""

@@ -47,6 +47,9 @@ CLOSE_STREAM: Final = "CloseStream"
 CLOSED: Final = frozenset({CloseCode.NORMAL_CLOSURE, CloseCode.NO_STATUS_RCVD})
 """The codes with which Deepgram closes after `CloseStream`: 1000, or none."""
 
+UNHEARD_DROPPED: Final = "audio without words is dropped: if this upstream is lost, the next one does not get it"
+"""The log line about the first audio of a session that was sent, and is kept no longer."""
+
 
 class ListenRelay:
     """The machine of one relayed transcription."""
@@ -94,12 +97,14 @@ class ListenRelay:
     def describe(self) -> engine.Facts:
         """Return a few facts about the session."""
         dropped_bytes = self._waiting.dropped_bytes
+        unheard_bytes = self._unheard.dropped_bytes
         lifecycle = "ended" if self._has_ended else "ready" if self._is_ready else "dialling"
         return {
             "profile": "listen",
             "lifecycle": lifecycle,
             "generation": self._generation,
             "dropped_bytes": dropped_bytes,
+            "unheard_dropped_bytes": unheard_bytes,
         }
 
     # Another process.
@@ -170,10 +175,14 @@ class ListenRelay:
     def _client_binary(self, received: engine.ClientBinaryReceived) -> Commands:
         if self._is_ready:
             if received.data:
-                self._unheard.keep_audio(received.data)
+                yield from self._keep_unheard(received.data)
             yield self._to_upstream(received.data)
         elif received.data and self._waiting.keep_audio(received.data):
             yield engine.Log(logging.WARNING, AUDIO_DROPPED)
+
+    def _keep_unheard(self, audio: bytes) -> Commands:
+        if self._unheard.keep_audio(audio):
+            yield engine.Log(logging.WARNING, UNHEARD_DROPPED)
 
     def _client_closed(self, _closed: engine.ClientClosed) -> Commands:
         yield from self._end(closes.HUNG_UP)
@@ -188,7 +197,7 @@ class ListenRelay:
         for frame in (*self._unheard.take(), *self._waiting.take()):
             # This upstream may be lost, too.
             if isinstance(frame, bytes):
-                self._unheard.keep_audio(frame)
+                yield from self._keep_unheard(frame)
             else:
                 self._unheard.keep_text(frame)
             yield self._to_upstream(frame)

@@ -61,11 +61,13 @@ class State:
     __slots__ = (
         "adoptions",
         "calls",
+        "deferred",
         "drain_until_s",
         "early",
         "echoes",
         "generation",
         "has_context",
+        "has_converters",
         "ignored",
         "in_hook",
         "interim_transcripts",
@@ -150,6 +152,10 @@ class State:
         """The voice that only the next upstream can take: an upstream that has spoken keeps its own (upstream 2.4)."""
         self.model = ""
         """The model that was requested with the dial."""
+        self.has_converters = False
+        """Whether a pool thread has prepared a converter for this session, so that this process has loaded numpy."""
+        self.deferred: tuple[tuple[openai.SessionUpdated | openai.SessionCreated, int], ...] = ()
+        """Events of an upstream that wait for a converter, each with the upstream's generation."""
         self.preparing: frozenset[str] = EMPTY
         """The audio converters in preparation.
 

@@ -9,7 +9,7 @@ from actors.connections.base import ConnectionClosed, Ending
 from actors.restart import Decision, Loss, LossKind, Verdict
 from router.fronts.call_limits import CALL_TIMER
 from router.fronts.deepgram_agent.waiting import AUDIO_DROPPED, MAX_AUDIO_BYTES
-from router.fronts.listen.relay import CLOSE_TIMER, DRAIN_TIMER, ListenRelay
+from router.fronts.listen.relay import CLOSE_TIMER, DRAIN_TIMER, UNHEARD_DROPPED, ListenRelay
 from tests.support.machine.options import session_options
 from tests.support.machine.policies import policy
 
@@ -208,3 +208,11 @@ def test_audio_that_is_dropped_before_an_upstream_is_ready_is_counted_and_logged
         book.hear(bytes(MAX_AUDIO_BYTES))
     assert book.relay.describe()["dropped_bytes"] == 2 * MAX_AUDIO_BYTES
     assert [it.text for it in book.others if isinstance(it, engine.Log)] == [AUDIO_DROPPED]
+
+
+def test_audio_that_the_next_upstream_would_not_get_is_counted_and_logged_once(book):
+    book.opened()
+    for _ in range(3):
+        book.hear(bytes(MAX_AUDIO_BYTES))
+    assert book.relay.describe()["unheard_dropped_bytes"] == 2 * MAX_AUDIO_BYTES
+    assert [it.text for it in book.others if isinstance(it, engine.Log)] == [UNHEARD_DROPPED]

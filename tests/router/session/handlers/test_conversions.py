@@ -1,10 +1,11 @@
 """The preparation of audio converters while the upstream is dialled."""
 
+import pybase64
 import pytest
 
 from actors.messages import WorkFailure, WorkFailureKind
 from actors.restart import Decision
-from router.audio.formats import LINEAR16_24K, Format
+from router.audio.formats import LINEAR16_24K, MULAW_8K, Format
 from router.session.work import PrepareAudio, WorkKind, work_key
 from tests.support.machine.playbook import SETTINGS, Playbook
 
@@ -73,3 +74,57 @@ def test_an_upstream_that_is_lost_during_the_preparation_is_followed_by_a_config
     book.performs(MICROPHONE)
     book.upstream_opens().forget().upstream(CREATED)
     assert event_types(book) == ["session.update"]
+
+
+# Formats that nothing was prepared for.
+
+UPSTREAM = work_key(WorkKind.AUDIO, "upstream")
+MULAW = {"type": "audio/pcmu"}
+IN_MULAW = {"type": "session.updated", "session": {"audio": {"input": {"format": MULAW}, "output": {"format": MULAW}}}}
+
+
+def configured_in_mulaw():
+    """Return a session whose upstream names a format that the session did not request."""
+    return opened(24_000, 24_000).upstream_opens().upstream(CREATED).forget().upstream(IN_MULAW)
+
+
+def test_an_upstream_that_names_another_format_waits_for_its_converter():
+    book = configured_in_mulaw().expect()
+    assert book.work[UPSTREAM].work == PrepareAudio(LINEAR16_24K, MULAW_8K)
+    book.client(bytes(4800)).expect()
+    book.performs(UPSTREAM)
+    assert book.frames_to_client == [{"type": "SettingsApplied"}]
+    (append,) = book.events_to_upstream
+    assert len(pybase64.b64decode(append["audio"])) < 4800 / 6
+
+
+@pytest.mark.parametrize("kind", WorkFailureKind)
+def test_a_session_continues_where_the_converter_of_an_upstream_could_not_be_prepared(kind):
+    configured_in_mulaw().performs(UPSTREAM, failure=WorkFailure(kind)).expect({"type": "SettingsApplied"})
+
+
+def test_the_events_of_an_upstream_that_wait_keep_their_order():
+    book = configured_in_mulaw().upstream(UPDATED, IN_MULAW).expect()
+    assert list(book.work) == [UPSTREAM]
+    book.performs(UPSTREAM).expect({"type": "SettingsApplied"})
+    assert book.session.state.upstream.formats.input == MULAW_8K
+    book.upstream(IN_MULAW)
+    assert not book.work
+
+
+def test_an_event_of_an_upstream_that_is_lost_meanwhile_is_ignored():
+    book = configured_in_mulaw().upstream_closes(1011, decision=Decision.RESTART).forget().performs(UPSTREAM).expect()
+    book.upstream_opens().upstream(CREATED).forget().upstream(UPDATED).expect({"type": "SettingsApplied"})
+
+
+def test_a_session_with_a_converter_defers_nothing():
+    book = opened(16_000, 24_000).performs(MICROPHONE).upstream_opens().upstream(CREATED).forget()
+    book.upstream(IN_MULAW).expect({"type": "SettingsApplied"})
+
+
+def test_a_session_does_not_move_while_an_event_waits():
+    book = opened(24_000, 24_000).upstream_opens().upstream(CREATED, UPDATED)
+    assert book.session.can_move
+    book.upstream(IN_MULAW)
+    assert not book.session.can_move
+    assert book.performs(UPSTREAM).session.can_move
