@@ -8,8 +8,6 @@ import random
 import time
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from actors import leaving, lifecycle, messages
 
 if TYPE_CHECKING:
@@ -23,7 +21,16 @@ SPREAD_S: Final = 1.0
 """The time in seconds over which sessions begin to depart, so that their dials are spread."""
 
 DUE_SHARE: Final = 0.9
-"""The share of the drain after which a session departs in the middle of a turn."""
+"""The share of the drain after which the last session departs in the middle of a turn."""
+
+FIRST_DUE_SHARE: Final = 0.5
+"""The share of the drain after which the first session departs in the middle of a turn, if very many have to.
+
+Sessions that depart at the same time wait for each other, and meanwhile their callers hear nothing.
+"""
+
+DUE_SPACING_S: Final = 0.1
+"""The time in seconds from one such departure to the next, if the drain is long enough for it."""
 
 
 class Departures:
@@ -69,6 +76,7 @@ class Departures:
             return
         if self._may_depart(session):
             self._send_off(session, 0.0)
+            self._send_off(session, self._left_s() * DUE_SHARE, is_due=True)
         else:
             self.send_drain(session)
 
@@ -98,18 +106,28 @@ class Departures:
         sessions = list(self._sessions.values())
         departing = [it for it in sessions if self._may_depart(it)]
         spread_s = min(SPREAD_S, self._left_s() / 4)
+        due_s = self._left_s() * DUE_SHARE
         for place, session in enumerate(departing):
-            self._send_off(session, spread_s * place / len(departing))
+            self._send_off(session, min(spread_s * place / len(departing), due_s))
+        self._dispatcher.call_later(self._left_s() * FIRST_DUE_SHARE, functools.partial(self._send_off_rest, due_s))
         return [it for it in sessions if not self._may_depart(it)]
 
-    def _send_off(self, session: SessionRecord, delay_s: float) -> None:
+    def _send_off_rest(self, due_s: float) -> None:
+        """Order the sessions that are still here to depart in the middle of a turn, one after the other.
+
+        `due_s` is the time from the beginning of the drain to the last of these departures.
+        """
+        sessions = [it for it in self._sessions.values() if self._may_depart(it)]
+        left_s = due_s * (1 - FIRST_DUE_SHARE / DUE_SHARE)
+        spacing_s = min(DUE_SPACING_S, left_s / max(1, len(sessions)))
+        for place, session in enumerate(sessions):
+            self._send_off(session, left_s - place * spacing_s, is_due=True)
+
+    def _send_off(self, session: SessionRecord, delay_s: float, *, is_due: bool = False) -> None:
         """Order a session to depart between two turns, from `delay_s` on.
 
-        Shortly before the end of the drain, order it to depart without waiting for the end of a turn.
+        With `is_due` it does not wait for the end of a turn.
         """
         assert self._exit is not None  # noqa: S101 - the caller looked
-        depart = lifecycle.Depart(self._exit)
-        due = msgspec.structs.replace(depart, is_due=True)
-        due_s = self._left_s() * DUE_SHARE
-        self._dispatcher.call_later(min(delay_s, due_s), lambda: session.tell(session.client, depart))
-        self._dispatcher.call_later(due_s, lambda: session.tell(session.client, due))
+        depart = lifecycle.Depart(self._exit, is_due=is_due)
+        self._dispatcher.call_later(delay_s, lambda: session.tell(session.client, depart))

@@ -40,6 +40,8 @@ class ClientAdopted(Message, frozen=True):
     """The bytes that were sent to the client after the snapshot. They are audio, because a text causes a snapshot."""
     words: str = ""
     """The words of the agent's answer that the snapshot lacks."""
+    is_new_client: bool = False
+    """The client has come back over another connection, on which it has received nothing."""
 
 
 class ClientTextReceived(Message, frozen=True):

@@ -86,6 +86,7 @@ LIMITS: Final = (
     "MAX_TURNS",
     "MAX_TOKENS_PER_DAY",
     "MAX_COST_PER_DAY",
+    "MAX_TURNS_PER_DAY",
 )
 """The codes of the limits of a call."""
 

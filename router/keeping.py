@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
+from actors.connections.arena import MAX_DICTIONARIES
 from actors.connections.frames import FrameParser, messages_end
 from actors.connections.shelf import ShelfError, rest_of
 
@@ -33,12 +34,32 @@ MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 
 
 LEVEL: Final = 1
-"""The level of compression of records. It halves their memory, and costs 25 µs at a few steps of a turn."""
+"""The level of compression of records. A higher level takes more time, and saves a few bytes."""
 
 MOST_COMPRESSED_BYTES: Final = 64 * 1024
 """The size of the largest record that is compressed.
 
 A larger one is mostly audio, which compression hardly shortens. A minute of it would stop the dispatcher for 0.2 s.
+"""
+
+EARLY_RECORDS: Final = 2
+"""The number of a session's records that may become dictionaries: those after the handshake, and with the Settings.
+
+Later records have audio, which no other record has.
+"""
+
+MOST_DICTIONARY_BYTES: Final = 16 * 1024
+"""The size of the largest dictionary: the facts of a session, and a long prompt."""
+
+WELL: Final = 6
+"""A dictionary suits a record if it shortens the record to a sixth, or to less."""
+
+_SMALL_WBITS: Final = 13
+_SMALL_MEMORY: Final = 6
+_SMALL_BYTES: Final = (1 << _SMALL_WBITS) - 262
+"""The bytes that zlib compresses as a whole in a window of `_SMALL_WBITS`.
+
+For such a window zlib takes 64 kB of memory, which is written before each use, and 268 kB for its usual one.
 """
 
 
@@ -55,26 +76,78 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     """The client's messages that were read but not handled. Each has a flag that says whether it is a text."""
 
 
+_HAS_DICTIONARY: Final = 0x20
+_HEAD_BYTES: Final = 6
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(Record)
 
 
-def pack(record: Record) -> bytes:
-    """Encode a record in its stored form."""
+def pack(record: Record, dictionary: bytes = b"") -> bytes:
+    """Encode a record in its stored form. The arena has to have `dictionary`."""
+    return _compressed(_ENCODER.encode(record), dictionary)
+
+
+def pack_early(record: Record, dictionary: bytes, arena: Arena) -> tuple[bytes, bytes]:
+    """Encode one of the first records of a session. Return it with the dictionary for the session's next records.
+
+    If no dictionary of the arena suits the record, the record becomes another one.
+    """
     data = _ENCODER.encode(record)
-    return zlib.compress(data, LEVEL if len(data) <= MOST_COMPRESSED_BYTES else 0)
+    packed = _compressed(data, dictionary)
+    if len(packed) * WELL <= len(data):
+        return packed, dictionary
+    others = [(_compressed(data, it), it) for it in arena.dictionaries if it is not dictionary]
+    packed, dictionary = min([(packed, dictionary), *others], key=lambda it: len(it[0]))
+    if (
+        len(packed) * WELL > len(data)
+        and len(data) <= MOST_DICTIONARY_BYTES
+        and len(arena.dictionaries) < MAX_DICTIONARIES
+        and arena.add_dictionary(data)
+    ):
+        return _compressed(data, data), data
+    return packed, dictionary
 
 
-def unpack(data: bytes) -> Record:
-    """Decode a stored record.
+def _compressed(data: bytes, dictionary: bytes) -> bytes:
+    if len(data) > MOST_COMPRESSED_BYTES:
+        return zlib.compress(data, 0)
+    is_small = len(dictionary) + len(data) <= _SMALL_BYTES
+    form = (
+        (zlib.DEFLATED, _SMALL_WBITS, _SMALL_MEMORY)
+        if is_small
+        else (zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL)
+    )
+    # zlib takes no empty dictionary.
+    choice = (zlib.Z_DEFAULT_STRATEGY, dictionary) if dictionary else ()
+    compressor = zlib.compressobj(LEVEL, *form, *choice)
+    return compressor.compress(data) + compressor.flush()
+
+
+def unpack(data: bytes, dictionaries: Iterable[bytes] = ()) -> Record:
+    """Decode a stored record. `dictionaries` are those of its arena.
 
     Raises:
         ShelfError: the record is damaged.
     """
     try:
-        return _DECODER.decode(zlib.decompress(data))
+        return _DECODER.decode(_decompressed(data, dictionaries))
     except (msgspec.MsgspecError, zlib.error) as error:
         raise ShelfError(f"the record is damaged: {error}") from error
+
+
+def _decompressed(data: bytes, dictionaries: Iterable[bytes]) -> bytes:
+    # The second byte tells whether there is a dictionary, whose Adler-32 follows (RFC 1950).
+    if len(data) < _HEAD_BYTES or not data[1] & _HAS_DICTIONARY:
+        return zlib.decompress(data)
+    number = int.from_bytes(data[2:_HEAD_BYTES], "big")
+    found = [it for it in dictionaries if zlib.adler32(it) == number]
+    if not found:
+        raise ShelfError("the dictionary of the record is missing")
+    decompressor = zlib.decompressobj(zdict=found[0])
+    record = decompressor.decompress(data)
+    if not decompressor.eof:
+        raise ShelfError("the record is damaged: its end is missing")
+    return record
 
 
 class Custody(Protocol):
@@ -123,6 +196,8 @@ class ShelvedMachine:
     __slots__ = (
         "_carried",
         "_connection",
+        "_dictionary",
+        "_early",
         "_hold",
         "_machine",
         "_marks",
@@ -141,6 +216,10 @@ class ShelvedMachine:
         self._connection = connection
         self._unhandled = connection.unhandled
         self._seen = self._words = -1
+        self._dictionary = b""
+        """The dictionary of the session's records."""
+        self._early = EARLY_RECORDS
+        """The number of records from now on that may become dictionaries."""
         connection.may_drop = self._marks.may_drop_audio
 
     def held_bytes(self) -> int:
@@ -251,7 +330,12 @@ class ShelvedMachine:
             return
         waiting = self._unhandled.messages()
         pending = [(isinstance(it, str), it.encode() if isinstance(it, str) else it) for it in waiting]
-        record = pack(Record(value, shelf.written, unwritten, pending))
+        facts = Record(value, shelf.written, unwritten, pending)
+        if self._early:
+            self._early -= 1
+            record, self._dictionary = pack_early(facts, self._dictionary, shelf.arena)
+        else:
+            record = pack(facts, self._dictionary)
         connection.may_overwrite = False  # the journal begins anew
         try:
             is_stored = shelf.store(record, journal_from, self._marks.words_bytes)
@@ -281,7 +365,7 @@ def recovered(arena: Arena, at: int, serial: int, written: int, read: int) -> Re
         ShelfError: the stored facts are not enough to continue the session.
     """
     rest, written = rest_of(arena, at, serial, written, read)
-    record = unpack(rest.record)
+    record = unpack(rest.record, arena.dictionaries)
     # A message of several frames that was half read is read again as a whole.
     whole = messages_end(rest.journal)
     unread = rest.journal[whole:]

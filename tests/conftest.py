@@ -12,6 +12,7 @@ pytest_plugins = [
     "router.testing",
     "tests.support.processes.collected_tests",
     "tests.support.processes.fast_or_slow",
+    "tests.support.processes.interrupts",
     "tests.support.processes.side_by_side",
 ]
 

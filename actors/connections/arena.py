@@ -1,5 +1,7 @@
 """The memory of one process that outlives it: blocks for the sessions, and the last write of each thread.
 
+It also has the dictionaries with which the records of the sessions are compressed.
+
 The memory has a descriptor, which the keeper holds and another process maps once this process is dead. A page that is
 never written costs nothing, so the memory may be larger than the machine's.
 """
@@ -47,6 +49,11 @@ AREA_HEAD_BYTES: Final = 64
 _WRITE_BYTES: Final = AREA_HEAD_BYTES + TRANSFER_BYTES
 _AREAS_AT: Final = 1
 """The index of the first word that holds the place of an area."""
+_DICTIONARIES_AT: Final = _AREAS_AT + MAX_AREAS
+"""The index of the first two words of a dictionary: its place and its length."""
+MAX_DICTIONARIES: Final = 8
+"""The most dictionaries. Each stays as long as the memory, because a record may need it."""
+_DICTIONARIES_END: Final = _DICTIONARIES_AT + 2 * MAX_DICTIONARIES
 _FIRST_BLOCK_AT: Final = 4096
 
 
@@ -87,6 +94,8 @@ class Arena:
         self.used_bytes = 0
         """The bytes of all blocks in use."""
         self._serial = 0
+        self.dictionaries = self._read_dictionaries()
+        """Bytes that occur in many records. A record that is compressed with one of them has its Adler-32."""
 
     def close(self) -> None:
         """Release the memory in this process."""
@@ -170,6 +179,30 @@ class Arena:
         if begin < end:
             with contextlib.suppress(OSError):
                 self.memory.madvise(mmap.MADV_REMOVE, begin, end - begin)
+
+    def add_dictionary(self, data: bytes) -> bool:
+        """Store a dictionary, and return whether there was room. A record may use it from then on."""
+        try:
+            at, size = self.allocate(len(data))
+        except ArenaFullError:
+            return False
+        self.view[at : at + len(data)] = data
+        with self._lock:
+            number = len(self.dictionaries)
+            if number < MAX_DICTIONARIES:
+                word = _DICTIONARIES_AT + 2 * number
+                # The place comes last, and makes the entry valid.
+                self.words[word + 1] = len(data)
+                self.words[word] = at
+                self.dictionaries = (*self.dictionaries, data)
+                return True
+        self.release(at, size)  # other threads were faster
+        return False
+
+    def _read_dictionaries(self) -> tuple[bytes, ...]:
+        words = self.words
+        entries = [(words[word], words[word + 1]) for word in range(_DICTIONARIES_AT, _DICTIONARIES_END, 2)]
+        return tuple(bytes(self.view[at : at + size]) for at, size in entries if at)
 
     def area(self) -> Area:
         """Return the area of the calling thread.

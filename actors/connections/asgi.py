@@ -149,7 +149,7 @@ class AsgiConnection(AcceptedConnection):
 
     @property
     def is_busy(self) -> bool:
-        """Whether more than `high_water_bytes` wait for the server."""
+        """Whether more than `high_water_bytes` of messages to the client wait until the server takes them."""
         return self._passage.is_busy
 
     @property

@@ -13,7 +13,7 @@ import socket
 import struct
 import termios
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from actors.connections import frames
 from actors.connections.arena import TRANSFER_BYTES
@@ -138,6 +138,16 @@ def _messages(events: Iterable[frames.Event]) -> list[str | bytes]:
     return [it for it in events if isinstance(it, str) or (isinstance(it, bytes) and it)]
 
 
+class Custodian(Protocol):
+    """The functions by which the keeper forgets one session."""
+
+    def drop(self) -> None:
+        """Let the keeper forget the session, because another thread ends its connection. No process may continue it."""
+
+    def unkeep(self) -> None:
+        """Let the keeper forget the session, because no memory is left. The session continues in this process."""
+
+
 class KeptConnection(ClientConnection):
     """A client's connection. From `keep` on, each of its bytes is noted in a shelf."""
 
@@ -145,13 +155,12 @@ class KeptConnection(ClientConnection):
         "_is_bare",
         "_transfer",
         "before",
+        "custodian",
         "due",
         "emitted",
         "is_silent",
         "may_drop",
         "may_overwrite",
-        "on_abort",
-        "on_unkept",
         "shelf",
         "store",
         "unhandled",
@@ -181,10 +190,7 @@ class KeptConnection(ClientConnection):
         """
         self.is_silent: bool | None = None
         """The answer of `may_drop`; None if it has to be called again, because an input may have changed its answer."""
-        self.on_unkept: Callable[[], object] = bool
-        """The function that is called when no memory is left, so that the session no longer outlives this process."""
-        self.on_abort: Callable[[], object] = bool
-        """The function that is called when another thread ends the connection. No process must continue it then."""
+        self.custodian: Custodian | None = None
         self.before = b""
         """The bytes of an unfinished message that another process has read."""
         self._transfer: Transfer | None = None
@@ -284,8 +290,8 @@ class KeptConnection(ClientConnection):
     def abort_from_outside(self, last_text: str | None = None) -> None:
         """Send a last text, and shut the stream; see `Connection.abort_from_outside`."""
         self._is_bare = True
-        if self.shelf is not None:
-            self.on_abort()
+        if self.shelf is not None and self.custodian is not None:
+            self.custodian.drop()
         super().abort_from_outside(last_text)
 
     def _read_once(self) -> int:
@@ -332,11 +338,14 @@ class KeptConnection(ClientConnection):
         if unhandled.newest is not None:
             unhandled.forget_unless_message()
         may_drop = self.is_silent and unhandled.newest is None and not (unhandled.others or unhandled.texts)
-        self.may_overwrite = may_drop and self._parser.is_between_messages and shelf.may_overwrite()
+        may_begin_anew = may_drop and self._parser.is_between_messages
+        self.may_overwrite = may_begin_anew and shelf.may_overwrite()
         if self.may_overwrite:
             return transfer.receive()
         shelf.settle()
-        if shelf.fill > shelf.limit and not self._make_room(shelf, may_drop=may_drop):
+        # After a lag the blocks that it needed are released at once.
+        is_due = shelf.fill > shelf.limit or (may_begin_anew and shelf.has_many_blocks)
+        if is_due and not self._make_room(shelf, may_drop=may_drop):
             return self._receive()
         data = transfer.receive_at(shelf.fill, shelf.end)
         if data is not None:
@@ -371,7 +380,8 @@ class KeptConnection(ClientConnection):
         """Release the shelf, because the arena has no more room. The session continues, but ends with its process."""
         logger.warning("%s: the session does not outlive this process any more: %s", self, error, extra=self.log_fields)
         self._leave_shelf()
-        self.on_unkept()
+        if self.custodian is not None:
+            self.custodian.unkeep()
 
     @property
     def outlives_process(self) -> bool:

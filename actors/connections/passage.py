@@ -148,7 +148,7 @@ class Passage:
 
     @property
     def is_busy(self) -> bool:
-        """Whether more than `high_water_bytes` wait for the server."""
+        """Whether more than `high_water_bytes` of messages to the client wait until the server takes them."""
         return self.waiting_bytes > self._limits.high_water_bytes
 
     def begin(self) -> Item | None:

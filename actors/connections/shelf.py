@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
 """The size of the largest record: a minute of speech, and the conversation, with events that wait for an upstream."""
 
-LEAST_RECORD_BYTES: Final = 1024
+LEAST_RECORD_BYTES: Final = 640
 """The size of the smallest block for a record. A freed block of a common size fits the next session."""
 
 FIRST_JOURNAL_BYTES: Final = 640
@@ -29,8 +29,8 @@ FIRST_JOURNAL_BYTES: Final = 640
 
 The head of a session has another size. A head stays as long as its session, and no page around it becomes free.
 """
-JOURNAL_BYTES: Final = 3 * 1024
-"""The size of a block of the journal: 80 ms of audio from a microphone of 16 kHz.
+JOURNAL_BYTES: Final = 2 * 1024
+"""The size of a block of the journal: 60 ms of audio from a microphone of 16 kHz.
 
 While its user is silent, a session has a single block.
 """
@@ -42,7 +42,10 @@ If reads end with a frame, no such audio is kept: the newest block is overwritte
 LEAST_ROOM_BYTES: Final = 256
 """The least room for a read."""
 LONG_JOURNAL_BYTES: Final = 16 * 1024
-"""The size of a block of a journal that a flood fills, or from which nothing may be dropped."""
+"""The size of the longest block of a journal that a flood fills, or from which nothing may be dropped.
+
+Each such block has twice the size of the block before, up to this size.
+"""
 MOST_JOURNAL_BYTES: Final = 256 * 1024
 """The size of the journal from which on the session has to store another record."""
 
@@ -84,7 +87,10 @@ _PACK_WRITE: Final = struct.Struct("@QQQ").pack_into
 
 
 class ShelfError(ValueError):
-    """The error of a memory that does not show what its dead process did. The session ends with a typed error."""
+    """The memory of a dead process is damaged, or not enough to continue the session.
+
+    The session is lost, and its stream ends without an `Error`.
+    """
 
 
 class GoneError(ShelfError):
@@ -126,19 +132,15 @@ class Shelf:
     """The memory of one session of this process. Only the session's dispatcher uses it."""
 
     __slots__ = (
-        "_arena",
         "_blocks",
         "_first",
         "_is_overwritten",
         "_notes_at",
-        "_notes_end",
-        "_notes_word",
         "_read_before",
         "_record",
         "_size",
         "_valid",
-        "_word",
-        "_write_word",
+        "arena",
         "asks_for_record",
         "at",
         "end",
@@ -157,7 +159,7 @@ class Shelf:
     )
 
     def __init__(self, arena: Arena, written: int, read: int) -> None:
-        self._arena = arena
+        self.arena = arena
         self.view = arena.view
         """The memory, in which `fill` and `end` are the room for the next read."""
         self.memory = arena.memory
@@ -168,12 +170,11 @@ class Shelf:
         self.newest_bytes = 0
         """The size of the newest read. A client's frames have one size, and nearly every read brings one of them."""
         self.words = words = arena.words
-        self._write_word = 0
         self.write_at = 0
         """The place of the data in the area of the session's thread; 0 before the first write."""
         self.at, self._size = arena.allocate(HEAD_BYTES)
         """The place of the head, by which another process finds the session."""
-        self._word = head = self.at // 8
+        head = self.at // 8
         for number in range(HEAD_BYTES // 8):
             words[head + number] = 0
         self.serial = words[head + _SERIAL] = arena.new_serial()
@@ -190,7 +191,8 @@ class Shelf:
         self._record = (0, 0)
         """The block of the valid record."""
         self._valid = 0
-        self._notes_at = self._notes_end = self._notes_word = 0
+        self._notes_at = 0
+        """The place behind the notes of the valid record."""
         self.rest: tuple[int, int] | None = None
         """The block with the rest of a write that the socket took in part."""
         self._blocks: list[Block] = []
@@ -203,8 +205,8 @@ class Shelf:
 
     def close(self) -> None:
         """Release the memory."""
-        arena = self._arena
-        arena.words[self._word + _SERIAL] = 0
+        arena = self.arena
+        arena.words[self.at // 8 + _SERIAL] = 0
         for at, size in (self._record, *((it.at, it.size) for it in self._blocks), self.rest or (0, 0)):
             if size:
                 arena.release(at, size)
@@ -214,6 +216,11 @@ class Shelf:
     def journal_bytes(self) -> int:
         """The size of the journal's blocks."""
         return sum(it.size for it in self._blocks)
+
+    @property
+    def has_many_blocks(self) -> bool:
+        """Whether the journal has more than one block."""
+        return len(self._blocks) > 1
 
     # Reads.
 
@@ -245,8 +252,7 @@ class Shelf:
 
     def _has_right_size(self, block: Block) -> bool:
         # A block from speech or from a flood, which is longer than needed, is replaced.
-        size = block.size
-        return size == JOURNAL_BYTES or (size == LONG_JOURNAL_BYTES and self.newest_bytes > JOURNAL_BYTES // 2)
+        return block.size == JOURNAL_BYTES or JOURNAL_BYTES < block.size < 4 * self.newest_bytes
 
     def settle(self) -> None:
         """Note the reads of `Transfer.receive`. The next reads follow them."""
@@ -287,8 +293,10 @@ class Shelf:
         else:
             # If a read filled a whole block, more bytes wait.
             is_flood = self.fill == self.end and blocks[-1].size > FIRST_JOURNAL_BYTES
-            least = LONG_JOURNAL_BYTES if is_flood or not may_drop else JOURNAL_BYTES
-        at, size = self._arena.allocate(max(least, 2 * len(begin)))
+            # A short lag needs only some frames more. Blocks of 16 kB took 32 kB of each session then.
+            longer = min(max(2 * blocks[-1].size, JOURNAL_BYTES), LONG_JOURNAL_BYTES)
+            least = longer if is_flood or not may_drop else JOURNAL_BYTES
+        at, size = self.arena.allocate(max(least, 2 * len(begin)))
         self._begin(Block(at, size, place - len(begin), is_aligned=is_aligned), begin)
         self.asks_for_record = place - blocks[0].place > MOST_JOURNAL_BYTES
 
@@ -321,19 +329,19 @@ class Shelf:
         # begin within a frame as long as it is at its old place.
         number = (self._first + len(self._blocks)) % MAX_BLOCKS
         self._write_entry(block, number)
-        self.words[self._word + _JOURNAL] = number << _COUNT_BITS | 1
+        self.words[self.at // 8 + _JOURNAL] = number << _COUNT_BITS | 1
         self._first, self._blocks[:] = number, [block]
         for other in others:
-            self._arena.release(other.at, other.size)
+            self.arena.release(other.at, other.size)
 
     def _write_entry(self, block: Block, number: int) -> None:
-        entry = self._word + _BLOCKS + number % MAX_BLOCKS * 2
+        entry = self.at // 8 + _BLOCKS + number % MAX_BLOCKS * 2
         block.word = entry + 1
         self.words[entry], self.words[entry + 1] = block.at, block.place
 
     def note_read(self, data: bytes) -> None:
         """Note bytes that the session's former process has read. Call this before any other method."""
-        at, size = self._arena.allocate(max(FIRST_JOURNAL_BYTES, 2 * len(data)))
+        at, size = self.arena.allocate(max(FIRST_JOURNAL_BYTES, 2 * len(data)))
         self._begin(Block(at, size, 0, is_aligned=True), data)
 
     def _begin(self, block: Block, data: bytes) -> None:
@@ -346,7 +354,7 @@ class Shelf:
 
     def _append(self, block: Block, fill: int) -> None:
         at, size = block.at, block.size
-        words, head, count = self.words, self._word, len(self._blocks)
+        words, head, count = self.words, self.at // 8, len(self._blocks)
         self._write_entry(block, self._first + count)
         self._blocks.append(block)
         words[head + _JOURNAL] = self._first << _COUNT_BITS | count + 1
@@ -371,12 +379,12 @@ class Shelf:
     def _take_first(self) -> Block:
         block = self._blocks.pop(0)
         self._first = (self._first + 1) % MAX_BLOCKS
-        self.words[self._word + _JOURNAL] = self._first << _COUNT_BITS | len(self._blocks)
+        self.words[self.at // 8 + _JOURNAL] = self._first << _COUNT_BITS | len(self._blocks)
         return block
 
     def _remove_first(self) -> None:
         block = self._take_first()
-        self._arena.release(block.at, block.size)
+        self.arena.release(block.at, block.size)
 
     def _compact(self) -> None:
         """Copy all blocks into a single one, because the table of the blocks is full.
@@ -385,7 +393,7 @@ class Shelf:
         """
         blocks, read = list(self._blocks), self.read
         place = blocks[0].place
-        at, size = self._arena.allocate(2 * (read - place))
+        at, size = self.arena.allocate(2 * (read - place))
         for block, end in zip(blocks, [*(it.place for it in blocks[1:]), read], strict=True):
             count = end - block.place
             self.view[at + block.place - place : at + end - place] = self.view[block.at : block.at + count]
@@ -394,22 +402,20 @@ class Shelf:
         self._first = (self._first + len(blocks)) % MAX_BLOCKS
         self._append(Block(at, size, place, is_aligned=blocks[0].is_aligned), at + read - place)
         for block in blocks:
-            self._arena.release(block.at, block.size)
+            self.arena.release(block.at, block.size)
 
     # Writes.
 
     def note_write(self, data: bytes | memoryview) -> None:
         """Note a write before it is made."""
-        size, word = len(data), self._write_word
+        size = len(data)
         if size > TRANSFER_BYTES:
             self._note_long(data)
             return
-        if not word:
-            area = self._arena.area()
-            self._write_word = word = area.word + 2
-            self.write_at = area.data_at
+        if not self.write_at:
+            self.write_at = self.arena.area().data_at
         memory, at = self.memory, self.write_at
-        self.words[word] = 0
+        self.words[(at - AREA_HEAD_BYTES) // 8 + 2] = 0
         memory[at : at + size] = data
         # The number of the session comes last, and makes the rest valid.
         _PACK_WRITE(memory, at - AREA_HEAD_BYTES, self.written, size, self.serial)
@@ -431,20 +437,20 @@ class Shelf:
 
     @property
     def _rest_end(self) -> int:
-        return self.words[self._word + _REST_PLACE] + self.words[self._word + _REST_LENGTH]
+        return self.words[self.at // 8 + _REST_PLACE] + self.words[self.at // 8 + _REST_LENGTH]
 
     def _keep(self, data: bytes | memoryview) -> None:
-        words, head = self.words, self._word
-        self.rest = at, _ = self._arena.allocate(len(data))
+        words, head = self.words, self.at // 8
+        self.rest = at, _ = self.arena.allocate(len(data))
         self.view[at : at + len(data)] = data
         words[head + _REST_PLACE], words[head + _REST_LENGTH] = self.written, len(data)
         words[head + _REST_AT] = at
 
     def _forget_rest(self) -> None:
         rest, self.rest = self.rest, None
-        self.words[self._word + _REST_AT] = 0
+        self.words[self.at // 8 + _REST_AT] = 0
         if rest is not None:
-            self._arena.release(*rest)
+            self.arena.release(*rest)
 
     # Records.
 
@@ -456,17 +462,17 @@ class Shelf:
         if len(record) > MAX_RECORD_BYTES:
             return False
         slot = 1 if self._valid == 1 else 0
-        words, head = self.words, self._word
-        at, size = self._arena.allocate(max(LEAST_RECORD_BYTES, len(record) + notes_bytes))
+        words, head = self.words, self.at // 8
+        at, size = self.arena.allocate(max(LEAST_RECORD_BYTES, len(record) + notes_bytes))
         end = at + len(record)
         self.view[at:end] = record
         word = head + _SLOTS + slot * _SLOT_WORDS
         words[word], words[word + 1], words[word + 2], words[word + 3] = at, len(record), journal_from, 0
         words[head + _VALID] = self._valid = slot + 1
-        self._notes_at, self._notes_end, self._notes_word = end, at + size, word + 3
+        self._notes_at = end
         before, self._record = self._record, (at, size)
         if before[1]:
-            self._arena.release(*before)
+            self.arena.release(*before)
         self._shorten(journal_from)
         return True
 
@@ -484,7 +490,7 @@ class Shelf:
                 block.place, block.is_aligned = journal_from, True
                 self._append(block, block.at)
             else:
-                self._arena.release(block.at, block.size)
+                self.arena.release(block.at, block.size)
                 self.fill = self.end = 0
                 self.limit = -1
 
@@ -492,11 +498,11 @@ class Shelf:
         """Add words of the agent's answer to the notes behind the record. Return whether there was room."""
         at = self._notes_at
         end = at + len(text)
-        if end > self._notes_end:
+        if end > sum(self._record):
             return False
         self.memory[at:end] = text
         self._notes_at = end
-        self.words[self._notes_word] += end - at
+        self.words[self.at // 8 + _SLOTS + (self._valid - 1) * _SLOT_WORDS + 3] += end - at
         return True
 
 
@@ -541,10 +547,10 @@ def rest_of(arena: Arena, at: int, serial: int, written: int, read: int) -> tupl
 
 
 def claim(arena: Arena, at: int, read: int) -> None:
-    """Note that another process is about to read behind the position `read` of the stream from the client.
+    """Note that another process is about to read the client's stream from the position `read` on.
 
-    These bytes go to another memory. If that process dies without a record of its own, `rest_of` must not take the
-    bytes behind the journal for them.
+    That process stores the bytes that it reads in another memory. If it dies without a record of its own, `rest_of`
+    raises `ShelfError`. Otherwise `rest_of` would return stale bytes after this journal in their place.
     """
     arena.words[at // 8 + _CLAIMED] = read + 1
 

@@ -136,7 +136,7 @@ class Writer:
         self._is_closing = True
 
     def close(self) -> int:
-        """Drop all frames and release the owner. Return how many bytes are unsent. Call this once."""
+        """Drop all frames, and forget the owner. Return how many bytes were unsent. Call this once."""
         self.is_closed = True
         if self._stall is not None:
             self._stall.discard()

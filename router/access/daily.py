@@ -1,4 +1,4 @@
-"""The tokens and dollars of each client since midnight (UTC), in memory that the workers of a server share.
+"""The tokens, dollars and turns of each client since midnight (UTC), in memory that the workers of a server share.
 
 Each worker writes only its own region, and reads the regions of all workers. A region outlives its worker, because the
 day is not over. The next worker of the slot adds to the region.
@@ -24,14 +24,15 @@ WAYS: Final = 4
 """The number of cells that can hold a given client.
 
 If other clients occupy all of them, the new client replaces one of another day, or else the one with the fewest tokens.
+With equal tokens the fewest turns decide.
 """
 
-_CELL: Final = struct.Struct("<8sQQQ")
-"""The key, the day, tokens, and millionths of a dollar."""
+_CELL: Final = struct.Struct("<8sQQQQ")
+"""The key, the day, tokens, millionths of a dollar, and turns."""
 _REGION_BYTES: Final = CELLS * _CELL.size
 
-Sums = tuple[int, float]
-"""Tokens and dollars."""
+Sums = tuple[int, float, int]
+"""Tokens, dollars, and answers of the agent."""
 
 
 def day_of(unix_s: float) -> int:
@@ -45,7 +46,7 @@ def left_s(unix_s: float) -> float:
 
 
 class DailySums:
-    """The tokens and dollars of each client and day, in shared memory that is made before the first fork.
+    """The tokens, dollars and turns of each client and day, in shared memory that is made before the first fork.
 
     Only one process writes a slot. That process serializes its threads with its own lock.
 
@@ -58,29 +59,35 @@ class DailySums:
         self._memory = areas.memory("daily", slots * _REGION_BYTES)
 
     def add(self, slot: int, key: bytes, spent: Sums, day: int) -> Sums:
-        """Add tokens and dollars to a client's sums of a day, in one slot. Return the client's sums over all slots."""
+        """Add tokens, dollars and turns to a client's sums of a day, in one slot.
+
+        Return the client's sums over all slots.
+        """
         place = self._place(slot, key, day)
-        found, of_day, tokens, micros = _CELL.unpack_from(self._memory, place)
+        found, of_day, tokens, micros, turns = _CELL.unpack_from(self._memory, place)
         if found != key or of_day != day:
-            tokens = micros = 0
-        store(self._memory, _CELL, place, key, day, tokens + spent[0], micros + round(spent[1] * MICRO))
+            tokens = micros = turns = 0
+        sums = (tokens + spent[0], micros + round(spent[1] * MICRO), turns + spent[2])
+        store(self._memory, _CELL, place, key, day, *sums)
         return self.of(key, day)
 
     def of(self, key: bytes, day: int) -> Sums:
         """Return a client's sums of a day, over all slots. For an unknown client return zeros."""
-        tokens = micros = 0
+        tokens = micros = turns = 0
         for slot in range(self._slots):
             for place in self._places(slot, key):
-                found, of_day, its_tokens, its_micros = _CELL.unpack_from(self._memory, place)
+                found, of_day, its_tokens, its_micros, its_turns = _CELL.unpack_from(self._memory, place)
                 if found == key and of_day == day:
-                    tokens, micros = tokens + its_tokens, micros + its_micros
-        return tokens, micros / MICRO
+                    tokens, micros, turns = tokens + its_tokens, micros + its_micros, turns + its_turns
+        return tokens, micros / MICRO, turns
 
     def _place(self, slot: int, key: bytes, day: int) -> int:
         places = self._places(slot, key)
         cells = {place: _CELL.unpack_from(self._memory, place) for place in places}
         own = [place for place, cell in cells.items() if cell[0] == key]
-        return own[0] if own else min(places, key=lambda place: (cells[place][1] == day, cells[place][2]))
+        return (
+            own[0] if own else min(places, key=lambda place: (cells[place][1] == day, cells[place][2], cells[place][4]))
+        )
 
     def _places(self, slot: int, key: bytes) -> list[int]:
         first = int.from_bytes(key, "little") % (CELLS // WAYS) * WAYS

@@ -1,16 +1,18 @@
-"""The counts of all machines together, in Redis: present sessions, recent arrivals, the sums of a day.
+"""The counts of all machines together, in Redis: sessions, arrivals, the sums of a day, used single-use tokens.
 
 Each session has a lease, which its process renews. When a machine fails, the leases of its sessions end, and Redis no
-longer counts them. Only `admit` waits for Redis; it runs on a thread of the web server. A background thread sends all
-other changes.
+longer counts them. Only the methods `admit`, `use_token` and `restore_token` wait for Redis; they run on a thread of
+the web server. A background thread sends all other changes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import threading
 import time
+import uuid
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from router.access.daily import DAY_S, MICRO, Sums, day_of
@@ -31,6 +33,8 @@ RENEW_S: Final = 10.0
 AWAY_S: Final = 1.0
 """The pause, in seconds, after a failure of Redis. During the pause no handshake waits for Redis."""
 CLOSE_S: Final = 1.0
+SKEW_S: Final = 60
+"""The time for which Redis remembers a used token after its expiry, because the clocks of machines differ."""
 PREFIX: Final = "switchboard:"
 
 _ADMIT: Final = """
@@ -49,8 +53,8 @@ if most > 0 then
     return {5, math.ceil(oldest[2] + period - now)}
   end
 end
-local sums = redis.call('HMGET', KEYS[6], 'tokens', 'micros')
-for place = 1, 2 do
+local sums = redis.call('HMGET', KEYS[6], 'tokens', 'micros', 'turns')
+for place = 1, 3 do
   local limit = tonumber(ARGV[8 + place])
   if limit > 0 and tonumber(sums[place] or '0') >= limit then return {6, 0} end
 end
@@ -75,6 +79,22 @@ for place = 1, #KEYS do
   redis.call('ZADD', KEYS[place], now + tonumber(ARGV[2]), ARGV[1])
   redis.call('EXPIRE', KEYS[place], math.ceil(ARGV[2] * 2))
 end
+"""
+
+
+_USE: Final = """
+local owner = redis.call('GET', KEYS[1])
+if owner and owner ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return 1
+"""
+"""A script that marks a token as used by a process, and returns 0 if another process has used it.
+
+The process itself knows its uses. A mark of its own here is one that Redis has not removed yet.
+"""
+
+_RESTORE: Final = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 """
 
 
@@ -133,6 +153,13 @@ class RedisCounts:
         self._redis = client_of(limits)
         self._admit = self._redis.register_script(_ADMIT)
         self._renew = self._redis.register_script(_RENEW)
+        self._use = self._redis.register_script(_USE)
+        self._restore = self._redis.register_script(_RESTORE)
+        self._name = uuid.uuid4().hex
+        """The name of this process at the tokens that it has used."""
+        self._late_tokens: dict[str, float | None] = {}
+        """The tokens that were used or restored while Redis did not answer, each with its expiry, or None if it was
+        restored."""
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -143,9 +170,10 @@ class RedisCounts:
         self._left: list[tuple[str, list[str]]] = []
         """The sessions that Redis has to remove, each with the Redis keys that still count it."""
         self._unsent: dict[str, list[int]] = {}
-        """The tokens and millionths of a dollar that Redis has not counted yet, by the key that `day_key` returns."""
-        self._known: dict[str, tuple[int, int]] = {}
-        """The tokens and millionths of a dollar that Redis last reported, by the key that `day_key` returns."""
+        """The tokens, millionths of a dollar and turns that Redis has not counted yet, by the key that `day_key`
+        returns."""
+        self._known: dict[str, tuple[int, int, int]] = {}
+        """The tokens, millionths of a dollar and turns that Redis last reported, by the key that `day_key` returns."""
 
     def admit(self, session: str, address: str, principal: str | None, limits: Limits | None = None) -> Full | None:
         """Take a place for a session, and return None; or return the reached limit that prevents it.
@@ -160,7 +188,7 @@ class RedisCounts:
         most = limits.max_sessions_per_principal if principal is not None else 0
         bounds = (limits.max_sessions, limits.max_sessions_per_address, most, limits.max_pending_sessions)
         rate = rate_of(limits.new_sessions) if limits.new_sessions else (0, 0.0)
-        day = (limits.max_tokens_per_day, round(limits.max_cost_usd_per_day * MICRO))
+        day = (limits.max_tokens_per_day, round(limits.max_cost_usd_per_day * MICRO), limits.max_turns_per_day)
         arrivals, today = f"{PREFIX}new:{_key('address', address)}", self.day_key(_client(address, principal))
         try:
             place, wait_s = self._asked(
@@ -188,7 +216,7 @@ class RedisCounts:
         self._start()
 
     def day_key(self, client: str) -> str:
-        """Return the Redis key of a client's tokens and dollars since midnight (UTC).
+        """Return the Redis key of a client's tokens, dollars and turns since midnight (UTC).
 
         `client` is the hash of the client's name.
         """
@@ -212,21 +240,54 @@ class RedisCounts:
         self._wake.set()
 
     def spend(self, address: str, principal: str | None, spent: Sums) -> Sums:
-        """Add tokens and dollars to a client's sums of today, and return the known sums.
+        """Add tokens, dollars and turns to a client's sums of today, and return the known sums.
 
         The known sums are those that Redis last reported, plus the amounts that it has not counted yet. The call does
         not wait for Redis.
         """
         key = self.day_key(_client(address, principal))
         with self._lock:
-            unsent = self._unsent.setdefault(key, [0, 0])
+            unsent = self._unsent.setdefault(key, [0, 0, 0])
             unsent[0] += spent[0]
             unsent[1] += round(spent[1] * MICRO)
-            tokens, micros = self._known.get(key, (0, 0))
-            sums = (tokens + unsent[0], (micros + unsent[1]) / MICRO)
+            unsent[2] += spent[2]
+            tokens, micros, turns = self._known.get(key, (0, 0, 0))
+            sums = (tokens + unsent[0], (micros + unsent[1]) / MICRO, turns + unsent[2])
         self._start()
         self._wake.set()
         return sums
+
+    def use_token(self, token_id: str, expires_s: float) -> bool:
+        """Mark a single-use token as used. Return False if another process has used it.
+
+        Raises:
+            StoreAwayError: Redis does not answer. It gets the mark later, unless `restore_token` follows.
+        """
+        key = _token_key(token_id)
+        with self._lock:
+            self._late_tokens[key] = expires_s
+        is_first = bool(self._asked(self._use, keys=[key], args=[self._name, _lifetime_s(expires_s)]))
+        with self._lock:
+            self._late_tokens.pop(key, None)
+        return is_first
+
+    def restore_token(self, token_id: str) -> None:
+        """Remove the mark of a token that opened no session. If Redis does not answer, it does so later."""
+        key = _token_key(token_id)
+        with self._lock:
+            self._late_tokens[key] = None
+        try:
+            self._asked(self._restore, keys=[key], args=[self._name])
+        except StoreAwayError:
+            self.send_late()
+            return
+        with self._lock:
+            self._late_tokens.pop(key, None)
+
+    def send_late(self) -> None:
+        """Let the background thread send what Redis has not got."""
+        self._start()
+        self._wake.set()
 
     def close(self) -> None:
         """Send the remaining changes, and end the thread. Wait at most `CLOSE_S` seconds for that end."""
@@ -291,18 +352,33 @@ class RedisCounts:
             with self._lock:
                 self._left = [*left, *self._left]
             raise
-        for key, (tokens, micros) in unsent.items():
+        for key, (tokens, micros, turns) in unsent.items():
             pipeline = self._redis.pipeline(transaction=True)
             pipeline.hincrby(key, "tokens", tokens)
             pipeline.hincrby(key, "micros", micros)
+            pipeline.hincrby(key, "turns", turns)
             pipeline.expire(key, 2 * DAY_S)
-            all_tokens, all_micros, _ = pipeline.execute()
+            all_tokens, all_micros, all_turns, _ = pipeline.execute()
             with self._lock:
-                self._known[key] = (int(all_tokens), int(all_micros))
+                self._known[key] = (int(all_tokens), int(all_micros), int(all_turns))
                 still = self._unsent[key]
                 still[0] -= tokens
                 still[1] -= micros
+                still[2] -= turns
         self._forget_yesterday()
+        self._send_tokens()
+
+    def _send_tokens(self) -> None:
+        with self._lock:
+            late, now_s = dict(self._late_tokens), time.time()
+        for key, expires_s in late.items():
+            if expires_s is None:
+                self._restore(keys=[key], args=[self._name])
+            elif expires_s + SKEW_S > now_s:
+                self._use(keys=[key], args=[self._name, _lifetime_s(expires_s)])
+            with self._lock:
+                if self._late_tokens.get(key) == expires_s:
+                    self._late_tokens.pop(key, None)
 
     def _forget_yesterday(self) -> None:
         today = f"{PREFIX}day:{day_of(time.time())}:"
@@ -315,6 +391,14 @@ class RedisCounts:
             live: Iterable[tuple[str, list[str]]] = [(session, list(keys)) for session, keys in self._live.items()]
         for session, keys in live:
             self._renew(keys=keys, args=[session, LEASE_S])
+
+
+def _token_key(token_id: str) -> str:
+    return f"{PREFIX}used:{_key('token', token_id)}"
+
+
+def _lifetime_s(expires_s: float) -> int:
+    return max(0, math.ceil(expires_s - time.time())) + SKEW_S
 
 
 def _client(address: str, principal: str | None) -> str:

@@ -36,7 +36,7 @@ RETRY_PENDING_S: Final = 1
 
 RETRY_AWAY_S: Final = 5
 
-_SPENT: Final = "this client has used all of its tokens or its budget of today"
+_SPENT: Final = "this client has used all of its tokens, its budget or its turns of today"
 _FULL: Final = {
     1: ("too many sessions", RETRY_SESSION_S),
     2: ("too many sessions from this address", RETRY_SESSION_S),
@@ -83,7 +83,7 @@ class SharedLimits:
         # A reload may bring limits to a server that had none, so the arbiter makes the memory at its start.
         self._is_counting = self.is_limited or areas.lasts
         if self._is_counting:
-            has_day = any(each.max_tokens_per_day or each.max_cost_usd_per_day for each in every)
+            has_day = any(_is_daily(each) for each in every)
             sums = DailySums(slots, areas) if has_day or areas.lasts else None
             self.daily = sums if has_day else None
             rate = rate_of(limits.new_sessions) if limits.new_sessions else None
@@ -108,10 +108,14 @@ def _is_counting(limits: Limits) -> bool:
             limits.max_sessions_per_address,
             limits.max_pending_sessions,
             limits.new_sessions,
-            limits.max_tokens_per_day,
-            limits.max_cost_usd_per_day,
+            _is_daily(limits),
         )
     )
+
+
+def _is_daily(limits: Limits) -> bool:
+    """Whether any of these limits needs the sums of a day."""
+    return bool(limits.max_tokens_per_day or limits.max_cost_usd_per_day or limits.max_turns_per_day)
 
 
 class Ticket(NamedTuple):
@@ -124,9 +128,11 @@ class Ticket(NamedTuple):
     """The function that records that the session has its Settings."""
     release: Callable[[], None]
     """The function that gives the place back. A second call has no effect."""
-    spend: Callable[[int, float], Sums] | None = None
-    """The function that adds tokens and dollars to the client's sums of today, and returns the sums; None if no limit
-    per day is configured."""
+    spend: Callable[[int, float, int], Sums] | None = None
+    """The function that adds tokens, dollars and turns to the client's sums of today, and returns the sums.
+
+    None if no limit per day is configured.
+    """
 
 
 NO_TICKET: Final = Ticket(lambda: None, lambda: None)
@@ -147,10 +153,12 @@ def _counted_in_redis(here: Ticket, remote: RedisCounts, session: str, group: st
         here.release()
         remote.release(session)
 
-    def spend(tokens: int, cost_usd: float) -> Sums:
-        here_tokens, here_usd = here.spend(tokens, cost_usd) if here.spend is not None else (0, 0.0)
-        all_tokens, all_usd = remote.spend(group, principal, (tokens, cost_usd))
-        return max(here_tokens, all_tokens), max(here_usd, all_usd)
+    def spend(*spent: *Sums) -> Sums:
+        counted = remote.spend(group, principal, spent)
+        if here.spend is None:
+            return counted
+        own = here.spend(*spent)
+        return max(own[0], counted[0]), max(own[1], counted[1]), max(own[2], counted[2])
 
     return Ticket(settle, release, spend if here.spend is not None else None)
 
@@ -173,7 +181,8 @@ class Admission:
         self._lock = threading.Lock()
         """The lock around each change of this process's memory. Nothing waits while it holds this lock."""
         self._seats = Seats(shared.counts, slot) if shared.is_limited else None
-        self._remote = RedisCounts(shared.limits) if shared.is_limited and shared.limits.store else None
+        # Redis also knows the used tokens, which need no limit.
+        self._remote = RedisCounts(shared.limits) if shared.limits.store else None
 
     def admit(self, address: str | None, principal: str | None, limits: Limits | None = None) -> Ticket:
         """Take a place for a new session. `limits` are those under its policy; None means the configured ones.
@@ -220,7 +229,7 @@ class Admission:
         remote.readmit(session, group, principal)
         return _counted_in_redis(here, remote, session, group, principal)
 
-    def _ticket(self, seats: Seats, cell: int, spender: Callable[[int, float], Sums] | None) -> Ticket:
+    def _ticket(self, seats: Seats, cell: int, spender: Callable[[int, float, int], Sums] | None) -> Ticket:
         settle = functools.partial(self._locked, seats.settle, cell)
         return Ticket(settle, functools.partial(self._locked, seats.release, cell), spender)
 
@@ -228,22 +237,47 @@ class Admission:
         """Record the use of a principal's single-use token. Return False if the token was used before.
 
         Raises:
-            HandshakeRefused: 503 if the memory for used tokens of all clients is full.
+            HandshakeRefused: 503 if the memory for used tokens of all clients is full, or if Redis does not answer and
+                `store_away` is `closed`.
         """
         token_id, now_s = principal.terms.single_use_id, time.time()
         if token_id is None:
             return True
+        expires_s = principal.expires_s or now_s
         try:
-            return self._shared.spent.spend(token_id, principal.expires_s or now_s, now_s)
+            is_first = self._shared.spent.spend(token_id, expires_s, now_s)
         except FullError:
             headers = (("Retry-After", str(RETRY_SESSION_S)),)
             problem = "too many tokens for one session were used: try again later"
             raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, problem, headers) from None
+        return is_first and (self._remote is None or self._spend_remotely(self._remote, token_id, expires_s))
+
+    def _spend_remotely(self, remote: RedisCounts, token_id: str, expires_s: float) -> bool:
+        try:
+            is_first = remote.use_token(token_id, expires_s)
+        except StoreAwayError:
+            if self._shared.limits.store_away == "closed":
+                self._on_store_away()
+                self._restore(token_id)
+                raise _away() from None
+            if self._seats is None:
+                self._on_store_away()  # otherwise `admit` reports the same session
+            remote.send_late()
+            return True
+        if not is_first:
+            # The other machine may still restore the token, and this one need not know.
+            self._shared.spent.restore(token_id)
+        return is_first
 
     def restore(self, principal: Principal | None) -> None:
         """Forget the use of a single-use token that opened no session."""
         if principal is not None and principal.terms.single_use_id is not None:
-            self._shared.spent.restore(principal.terms.single_use_id)
+            self._restore(principal.terms.single_use_id)
+
+    def _restore(self, token_id: str) -> None:
+        self._shared.spent.restore(token_id)
+        if self._remote is not None:
+            self._remote.restore_token(token_id)
 
     def close(self) -> None:
         """Send the last counts to Redis."""
@@ -260,9 +294,7 @@ class Admission:
             self._on_store_away()
             if self._shared.limits.store_away == "closed":
                 remote.release(session)
-                problem = "the limits cannot be checked at the moment: try again later"
-                headers = (("Retry-After", str(RETRY_AWAY_S)),)
-                raise HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, problem, headers) from None
+                raise _away() from None
             return False
         if full is not None:
             problem, retry_s = _FULL[full.place]
@@ -271,7 +303,7 @@ class Admission:
 
     def _admit_here(
         self, seats: Seats, group: str, principal: str | None, limits: Limits | None
-    ) -> tuple[int, Callable[[int, float], Sums] | None]:
+    ) -> tuple[int, Callable[[int, float, int], Sums] | None]:
         # Without `limits` the session is counted, and no limit refuses it.
         counts, sums, arrivals = self._shared.counts, self._shared.daily, self._shared.arrivals
         address_key = counts.key_of("address", group)
@@ -294,10 +326,10 @@ class Admission:
                 arrivals.add(look)
         return cell, None if sums is None else functools.partial(self._spend, sums, client_key)
 
-    def _spend(self, sums: DailySums, client: bytes, tokens: int, cost_usd: float) -> Sums:
+    def _spend(self, sums: DailySums, client: bytes, *spent: *Sums) -> Sums:
         # Only this process writes this slot, so its own lock is enough.
         with self._lock:
-            return sums.add(self._slot, client, (tokens, cost_usd), daily.day_of(time.time()))
+            return sums.add(self._slot, client, spent, daily.day_of(time.time()))
 
     def in_use(self) -> tuple[int, int]:
         """Return the number of sessions of all workers, and the number of their sessions without Settings.
@@ -328,8 +360,9 @@ class Admission:
 
 def _check_day(limits: Limits, sums: DailySums, client: bytes) -> None:
     now_s = time.time()
-    tokens, cost_usd = sums.of(client, daily.day_of(now_s))
-    if 0 < limits.max_tokens_per_day <= tokens or 0 < limits.max_cost_usd_per_day <= cost_usd:
+    used = sums.of(client, daily.day_of(now_s))
+    most = (limits.max_tokens_per_day, limits.max_cost_usd_per_day, limits.max_turns_per_day)
+    if any(0 < limit <= spent for limit, spent in zip(most, used, strict=True)):
         raise _refusal(_SPENT, math.ceil(daily.left_s(now_s)))
 
 
@@ -348,6 +381,11 @@ def group_of(address: str) -> str:
     if isinstance(found, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((found, V6_PREFIX), strict=False))
     return str(found) if found is not None else address
+
+
+def _away() -> HandshakeRefused:
+    problem = "the limits cannot be checked at the moment: try again later"
+    return HandshakeRefused(HTTPStatus.SERVICE_UNAVAILABLE, problem, (("Retry-After", str(RETRY_AWAY_S)),))
 
 
 def _refusal(problem: str, retry_s: int) -> HandshakeRefused:

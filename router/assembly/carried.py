@@ -19,8 +19,8 @@ from router.access.request import Request
 from router.assembly import guard_memory as guards
 from router.audio import convert
 from router.fronts.failover.value import VALUE as BACKENDS
+from router.fronts.front import Returnable
 from router.fronts.table import FRONTS
-from router.guard.marks import GuardedMarks
 from router.session import snapshot as snapshots
 from router.session.layouts import VERSION
 from router.session.snapshot import SnapshotError
@@ -175,7 +175,7 @@ class CarriedSession:
         self._guard = guard
         marks: Marks = session if relay is None else relay.marks
         if guard is not None:
-            marks = GuardedMarks(guard, marks)
+            marks = guard.marks_around(marks)
         self._marks = marks if front is None else front.marks_around(marks)
         self.can_outlive = can_outlive
         """Whether the session may outlive its process. Otherwise it can only move."""
@@ -187,22 +187,28 @@ class CarriedSession:
     @property
     def snapshot_due(self) -> int:
         """A number that changes when the next snapshot has to be stored; see `Session.snapshot_due`."""
-        return self._session.snapshot_due
+        return self._session.snapshot_due if self._relay is None else self._marks.record_due
 
     @property
     def has_settings(self) -> bool:
         """Whether the session has received its client's Settings."""
+        relay: object = self._relay  # of another protocol, too
+        if isinstance(relay, Returnable):
+            return relay.has_settings
         return self._session.state.lifecycle is not Lifecycle.AWAITING_SETTINGS
 
     @property
     def is_applied(self) -> bool:
         """Whether the client has received `SettingsApplied`."""
+        relay: object = self._relay  # of another protocol, too
+        if isinstance(relay, Returnable):
+            return relay.is_applied
         return self._session.state.is_applied
 
     @property
     def can_move(self) -> bool:
-        """Whether the session is between two turns, and no text waits for its guard."""
-        return (self._relay or self._session).can_move and (self._guard is None or self._guard.is_at_rest)
+        """Whether the session is between two turns, also for its guard."""
+        return (self._relay or self._session).can_move and (self._guard is None or self._guard.can_move)
 
     @property
     def marks(self) -> Marks:
@@ -224,8 +230,7 @@ class CarriedSession:
 
         Raises:
             SnapshotError: the session cannot be written. For example, msgpack cannot encode a value in
-                `Principal.attributes`, or a text waits for the guard of a relay. Such a session stays in this process,
-                and drains at a reload.
+                `Principal.attributes`. Such a session stays in this process, and drains at a reload.
         """
         guard = b"" if self._guard is None else guards.written(self._guard)
         session = snapshots.snapshot(self._session, clock=clock(), unix_s=time.time(), is_brief=is_brief)

@@ -45,7 +45,7 @@ class DialledAhead:
             effect.
     """
 
-    def __init__(self, target: DialTarget, connection: Connection, release: Callable[[], None]) -> None:
+    def __init__(self, target: DialTarget, connection: Connection, release: Callable[[], None] = lambda: None) -> None:
         self._target = target
         self._connections = [connection]
         self._release = release

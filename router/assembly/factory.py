@@ -14,7 +14,6 @@ from actors.restart import first_of
 from actors.spec import SessionSpec, no_other_key
 from actors.throttle import Rates
 from router.admin.switches import Switches
-from router.assembly import guard_memory as guards
 from router.assembly.carried import CarriedSession
 from router.assembly.dialling import DialledAhead, Dialling
 from router.assembly.machines import Machines
@@ -95,7 +94,7 @@ class SessionFactory:
         perform: Callable[[Any, Principal | None], Any],
         on_end: Callable[[], None],
         on_settings: Callable[[], None] | None = None,
-        spend_today: Callable[[int, float], tuple[int, float]] | None = None,
+        spend_today: Callable[[int, float, int], tuple[int, float, int]] | None = None,
         parcel: Parcel | None = None,
         journal: Iterable[str | bytes] = (),
         ahead: DialledAhead | None = None,
@@ -144,8 +143,8 @@ class SessionFactory:
             turn_detection,
             assembled.memory,
             relay=assembled.relay,
-            can_outlive=front.can_outlive and (assembled.guard is None or guards.can_outlive(assembled.guard)),
-            can_return=front.can_return and failover is None and not config.guard.is_on,
+            can_outlive=front.can_outlive,
+            can_return=front.can_return and failover is None,
             guard=assembled.guard,
             front=assembled.front,
             backends=assembled.backends,
@@ -180,16 +179,18 @@ class SessionFactory:
     def dial_ahead(self, request: Request, model: str) -> DialledAhead | None:
         """Dial the upstream that a session from another process would choose. The call blocks.
 
-        Return None if a session with this request does not move, every upstream is paused, or the relay of Deepgram
-        serves the session.
+        Return None if every upstream is paused, or if Deepgram serves a session that prefers the listed upstreams.
 
         Raises:
             DialError: the dial failed.
         """
         front = FRONTS[request.profile]
+        if front.dial_target is not None:
+            target = self.dialling.target_of(front, request, self.limits)(model, 0, 0)
+            return DialledAhead(target, self.dialling.dialler(self.observers)(target))
         is_paused = self._is_paused(self._config.route_of(request.route))
         positions = [it for it in range(self._upstreams) if not is_paused(it)]
-        if front.dial_target is not None or model == ROUTE or not positions:
+        if model == ROUTE or not positions:
             return None
         lease = self.pool.take(self.pool.choose(positions, None))
         release = functools.partial(self.pool.release, lease)

@@ -102,7 +102,7 @@ class OptionsMaker:
         policy: Policy | None,
         tools: tuple[blocks.Function, ...],
         prices: PriceTable,
-        spend_today: Callable[[int, float], tuple[int, float]] | None,
+        spend_today: Callable[[int, float, int], tuple[int, float, int]] | None,
     ) -> SessionOptions:
         """Return the options of a session. `turn_detection` comes from the URL; None means the configured one."""
         choices, last = _Choices(turn_detection, policy, tools, prices), self._last

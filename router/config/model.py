@@ -146,6 +146,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, metaclass=FormerKeywords
     their address."""
     max_cost_usd_per_day: Annotated[float, amount(0, 1_000_000)] = 0.0
     """The highest cost in dollars since midnight, for the same sessions as `max_tokens_per_day`."""
+    max_turns_per_day: Annotated[int, whole(0, 1_000_000_000)] = 0
+    """The most answers of the agent since midnight, for the same sessions as `max_tokens_per_day`."""
     store: Annotated[str, store_url] = SecretText()
     """The Redis in which several machines count together, such as `redis://10.0.0.5:6379/0`.
 

@@ -32,6 +32,7 @@ OF_A_SESSION: Final = (
     "max_sessions_per_address",
     "max_tokens_per_day",
     "max_cost_usd_per_day",
+    "max_turns_per_day",
 )
 """The keys of `[limits]` that a policy may set for its sessions."""
 

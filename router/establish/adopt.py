@@ -88,8 +88,7 @@ def adopt(
 def dial_ahead(parts: Parts, facts: bytes, route: str) -> DialledAhead | None:
     """Dial the next upstream of a session that another process announces. The call blocks.
 
-    Return None if a session with this request does not move, every upstream is paused, or the relay of Deepgram
-    serves the session.
+    Return None if every upstream is paused, or if Deepgram serves a session that prefers the listed upstreams.
 
     Args:
         parts: the parts of this process.

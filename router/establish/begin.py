@@ -85,7 +85,7 @@ def begin(
         # This comes after `authenticate`, so that a refused client takes no place in the queue.
         if parts.is_standalone and not is_back:
             parts.call_pacer.wait(parts.runtime.dispatchers)
-        adopted = messages.ClientAdopted(is_planned=True) if is_back else None
+        adopted = messages.ClientAdopted(is_planned=True, is_new_client=True) if is_back else None
         return session_id, hand_over(parts, spec, lambda: open_connection(first_text), adopted)
     except BaseException:
         ticket.release()
@@ -116,7 +116,7 @@ def _resumed(
         logger.warning("session %s begins anew: %s", session_id, error)
         return None
     logger.info("session %s goes on as %s: its client is back", parcel.session_id, session_id)
-    spec, carried = kept(parts, spec, request), spec.carried
+    spec, carried = kept(parts, spec, request, is_back=True), spec.carried
     is_applying = isinstance(carried, CarriedSession) and carried.has_settings
     return repeating_settings(spec) if is_applying else spec
 

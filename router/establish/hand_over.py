@@ -16,9 +16,10 @@ from actors.connections.handover import HandshakeRefused
 from actors.connections.kept import KeptConnection
 from router.access.hook import RETRY_SOON
 from router.assembly.carried import CarriedSession
+from router.fronts.table import FRONTS
 from router.keeping import ShelvedMachine
 from router.metrics.catalog import RECOVERIES, UNKEPT
-from router.resume.keeping import KeepingMachine, ReturningMachine
+from router.resume.keeping import GreetingMachine, KeepingMachine, ReturningMachine
 from router.resume.resumption import asks_for_token
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from actors import messages
     from actors.connections.base import Connection
+    from actors.machine import Machine
     from actors.spec import SessionSpec
     from router.access.request import Request
     from router.access.session_limits import Ticket
@@ -83,15 +85,22 @@ def can_return(spec: SessionSpec) -> bool:
     return isinstance(spec.carried, CarriedSession) and spec.carried.can_return
 
 
-def kept(parts: Parts, spec: SessionSpec, request: Request) -> SessionSpec:
+def kept(parts: Parts, spec: SessionSpec, request: Request, *, is_back: bool = False) -> SessionSpec:
     """Return a spec whose session is kept if the call is lost.
 
-    If the client asked for no token with which it could come back, return `spec` unchanged.
+    If the client asked for no token with which it could come back, return `spec` unchanged. `is_back` says that the
+    client has come back to its session.
     """
     if spec.carried is None or not can_return(spec) or not parts.resumption.is_on or not asks_for_token(request):
         return spec
     keep = functools.partial(parts.resumption.keep, spec.session_id)
-    return msgspec.structs.replace(spec, machine=KeepingMachine(spec.machine, spec.carried, keep))
+    machine: Machine = KeepingMachine(spec.machine, spec.carried, keep)
+    front = FRONTS[request.profile]
+    if front.greetings:
+        principal = request.principal.id if request.principal is not None else None
+        greeting = parts.resumption.greeting(spec.session_id, principal, is_back=is_back)
+        machine = GreetingMachine(machine, front.greetings, greeting)
+    return msgspec.structs.replace(spec, machine=machine)
 
 
 def repeating_settings(spec: SessionSpec) -> SessionSpec:
@@ -150,8 +159,7 @@ def _shelved(parts: Parts, spec: SessionSpec, connection: Connection) -> Session
         parts.metrics.add(RECOVERIES, UNKEPT)
         return spec
     custodian = _Custodian(custody, parts.metrics, spec)
-    connection.on_unkept = custodian.unkeep
-    connection.on_abort = custodian.drop
+    connection.custodian = custodian
     hold = functools.partial(custody.hold, spec.session_id, connection, shelf)
     machine = ShelvedMachine(spec.machine, spec.carried, connection, hold)
     return msgspec.structs.replace(spec, machine=machine, on_end=custodian.end)

@@ -52,6 +52,10 @@ class Playback:
         return max(0.0, self.ends_s - now_s)
 
 
+def _say_nothing(_text: str) -> Commands:
+    return ()
+
+
 class Wire(NamedTuple):
     """The functions of a relay that the limits of its call use."""
 
@@ -65,6 +69,11 @@ class Wire(NamedTuple):
 
     The close code does not invite the client to call again.
     """
+    speak: Callable[[str], Commands] = _say_nothing
+    """The function that returns the commands by which the agent says a configured text.
+
+    It returns none if the wire has no agent, or if the agent cannot speak at the moment.
+    """
 
 
 class CallLimits:
@@ -77,6 +86,7 @@ class CallLimits:
     def __init__(self, options: SessionOptions, wire: Wire) -> None:
         self.limited = Limited(options)
         """The amounts of the call that count towards its limits, and the warnings that the client got."""
+        self._limits = options.limits
         self._wire = wire
         self.playback = Playback()
         self._heard_at_s = 0.0
@@ -103,9 +113,16 @@ class CallLimits:
         if self.limited.reached is not None:
             yield engine.StartTimer(GRACE_TIMER, GRACE_S)
 
-    def mark_active(self, now_s: float) -> None:
-        """Record speech of either side, or a message that requests something."""
-        self.limited.active_s = now_s
+    def mark_active(self, now_s: float, *, is_agent: bool = False) -> None:
+        """Record speech of the user, or a message that requests something; with `is_agent` speech of the agent."""
+        if is_agent:
+            self.limited.note_agent(now_s)
+        else:
+            self.limited.note_user(now_s)
+
+    def mark_interrupted(self, now_s: float) -> None:
+        """Record that the user begins to speak. After a limit of tokens, money or turns this ends the call."""
+        self.limited.note_turn(now_s)
 
     def add_usage(self, usage: Usage) -> None:
         """Add the usage that the upstream reported. The next `settle` compares the new sum with the limits."""
@@ -165,12 +182,22 @@ class CallLimits:
             # warned before.
             limited.warned_of |= {step.limit.code}
             yield from self._wire.warn(step.limit)
+            if step.limit is SILENCE and step.act is Act.WARN and self._limits.silence_question:
+                yield from self._ask(self._limits.silence_question)
         if step.act is not Act.END:
             if step.limit in _TIMERS:
                 yield engine.StartTimer(_TIMERS[step.limit], step.again_s)
         elif limited.reached is None:
             limited.reached = step.limit.code
+            if step.limit is SILENCE and self._limits.silence_goodbye:
+                yield from self._wire.speak(self._limits.silence_goodbye)
             yield engine.StartTimer(GRACE_TIMER, GRACE_S)
+
+    def _ask(self, question: str) -> Iterator[engine.Command]:
+        commands = tuple(self._wire.speak(question))
+        if commands:
+            self.limited.note_question(0.0)
+        yield from commands
 
     def _heard(self, _now_s: float) -> Iterator[engine.Command]:
         self._heard_at_s = 0.0

@@ -91,6 +91,19 @@ class Standalone(Remembering, Protocol):
 
 
 @runtime_checkable
+class Returnable(Protocol):
+    """The machine of a relay whose client configures it with Settings, and may come back."""
+
+    @property
+    def has_settings(self) -> bool:
+        """Whether the client has sent its Settings."""
+
+    @property
+    def is_applied(self) -> bool:
+        """Whether the client has received `SettingsApplied`."""
+
+
+@runtime_checkable
 class Wrapping(Protocol):
     """A machine without a memory of its own around another machine."""
 
@@ -159,6 +172,8 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     """
     can_return: bool = False
     """Whether a client that lost its connection can come back to its session."""
+    greetings: frozenset[str] = frozenset()
+    """The types of the event that begins a session, if a relay sends it. `first_text` returns None then."""
     dialect: Callable[[], Dialect] | None = None
     """The function that makes the dialect by which the guard reads a relay's wire. A front around the session has
     none."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class RelayMarks:
     """The signs that the memory of one relay has to be stored; see `actors.machine.Marks`."""
 
-    __slots__ = ("may_drop_audio", "record_due")
+    __slots__ = ("_is_left", "may_drop_audio", "record_due")
 
     words_bytes = 0
     words_due = 0
@@ -29,10 +29,16 @@ class RelayMarks:
         self.may_drop_audio = may_drop_audio
         """Returns whether only the newest audio of the microphone matters, because the user does not speak."""
         self.record_due = 0
+        self._is_left = False
+        """Whether a guard notes the frames."""
+
+    def leave_frames(self) -> None:
+        """Note no commands any more; see `FrameMarks`."""
+        self._is_left = True
 
     def note(self, commands: Iterable[engine.Command]) -> None:
         """Request a record if one of the commands sends the client a text or ends the session."""
-        for command in commands:
+        for command in () if self._is_left else commands:
             is_text = isinstance(command, engine.SendToClient) and isinstance(command.frame, str)
             if is_text or isinstance(command, engine.EndSession):
                 self.record_due += 1

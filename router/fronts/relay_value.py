@@ -95,7 +95,7 @@ def layout_of(kind: type, stored: str, *, derived: str = "", is_filled: bool = F
 
 
 LIMITS: Final = (
-    layout_of(CallLimits, "limited playback _heard_at_s _is_over", derived="_wire"),
+    layout_of(CallLimits, "limited playback _heard_at_s _is_over", derived="_wire _limits"),
     layout_of(Playback, "ends_s"),
     *(layout for layout in session.LAYOUTS if layout.kind in (Limited, Spending)),
 )

@@ -18,7 +18,7 @@ from router.guard.texts import UncheckableError, said, said_by_client, with_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from actors.machine import Machine
+    from actors.machine import Machine, Marks
     from router.config.guard import Guard, Source
 
 KEY: Final = "guard:"
@@ -82,8 +82,13 @@ class GuardedInputs(abc.ABC):
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether nothing waits for a verdict, so that the guard of another process can continue."""
+        """Whether nothing waits for a verdict, so that a configuration without a guard can take the session over."""
         return not self.waiting
+
+    @property
+    def can_move(self) -> bool:
+        """Whether a planned move at this moment interrupts no check and no answer that the guard has to follow."""
+        return self.is_at_rest
 
     def _pass_on(self, commands: Iterable[messages.Command]) -> Iterator[messages.Command]:
         for command in commands:
@@ -95,6 +100,10 @@ class GuardedInputs(abc.ABC):
                 yield command
 
     # The abstract methods, in which the two kinds of machine differ.
+
+    @abc.abstractmethod
+    def marks_around(self, marks: Marks) -> Marks:
+        """Return the signs that the machine and this guard have to be stored. `marks` are those of the machine."""
 
     @abc.abstractmethod
     def _to_client(self, command: messages.SendToClient) -> Iterator[messages.Command]:

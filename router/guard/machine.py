@@ -18,6 +18,7 @@ from actors.machine import Machine
 from router.deepgram import codec as deepgram_codec
 from router.deepgram import messages as deepgram
 from router.guard.inputs import BLOCKED, OVER_BOUNDS, GuardedInputs
+from router.guard.marks import GuardedMarks
 from router.guard.rules import Verdict
 from router.guard.texts import decoded, is_of_agent, is_of_user
 from router.guard.windows import Windows
@@ -27,6 +28,7 @@ from router.openai import events as openai
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from actors.machine import Marks
     from router.config.guard import Guard, Source
 
 MAX_EVENT_CHARS: Final = 256 * 1024
@@ -124,6 +126,10 @@ class GuardedMachine(GuardedInputs):
     def held_bytes(self) -> int:
         """Return the bytes that the session holds, plus those of the frames and messages that wait for a verdict."""
         return super().held_bytes() + self._held_bytes
+
+    def marks_around(self, marks: Marks) -> Marks:
+        """Return the signs that the session and this guard have to be stored. `marks` are those of the session."""
+        return GuardedMarks(self, marks)
 
     def count_held(self) -> None:
         """Count the bytes of the waiting frames anew, because they come from another process."""

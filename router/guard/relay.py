@@ -19,15 +19,16 @@ import orjson
 from actors import messages
 from router.guard.dialect import Fields, Kind, Seen
 from router.guard.inputs import BLOCKED, GuardedInputs
+from router.guard.marks import RelayGuardMarks
 from router.guard.rules import PASS
 from router.guard.texts import UncheckableError
 from router.guard.windows import Windows
 from router.json_bounds import MAX_RECOUNT_CHARS, exceeded_bound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from actors.machine import Machine
+    from actors.machine import Machine, Marks
     from router.config.guard import Guard, Source
     from router.guard.dialect import Dialect
     from router.guard.rules import Verdict
@@ -39,7 +40,7 @@ MAX_TEXTS: Final = 64
 """The most texts and answers that are remembered. The oldest are forgotten first."""
 
 
-class _Text(msgspec.Struct):
+class AgentText(msgspec.Struct):
     """One text of the agent: the part that is in no window yet, and the part that the client got."""
 
     windows: Windows
@@ -64,7 +65,7 @@ class _Text(msgspec.Struct):
         return self.replaced > 0 and self.replaced == self.newest and not self.windows.has_rest
 
 
-class _Window(NamedTuple):
+class RelayWindow(NamedTuple):
     """A text that is checked."""
 
     number: int
@@ -74,7 +75,7 @@ class _Window(NamedTuple):
     text: str
 
 
-class _Frame(msgspec.Struct):
+class RelayFrame(msgspec.Struct):
     """A frame that waits for a verdict before the client gets it."""
 
     awaited: int
@@ -90,6 +91,8 @@ class _Frame(msgspec.Struct):
 
 _CONTENT: Final = (Kind.DELTA, Kind.AGENT, Kind.AUDIO, Kind.AGENT_ECHO)
 _ECHOES: Final = (Kind.AGENT_ECHO, Kind.USER_ECHO)
+_RECORDED: Final = (messages.SendToClient, messages.EndSession)
+"""The commands before whose effects the memory has to be stored."""
 
 
 class GuardedRelay(GuardedInputs):
@@ -98,13 +101,13 @@ class GuardedRelay(GuardedInputs):
     def __init__(self, machine: Machine, guard: Guard, session_id: str, dialect: Dialect) -> None:
         super().__init__(machine, guard, session_id)
         self._dialect = dialect
-        self._open: deque[_Window] = deque()
+        self._open: deque[RelayWindow] = deque()
         """The windows without a verdict, in order. The first of them is being checked."""
         self._started = 0
-        self._held: deque[_Frame] = deque()
+        self._held: deque[RelayFrame] = deque()
         self._held_bytes = 0
         """The bytes of `_held`."""
-        self._texts: dict[str, _Text] = {}
+        self._texts: dict[str, AgentText] = {}
         self._muted: dict[str, None] = {}
         """The answers whose content is withheld."""
         self._active: dict[str, None] = {}
@@ -123,6 +126,21 @@ class GuardedRelay(GuardedInputs):
         self.dropped = 0
         """The number of frames that were withheld."""
 
+    def marks_around(self, marks: Marks) -> Marks:
+        """Return the signs that the relay and this guard have to be stored. `marks` are those of the relay."""
+        return RelayGuardMarks(self, marks)
+
+    def new_windows(self, *, is_whole: bool) -> Windows:
+        """Return the windows of a new text. `is_whole` says that no frame brings a part of this text."""
+        return Windows(1 if is_whole else self._guard.window_chars)
+
+    def complete(self) -> None:
+        """Set what follows from the memory of another process, after that memory was put into this guard."""
+        for frame in self._held:
+            if frame.fields is None and frame.command.frame:
+                frame.fields = _fields(frame.command.frame)
+        self._held_bytes = sum(it.size_bytes for it in self._held)
+
     def held_bytes(self) -> int:
         """Return the bytes that the relay holds, plus those of the frames and messages that wait for a verdict."""
         return super().held_bytes() + self._held_bytes
@@ -133,13 +151,32 @@ class GuardedRelay(GuardedInputs):
 
         A relay with a changed text never rests, because only this guard keeps the original out of later events.
         """
-        is_waiting = self._open or self._held or self._active or self._cancels_next or self._say
         is_hiding = self._fates or any(it.is_altered for it in self._texts.values())
-        return super().is_at_rest and not is_waiting and not is_hiding
+        return self.can_move and not is_hiding
 
-    def _handle(self, message: messages.Input, now_s: float) -> Iterator[messages.Command]:
+    @property
+    def can_move(self) -> bool:
+        """Whether nothing waits for a verdict, and no answer is in progress or has to be cancelled or spoken."""
+        is_waiting = self._open or self._held or self._active or self._cancels_next or self._say
+        return super().is_at_rest and not is_waiting
+
+    def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
+        """Handle an input of the relay, or the verdict of a check."""
         self._now_s = now_s
-        yield from super()._handle(message, now_s)
+        commands = list(self._handle(message, now_s))
+        # Audio that never waited is no change of this memory. The relay's other frames may wait here, or change.
+        if any(isinstance(it, _RECORDED) and not _is_audio(it) for it in commands):
+            self.record_due += 1
+        return commands
+
+    def _take(self, message: messages.Input, now_s: float) -> Iterator[messages.Command]:
+        is_adopted = isinstance(message, messages.ClientAdopted)
+        if is_adopted and self._open:
+            yield self._check_of(self._open[0])
+        yield from super()._take(message, now_s)
+        if is_adopted:
+            # The relay first takes its own place in the conversation, and then the texts that waited.
+            yield from self._check_next_input(now_s)
 
     # Commands.
 
@@ -150,7 +187,7 @@ class GuardedRelay(GuardedInputs):
             yield from self._withhold_frame(str(problem))
             return
         seen = self._dialect.read(fields)
-        frame = _Frame(self._started, command, fields, seen)
+        frame = RelayFrame(self._started, command, fields, seen)
         match seen.kind:
             case Kind.BEGIN:
                 yield from self._begin_answer(seen.answer)
@@ -173,7 +210,7 @@ class GuardedRelay(GuardedInputs):
         yield from self._hold(frame)
         yield from self._say_now()
 
-    def _hold(self, frame: _Frame) -> Iterator[messages.Command]:
+    def _hold(self, frame: RelayFrame) -> Iterator[messages.Command]:
         has_rest = False
         if frame.seen.kind is Kind.AUDIO:
             texts = [it for it in self._texts.values() if it.answer == frame.seen.answer]
@@ -188,13 +225,14 @@ class GuardedRelay(GuardedInputs):
         else:
             yield from self._sent(frame)
 
-    def _keep(self, frame: _Frame) -> None:
+    def _keep(self, frame: RelayFrame) -> None:
         frame.size_bytes = len(frame.text or frame.command.frame)
         self._held_bytes += frame.size_bytes
         self._held.append(frame)
 
-    def _take_held(self) -> _Frame:
+    def _take_held(self) -> RelayFrame:
         frame = self._held.popleft()
+        self.record_due += 1
         self._held_bytes -= frame.size_bytes
         return frame
 
@@ -213,7 +251,7 @@ class GuardedRelay(GuardedInputs):
         for key, answer, text in self._dialect.whole_texts(fields):
             if key in self._texts or not text.strip() or self._is_own(text):
                 continue
-            self._texts[key] = _Text(Windows(1), answer, is_whole=True, is_altered=True)
+            self._texts[key] = AgentText(self.new_windows(is_whole=True), answer, is_whole=True, is_altered=True)
             _forget_oldest(self._texts)
             if answer not in self._muted:
                 yield from self._open_window("agent", key, answer, text)
@@ -228,7 +266,7 @@ class GuardedRelay(GuardedInputs):
 
     # Texts for the client.
 
-    def _take_text(self, frame: _Frame) -> Iterator[messages.Command]:
+    def _take_text(self, frame: RelayFrame) -> Iterator[messages.Command]:
         """Take a frame with a text of the agent. If the frame ends a text, check that text's rest first."""
         seen, text = frame.seen, self._text(frame.seen)
         if seen.answer in self._muted and not self._is_own(seen.text):
@@ -250,11 +288,11 @@ class GuardedRelay(GuardedInputs):
         else:
             yield from self._hold(frame)
 
-    def _text(self, seen: Seen) -> _Text:
+    def _text(self, seen: Seen) -> AgentText:
         text = self._texts.get(seen.key)
         if text is None or text.answer != seen.answer:
             self._texts.pop(seen.key, None)
-            text = self._texts[seen.key] = _Text(Windows(self._guard.window_chars), seen.answer)
+            text = self._texts[seen.key] = AgentText(self.new_windows(is_whole=False), seen.answer)
             _forget_oldest(self._texts)
         return text
 
@@ -266,7 +304,7 @@ class GuardedRelay(GuardedInputs):
                 for window in text.windows.flush():
                     yield from self._begin_window("agent", window, _as_delta(text, Seen(Kind.DELTA, key, text.answer)))
 
-    def _begin_window(self, source: Source, text: str, frame: _Frame) -> Iterator[messages.Command]:
+    def _begin_window(self, source: Source, text: str, frame: RelayFrame) -> Iterator[messages.Command]:
         frame.text = text
         if not text.strip() or (source == "agent" and self._is_own(text)):
             yield from self._hold(frame)
@@ -279,9 +317,12 @@ class GuardedRelay(GuardedInputs):
         self._started += 1
         if source == "agent":
             self._texts[key].newest = self._started
-        self._open.append(_Window(self._started, source, key, answer, text))
+        self._open.append(RelayWindow(self._started, source, key, answer, text))
         if len(self._open) == 1:
-            yield self._work("window", source, text)
+            yield self._check_of(self._open[0])
+
+    def _check_of(self, window: RelayWindow) -> messages.StartWork:
+        return self._work("window", window.source, window.text)
 
     def _is_own(self, text: str) -> bool:
         return bool(text.strip()) and any(text.strip() in own for own in self._own)
@@ -297,7 +338,7 @@ class GuardedRelay(GuardedInputs):
         while self._held and self._held[0].awaited < waiting:
             yield from self._sent(self._take_held())
 
-    def _sent(self, frame: _Frame) -> Iterator[messages.Command]:
+    def _sent(self, frame: RelayFrame) -> Iterator[messages.Command]:
         seen = frame.seen
         if seen.kind in _CONTENT and seen.answer in self._muted:
             if not self._is_own(frame.text or seen.text):
@@ -314,7 +355,7 @@ class GuardedRelay(GuardedInputs):
         else:
             yield from self._sent_with(text, frame, frame.fields)
 
-    def _sent_with(self, text: str, frame: _Frame, fields: Fields) -> Iterator[messages.Command]:
+    def _sent_with(self, text: str, frame: RelayFrame, fields: Fields) -> Iterator[messages.Command]:
         known = self._texts.get(frame.seen.key)
         if known is not None and frame.seen.kind in (Kind.DELTA, Kind.END, Kind.AGENT):
             known.passed.append(text)
@@ -363,9 +404,9 @@ class GuardedRelay(GuardedInputs):
             self._open.popleft()
         yield from self._release()
         if self._open:
-            yield self._work("window", self._open[0].source, self._open[0].text)
+            yield self._check_of(self._open[0])
 
-    def _change(self, window: _Window, text: str) -> None:
+    def _change(self, window: RelayWindow, text: str) -> None:
         # The frames of the window are the first ones that wait, apart from those before an empty rest of a text.
         for frame in takewhile(lambda it: it.awaited <= window.number + 1, self._held):
             if frame.awaited == window.number and frame.text is not None:
@@ -373,20 +414,20 @@ class GuardedRelay(GuardedInputs):
                 if frame.seen.text:
                     self._fates[frame.seen.text] = text
                     _forget_oldest(self._fates)
-        known = self._texts.setdefault(window.key, _Text(Windows(1), window.answer))
+        known = self._texts.setdefault(window.key, AgentText(self.new_windows(is_whole=True), window.answer))
         known.is_altered = True
         known.replaced = window.number if text else known.replaced
         if window.source == "user" or known.is_whole:
             known.passed = [text]
 
-    def _show_whole(self, window: _Window) -> None:
+    def _show_whole(self, window: RelayWindow) -> None:
         known = self._texts.get(window.key)
         if known is not None and known.is_whole:
             known.passed, known.is_altered = [window.text], False
 
-    def _drop_audio(self, window: _Window) -> None:
+    def _drop_audio(self, window: RelayWindow) -> None:
         if window.source == "agent":
-            kept: list[_Frame] = []
+            kept: list[RelayFrame] = []
             while self._held and self._held[0].awaited <= window.number + 1:
                 frame = self._take_held()
                 if frame.awaited == window.number and frame.seen.kind is Kind.AUDIO:
@@ -396,7 +437,7 @@ class GuardedRelay(GuardedInputs):
                     self._held_bytes += frame.size_bytes
             self._held.extendleft(reversed(kept))
 
-    def _stop_answer(self, window: _Window) -> Iterator[messages.Command]:
+    def _stop_answer(self, window: RelayWindow) -> Iterator[messages.Command]:
         """Withhold and cancel the answer that has a blocked text, or that responds to a blocked text of the user."""
         answer = window.answer if window.source == "agent" or window.answer else self._last_answer
         known = self._texts.get(window.key)
@@ -414,7 +455,7 @@ class GuardedRelay(GuardedInputs):
         for text in self._texts.values():
             if text.answer == answer:
                 text.is_altered = True
-                text.windows = Windows(self._guard.window_chars)
+                text.windows = self.new_windows(is_whole=False)
 
     def _cancel(self, answer: str) -> Iterator[messages.Command]:
         message = self._dialect.cancel(answer) if answer in self._active else None
@@ -438,7 +479,10 @@ class GuardedRelay(GuardedInputs):
                 yield from self._pass_on(self._dialect.ended(command))
 
     def _say_now(self) -> Iterator[messages.Command]:
-        """Make the agent say the words of a verdict that wait, unless they have to wait for the end of an answer."""
+        """Make the agent say the waiting words of a verdict, if there are any.
+
+        During an answer they wait on, unless the dialect interrupts it.
+        """
         if self._say and (self._dialect.interrupts or not self._active):
             words, self._say = self._say, ""
             message = self._dialect.say(words)
@@ -455,9 +499,13 @@ class GuardedRelay(GuardedInputs):
         pass  # a relay does not check the echo of a typed text
 
 
-def _as_delta(text: _Text, seen: Seen) -> _Frame:
+def _is_audio(command: messages.SendToClient | messages.EndSession) -> bool:
+    return isinstance(command, messages.SendToClient) and isinstance(command.frame, bytes)
+
+
+def _as_delta(text: AgentText, seen: Seen) -> RelayFrame:
     """Return a frame for a window of a text. The text is set later."""
-    return _Frame(0, messages.SendToClient(""), text.delta, seen._replace(text=""))
+    return RelayFrame(0, messages.SendToClient(""), text.delta, seen._replace(text=""))
 
 
 def _fields(frame: str | bytes) -> Fields | None:

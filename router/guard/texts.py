@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import repeat
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -13,7 +13,7 @@ from actors import messages
 from router.json_bounds import MAX_RECOUNT_CHARS, MAX_WIDE_CHARS, exceeded_bound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from router.config.guard import Source
 
@@ -171,13 +171,18 @@ def _json(text: str) -> dict[str, Any]:
 
 
 def with_text(message: messages.Input, text: str) -> messages.Input | None:
-    """Return the message with `text` in place of its own texts; None if its form or its length does not allow that."""
+    """Return the message with `text` in place of its only text.
+
+    Return None if the message has several texts, is too long or too deep, or has its text in an unexpected field.
+    """
     if isinstance(message, messages.WorkDone):
         return msgspec.structs.replace(message, result=text)
     assert isinstance(message, messages.ClientTextReceived)  # noqa: S101 - nothing else is said
     if len(message.text) > MAX_REWRITTEN_CHARS:
         return None
-    fields = _with_text_in(_json(message.text), text)
+    found = _json(message.text)
+    is_only = found.get("type") == _ANSWER or len(list(islice(_texts(found), 2))) == 1
+    fields = _with_text_in(found, text) if is_only else None
     # A message may have more levels than `orjson` writes.
     written = _written(fields) if fields is not None else ""
     return messages.ClientTextReceived(written) if written else None
@@ -209,4 +214,23 @@ def event_id_of(text: str) -> str | None:
 
 def withheld(message: messages.Input, source: Source | None) -> messages.Input | None:
     """Return the message that replaces a blocked output of a function; None for any other blocked message."""
-    return with_text(message, WITHHELD) if source == "function" else None
+    if source != "function":
+        return None
+    return with_text(message, WITHHELD) or _bare_output(message)
+
+
+def _bare_output(message: messages.Input) -> messages.Input | None:
+    """Return the output of a function without any other text of its message; None if the message is too long."""
+    if not isinstance(message, messages.ClientTextReceived) or len(message.text) > MAX_REWRITTEN_CHARS:
+        return None
+    found = _json(message.text)
+    item = found.get("item")
+    if not isinstance(item, dict):
+        return None
+    bare = {**_named(item, ("type", "id", "call_id")), "output": WITHHELD}
+    written = _written({**_named(found, ("type", "event_id", "previous_item_id")), "item": bare})
+    return messages.ClientTextReceived(written) if written else None
+
+
+def _named(fields: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: value for name in names if isinstance(value := fields.get(name), str)}

@@ -9,7 +9,6 @@ import orjson
 
 from router.errors import RouterError
 from router.recording import header, notation
-from router.recording.sums import Sums
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from actors import messages
     from router.recording.header import Header
+    from router.recording.sums import Sums
 
 MAX_LINE_BYTES: Final = 256 * 1024 * 1024
 
@@ -34,6 +34,12 @@ class RecordingError(RouterError):
     def __str__(self) -> str:
         where = f"{self.path}, line {self.line}" if self.line is not None else self.path
         return f"{where}: {self.problem}"
+
+
+def _read_sums(noted: Any) -> list[Sums]:
+    # Earlier versions noted no turns.
+    found = msgspec.convert(noted, list[tuple[int | float, ...]])
+    return [(int(tokens), cost_usd, int(turns)) for tokens, cost_usd, turns, *_ in ((*it, 0, 0, 0) for it in found)]
 
 
 class RecordedStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +118,7 @@ class Recording:
             raise self._torn(number, "the line is no step")
         try:
             message = notation.read_input(fields)
-            today = msgspec.convert(fields.get("today", []), list[Sums])
+            today = _read_sums(fields.get("today", []))
         except (notation.NotationError, msgspec.ValidationError) as error:
             raise self._torn(number, str(error)) from None
         is_late = fields.get("late") is True

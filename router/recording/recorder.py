@@ -318,9 +318,9 @@ class RecordedMachine:
         return commands
 
     def read_late(self, message: messages.UpstreamTextReceived) -> messages.LateReport | None:
-        """Read a late event as the session does.
+        """Read the usage in an event that came after the close of its upstream, or of the session.
 
-        Record it if it has usage, because the session's memory then changes.
+        Record the event if it may have usage, because its usage changes the session's memory.
         """
         report = self._session.read_late(message)
         # Most late events are audio, and the session does not decode these.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-Sums: TypeAlias = tuple[int, float]
-"""The tokens and dollars that all sessions of a client have used today."""
+Sums: TypeAlias = tuple[int, float, int]
+"""The tokens, dollars and answers of the agent that all sessions of a client have used today."""
 
 
 class WatchedSums:
@@ -18,13 +18,13 @@ class WatchedSums:
     It runs on the dispatcher's thread.
     """
 
-    def __init__(self, spend_today: Callable[[int, float], Sums]) -> None:
+    def __init__(self, spend_today: Callable[[int, float, int], Sums]) -> None:
         self._spend_today = spend_today
         self._noted: list[Sums] = []
 
-    def __call__(self, tokens: int, cost_usd: float) -> Sums:
+    def __call__(self, tokens: int, cost_usd: float, turns: int) -> Sums:
         """Add a use to the client's sums, and return the new sums."""
-        sums = self._spend_today(tokens, cost_usd)
+        sums = self._spend_today(tokens, cost_usd, turns)
         self._noted.append(sums)
         return sums
 
@@ -39,16 +39,18 @@ class ReplayedSums:
 
     def __init__(self) -> None:
         self._given: deque[Sums] = deque()
-        self._last: Sums = (0, 0.0)
+        self._last: Sums = (0, 0.0, 0)
 
     def give(self, sums: Iterable[Sums]) -> None:
         """Set the results that the next step gets."""
         self._given = deque(sums)
 
-    def __call__(self, tokens: int, cost_usd: float) -> Sums:
+    def __call__(self, tokens: int, cost_usd: float, turns: int) -> Sums:
         """Return the next recorded sums.
 
         If no recorded sums are left, return the last sums plus this use.
         """
-        self._last = self._given.popleft() if self._given else (self._last[0] + tokens, self._last[1] + cost_usd)
+        had = self._last
+        added = (had[0] + tokens, had[1] + cost_usd, had[2] + turns)
+        self._last = self._given.popleft() if self._given else added
         return self._last

@@ -1,4 +1,4 @@
-"""Two machines around a session's machine: one keeps the snapshot of a lost call, one receives a client that is back.
+"""Machines around a session's machine. They keep the snapshot of a lost call, greet a client, and take it back.
 
 A snapshot is taken before the input that ends the session, because the end cancels the work in progress.
 """
@@ -6,7 +6,7 @@ A snapshot is taken before the input that ends the session, because the end canc
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 
@@ -133,11 +133,50 @@ class ReturningMachine:
         return [messages.SendToClient(codec.encode(deepgram.SettingsApplied()))] if self._is_applied else []
 
 
+class GreetingMachine:
+    """The machine of a session whose upstream sends the first event. It adds fields to this event.
+
+    Args:
+        machine: the machine of the session.
+        kinds: the types of an event that begins a session.
+        fields: the fields to add.
+    """
+
+    def __init__(self, machine: Machine, kinds: frozenset[str], fields: dict[str, Any]) -> None:
+        self._machine = machine
+        self._kinds = kinds
+        self._fields = fields
+        self.held_bytes = machine.held_bytes
+        self.describe = machine.describe
+
+    def handle(self, message: messages.Input, now_s: float, /) -> Iterable[messages.Command]:
+        """Handle an input as the machine does. Change the first text for the client if it begins the session."""
+        commands = list(self._machine.handle(message, now_s))
+        for place, command in enumerate(commands):
+            if isinstance(command, messages.SendToClient):
+                # In a session from another process the first text may be any other.
+                setattr(self, "handle", self._machine.handle)  # noqa: B010 - a type checker takes it for a method
+                commands[place] = self._greeting(command)
+                break
+        return commands
+
+    def _greeting(self, command: messages.SendToClient) -> messages.SendToClient:
+        event = _fields(command.frame)
+        if event.get("type") not in self._kinds:
+            return command
+        return messages.SendToClient(orjson.dumps({**event, **self._fields}).decode())
+
+
 def _are_settings(text: str) -> bool:
-    if '"Settings"' not in text:
-        return False
+    return '"Settings"' in text and _fields(text).get("type") == "Settings"
+
+
+def _fields(frame: str | bytes) -> dict[str, Any]:
+    """Return the fields of a text frame; none if it is no object."""
+    if isinstance(frame, bytes):
+        return {}
     try:
-        fields = orjson.loads(text)
+        fields = orjson.loads(frame)
     except orjson.JSONDecodeError:
-        return False
-    return isinstance(fields, dict) and fields.get("type") == "Settings"
+        return {}
+    return fields if isinstance(fields, dict) else {}

@@ -6,7 +6,7 @@ import functools
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -79,9 +79,15 @@ class Resumption:
         """
         if text is None or not self.is_on:
             return text
+        return orjson.dumps({**orjson.loads(text), **self.greeting(session_id, principal, is_back=is_back)}).decode()
+
+    def greeting(self, session_id: str, principal: str | None, *, is_back: bool) -> dict[str, Any]:
+        """Return the fields of a session's first event that tell the client its token.
+
+        `is_back` says that its session continues.
+        """
         token = token_of(self._key, session_id, principal)
-        more = {"resume_token": token, **({"resumed": True} if is_back else {})}
-        return orjson.dumps({**orjson.loads(text), **more}).decode()
+        return {"resume_token": token, **({"resumed": True} if is_back else {})}
 
     def keep(self, session_id: str, data: bytes) -> None:
         """Keep the snapshot of a lost call, unless it is too large, or too many snapshots wait. Do not block."""

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from router.session.packing import Packer, Unpacker
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 

@@ -58,7 +58,7 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()
     """The models that a client may request through `agent.think.provider.model`."""
     fixed_model: str | None = None
-    """The model in the URL of the configured upstream. It takes precedence over every other choice."""
+    """The model in the URL of the first upstream, or else its `model`. It takes precedence over every other choice."""
     turn_detection: TurnDetection
     voices: Voices
     transcription_model: str
@@ -78,8 +78,8 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     tuning: Tuning = Tuning()
     price_table: PriceTable | None = None
     """The prices of models, if cost has a limit."""
-    spend_today: Callable[[int, float], tuple[int, float]] | None = None
-    """The function that adds the tokens and dollars of a response to its client's sums of today.
+    spend_today: Callable[[int, float, int], tuple[int, float, int]] | None = None
+    """The function that adds tokens, dollars and answers of the agent to its client's sums of today.
 
     It returns these sums, which cover all sessions of the client. It must not block. None if a day has no limit.
     """
@@ -105,7 +105,7 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
         return self.model_for(model) == model
 
     def model_for(self, requested: str | None) -> str:
-        """Return the model of the configured URL, or else the client's model if it is allowed, or else the default."""
+        """Return the fixed model, or else the client's model if it is allowed, or else the default."""
         if self.fixed_model is not None:
             return self.fixed_model
         return requested if requested is not None and requested in self.models else self.model

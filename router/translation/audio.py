@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
     from router.audio.formats import Format
 
-BRIEF_MS: Final = 100
-"""The audio that a brief snapshot keeps of a silent user, in milliseconds."""
+BRIEF_MS: Final = 5
+"""The audio that a brief snapshot keeps of a silent user, in milliseconds: enough to show that there is some.
+
+Such a snapshot may be read much later, and the journal has the newest frame. 100 ms took 3.2 kB of each record.
+"""
 
 COMMIT_MINIMUM_MS: Final = 100
 """The least audio in a commit, in milliseconds. The upstream refuses a shorter commit (upstream 4.1)."""
@@ -270,7 +273,7 @@ class Microphone:
 
     @property
     def is_committing_nothing(self) -> bool:
-        """Whether a commit is in progress, and all uncommitted audio was appended after the newest one."""
+        """Whether the newest commit in progress covers no audio: all uncommitted audio was appended after it."""
         return self._commits[-1:] == (0,) and self.has_uncommitted
 
     @contextlib.contextmanager

@@ -18,6 +18,7 @@ from router.upstreams.table import BreakerState, Event
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from actors.connections.upstream import DialTarget
     from actors.restart import Loss
     from router.config.upstream import Upstream
     from router.metrics.metrics import Metrics
@@ -42,6 +43,8 @@ class Lease(msgspec.Struct, eq=False):
     is_over: bool = False
     generation: int = 0
     """The generation of the session's upstream."""
+    target: DialTarget | None = None
+    """The target of the dial in progress, which tells this dial from others to the same place."""
 
 
 class Changed(NamedTuple):
@@ -114,7 +117,8 @@ class UpstreamPool:
     def take(self, position: int, alternatives: Iterable[int] = ()) -> Lease:
         """Record the dial of an upstream, and return its lease, which names the key for the dial.
 
-        `alternatives` are the other positions that the call may dial.
+        `alternatives` are the other positions that the call may dial. With the other keys, they decide whether the dial
+        is a trial.
         """
         now_s = self._clock()
         with self._lock:

@@ -78,6 +78,7 @@ class SessionUpstreams:
         target = self._make_target(model, position, lease.key)
         if lease.is_trial:
             target = msgspec.structs.replace(target, timeout_s=min(target.timeout_s, TRIAL_DIAL_S))
+        lease.target = target
         return target
 
     def dialling(self, dial: Callable[[DialTarget], Connection]) -> Callable[[DialTarget], Connection]:
@@ -88,10 +89,11 @@ class SessionUpstreams:
         return _Dialler(dial, self)
 
     def connected(self, target: DialTarget) -> None:
-        """Report a dial that succeeded to the pool."""
-        place = target.position, target.key
-        lease = next((it for it in reversed(self._leases) if (it.position, it.key) == place), None)
+        """Report a dial that succeeded to the pool, unless its loss was reported before."""
+        # Another dial of this session may have the same position and key, also in the pool of the other backend.
+        lease = next((it for it in self._leases if it.target is target), None)
         if lease is not None:
+            lease.target = None
             self._pool.connected(lease)
 
     def note_loss(self, generation: int, loss: Loss) -> bool:

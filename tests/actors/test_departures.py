@@ -1,15 +1,20 @@
 """Sessions that depart to another process during a drain: their value, and the stream of their client."""
 
 import contextlib
+import heapq
+import itertools
 import logging
 import queue
 import socket
+import threading
+from types import SimpleNamespace
 
 import pytest
 
 from actors import lifecycle, translator
 from actors.connections.client import ClientConnection
 from actors.connections.frames import FrameParser, apply_mask
+from actors.departures import Departures
 from tests.support.engine import links
 from tests.support.engine.dispatching import WAIT_S
 from tests.support.engine.sessions import ScriptedMachine, closing
@@ -173,6 +178,57 @@ def test_a_session_in_a_turn_departs_shortly_before_the_end_of_the_drain(engine,
     departed = departures.get(timeout=WAIT_S)
     assert drained.wait(WAIT_S)
     socket.socket(fileno=departed.stream.descriptor).close()
+
+
+class Timers:
+    """A dispatcher in virtual time."""
+
+    def __init__(self):
+        self.now_s = 0.0
+        self._timers = []
+        self._numbers = itertools.count()
+
+    def call_later(self, delay_s, run):
+        heapq.heappush(self._timers, (self.now_s + delay_s, next(self._numbers), run))
+
+    def run(self, until_s):
+        """Run the timers that are due until then."""
+        while self._timers and self._timers[0][0] <= until_s:
+            self.now_s, _, run = heapq.heappop(self._timers)
+            run()
+
+
+class Departing:
+    """A session that notes when it has to depart, and whether in the middle of a turn."""
+
+    is_live, client, spec = True, None, SimpleNamespace(carried=object())
+
+    def __init__(self, timers):
+        self._timers = timers
+        self.due_s = None
+
+    def tell(self, _client, message):
+        if message.is_due:
+            self.due_s = self._timers.now_s
+
+
+@pytest.mark.parametrize(("drain_s", "count"), [(8.0, 200), (30.0, 200), (30.0, 5)])
+def test_sessions_in_turns_depart_one_after_the_other_and_no_sooner_than_they_have_to(drain_s, count):
+    timers, at_rest = Timers(), 100
+    sessions = {number: Departing(timers) for number in range(count + at_rest)}
+    departures = Departures(timers, sessions, lambda: True)
+    departures.let_depart(lifecycle.LetDepart(lifecycle.Exit(print)))
+    departures.drain(lifecycle.Drain(threading.Event(), drain_s))
+    timers.run(drain_s / 4)
+    for number in range(at_rest):
+        del sessions[number]
+    timers.run(drain_s)
+    due_s = sorted(it.due_s for it in sessions.values())
+    steps_s = [late - early for early, late in itertools.pairwise(due_s)]
+    assert min(steps_s) == pytest.approx(max(steps_s), abs=0.01)
+    assert min(steps_s) > min(0.09, drain_s / 1000)
+    assert due_s[0] >= max(drain_s / 2, drain_s * 0.9 - 0.1 * count) - 0.1
+    assert due_s[-1] == pytest.approx(drain_s * 0.9, abs=0.1)
 
 
 @pytest.mark.parametrize("problem", [ValueError("a text waits for the guard"), ZeroDivisionError()])

@@ -11,7 +11,21 @@ from pathlib import Path
 
 import orjson
 
-from tests.bench import arrivals, attacked, capacity, chart, figures, idle, report, safe, soak, talking, targets, unread
+from tests.bench import (
+    arrivals,
+    attacked,
+    capacity,
+    chart,
+    figures,
+    idle,
+    kept,
+    report,
+    safe,
+    soak,
+    talking,
+    targets,
+    unread,
+)
 from tests.bench.speech import Shape
 from tests.bench.stage import (
     DEEPGRAM,
@@ -117,6 +131,7 @@ def talk(shape, options, systems=None, sessions=None):
 
 MEASUREMENTS = {
     "talking": talk,
+    "kept": lambda shape, options: kept.measure(shape, options.duration / 2),
     "flat": lambda shape, options: talk(shape, options, (ROUTER,), FLAT),
     "fronts": lambda shape, options: talk(shape, options, FRONTS),
     "hosts": lambda shape, options: talk(shape, options, (ROUTER, ON_WSGI, ON_ASGI)),

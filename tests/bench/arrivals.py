@@ -19,11 +19,6 @@ SERVED_S = 10.0
 
 def probes(shape, system=ROUTER):
     """Measure the time to `Welcome` and to `SettingsApplied` of single calls beside 100 talking ones."""
-    return each_probe(shape, system)[0]
-
-
-def each_probe(shape, system):
-    """Do the same. Return the figures, and the ms to `Welcome` of each call."""
     with tempfile.NamedTemporaryFile() as file:
         with Stage(dataclasses.replace(system, stamps=file.name), shape) as stage:
             calls, lap = _calls_meanwhile(stage, PROBES, PROBES_OVER_S, PROBES_OVER_S + 1, hang_up=True)
@@ -32,7 +27,7 @@ def each_probe(shape, system):
         called_ns = dict(line.split() for line in Path(file.name).read_text().splitlines())
     served = [it for it in calls if not it["failure"]]
     welcomes_ns = [it["welcomed_ns"] - int(called_ns[str(it["port"])]) for it in served]
-    found = {
+    return {
         "talking": TALKING,
         "calls": PROBES,
         "lost": row.lost + _failures(calls),
@@ -40,7 +35,6 @@ def each_probe(shape, system):
         "welcome_from_connect": _quantiles(it["welcomed_ns"] - it["dialled_ns"] for it in served),
         "applied": _quantiles(it["applied_ns"] - updated_ns[str(it["number"])] for it in served),
     }
-    return found, [each / 1e6 for each in welcomes_ns]
 
 
 def storm(shape):

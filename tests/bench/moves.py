@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.bench.children import Child
-from tests.bench.numbered import frame
+from tests.bench.numbered import DELTA_S, frame
 from tests.support.processes.children import RUN_PY, child
 
 CALLERS = 50
@@ -30,6 +30,8 @@ MOVES = 1000
 DIAL_S = 0.3
 FRAME_S = 0.02
 ANSWER_S = 1.5
+PACE = 2.0
+"""The speed at which an answer comes, in multiples of its own speed."""
 PAUSE_S = 1.0
 """The seconds from the end of an answer's playback to the next question."""
 BYTES_PER_S = 48_000
@@ -48,6 +50,8 @@ class Caller:
     number: int
     sent: int = 0
     answers: int = 0
+    is_answered: bool = False
+    """Whether any audio of an answer has come."""
     silences: list[tuple[float, float]] = dataclasses.field(default_factory=list)
     """Each silence within an answer: its end, and its length."""
     told: list[str] = dataclasses.field(default_factory=list)
@@ -99,6 +103,7 @@ class Caller:
             received = await connection.recv()
             now_s = time.monotonic()
             if isinstance(received, bytes):
+                self.is_answered = True
                 if played_s is not None and now_s > played_s:
                     self.silences.append((now_s, now_s - played_s))
                 played_s = max(now_s, played_s or 0.0) + len(received) / BYTES_PER_S
@@ -147,10 +152,11 @@ class Figures:
 class Run:
     """One measurement: upstream, server and callers."""
 
-    def __init__(self, callers, moves, dial_s, workers=2):
+    def __init__(self, callers, moves, dial_s, workers=2, *, answer_s=ANSWER_S, pace=PACE, drain_s=DRAIN_S):
         self._callers = [Caller(number) for number in range(callers)]
         self._reloads = -(-moves // callers)
-        self._dial_s = dial_s
+        self._upstream = (dial_s, round(answer_s / DELTA_S), DELTA_S / pace)
+        self._drain_s = drain_s
         self._workers = workers
         self._windows = []
         """The begin and the end of each reload."""
@@ -158,10 +164,10 @@ class Run:
     def measure(self):
         """Return the figures."""
         with contextlib.ExitStack() as stack:
-            upstream = stack.enter_context(Child(["-m", "tests.bench.numbered", self._dial_s]))
+            upstream = stack.enter_context(Child(["-m", "tests.bench.numbered", *self._upstream]))
             port = upstream.hear(30)["port"]
             folder = stack.enter_context(tempfile.TemporaryDirectory())
-            flags = ("--port", "0", "--upstream", f"ws://127.0.0.1:{port}/v1/realtime", "--drain-s", str(DRAIN_S))
+            flags = ("--port", "0", "--upstream", f"ws://127.0.0.1:{port}/v1/realtime", "--drain-s", str(self._drain_s))
             server = stack.enter_context(
                 child(
                     sys.executable,
@@ -182,7 +188,7 @@ class Run:
     async def _talk(self, url, server):
         is_over = asyncio.Event()
         calls = [asyncio.create_task(it.call(url, is_over)) for it in self._callers]
-        while any(it.answers < 1 for it in self._callers) and not any(it.done() for it in calls):  # noqa: ASYNC110 - one loop, and no signal
+        while not all(it.is_answered for it in self._callers) and not any(it.done() for it in calls):  # noqa: ASYNC110 - one loop, and no signal
             await asyncio.sleep(0.1)
         self._began_s = time.monotonic()
         await asyncio.sleep(QUIET_S)
@@ -249,8 +255,12 @@ def main():
     parser.add_argument("--callers", type=int, default=CALLERS)
     parser.add_argument("--moves", type=int, default=MOVES)
     parser.add_argument("--dial-s", type=float, default=DIAL_S, help="the time that a dial takes (0.3)")
+    parser.add_argument("--answer-s", type=float, default=ANSWER_S, help="the length of an answer (1.5)")
+    parser.add_argument("--pace", type=float, default=PACE, help="of an answer, 1 for real time (2)")
+    parser.add_argument("--drain-s", type=float, default=DRAIN_S, help="of the router (30)")
     options = parser.parse_args()
-    figures = Run(options.callers, options.moves, options.dial_s).measure()
+    way = {"answer_s": options.answer_s, "pace": options.pace, "drain_s": options.drain_s}
+    figures = Run(options.callers, options.moves, options.dial_s, **way).measure()
     print(figures)
     found = list(complaints(figures))
     for complaint in found:

@@ -1,7 +1,8 @@
 """An upstream, as a process, that records the arrival of each microphone frame of each caller.
 
 A frame repeats its number. If a session moves, it uses another connection, and the frames of both connections count
-together. The first argument is the duration of a dial, because a real upstream is on another machine.
+together. The arguments are the duration of a dial, because a real upstream is on another machine, the pieces of an
+answer, and the seconds between two pieces of 100 ms.
 """
 
 import asyncio
@@ -25,10 +26,10 @@ from tests.bench.stub import DEFAULT_SESSION
 FRAME_BYTES = 960
 """20 ms at 24 kHz, which the router does not convert."""
 NUMBER = struct.Struct("<I")
-DELTAS = 15
-"""The number of deltas of an answer, which is 1.5 s of audio."""
-PACE_S = 0.05
-"""The seconds from one delta of 100 ms to the next."""
+DELTA_S = 0.1
+"""The audio of one delta."""
+WORDS = " la"
+"""The words of one delta. They are too long for it, so the rest of a cut answer always has words."""
 SHAPE = Shape()
 
 
@@ -46,6 +47,8 @@ class Heard:
         self._last_s, self._last_connection = 0.0, 1
         self.switches = []
         """For each move, the seconds from the last new frame over one connection to the first one over the next."""
+        self.answered = []
+        """The times at which the upstream sent the first audio of an answer."""
 
     def take(self, audio, now_s, connection=1):
         """Record the new frames in a piece of audio. A piece may begin or end within a frame."""
@@ -63,15 +66,23 @@ class Heard:
         missing = order[-1] + 1 - len(order) if order else 0
         times_s = sorted(self.arrived_s.values())
         pauses = [(one, other - one) for one, other in itertools.pairwise(times_s) if other - one > 0.03]
-        return {"frames": len(order), "missing": missing, "pauses": pauses, "switches": self.switches}
+        return {
+            "frames": len(order),
+            "missing": missing,
+            "pauses": pauses,
+            "switches": self.switches,
+            "answered": self.answered,
+        }
 
 
 class Upstream:
     """All callers, by the number in their instructions (`bench 17`)."""
 
-    def __init__(self, dial_s):
+    def __init__(self, dial_s, deltas, pace_s):
         self.heard = {}
         self._dial_s = dial_s
+        self._deltas = deltas
+        self._pace_s = pace_s
         self._tasks = set()
 
     async def refuse_nothing(self, _connection, _request):
@@ -103,9 +114,27 @@ class Upstream:
                 case "conversation.item.create":
                     await send(connection, type="conversation.item.added", item=event["item"])
                 case "response.create":
-                    task = asyncio.create_task(answer(connection, voice))
+                    task = asyncio.create_task(self._answer(connection, voice, heard))
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, connection, voice, heard):
+        """Speak one answer."""
+        with contextlib.suppress(ConnectionClosed):
+            await self._speak(connection, voice, heard)
+
+    async def _speak(self, connection, voice, heard):
+        for event in voice.opening():
+            await send(connection, **event)
+        due_s = time.monotonic()
+        heard.answered.append(due_s)
+        for _ in range(self._deltas):
+            await send(connection, **voice.words(WORDS))
+            await connection.send(voice.delta().decode())
+            due_s += self._pace_s
+            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+        for event in voice.closing():
+            await send(connection, **event)
 
 
 async def send(connection, **event):
@@ -113,26 +142,10 @@ async def send(connection, **event):
     await connection.send(orjson.dumps({"event_id": f"event_{time.monotonic_ns()}", **event}).decode())
 
 
-async def answer(connection, voice):
-    """Speak one answer."""
-    with contextlib.suppress(ConnectionClosed):
-        await _speak(connection, voice)
-
-
-async def _speak(connection, voice):
-    for event in voice.opening():
-        await send(connection, **event)
-    for _ in range(DELTAS):
-        await connection.send(voice.delta().decode())
-        await asyncio.sleep(PACE_S)
-    for event in voice.closing():
-        await send(connection, **event)
-
-
 async def main():
     """Serve until the input ends. Print a report for each line of the input."""
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # a connection that its session left is no failure
-    upstream = Upstream(float(sys.argv[1]))
+    upstream = Upstream(float(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     async with serve(

@@ -6,13 +6,12 @@ import hashlib
 import tempfile
 from pathlib import Path
 
-from tests.bench import arrivals, figures, talking
+from tests.bench import paired, talking
 from tests.bench.stage import ROUTER, Stage, router
 
 SESSIONS = 100
 LAPS = 5
 """The laps of each router. They alternate, so that a change of the machine's speed affects both routers."""
-WELCOME_LAPS = 6
 TOKEN = "the-token-of-the-benchmark"  # noqa: S105 - of a server that lives for a minute
 SETTINGS = """
 [auth.tokens.bench]
@@ -70,28 +69,7 @@ def measure(shape, duration_s, *, sessions=SESSIONS, laps=LAPS):
     return found
 
 
-def welcomes(shape, *, laps=WELCOME_LAPS):
-    """Measure the time to `Welcome` at both routers in turns, beside talking callers.
-
-    The p99 of one lap is the fourth-longest of 300 calls, which is chance. So the calls of all laps are one sample.
-    """
-    laps_ms, lost = {"open": [], "safe": []}, {"open": [], "safe": []}
+def welcomes(shape):
+    """Measure the time to `Welcome` at both routers in pairs of calls."""
     with system() as safe:
-        order = [("open", ROUTER), ("safe", safe)]
-        for _ in range(laps):
-            for kind, each in order:
-                found, of_lap = arrivals.each_probe(shape, each)
-                laps_ms[kind].append(of_lap)
-                lost[kind] += found["lost"]
-            order.reverse()
-    more_ms, low_ms, high_ms = figures.difference(laps_ms["safe"], laps_ms["open"], 0.99)
-    times_ms = {kind: [each for of_lap in laps_ms[kind] for each in of_lap] for kind in laps_ms}
-    return {
-        kind: {
-            "calls": len(times_ms[kind]),
-            "p50_ms": figures.percentile(times_ms[kind], 0.5),
-            "p99_ms": figures.percentile(times_ms[kind], 0.99),
-            "lost": lost[kind],
-        }
-        for kind in ("open", "safe")
-    } | {"more_at_p99_ms": more_ms, "low_ms": low_ms, "high_ms": high_ms}
+        return paired.measure({"open": ROUTER, "safe": safe}, shape)

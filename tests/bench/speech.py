@@ -84,23 +84,29 @@ class Voice:
             f'"response_id":"{names["response_id"]}","item_id":"{names["item_id"]}",'
             f'"output_index":0,"content_index":0,"delta":"'
         ).encode()
+        self._words = "Noise."
         item = self._item | {"status": "in_progress", "content": []}
         return [
             {"type": "response.created", "response": self._response | {"status": "in_progress", "output": []}},
             {"type": "response.output_item.added", **self._output, "item": item},
             {"type": "conversation.item.added", "previous_item_id": None, "item": item},
             {"type": "response.content_part.added", **self._part, "part": {"type": "audio", "transcript": ""}},
-            {"type": "response.output_audio_transcript.delta", **self._part, "delta": "Noise."},
+            {"type": "response.output_audio_transcript.delta", **self._part, "delta": self._words},
         ]
+
+    def words(self, words):
+        """Return the event with further words of a response."""
+        self._words += words
+        return {"type": "response.output_audio_transcript.delta", **self._part, "delta": words}
 
     def closing(self):
         """Return the events of a response after its last audio."""
-        content = [{"type": "output_audio", "transcript": "Noise."}]
+        content = [{"type": "output_audio", "transcript": self._words}]
         item = self._item | {"status": "completed", "content": content}
         return [
             {"type": "response.output_audio.done", **self._part},
-            {"type": "response.output_audio_transcript.done", **self._part, "transcript": "Noise."},
-            {"type": "response.content_part.done", **self._part, "part": {"type": "audio", "transcript": "Noise."}},
+            {"type": "response.output_audio_transcript.done", **self._part, "transcript": self._words},
+            {"type": "response.content_part.done", **self._part, "part": {"type": "audio", "transcript": self._words}},
             {"type": "conversation.item.done", "previous_item_id": None, "item": item},
             {"type": "response.output_item.done", **self._output, "item": item},
             {"type": "response.done", "response": self._response | {"status": "completed", "output": [item]}},

@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.bench import attacked, attacker, safe, soak
+from tests.bench import attacked, attacker, kept, safe, soak
 from tests.bench.speech import Shape
 from tests.bench.stage import (
     DEEPGRAM,
@@ -53,6 +53,12 @@ def test_two_sessions_are_carried_without_loss(system):
 
     assert found.lost == []
     assert found.messages == pytest.approx(60, abs=4), "2 sessions, 50 frames and 10 deltas a second, half a second"
+
+
+@pytest.mark.quiet
+def test_sessions_with_and_without_the_keeper_are_carried_without_loss():
+    found = kept.measure(SHAPE, 0.3, sessions=2, laps=1)
+    assert [row["lost"] for row in (*found["without"], *found["kept"])] == [[], []]
 
 
 @pytest.mark.quiet

@@ -158,6 +158,22 @@ def test_the_cost_of_safety_is_the_median_of_the_ratios_of_laps():
     assert targets.safe_cpu(found) is None
 
 
+def test_the_memory_of_the_keeper_is_the_median_of_the_differences_of_laps():
+    without, with_keeper = (
+        [a_row("router", 200, memory_kb_per_session=kilobytes) for kilobytes in laps]
+        for laps in ((38.0, 39.0, 44.0), (45.0, 48.0, 51.5))
+    )
+    found = results(kept={"sessions": 200, "without": without, "kept": with_keeper})
+    bare, keeper = targets.bare_memory(found), targets.keeper_memory(found)
+    assert (bare.is_met, bare.shown) == (True, "39.0 kB (38.0–44.0)")
+    assert (keeper.is_met, keeper.shown) == (True, "7.5 kB (7.0–9.0), so 48.0 in all")
+    figures = [target.figure for target, _ in targets.verdicts(found)]
+    assert "memory that the keeper adds to it" in figures
+    assert "memory per live session, 200 sessions" not in figures
+    found["kept"]["without"][0]["lost"] = ["something"]
+    assert targets.bare_memory(found) is targets.keeper_memory(found) is None
+
+
 def test_the_worst_attack_is_judged():
     rows = [
         {"attack": name, "p99_ms": p99_ms, "lost": []}
@@ -171,10 +187,10 @@ def test_the_worst_attack_is_judged():
 
 def test_the_cost_of_safety_for_a_welcome_is_that_of_all_calls_with_its_interval():
     def calls(p99_ms):
-        return {"calls": 1800, "p50_ms": 0.5, "p99_ms": p99_ms, "lost": []}
+        return {"calls": 1800, "p50_ms": 0.5, "p99_ms": p99_ms}
 
     found = {"open": calls(1.2), "safe": calls(1.6), "more_at_p99_ms": 0.4, "low_ms": -0.1, "high_ms": 0.9}
     reading = targets.safe_welcome({"welcomes": found})
     assert (reading.is_met, reading.shown) == (True, "+0.40 ms (-0.10 to +0.90): 1.60 and 1.20 of 1800 calls each")
-    found["safe"]["lost"] = ["a caller"]
+    found["safe"]["calls"] = 999
     assert targets.safe_welcome({"welcomes": found}) is None

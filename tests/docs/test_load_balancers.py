@@ -25,7 +25,7 @@ from tests.support.processes.haproxy_front import haproxy_program
 from tests.support.processes.hosts import hosts
 from tests.support.processes.tls_front import nginx_program
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 SHIPPED = Path(__file__).parents[2] / "docs/deployment"
 NAME = "voice.example.com"

@@ -6,11 +6,13 @@ import argparse
 import sys
 import time
 
-from tests.explore.search import Report, explore, shape_of
+from tests.explore.search import Report, WorkerError, explore, shape_of
 from tests.explore.shrink import playbook, shortest
 
 VIOLATED = 3
 """The exit code for a violation. A crash of the search itself has another."""
+FAILED = 1
+"""The exit code if a worker process ended without its report."""
 
 
 def main() -> int:
@@ -31,13 +33,17 @@ def main() -> int:
         transitions=options.transitions,
     )
     total, shapes = Report(), set()
-    for report in reports:
-        total.add(report)
-        for found in report.found:
-            # Violations of one kind, of several roots, are mostly one fault.
-            if shape_of(found.words) not in shapes:
-                shapes.add(shape_of(found.words))
-                print(f"{playbook(shortest(found))}\n", flush=True)
+    try:
+        for report in reports:
+            total.add(report)
+            for found in report.found:
+                # Violations of one kind, of several roots, are mostly one fault.
+                if shape_of(found.words) not in shapes:
+                    shapes.add(shape_of(found.words))
+                    print(f"{playbook(shortest(found))}\n", flush=True)
+    except WorkerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
     took_s = time.monotonic() - start_s
     print(
         f"{total.states:,} states, {total.transitions:,} transitions, exhaustive to depth {total.depth}, "

@@ -76,7 +76,9 @@ def _refuse(world: World, generation: int) -> None:
     # An error without its cause may come in place of session.created.
     is_named = (event.get("event_id") is not None and world.quirk != "no causes") or upstream.has_created
     world.judge.is_refusal_due = is_in_use and is_named and event.get("event_id") != CUT_EVENT_ID
+    world.judge.refusing = event
     world.deliver(generation, upstream.refuse())
+    world.judge.refusing = None
     if world.judge.is_refusal_due:
         raise Violation(f"ii an upstream refuses {event['type']}, and the client is not told")
 

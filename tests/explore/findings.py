@@ -48,10 +48,12 @@ from tests.explore.undoing import (
     clears_again,
     commit_all,
     create_with_clock,
+    drop_gated,
     forget_only,
     forgets_commits,
     forgets_crossed_turn,
     forgets_crossing,
+    gives_up,
     handle_as_before,
     in_table,
     interrupts_nothing_as_is,
@@ -66,6 +68,7 @@ from tests.explore.undoing import (
     owes_nothing_as_is,
     put,
     reject_by_id,
+    stop_also_outside,
     stop_and_record,
     text_twice,
     then,
@@ -343,6 +346,32 @@ FINDINGS = (
             READY + "say take-1-message take-1-message frame native-outside inject-queue fail-1-incomplete "
             "take-1-written step-1-True step-1-True step-1-True take-1-busy run_well",
             put(turn.Turn, "ends_unseen", lambda *_args: False)),
+    Finding("E69", "an answer to speech covers a function's output that the upstream may lack",
+            ("converse", "settings", "no created"),
+            "dialled-1 created-1 take-1-message think inject-default refuse-1 say take-1-message take-1-message "
+            "step-1-True step-1-True step-1-True step-1-True frame take-1-message take-1-call+first step-1-False "
+            "answer-call~102 speech-1 stop-1 commit-1 own-1-call frame speech-1 step-1-False run_silent",
+            put(response_begin, "_end_what_speech_answers", gives_up(lambda request: request.is_presumed))),
+    Finding("E70", "speech interrupts a client's own response outside the conversation",
+            ("openai", "session.update", "no created"),
+            "dialled-1 created-1 take-1-message fire-rollover dialled-2 created-2 take-2-message "
+            "native-response.create native-outside take-2-words+first step-2-False frame step-2-False step-2-False "
+            "speech-2 stop-2 commit-2 own-2-call run_well",
+            put(barge_in, "_stop_response", stop_also_outside)),
+    Finding("E71", "the turn of an interrupted verbatim text does not end when its request is refused",
+            ("openai", "session.update", "no created"),
+            "dialled-1 created-1 take-1-message say take-1-message take-1-message step-1-False step-1-False "
+            "step-1-False step-1-False speak take-1-message dialled-2 native-conversation.item.create close-2 say "
+            "inject-queue frame fire-rollover take-1-message dialled-3 take-1-message take-1-message take-1-item+only "
+            "step-1-False speech-1 take-1-busy created-3 take-3-message run_silent",
+            put(response_requests, "end_turn", lambda _context: None)),
+    Finding("E72", "the refusal of a later item ends a question that waits for it at another upstream", AS_IS,
+            ASKED + "fire-rollover dialled-2 created-2 take-2-message take-2-message native-conversation.item.create "
+            "fire-next~event lost-1 refuse-2 run_well", put(pending.PendingResponses, "refuse", drop_gated)),
+    Finding("E73", "a client's own request that speech interrupted is lost with its upstream", OPENAI,
+            READY + "say take-1-message take-1-message step-1-False step-1-False step-1-False step-1-False "
+            "step-1-False step-1-False native-outside frame speech-1 close-1 run_well",
+            put(barge_in, "_stop_response", stop_also_outside)),
 )  # fmt: skip
 
 

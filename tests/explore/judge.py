@@ -90,6 +90,10 @@ class Judge:
         """The generations of the requested responses outside the conversation that have not ended."""
         self.own: list[int] = []
         """The generations of the client's own requests outside the conversation whose responses have not ended."""
+        self.own_begun: list[int] = []
+        """The generations that have begun such a response and not ended it."""
+        self.own_lost = 0
+        """The number of these requests whose upstream was lost before it began the response."""
         self.own_texts: set[str] = set()
         """The texts of these responses. They are no turn of the agent's, and part of no conversation."""
         self.speaking: dict[int, float] = {}
@@ -145,6 +149,8 @@ class Judge:
         """The transcript of an item failed, and the client is not warned yet."""
         self.is_refusal_due = False
         """An upstream refused an event, and the client has got no message about it yet."""
+        self.refusing: dict[str, Any] | None = None
+        """The event that an upstream is refusing. An Error of the session is about this event."""
         self.unanswered_commits: list[str] = []
         """The ids of the commits by hand that an upstream may still answer. The next upstream gets the last commit."""
         self.updating: set[tuple[int, str]] = set()
@@ -236,6 +242,7 @@ class Judge:
         """Record that an upstream begins a response."""
         if response.is_of_client:
             self.own_texts.add(response.text)
+            self.own_begun.append(response.number // 100)
             return
         if response.is_outside:
             self.is_replacing = False
@@ -332,7 +339,9 @@ class Judge:
                 self.owed = [it for it in self.owed if not it.is_answered_by(response, generation)]
         self.speaking.pop(generation, None)
         self.statements = [it for it in self.statements if it != generation]
+        self.own_lost += max(self.own.count(generation) - self.own_begun.count(generation), 0)
         self.own = [it for it in self.own if it != generation]
+        self.own_begun = [it for it in self.own_begun if it != generation]
         self.begun = {it for it in self.begun if it[0] != generation}
         self.active = {key: it for key, it in self.active.items() if key[0] != generation}
         self.cuts_next &= generation not in self.asks
@@ -431,12 +440,26 @@ class Judge:
         self.updates -= self.is_configured
         self.is_configured = True
 
-    def _sent_Error(self, _message: dict[str, Any]) -> None:  # noqa: N802
+    def _sent_Error(self, message: dict[str, Any]) -> None:  # noqa: N802
         self.has_explained, self.is_refusal_due, self.is_replacing = True, False, False
-        self.updates = self.injected = 0
-        self.unsent.clear()
-        self.owed.clear()
-        self.missing.clear()
+        if message["code"] == "UPDATE_NOT_APPLIED" or (self.refusing or {}).get("type") == "session.update":
+            self.updates -= 1
+        elif self.refusing is None:
+            self.unsent.clear()
+        else:
+            self._forgive(self.refusing)
+
+    def _forgive(self, event: dict[str, Any]) -> None:
+        """Forgive the question that a refused event was about. Every other question stays open."""
+        item = event.get("item") or {"type": ""}
+        if item["type"] in ("message", "function_call_output"):
+            asked = text_of(item) if item["type"] == "message" else item["call_id"]
+            self.owed = [it for it in self.owed if it.text != asked]
+        elif event["type"] == "response.create" and (event.get("response") or {}).get("conversation") == "none":
+            self.injected -= not is_of_client(event)
+        elif event["type"] == "response.create":
+            # The response would have answered the whole conversation.
+            self.owed.clear()
 
     def _sent_Warning(self, message: dict[str, Any]) -> None:  # noqa: N802
         self.has_explained, self.is_warning_due = True, False
@@ -475,6 +498,7 @@ class Judge:
             self.clears.append((generation, before, event["event_id"]))
         if is_of_client(event):
             self.own.append(generation)
+            self.own_lost -= self.own_lost > 0
         if kind == "response.create" and (event.get("response") or {}).get("conversation") != "none":
             # The outputs of its calls are the end of a response that was not announced.
             active = [it for it in self.active.values() if not (it.is_brief and it.has_called)]
@@ -602,6 +626,8 @@ class Judge:
     def _forget_own(self, generation: int) -> None:
         if generation in self.own:
             self.own.remove(generation)
+        if generation in self.own_begun:
+            self.own_begun.remove(generation)
 
     def _forget_statement(self, generation: int) -> None:
         if generation in self.statements:
@@ -641,5 +667,6 @@ class Judge:
     def judge_well(self) -> None:
         """Judge a world that rests after both peers have done all that they owe."""
         require(not self.unsent, f"ii {self.unsent} of the client's own reached no upstream")
+        require(not self.own_lost, "ii a client's own request is lost with its upstream")
         require(not self.early_frames, f"ii {self.early_frames} early frames reached no upstream")
         require(self.injected <= 0, "ii a given text is neither spoken nor refused")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import multiprocessing.connection
 import random
 import time
 from collections import deque
@@ -59,6 +60,8 @@ EVERY = 100
 
 Action = tuple[Any, ...]
 Root = tuple[str, str, str]
+Job = tuple[Root, float, int, int, int]
+"""The root of a search, its seconds, its depth, its seed, and its number of transitions."""
 Path = tuple[Any, ...]
 """The actions of a walk, the newest first: `(action, path before it)`."""
 
@@ -346,19 +349,70 @@ def shape_of(words: str) -> str:
     return "".join(letter for letter in words if not letter.isdigit())
 
 
+class WorkerError(Exception):
+    """A worker process ended without its report."""
+
+
 def explore(seconds: float, *, depth: int, seed: int, processes: int, transitions: int = 0) -> Iterator[Report]:
     """Search from every root, and yield the figures of each root when its search ends.
 
     With `transitions`, the search from each root ends after this number, and not after a time. It is then the same in
     every run with the same PYTHONHASHSEED.
+
+    Raises:
+        WorkerError: a worker process ended without its report.
     """
     share_s = seconds * processes / len(ROOTS)
     jobs = [(root, share_s, depth, seed, transitions) for root in ROOTS]
     if processes == 1:
         yield from map(_job, jobs)
         return
-    with multiprocessing.get_context("spawn").Pool(processes, maxtasksperchild=1) as pool:
-        yield from pool.imap_unordered(_job, jobs)
+    yield from _in_workers(jobs, processes)
+
+
+def _in_workers(jobs: list[Job], processes: int) -> Iterator[Report]:
+    """Run each job in a process of its own, so that no search keeps the memory of the one before.
+
+    A pool of `multiprocessing` starts another worker in place of one that cannot import, without end.
+    """
+    waiting = deque(jobs)
+    running: dict[Any, tuple[Any, Root]] = {}
+    context = multiprocessing.get_context("spawn")
+    try:
+        while waiting or running:
+            while waiting and len(running) < processes:
+                job = waiting.popleft()
+                receiving, sending = context.Pipe(duplex=False)
+                worker = context.Process(target=_send_report, args=(sending, job))
+                worker.start()
+                # The worker alone holds this end, so its death is the end of the pipe.
+                sending.close()
+                running[receiving] = (worker, job[0])
+            for receiving in multiprocessing.connection.wait(list(running)):
+                worker, root = running.pop(receiving)
+                yield _received(receiving, worker, root)
+    finally:
+        for worker, _ in running.values():
+            worker.terminate()
+            worker.join()
+
+
+def _received(receiving: Any, worker: Any, root: Root) -> Report:
+    try:
+        report: Report = receiving.recv()
+    except EOFError:
+        worker.join()
+        words = f"the worker for {root} ended with exit code {worker.exitcode} and without a report"
+        raise WorkerError(words) from None
+    finally:
+        receiving.close()
+    worker.join()
+    return report
+
+
+def _send_report(sending: Any, job: Job) -> None:
+    sending.send(_job(job))
+    sending.close()
 
 
 def collect_seldom() -> None:
@@ -367,7 +421,7 @@ def collect_seldom() -> None:
     gc.set_threshold(200_000, 20, 1000)
 
 
-def _job(job: tuple[tuple[str, str, str], float, int, int, int]) -> Report:
+def _job(job: Job) -> Report:
     root, seconds, depth, seed, transitions = job
     collect_seldom()
     search = Search(root, seed=seed)

@@ -1,11 +1,16 @@
 """The explorer itself: its keys, its copies, and that it finds what is wrong."""
 
+import importlib
+import sys
+
 import pytest
 
 from actors import messages
 from router.session import transitions
 from router.session.deadlines import Wait
 from router.session.handlers.ignored import ignore
+from tests.explore import __main__ as command
+from tests.explore import search as searches
 from tests.explore.canonical import key_of
 from tests.explore.copies import frozen, thawed
 from tests.explore.ends import run_silent, run_well
@@ -98,6 +103,30 @@ def test_a_crash_of_the_machine_is_a_violation(monkeypatch):
     words, inputs = breaks(ROOT, [("dialled", 1), ("fire", Wait.UNANNOUNCED.value)], record=True)
     assert words.startswith("crash")
     assert isinstance(inputs[-1], messages.TimerFired)
+
+
+class Missing:
+    """A root that no worker can read, because a module is missing there."""
+
+    def __reduce__(self):
+        return importlib.import_module, ("a_module_that_is_missing",)
+
+
+@pytest.mark.slow
+def test_a_worker_that_cannot_import_ends_the_command_with_a_sentence(monkeypatch, capfd):
+    monkeypatch.setattr(searches, "ROOTS", (Missing(), Missing(), Missing()))
+    monkeypatch.setattr(sys, "argv", ["explore", "--transitions", "1", "--processes", "2"])
+    assert command.main() == command.FAILED
+    assert "ended with exit code 1 and without a report" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_workers_report_each_of_their_roots(monkeypatch):
+    roots = [ROOT, ("openai", "settings", "none"), ("openai", "settings", "no echo")]
+    monkeypatch.setattr(searches, "ROOTS", tuple(roots))
+    reports = list(searches.explore(0.0, depth=1, seed=1, processes=2, transitions=2))
+    assert len(reports) == len(roots)
+    assert all(report.transitions for report in reports)
 
 
 @pytest.mark.parametrize("quirk", QUIRKS)

@@ -206,6 +206,10 @@ def keeps_current(context: Any) -> ResponseState:
 _AWAIT_OTHER = response_requests._await_other_response
 
 
+def drop_gated(self: pending.PendingResponses, item_id: str) -> bool:
+    return self._drop("REFUSED", lambda _at, request: request.item_id == item_id)
+
+
 def forget_only(self: ledger.Ledger, event_id: str) -> list[ledger.Change]:
     _REFUSE(self, event_id)
     return []
@@ -320,6 +324,13 @@ def stop_and_record(context: Any, *, is_audible: bool) -> None:
 _STOP = barge_in._stop_response
 
 
+def stop_also_outside(context: Any, *, is_audible: bool) -> None:
+    _STOP(context, is_audible=is_audible)
+    sent = context.state.pending.in_flight
+    if sent is not None and is_audible:
+        sent.is_interrupted = True
+
+
 def awaits_cut_response() -> contextlib.AbstractContextManager[Any]:
     (rule,) = (it for it in transitions.JOINT if it.holds is response_end.calls_are_answered)
     return mock.patch.object(
@@ -342,3 +353,21 @@ def forgets_crossed_turn(handler: Any) -> Any:
         return phase
 
     return started
+
+
+def gives_up(is_taken: Callable[[pending.ResponseRequest], bool]) -> Callable[[Any], None]:
+    """Return the rule of an answer to speech that also ends such interrupted requests in flight."""
+
+    def ended(context: Any) -> None:
+        requests = context.state.pending
+        sent = requests.in_flight
+        if sent is not None and sent.is_interrupted and is_taken(sent.request):
+            requests.answer_with_speech()
+            requests.give_up("INTERRUPTED")
+        else:
+            _END_WHAT_SPEECH_ANSWERS(context)
+
+    return ended
+
+
+_END_WHAT_SPEECH_ANSWERS = response_begin._end_what_speech_answers

@@ -51,7 +51,9 @@ def _take(world: World, generation: int, kind: str) -> None:
         is_shown = upstream.owes_answer and not upstream.has_lost_commit
         if event["type"] == "input_audio_buffer.commit" and is_shown:
             world.judge.is_not_by_hand(generation)
+        world.judge.refusing = event
     after(world, upstream, before, events)
+    world.judge.refusing = None
 
 
 def _hold(world: World, generation: int) -> None:

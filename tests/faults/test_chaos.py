@@ -22,7 +22,7 @@ from tests.support.clients.wire_client import ClosedError, WireClient
 from tests.support.faults.talk import settings
 from tests.support.faults.world import world
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 SESSIONS = 300
 CHAOS_S = float(os.environ.get("CHAOS_S", "3"))

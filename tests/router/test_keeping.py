@@ -1,12 +1,13 @@
 """The records of a session, and the session as its dead process left it."""
 
+import random
 import sys
 from types import SimpleNamespace
 
 import pytest
 
 from actors import messages
-from actors.connections.arena import Arena
+from actors.connections.arena import MAX_DICTIONARIES, Arena
 from actors.connections.frames import Ping, apply_mask
 from actors.connections.kept import Unhandled
 from actors.connections.shelf import MAX_RECORD_BYTES, Shelf, ShelfError
@@ -223,6 +224,88 @@ def test_a_large_record_is_not_compressed():
     assert len(keeping.pack(small)) < len(value) / 100
     assert len(keeping.pack(large)) > len(value)
     assert [keeping.unpack(keeping.pack(it)) for it in (small, large)] == [small, large]
+
+
+def noise(number, size):
+    """Return bytes that nothing shortens."""
+    return random.Random(number).randbytes(size)  # noqa: S311
+
+
+def facts(session_id, prompt="Be brief. " * 20):
+    """Return a record as of a session: words that all sessions have, and some that only this one has."""
+    words = noise(0, 600).hex()
+    return keeping.Record(f"{session_id} {words} {prompt}".encode(), 0, b"", [])
+
+
+def test_the_first_record_is_the_dictionary_of_those_of_other_sessions():
+    arena = Arena()
+    first, dictionary = keeping.pack_early(facts("first"), b"", arena)
+    assert arena.dictionaries == (dictionary,)
+    second, chosen = keeping.pack_early(facts("second"), b"", arena)
+    assert (chosen, arena.dictionaries) == (dictionary, (dictionary,))
+    alone = keeping.pack(facts("second"))
+    assert len(second) < len(alone) / 10
+    assert [keeping.unpack(it, arena.dictionaries) for it in (first, second, alone)] == [
+        facts("first"),
+        facts("second"),
+        facts("second"),
+    ]
+    arena.close()
+
+
+def test_a_record_that_no_dictionary_shortens_is_another_one_until_there_are_enough():
+    arena = Arena()
+    records = [facts("one", noise(number, 2000).hex()) for number in range(MAX_DICTIONARIES + 2)]
+    packed = [keeping.pack_early(record, b"", arena)[0] for record in records]
+    assert len(arena.dictionaries) == MAX_DICTIONARIES
+    assert [keeping.unpack(it, arena.dictionaries) for it in packed] == records
+    _, chosen = keeping.pack_early(records[2], arena.dictionaries[-1], arena)
+    assert chosen == arena.dictionaries[2]
+    arena.close()
+
+
+def test_a_record_with_a_long_prompt_is_compressed_with_its_dictionary_as_a_whole():
+    arena = Arena()
+    prompt = noise(1, 6000).hex()
+    keeping.pack_early(facts("first", prompt), b"", arena)
+    packed, _ = keeping.pack_early(facts("second", prompt), b"", arena)
+    assert len(packed) < 200
+    assert keeping.unpack(packed, arena.dictionaries) == facts("second", prompt)
+    arena.close()
+
+
+def test_a_record_that_is_too_large_is_no_dictionary():
+    arena = Arena()
+    _, dictionary = keeping.pack_early(keeping.Record(bytes(keeping.MOST_DICTIONARY_BYTES), 0, b"", []), b"", arena)
+    large = keeping.Record(noise(1, keeping.MOST_DICTIONARY_BYTES), 0, b"", [])
+    packed, chosen = keeping.pack_early(large, b"", arena)
+    assert (dictionary, chosen, arena.dictionaries) == (b"", b"", ())
+    assert keeping.unpack(packed) == large
+    arena.close()
+
+
+def test_only_the_first_records_of_a_session_become_dictionaries(process):
+    for number in range(keeping.EARLY_RECORDS + 2):
+        process.session.filling = noise(number, 500).hex().encode()
+        ask(process, "hello")
+    assert len(process.arena.dictionaries) == keeping.EARLY_RECORDS
+    written = len("hello!") * (keeping.EARLY_RECORDS + 2)
+    assert recovered(process, written).value == b"after %d" % (keeping.EARLY_RECORDS + 2) + process.session.filling
+
+
+@pytest.mark.parametrize("dictionaries", [(), (b"another",)])
+def test_a_record_whose_dictionary_is_missing_is_an_error(dictionaries):
+    packed = keeping.pack(facts("one"), b"the field of a session")
+    with pytest.raises(ShelfError, match="dictionary"):
+        keeping.unpack(packed, dictionaries)
+
+
+@pytest.mark.parametrize("dictionary", [b"", b"the field of a session"])
+def test_a_record_without_its_end_is_an_error(dictionary):
+    packed = keeping.pack(facts("one"), dictionary)
+    for size in (0, 1, 5, len(packed) - 1):
+        with pytest.raises(ShelfError, match="damaged"):
+            keeping.unpack(packed[:size], [dictionary])
 
 
 def test_a_record_that_half_a_message_prevents_is_stored_before_the_next_write(process):

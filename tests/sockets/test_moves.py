@@ -19,7 +19,7 @@ from tests.support.clients.voice_agent import hold_text_turn, voice_agent
 from tests.support.processes.children import router
 from tests.support.processes.further import further
 
-pytestmark = pytest.mark.filterwarnings(openai_clients.LEGACY)
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings(openai_clients.LEGACY)]
 
 CALLS = 6
 SERVICE_RESTART = 1012
@@ -83,6 +83,22 @@ def test_a_call_that_has_moved_keeps_its_token_and_the_right_to_send_its_setting
             move(2)
             assert [it["type"] for it in apply(client)] == ["SettingsApplied"]
             assert "Ada" in ask(client, "What is my name?")
+
+
+def test_a_call_of_openai_s_protocol_that_has_moved_keeps_its_token():
+    with Simulator(SimulatorConfig(pace=20)) as simulator, router("--upstream", simulator.url) as process:
+        url = f"ws://{process.address}/v1/realtime"
+        with connect(f"{url}?resume=new") as client:
+            token = json.loads(client.recv(timeout=WAIT_S))["resume_token"]
+            client.send('{"type":"session.update","session":{"type":"realtime","instructions":"Be brief."}}')
+            assert json.loads(client.recv(timeout=WAIT_S))["type"] == "session.updated"
+            os.kill(process.child.pid, signal.SIGHUP)
+            process.child.wait_for("1 sessions moved, 0 were lost")
+            cut(client)
+        with connect(f"{url}?resume={token}") as client:
+            created = json.loads(client.recv(timeout=WAIT_S))
+            assert created["resumed"] is True
+            assert created["session"]["instructions"] == "Be brief."
 
 
 def test_a_telephone_call_moves_at_a_reload_and_its_caller_hears_the_agent_again(tmp_path):
@@ -219,6 +235,22 @@ def test_a_guarded_call_of_openais_client_moves_and_stays_guarded(tmp_path):
         os.kill(process.child.pid, signal.SIGHUP)
         process.child.wait_for("1 sessions moved, 0 were lost")
         asked(client, "are you still there")
+        client.say("a secret")
+        assert client.wait_for("error")["error"]["code"] == "guard_blocked"
+
+
+def test_a_guarded_answer_that_is_longer_than_the_drain_continues_in_the_next_worker(tmp_path):
+    config = tmp_path / "router.toml"
+    with Simulator(SimulatorConfig(pace=1)) as simulator, ExitStack() as stack:
+        config.write_text(f'upstream = "{simulator.url}"\n[[guard.rules]]\nexpression = "secret"\naction = "block"\n')
+        process = stack.enter_context(router("--config", str(config), "--drain-s", "2"))
+        (client,) = openai_calls(stack, process.address, 1)
+        client.say("A green lamp stands on the table beside the window, and nobody has lit it. " * 2)
+        client.wait_for("response.output_audio.delta", 2)
+        os.kill(process.child.pid, signal.SIGHUP)
+        process.child.wait_for("1 sessions moved, 0 were lost")
+        client.wait_until("the rest of the answer", lambda: completed(client) == 1)
+        assert list(client.wire.responses.values()) == ["incomplete", "completed"]
         client.say("a secret")
         assert client.wait_for("error")["error"]["code"] == "guard_blocked"
 

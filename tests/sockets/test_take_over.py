@@ -15,7 +15,7 @@ from router.simulator import Simulator, SimulatorConfig
 from tests.support.clients.voice_agent import hold_text_turn, voice_agent
 from tests.support.processes.children import RUN_PY, child, workers_of
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")]
 
 REPOSITORY = Path(RUN_PY).parent
 SERVICE_RESTART = 1012

@@ -14,6 +14,8 @@ from websockets.sync.server import serve
 from router.simulator import Simulator, SimulatorConfig
 from tests.support.processes.children import busy_worker_of, router
 
+pytestmark = pytest.mark.long
+
 LOUD, QUIET = b"\x00\x20" * 320, bytes(640)
 QUERY = "encoding=linear16&sample_rate=16000"
 WAIT_S = 20.0

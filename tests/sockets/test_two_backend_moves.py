@@ -17,6 +17,8 @@ from tests.support.clients.voice_agent import hold_text_turn, voice_agent
 from tests.support.processes.children import busy_worker_of, router
 from tests.support.processes.further import further
 
+pytestmark = pytest.mark.long
+
 OF_DEEPGRAM, OF_OPENAI, OF_COMPONENT = "/deepgram", "/v1/agent/converse", "/component"
 PATHS = (OF_DEEPGRAM, OF_OPENAI)
 FRONTS = {OF_DEEPGRAM: "deepgram", OF_OPENAI: "converse", OF_COMPONENT: "openai", "/twilio": "twilio"}

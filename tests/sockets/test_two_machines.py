@@ -3,6 +3,7 @@
 The hosts are network namespaces where they are permitted.
 """
 
+import json
 import shutil
 import sys
 from contextlib import ExitStack
@@ -26,6 +27,8 @@ LEASE_S = 30.0
 TOKEN = "the-token-of-alice"  # noqa: S105 - of servers that live for a test
 HOSTS = {"redis": 20, "one": 11, "other": 12}
 SETTINGS = """
+[auth]
+secret = "the-secret-of-both-machines"
 [auth.tokens.alice]
 sha256 = "{hash}"
 admin = true
@@ -65,12 +68,20 @@ class Fleet:
         process.wait_for_lines(r"worker \d+ serves", 2)
         return process
 
-    def call(self, host, *, stays=False):
+    def call(self, host, *, stays=False, token=TOKEN):
         """Return 101, or the status of the refusal."""
-        return self.network.submit(lambda: self._call(host, stays)).result(TIMEOUT_S * 2)
+        return self.network.submit(lambda: self._call(host, stays, token)).result(TIMEOUT_S * 2)
 
-    def _call(self, host, stays):
-        url = f"ws://{self.network.address(HOSTS[host])}:8080/openai?token={TOKEN}"
+    def grant(self, host):
+        """Return a single-use token that a server makes."""
+        url = f"http://{self.network.address(HOSTS[host])}:8080/v1/auth/grant"
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        request = Request(url, data=b'{"single_use": true, "ttl_seconds": 300}', headers=headers)
+        page = self.network.submit(lambda: urlopen(request, timeout=TIMEOUT_S).read()).result()  # noqa: S310
+        return json.loads(page)["access_token"]
+
+    def _call(self, host, stays, token):
+        url = f"ws://{self.network.address(HOSTS[host])}:8080/openai?token={token}"
         with ExitStack() as own:
             try:
                 (self._sessions if stays else own).enter_context(connect(url, open_timeout=TIMEOUT_S))
@@ -110,6 +121,21 @@ def test_two_machines_have_one_limit_per_principal(tmp_path):
         assert [fleet.call(host) for host in ("one", "other")] == [429, 429]
         fleet.hang_up()
         fleet.wait_until(101, "other")
+
+
+def test_a_token_for_one_session_opens_one_on_all_machines(tmp_path):
+    with ExitStack() as stack:
+        fleet = Fleet(stack, tmp_path, "open")
+        for host in ("one", "other"):
+            fleet.start(host)
+        token = fleet.grant("one")
+        assert [fleet.call(host, token=token) for host in ("other", "one", "other")] == [101, 401, 401]
+        token = fleet.grant("other")
+        assert [fleet.call("one", stays=True) for _ in range(3)] == [101, 101, 101]
+        assert fleet.call("one", token=token) == 429
+        fleet.hang_up()
+        fleet.wait_until(101, "other")
+        assert [fleet.call(host, token=token) for host in ("other", "one")] == [101, 401]
 
 
 @pytest.mark.parametrize(("away", "status"), [("open", 101), further("closed", 503)])

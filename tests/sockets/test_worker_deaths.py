@@ -17,7 +17,7 @@ from tests.support.clients.voice_agent import PATHS, hold_text_turn, voice_agent
 from tests.support.processes.children import RUN_PY, child, router, workers_of
 from tests.support.processes.further import further
 
-pytestmark = pytest.mark.filterwarnings(openai_clients.LEGACY)
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings(openai_clients.LEGACY)]
 
 CALLERS = 8
 DEATHS = 3
@@ -93,10 +93,11 @@ def on_the_relay(process):
     return [RelayQuestioner(n, process.address, speaks=n % 2 > 0) for n in range(CALLERS)]
 
 
-def test_calls_on_the_relay_of_deepgram_outlive_their_workers(tmp_path):
+@pytest.mark.parametrize("guard", ["", further(GUARD)], ids=["no guard", "a guard"])
+def test_calls_on_the_relay_of_deepgram_outlive_their_workers(guard, tmp_path):
     config = tmp_path / "router.toml"
     with DeepgramSimulator(SimulatorConfig(pace=4)) as backend, ExitStack() as stack:
-        config.write_text(f'deepgram_api_key = "dg-0123456789"\ndeepgram_agent_url = "{backend.url}"\n')
+        config.write_text(f'deepgram_api_key = "dg-0123456789"\ndeepgram_agent_url = "{backend.url}"\n{guard}')
         process = stack.enter_context(router("--config", str(config), "--workers", "2"))
         process.child.wait_for_lines(r"worker \d+ serves", 2)
         callers = on_the_relay(process)
@@ -108,8 +109,14 @@ def test_calls_on_the_relay_of_deepgram_outlive_their_workers(tmp_path):
 
 @pytest.mark.parametrize(
     ("callers_of", "settings", "workers"),
-    [(of_deepgram, "", 2), (of_deepgram, "", 1), further(of_openai, "", 2), further(of_deepgram, GUARD, 2)],
-    ids=["Deepgram's clients", "the only worker", "OpenAI's clients", "a guard"],
+    [
+        (of_deepgram, "", 2),
+        (of_deepgram, "", 1),
+        further(of_openai, "", 2),
+        further(of_deepgram, GUARD, 2),
+        further(of_openai, GUARD, 2),
+    ],
+    ids=["Deepgram's clients", "the only worker", "OpenAI's clients", "a guard", "a guard for OpenAI's clients"],
 )
 def test_no_question_is_lost_and_none_is_answered_twice_when_workers_die(callers_of, settings, workers, tmp_path):
     config = tmp_path / "router.toml"

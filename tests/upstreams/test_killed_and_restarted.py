@@ -8,6 +8,8 @@ from tests.support.clients.voice_agent import PATHS, voice_agent
 from tests.support.processes import children
 from tests.support.processes.further import further
 
+pytestmark = pytest.mark.long
+
 URL = r"^ws://\S+:(\d+)/\S*"
 RESTARTS = "20"  # the server takes seconds to come back
 

@@ -32,11 +32,17 @@ PLAYBACK_TIMER: Final = "deepgram.playback"
 class Closing:
     """The end of one session. A drain or a limit ends the session between two turns, or when its time is over."""
 
-    def __init__(self, options: SessionOptions, reporter: Reporter, is_in_turn: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        options: SessionOptions,
+        reporter: Reporter,
+        is_in_turn: Callable[[], bool],
+        speak: Callable[[str], Commands],
+    ) -> None:
         self._settings_s = options.deadlines.settings_s
         self._reporter = reporter
         self._is_in_turn = is_in_turn
-        self.limits = CallLimits(options, Wire(is_in_turn, self._warn_of_limit, self._end_at_limit))
+        self.limits = CallLimits(options, Wire(is_in_turn, self._warn_of_limit, self._end_at_limit, speak))
         self._drain_until_s = math.inf
         self._stays_idle = False
         self._heard_at_s = 0.0

@@ -24,14 +24,14 @@ ACTIVE: Final = frozenset(
         "InjectAgentMessage",
         "FunctionCallResponse",
         "UserStartedSpeaking",
-        "ConversationText",
-        "AgentThinking",
-        "FunctionCallRequest",
-        "AgentStartedSpeaking",
-        "AgentAudioDone",
     }
 )
-"""Messages of either side that end a silence: reports of speech, texts and requests. KeepAlive ends none."""
+"""Messages that end a silence: the client's texts and requests, and reports of speech. KeepAlive ends none."""
+
+ACTIVE_AGENT: Final = frozenset(
+    {"ConversationText", "AgentThinking", "FunctionCallRequest", "AgentStartedSpeaking", "AgentAudioDone"}
+)
+"""Messages of the upstream about the agent. A `ConversationText` may also have the user's words."""
 
 
 class Awaited(enum.Enum):
@@ -74,7 +74,7 @@ class Conversation:
     @property
     def is_in_turn(self) -> bool:
         """Whether the user speaks, a question is open, or the agent answers."""
-        is_open = self.memory.question is not None or self.injected.has_question
+        is_open = self.memory.question is not None or self.injected.has_question or self.injected.has_own
         return self._is_answering or is_open or self.speech.is_on
 
     @property
@@ -197,8 +197,7 @@ class Conversation:
         return True
 
     def _refuse(self, _fields: Fields) -> bool:
-        self.injected.refuse()
-        return True
+        return self.injected.refuse()
 
     def _acknowledge(self, fields: Fields) -> bool:
         self.injected.acknowledge(text_of(fields, "type"))

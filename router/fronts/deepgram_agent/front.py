@@ -56,6 +56,8 @@ RELAY: Final = Front(
     layout=VALUE.layout,
     can_move=True,
     can_outlive=True,
+    can_return=True,
+    greetings=frozenset(("Welcome",)),
     dialect=DeepgramDialect,
     is_relay=True,
 )

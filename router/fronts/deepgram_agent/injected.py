@@ -26,11 +26,18 @@ class Injected:
         self._texts: list[Fields] = []
         self._awaited: list[str] = []
         """The acknowledgements that the client awaits."""
+        self._own: list[str] = []
+        """The texts that the router itself has the agent say: a question into a silence, and a goodbye."""
 
     @property
     def has_question(self) -> bool:
         """Whether a text of the user's is among the texts, so that the upstream owes an answer."""
         return any(text["type"] == "InjectUserMessage" for text in self._texts)
+
+    @property
+    def has_own(self) -> bool:
+        """Whether a text of the router's own is among the texts, so that the upstream still has to say it."""
+        return any(self._is_own(text) for text in self._texts)
 
     @property
     def is_waiting(self) -> bool:
@@ -71,11 +78,24 @@ class Injected:
                 del self._texts[at]
                 return
 
-    def refuse(self) -> None:
-        """Record that the upstream refuses an `InjectAgentMessage`, and forget the oldest such message."""
+    def add_own(self, fields: Fields) -> None:
+        """Record a text of the router's own that the upstream was sent."""
+        self._texts.append(fields)
+        if _content(fields) not in self._own:
+            self._own.append(_content(fields))
+
+    def refuse(self) -> bool:
+        """Record that the upstream refuses an `InjectAgentMessage`, and forget the oldest such message.
+
+        Return whether the client sent that message.
+        """
         refused = next((at for at, text in enumerate(self._texts) if not _is_question(text)), None)
         if refused is not None:
-            del self._texts[refused]
+            return not self._is_own(self._texts.pop(refused))
+        return True
+
+    def _is_own(self, text: Fields) -> bool:
+        return not _is_question(text) and _content(text) in self._own
 
     def take(self) -> list[str]:
         """Remove and return the texts as frames, for the next upstream."""

@@ -21,7 +21,7 @@ from router.deepgram import messages as deepgram
 from router.fronts.deepgram_agent import endings
 from router.fronts.deepgram_agent.agent_audio import bytes_per_s
 from router.fronts.deepgram_agent.closing import SETTINGS_TIMER, Closing, to_client
-from router.fronts.deepgram_agent.conversation import ACTIVE, Awaited, Conversation
+from router.fronts.deepgram_agent.conversation import ACTIVE, ACTIVE_AGENT, Awaited, Conversation
 from router.fronts.deepgram_agent.fields import Fields, read, text_of, write
 from router.fronts.deepgram_agent.reporting import Reporter
 from router.fronts.deepgram_agent.waiting import AUDIO_DROPPED, Waiting
@@ -95,7 +95,7 @@ class DeepgramRelay:
         self._redact = options.redact
         self._now_s = 0.0
         self._reporter = Reporter(options)
-        self._closing = Closing(options, self._reporter, self._is_in_turn)
+        self._closing = Closing(options, self._reporter, self._is_in_turn, self._speak)
         self._conversation = Conversation(options.bounds.early_messages)
         self._waiting = Waiting(options.bounds.early_messages, options.bounds.early_bytes)
         self._as_sent: Callable[[Fields], Fields] = dict
@@ -142,7 +142,7 @@ class DeepgramRelay:
         stage = "ended" if self._closing.has_ended else self._stage.value
         return {
             "profile": "deepgram",
-            "lifecycle": stage if self._has_settings else "awaiting Settings",
+            "lifecycle": stage if self.has_settings else "awaiting Settings",
             "generation": self._generation,
             "dropped_bytes": self._waiting.dropped_bytes,
         }
@@ -156,6 +156,11 @@ class DeepgramRelay:
         is_open = self._stage in (Stage.WELCOMED, Stage.READY)
         return is_open and not (is_waiting or self._is_in_turn() or self._closing.has_ended)
 
+    @property
+    def is_applied(self) -> bool:
+        """Whether the client has got `SettingsApplied`."""
+        return self._is_applied
+
     def shortened(self) -> AbstractContextManager[None]:
         """Return a context within which the memory lacks older audio of a silent user."""
         return self._conversation.speech.shortened()
@@ -168,7 +173,9 @@ class DeepgramRelay:
         if self._closing.has_ended:
             yield from self._closing.end_again()
             return
-        yield from self._closing.adopt(self._now_s, has_settings=self._has_settings)
+        if adopted.is_new_client and self._is_welcomed and self._session is not None:
+            yield to_client(deepgram.Welcome(request_id=self._session.state.session_id))
+        yield from self._closing.adopt(self._now_s, has_settings=self.has_settings)
         # Outside of an answer the bytes are pongs, because a record is stored when an answer begins.
         if adopted.sent_bytes and self._conversation.is_answering:
             self._note_audio(adopted.sent_bytes)
@@ -240,7 +247,8 @@ class DeepgramRelay:
         )
 
     @property
-    def _has_settings(self) -> bool:
+    def has_settings(self) -> bool:
+        """Whether the client has sent its Settings."""
         return self._conversation.memory.settings is not None
 
     def _turn_timer(self, awaited: Awaited | None) -> engine.Command:
@@ -251,7 +259,7 @@ class DeepgramRelay:
         return engine.StartTimer(TURN_TIMER, length_s)
 
     def _is_in_turn(self) -> bool:
-        return self._has_settings and (self._conversation.is_in_turn or self._waiting.texts > 0)
+        return self.has_settings and (self._conversation.is_in_turn or self._waiting.texts > 0)
 
     # From the client.
 
@@ -271,8 +279,8 @@ class DeepgramRelay:
             yield to_client(deepgram.Error(description=self._redact(fields), code=UNPARSABLE))
             return
         kind = text_of(fields, "type")
-        self._note_activity(kind)
-        if kind == "Settings" and not self._has_settings:
+        self._note_activity(kind, fields)
+        if kind == "Settings" and not self.has_settings:
             yield from self._take_settings(fields, received.text)
         elif kind.startswith("Update"):
             self._conversation.memory.update(fields)
@@ -330,9 +338,18 @@ class DeepgramRelay:
     def _end_requested(self, _requested: engine.EndRequested) -> Commands:
         yield from self._closing.fail(endings.ENDED_BY_OPERATOR)
 
-    def _note_activity(self, kind: str) -> None:
-        if kind in ACTIVE:
-            self._closing.limits.mark_active(self._now_s)
+    def _note_activity(self, kind: str, fields: Fields) -> None:
+        if kind in ACTIVE or kind in ACTIVE_AGENT:
+            is_agent = kind in ACTIVE_AGENT and fields.get("role") != "user"
+            self._closing.limits.mark_active(self._now_s, is_agent=is_agent)
+
+    def _speak(self, text: str) -> Commands:
+        """Let the agent say a configured text, unless no upstream serves, or a turn is in progress."""
+        if self._stage is Stage.READY and self._error is None and not self._is_in_turn():
+            fields = {"type": "InjectAgentMessage", "message": text}
+            self._conversation.injected.add_own(fields)
+            self.marks.record_due += 1
+            yield self._to_upstream(write(fields))
 
     # The upstream's steps.
 
@@ -348,7 +365,7 @@ class DeepgramRelay:
             yield engine.AbandonUpstream(self._generation, malformed)
             return
         kind = text_of(fields, "type")
-        self._note_activity(kind)
+        self._note_activity(kind, fields)
         step = _STEPS.get(kind)
         if step is not None:
             yield from step(self, fields, received.text)
@@ -363,7 +380,7 @@ class DeepgramRelay:
         if not self._is_welcomed:
             self._is_welcomed = True
             yield engine.SendToClient(text)
-        if self._has_settings:
+        if self.has_settings:
             yield from self._configure()
 
     def _configure(self) -> Commands:
@@ -404,7 +421,12 @@ class DeepgramRelay:
             yield self._to_upstream(again)
 
     def _start_speech(self, fields: Fields, text: str) -> Commands:
+        # No AgentAudioDone has to follow an answer that the user interrupts. It counts as an answer nevertheless.
+        is_cut = self._conversation.is_answering and self._conversation.memory.question is not None
         if self._conversation.take(fields):
+            if is_cut:
+                self._closing.limits.add_turn()
+            self._closing.limits.mark_interrupted(self._now_s)
             self._closing.limits.playback.stop()
             yield engine.SendToClient(text)
 

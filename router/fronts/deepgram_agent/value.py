@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from router.session.machine import Session
     from router.session.packing import Packer, Unpacker
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Increase this number when a field of the same name gets another meaning."""
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -94,7 +94,7 @@ LAYOUTS: Final = (
     ),
     layout_of(Memory, " ".join((*_MEMORY, *_QUEUES)), pack=_pack_memory, fill=_fill_memory),
     layout_of(Speech, "_frames size_bytes dropped_bytes is_on"),
-    layout_of(Injected, "_texts _awaited", derived="_max_texts"),
+    layout_of(Injected, "_texts _awaited _own", derived="_max_texts"),
     WAITING,
     *LIMITS,
 )

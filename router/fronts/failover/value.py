@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from router.fronts.failover.sides import Parts
     from router.session.packing import Packer, Unpacker
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Increase this number when a field of the same name gets another meaning."""
 
 

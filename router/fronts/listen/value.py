@@ -12,7 +12,7 @@ from router.session.packing import Layouts
 if TYPE_CHECKING:
     from router.session.machine import Session
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Increase this number when a field of the same name gets another meaning."""
 
 

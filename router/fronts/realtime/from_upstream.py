@@ -275,6 +275,7 @@ def _speech_started(context: Context, event: Event) -> None:
     _count_from_the_first_byte(context, event)
     state.names.to_client(event)
     state.speech.begin(event.string("item_id") or name)
+    context.limits.mark_interrupted(context.now_s)
     context.limits.playback.stop()
     context.cancel(Timer.COMMIT)
     context.pass_on(event)
@@ -291,6 +292,8 @@ def _speech_stopped(context: Context, event: Event) -> None:
 
 
 def _timeout_triggered(context: Context, event: Event) -> None:
+    # The answer that follows does not end the silence. Otherwise a client could choose a call without an end.
+    context.limits.limited.note_question(context.now_s)
     _count_from_the_first_byte(context, event)
     pass_on(context, event)
 
@@ -372,7 +375,7 @@ def _limits_updated(context: Context, event: Event) -> None:
 
 
 EVENTS: Final[dict[str, Handler]] = {
-    "session.created": recovery.created,
+    recovery.CREATED: recovery.created,
     "session.updated": _session_updated,
     "conversation.created": _conversation_created,
     "rate_limits.updated": _limits_updated,

@@ -9,6 +9,7 @@ import orjson
 from router.fronts.front import Call, Front
 from router.fronts.realtime.guarded import RealtimeDialect
 from router.fronts.realtime.machine import RealtimeRelay
+from router.fronts.realtime.recovery import CREATED
 from router.fronts.realtime.value import VALUE
 from router.fronts.realtime.wire import SERVER_ERROR, error_of
 from router.session.profile import CONVERSE
@@ -40,6 +41,8 @@ REALTIME: Final = Front(
     lost_frame=_frame("session_lost", "the session could not be continued: connect again"),
     can_move=True,
     can_outlive=True,
+    can_return=True,
+    greetings=frozenset((CREATED,)),
     max_text_bytes=MAX_TEXT_BYTES,
     dialect=RealtimeDialect,
     is_relay=True,

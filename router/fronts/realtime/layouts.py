@@ -30,7 +30,7 @@ from router.session.state.item_weight import Weight
 if TYPE_CHECKING:
     from router.session.packing import Packer, Unpacker
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
@@ -130,7 +130,7 @@ LAYOUTS: Final = (
     layout_of(Response, "fields request is_outside outputs kept_chars has_excess is_cancelled began_s"),
     layout_of(Output, "item index parts arguments has_arguments is_done is_in_conversation"),
     layout_of(Part, "is_audio text audio_bytes has_text_ended has_audio_ended is_done"),
-    layout_of(Request, "fields event_id is_own adopts sent_s"),
+    layout_of(Request, "fields event_id is_own is_remark adopts sent_s"),
     layout_of(Speech, "_segments _chars item_id has_stopped is_repeated appended_ms offset_ms forgotten_chars"),
     layout_of(Unanswered, "_sent held_bytes"),
     layout_of(Waiting, "_events _chars _count dropped_chars"),

@@ -45,11 +45,12 @@ ACTIVE: Final = frozenset(
         requests.CREATE_RESPONSE,
         "input_audio_buffer.speech_started",
         "input_audio_buffer.speech_stopped",
-        streams.CREATED,
-        streams.DONE,
     }
 )
-"""Events of either side that end a silence: reports of speech, texts and requests."""
+"""Events that end a silence: the client's texts and requests, and the upstream's reports of the user's speech."""
+
+_OF_AGENT: Final = frozenset({streams.CREATED, streams.DONE})
+"""The upstream's reports of the agent's speech."""
 
 
 class RealtimeRelay:
@@ -61,7 +62,7 @@ class RealtimeRelay:
         # If the client's secret names a model, that model counts: the URL of the secret's holder may name another one.
         named = bound.get("model", query.get("model"))
         requested = named if policy is None or not isinstance(named, str | None) else policy.model(named)
-        wire = Wire(lambda: self.context.is_busy, self._warn_of_limit, self._end_at_limit)
+        wire = Wire(lambda: self.context.is_busy, self._warn_of_limit, self._end_at_limit, self._speak)
         model = options.model_for(requested if isinstance(requested, str) else None)
         # Use the session's own meter, because the session reads the events that come after the end.
         reports = Reports(options, model, call.session.context.meter)
@@ -114,6 +115,14 @@ class RealtimeRelay:
     def _end_at_limit(self, limit: Limit) -> list[engine.Command]:
         _end_at_limit(self.context, limit)
         return []
+
+    def _speak(self, text: str) -> list[engine.Command]:
+        commands = self.context.commands
+        before = len(commands)
+        recovery.remark(self.context, text)
+        spoken = commands[before:]
+        del commands[before:]
+        return spoken
 
     # Another process.
 
@@ -199,8 +208,8 @@ def _upstream_text(context: Context, received: engine.UpstreamTextReceived) -> N
         context.log(logging.ERROR, f"the upstream sent a malformed frame: {problem}")
         context.abandon(str(problem), kind=LossKind.MALFORMED)
         return
-    if event.kind in ACTIVE:
-        context.limits.mark_active(context.now_s)
+    if event.kind in ACTIVE or event.kind in _OF_AGENT:
+        context.limits.mark_active(context.now_s, is_agent=event.kind in _OF_AGENT)
     if not event.kind.startswith(_RESPONSE) or not context.is_ready:
         from_upstream.take(context, event)
         return

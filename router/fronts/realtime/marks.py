@@ -44,7 +44,7 @@ ARGUMENTS: Final = "g"
 class Marks:
     """The signs that the memory of one relay has to be stored; see `actors.machine.Marks`."""
 
-    __slots__ = ("_is_kept", "_item", "_notes", "may_drop_audio", "record_due", "was_audio", "words_due")
+    __slots__ = ("_is_kept", "_is_left", "_item", "_notes", "may_drop_audio", "record_due", "was_audio", "words_due")
 
     words_bytes = WORDS_BYTES
     is_exact = True
@@ -58,6 +58,8 @@ class Marks:
         self.words_due = 0
         self._is_kept = False
         """Whether anything stores the memory. Otherwise notes are useless."""
+        self._is_left = False
+        """Whether a guard notes the frames."""
         self._notes: list[tuple[object, ...]] = []
         self._item: tuple[str, int] | None = None
         """The part that the newest note is about."""
@@ -65,7 +67,7 @@ class Marks:
     def note(self, frame: str, progress: Progress | None) -> None:
         """Note an event for the client. `progress` is its whole effect on the memory; None demands a new record."""
         if progress is None or not self._is_kept or len(self._notes) >= MAX_NOTES:
-            self.record_due += 1
+            self.record_due += not self._is_left
             return
         item = progress.item_id, progress.place
         size = len(frame)
@@ -77,6 +79,10 @@ class Marks:
             self._item = item
             self._notes.append((size, progress.kind, progress.value, *item))
         self.words_due += 1
+
+    def leave_frames(self) -> None:
+        """Note no events any more; see `FrameMarks`. The guard passes no `note_stored` on, so no notes are taken."""
+        self._is_left = True
 
     def note_stored(self) -> None:
         """Note that the whole memory is stored now."""

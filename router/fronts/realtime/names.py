@@ -16,6 +16,8 @@ _IDS: Final = ("item_id", "previous_item_id", "response_id", "call_id")
 
 _MARK: Final = "_switchboard_"
 
+REMARK: Final = "remark"
+"""The beginning of the ids of requests for a text of the router's own configuration."""
 ASK: Final = "ask"
 """The beginning of the ids of events that repeat a request for a response."""
 

@@ -12,7 +12,7 @@ from router import closes
 from router.fronts.realtime import requests
 from router.fronts.realtime.from_client import add, answer_about, close_response, create_again, take_waiting
 from router.fronts.realtime.marks import AUDIO, read_notes
-from router.fronts.realtime.names import ASK
+from router.fronts.realtime.names import ASK, REMARK
 from router.fronts.realtime.relay import Context, Stage, Timer
 from router.fronts.realtime.responses import Request, Response
 from router.fronts.realtime.wire import SERVER_ERROR, Event, Fields, new_event
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from router.fronts.realtime.requests import Sent
 
 CONTINUE: Final = "continue"
+
+CREATED: Final = "session.created"
 
 # The loss.
 
@@ -64,6 +66,8 @@ def adopt(context: Context, adopted: engine.ClientAdopted) -> None:
         context.end(*context.closing)
         return
     state.is_draining = state.stays_idle = False  # the drain concerned only the other process
+    if adopted.is_new_client and state.is_announced:
+        context.tell(new_event(CREATED, session=dict(state.configuration.session)))
     context.stop_waiting()
     context.commands += list(context.limits.adopt(context.now_s))
     for progress in read_notes(adopted.words, adopted.sent_bytes):
@@ -279,8 +283,20 @@ def ask(context: Context, request: Request) -> None:
     context.send_tracked(event, request)
 
 
+def remark(context: Context, text: str) -> None:
+    """Let the agent say a configured text, unless no upstream serves, a question is open, or no agent speaks.
+
+    The text becomes a part of the conversation, so that the model knows the question that a user answers.
+    """
+    if not context.is_ready or context.is_busy or context.state.configuration.session.get("type") == "transcription":
+        return
+    fields: Fields = {"instructions": speech.verbatim(text), "input": [], "tool_choice": "none"}
+    ask(context, Request(fields, event_id=context.state.names.new(REMARK), is_own=True, is_remark=True))
+    context.marks.record_due += 1
+
+
 def _send_again(context: Context) -> None:
-    """Send an upstream the events that the lost upstream did not acknowledge, and the audio that became no turn."""
+    """Send the events that the lost upstream did not acknowledge, and the audio of which it made no turn."""
     state = context.state
     own = [it for it in state.unanswered if it.request is not None and it.request.is_own]
     unanswered = [it for it in state.unanswered.take_all() if it not in own]

@@ -334,7 +334,8 @@ class Context:
         self.notify(*facts)
         if facts:
             self.acquit()
-            self.limits.add_turn()
+            if response.request is None or not response.request.is_remark:
+                self.limits.add_turn()
 
     def count_usage(self, event: Event) -> None:
         """Count the usage that an event of the upstream's reports, or log why it cannot be counted."""

@@ -142,13 +142,15 @@ class Output:
 class Request:
     """A request for a response: a client's event, or one of the router's own."""
 
-    __slots__ = ("adopts", "event_id", "fields", "is_own", "sent_s")
+    __slots__ = ("adopts", "event_id", "fields", "is_own", "is_remark", "sent_s")
 
-    def __init__(self, fields: Fields, *, event_id: str, is_own: bool = False) -> None:
+    def __init__(self, fields: Fields, *, event_id: str, is_own: bool = False, is_remark: bool = False) -> None:
         self.fields = fields
         """The `response` field of the `response.create`."""
         self.event_id = event_id
         self.is_own = is_own
+        self.is_remark = is_remark
+        """Whether the agent says a configured text. Such a response answers nothing, and counts as no turn."""
         self.adopts: Response | None = None
         """The response whose id the requested response gets towards the client, because it continues that response."""
         self.sent_s = 0.0

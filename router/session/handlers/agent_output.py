@@ -199,9 +199,9 @@ def key_of(context: Context, part: ItemDelivery) -> str:
 
 
 def start_speaking(context: Context) -> None:
-    """Send the held end of an earlier turn before a response's first output.
+    """Send the messages that end an earlier turn, if they are held, before a response's first output.
 
-    The component gets AgentStartedSpeaking, too.
+    If the client is the component, then send AgentStartedSpeaking.
     """
     turn = context.state.turn
     turn.has_output = True

@@ -36,7 +36,8 @@ def interrupt(context: Context) -> None:
     """Cut off the agent's current speech.
 
     If a response request is in flight, the session cancels its response when it begins. This applies if the agent is
-    audible, or if the request is for a verbatim text.
+    audible, or if the request is for a verbatim text. It never applies to a client's own request outside the
+    conversation, because the agent does not speak its response.
     """
     state = context.state
     # Read both before `stop` empties the playback.
@@ -63,7 +64,9 @@ def _stop_response(context: Context, *, is_audible: bool) -> None:
     if turn.response is ResponseState.ACTIVE and not turn.is_interrupted:
         cancel_active(context)
     sent = context.state.pending.in_flight
-    if sent is not None and (is_audible or sent.request.verbatim is not None):
+    if sent is None or sent.request.is_outside:
+        return
+    if is_audible or sent.request.verbatim is not None:
         # A cancel that overtakes response.created may be lost (upstream 7.4): cancel the response when it begins.
         sent.is_interrupted = True
 

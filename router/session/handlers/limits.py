@@ -96,9 +96,9 @@ def _ask(context: Context) -> None:
 
 
 def _speak(context: Context, text: str) -> bool:
-    """Let the agent speak a configured text. Return False if there is no text, or the session is not ready."""
+    """Let the agent speak a configured text. Return False without a text, an agent, or a ready session."""
     state = context.state
-    if not text or state.lifecycle is not Lifecycle.READY:
+    if not text or context.options.turn_detection == "listen" or state.lifecycle is not Lifecycle.READY:
         return False
     verbatim = new_verbatim_text(state.new_id(), text, is_urgent=False)
     state.pending.add(ResponseRequest(verbatim=verbatim))

@@ -183,9 +183,15 @@ def _bound_unasked(context: Context) -> None:
 def _end_what_speech_answers(context: Context) -> None:
     pending = context.state.pending
     pending.answer_with_speech()
-    if pending.in_flight is not None and pending.in_flight.is_interrupted:
+    sent = pending.in_flight
+    if sent is None:
+        return
+    if sent.is_interrupted and sent.request.is_presumed:
+        # The upstream does not have the item of the request yet, so this response cannot answer that item.
+        sent.is_interrupted = False
+    elif sent.is_interrupted:
         _give_up(context, "INTERRUPTED")
-    elif pending.in_flight is not None and pending.in_flight.request.verbatim is not None:
+    elif sent.request.verbatim is not None:
         # The answer to the user replaces a verbatim text that has not begun. If that text begins later, it is rejected.
         _give_up(context, "OVERTAKEN_BY_SPEECH")
         end_turn(context)

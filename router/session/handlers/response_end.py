@@ -54,9 +54,7 @@ def finish_response(context: Context, event: openai.ResponseDone) -> ResponseSta
     was_verbatim = turn.verbatim is not None
     if has_answered(context):
         context.reset_restart_budget()
-        # The answer after a function call belongs to the same turn.
-        if not was_verbatim and not context.state.calls.outstanding:
-            context.state.limited.spending.add_turn()
+        _count_turn(context)
     end_of_response(context)
     # An upstream sends events in order: the end of an earlier response does not come any more.
     turn.is_end_open = False
@@ -83,7 +81,10 @@ def _fail(context: Context, error: openai.ErrorDetail) -> ResponseState | None:
 
 
 def awaits_request(context: Context) -> bool:
-    """Whether a request is in flight, and a response beside it has ended without an announcement."""
+    """Whether a request is in flight and no response is in progress.
+
+    The upstream's own response came before that of the request, and has ended without response.created.
+    """
     state = context.state
     is_idle = state.turn.response is ResponseState.NONE and state.lifecycle is Lifecycle.READY
     return is_idle and state.pending.in_flight is not None
@@ -102,6 +103,12 @@ def has_answered(context: Context) -> bool:
     """
     turn = context.state.turn
     return (turn.current is not None or turn.answers_speech) and turn.has_output
+
+
+def _count_turn(context: Context) -> None:
+    """Count the answer in progress as a turn. The answer after a function call belongs to the same turn."""
+    if context.state.turn.verbatim is None and not context.state.calls.outstanding:
+        context.state.limited.spending.add_turn()
 
 
 def _return_to_request(context: Context) -> ResponseState | None:
@@ -225,6 +232,8 @@ def _end_unannounced(context: Context) -> None:
     """
     turn = context.state.turn
     is_answer = turn.current is not None and turn.verbatim is None and not turn.is_cut
+    if has_answered(context):
+        _count_turn(context)
     end_of_response(context, is_announced=False)
     if is_answer and context.state.user_turns.owed:
         _answer_crossed_speech(context)

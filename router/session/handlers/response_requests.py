@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from router.openai import events as openai
 from router.session.deadlines import Wait
 from router.session.handlers import user_turn, verbatim
+from router.session.handlers.agent_output import end_turn
 from router.session.handlers.refusals import is_fatal_error
 from router.session.handlers.response_end import end_of_response
 from router.session.handlers.response_origin import echoes
@@ -125,10 +126,12 @@ def refuses_metadata(context: Context, error: openai.ErrorDetail) -> bool:
 def _await_other_response(context: Context) -> ResponseState:
     # Repeat the request when the other response has ended. Its response.created came unnoticed, or is on its way: it
     # counts as active in either case, and the session waits for its response.done.
-    turn = context.state.turn
+    turn, sent = context.state.turn, context.state.pending.in_flight
     context.state.pending.take_back()
     turn.current, turn.has_output = None, False
     turn.begin_answer()
+    if sent is not None and sent.is_over:
+        end_turn(context)  # the user interrupted the request, so it is not repeated
     context.stop_waiting(Wait.FIRST_EVENT)
     context.wait(Wait.NEXT_EVENT)
     context.wait(Wait.RESPONSE)

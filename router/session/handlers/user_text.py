@@ -54,7 +54,7 @@ def add_user_message(context: Context, message: deepgram.InjectUserMessage | inp
     if not context.state.pending.awaits_acknowledgement:
         context.wait(Wait.ITEM_ACK)
     item_id = create_item(context, item)
-    context.state.pending.add(msgspec.structs.replace(_request(message), item_id=item_id))
+    context.state.pending.add(msgspec.structs.replace(_request(message), item_id=item_id, question_item=item_id))
 
 
 def _request(message: deepgram.InjectUserMessage | inputs.EchoedUserMessage) -> ResponseRequest:

@@ -151,9 +151,9 @@ def replace_by_heard(context: Context, item_id: str, words: str, *, is_whole: bo
 
 
 def keep_heard(context: Context, answer: ItemDelivery) -> None:
-    """Add the spoken part of an interrupted verbatim text to the conversation.
+    """Add the heard words of an interrupted verbatim text to the conversation.
 
-    The caller has heard all its audio so far.
+    They are estimated from the duration of the received audio. So call this only if the caller has heard all of it.
     """
     verbatim_text = current_verbatim(context)
     if verbatim_text is not None and answer.received_s:

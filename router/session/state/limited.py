@@ -72,11 +72,18 @@ COST_TODAY: Final = Limit(
     warning="this client has used most of its budget of today",
     error="this client has used all of its budget of today",
 )
+TURNS_TODAY: Final = Limit(
+    code="MAX_TURNS_PER_DAY",
+    warning="this client is close to its largest number of turns of today",
+    error="this client has reached its largest number of turns of today",
+)
 
-SPENT: Final = frozenset(limit.code for limit in (TOKENS, COST, TURNS, TOKENS_TODAY, COST_TODAY))
+SPENT: Final = frozenset(limit.code for limit in (TOKENS, COST, TURNS, TOKENS_TODAY, COST_TODAY, TURNS_TODAY))
 """The codes of the limits of which each turn uses more. No turn begins after the turn that reaches one of them."""
 
-BY_CODE: Final = {limit.code: limit for limit in (CALL, SILENCE, TOKENS, COST, TURNS, TOKENS_TODAY, COST_TODAY)}
+BY_CODE: Final = {
+    limit.code: limit for limit in (CALL, SILENCE, TOKENS, COST, TURNS, TOKENS_TODAY, COST_TODAY, TURNS_TODAY)
+}
 
 MIN_IDLE_S: Final = 5.0
 """The shortest silence that a client may choose as the end of its session."""
@@ -123,8 +130,8 @@ class Spending:
         self.cost_usd = 0.0
         self.turns = 0
         """The answers of the agent to its user."""
-        self.today: tuple[int, float] = (0, 0.0)
-        """The tokens and dollars of all sessions of the client today, as this session last saw them."""
+        self.today: tuple[int, float, int] = (0, 0.0, 0)
+        """The tokens, dollars and answers of all sessions of the client today, as this session last saw them."""
         self.is_changed = False
         """Whether usage was added since the last comparison with the limits."""
 
@@ -135,12 +142,14 @@ class Spending:
         self.tokens += usage.total_tokens
         self.cost_usd += cost_usd
         if self._spend_today is not None:
-            self.today = self._spend_today(usage.total_tokens, cost_usd)
+            self.today = self._spend_today(usage.total_tokens, cost_usd, 0)
         self.is_changed = self.is_limited
 
     def add_turn(self) -> None:
         """Count an answer of the agent."""
         self.turns += 1
+        if self._spend_today is not None:
+            self.today = self._spend_today(0, 0.0, 1)
         self.is_changed = self.is_limited
 
     @property
@@ -158,6 +167,7 @@ class Spending:
             (TURNS, self.turns, limits.max_turns),
             (TOKENS_TODAY, self.today[0], limits.max_tokens_per_day),
             (COST_TODAY, self.today[1], limits.max_cost_usd_per_day),
+            (TURNS_TODAY, self.today[2], limits.max_turns_per_day),
         )
         return ((limit, spent / most) for limit, spent, most in used if most)
 

@@ -70,6 +70,11 @@ class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The item that the response answers. Until the upstream has acknowledged the item, the gate is closed."""
     item_bytes: int = 0
     """The size of the item that the response answers."""
+    question_item: str | None = None
+    """The item of the oldest question that the response answers, if that is a typed question.
+
+    At another upstream the request waits for the last item, which may be a different one.
+    """
     presumed_item: str | None = None
     """The item with the question, if the upstream has not acknowledged it, and may lack it.
 
@@ -370,9 +375,16 @@ class PendingResponses:
     def refuse(self, item_id: str) -> bool:
         """Apply the rule REFUSED: a request whose item was refused has no question to answer.
 
-        Return whether a request waited for the item.
+        The request still has a question if its oldest one is another item, or if the client requested the response
+        itself. Then its gate opens. Return whether a request waited for the item.
         """
-        return self._drop("REFUSED", lambda _at, request: request.item_id == item_id)
+
+        def is_open_still(request: ResponseRequest) -> bool:
+            is_asked = request.question_item not in (None, item_id) or request.client_event is not None
+            return request.item_id == item_id and is_asked
+
+        was_opened = self._change(is_open_still, lambda it: _replace(it, item_id=None, item_bytes=0))
+        return self._drop("REFUSED", lambda _at, request: request.item_id == item_id) or was_opened
 
     def give_up(self, rule: str) -> None:
         """End the request in flight by a rule: OVERTAKEN_BY_SPEECH, INTERRUPTED, REFUSED, or another method's rule.

@@ -313,7 +313,10 @@ class Turn:
         self.beside.forget_oldest(MAX_INTERRUPTED)
 
     def drop_unnamed(self) -> None:
-        """Drop the output without an id until the next response.done, because it is not part of the agent's turn."""
+        """Drop output without an id, because it is not part of the agent's turn, unless a response is active.
+
+        This ends at the next response.done, or when another response begins.
+        """
         if self.response is not ResponseState.ACTIVE:
             self.drops_unnamed = True
             self.close_item(None)

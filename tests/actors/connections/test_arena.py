@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from actors.connections import arena as module
-from actors.connections.arena import CLASSES, GIVEN_BACK_BYTES, WORTH_BYTES, Arena, ArenaFullError
+from actors.connections.arena import CLASSES, GIVEN_BACK_BYTES, MAX_DICTIONARIES, WORTH_BYTES, Arena, ArenaFullError
 from actors.connections.shelf import FIRST_JOURNAL_BYTES, HEAD_BYTES, LONG_JOURNAL_BYTES
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
@@ -134,6 +134,29 @@ def test_each_thread_has_an_area_of_its_own(arena):
     thread.join()
     assert arena.area() is found[0]
     assert arena.areas() == found
+
+
+def test_another_process_finds_the_dictionaries(arena):
+    assert arena.dictionaries == ()
+    assert arena.add_dictionary(b"first")
+    assert arena.add_dictionary(b"the second")
+    other = Arena(os.dup(arena.descriptor))
+    assert other.dictionaries == arena.dictionaries == (b"first", b"the second")
+    other.close()
+
+
+def test_no_dictionary_is_stored_beyond_their_number(arena):
+    for number in range(MAX_DICTIONARIES):
+        assert arena.add_dictionary(b"%d" % number)
+    used = arena.used_bytes
+    assert not arena.add_dictionary(b"one more")
+    assert (len(arena.dictionaries), arena.used_bytes) == (MAX_DICTIONARIES, used)
+
+
+def test_without_room_no_dictionary_is_stored(arena, monkeypatch):
+    monkeypatch.setattr(module, "SIZE", 8192)
+    assert not arena.add_dictionary(b"words")
+    assert arena.dictionaries == ()
 
 
 def test_too_much_is_an_error(arena, monkeypatch):

@@ -4,6 +4,7 @@ import os
 import queue
 import socket
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,7 @@ from actors.connections.arena import Arena, ArenaFullError
 from actors.connections.base import ConnectionLimits
 from actors.connections.frames import FrameParser, apply_mask
 from actors.connections.kept import KeptConnection, Unhandled, counted
-from actors.connections.shelf import LONG_JOURNAL_BYTES, MOST_JOURNAL_BYTES, rest_of
+from actors.connections.shelf import JOURNAL_BYTES, LONG_JOURNAL_BYTES, MOST_JOURNAL_BYTES, rest_of
 from tests.support.engine import links
 from tests.support.engine.dispatching import WAIT_S, on
 
@@ -242,6 +243,30 @@ def test_a_record_within_the_silence_leaves_the_count_of_the_bytes_right(kept, d
         assert journal_of(kept, dispatcher, arena) == b""
 
 
+def test_the_blocks_of_a_lag_are_released_soon_after_it(kept, dispatcher):
+    connection, listener, client = kept
+    on(dispatcher, lambda: connection.shelf.store(b"record", 0))
+    connection.may_drop = (True).__bool__
+    listener.on_binary = listener.heard.put
+
+    def send(count):
+        for _ in range(count):
+            client.sendall(masked(bytes(100), 0x82))
+            assert listener.heard.get(timeout=WAIT_S) == bytes(100)
+
+    send(100)
+    assert on(dispatcher, lambda: connection.shelf.journal_bytes) > 100 * 100
+    on(dispatcher, lambda: connection.unhandled.take_binary(100 * 100))
+
+    def handle(data):
+        connection.unhandled.take_binary(len(data))
+        listener.heard.put(data)
+
+    listener.on_binary = handle
+    send(3)
+    assert on(dispatcher, lambda: connection.shelf.journal_bytes) == JOURNAL_BYTES
+
+
 def test_a_single_message_waits_behind_those_of_earlier_reads(kept, dispatcher):
     connection, listener, client = kept
     client.sendall(masked(b"one") + masked(b"two", 0x82))
@@ -446,7 +471,7 @@ def test_the_journal_counts_as_memory_of_the_peer_until_the_session_ends_for_it(
 def test_without_memory_the_session_goes_on_and_does_not_outlive_its_process(kept, dispatcher, monkeypatch, caplog):
     connection, listener, client = kept
     unkept = []
-    connection.on_unkept = lambda: unkept.append(1)
+    connection.custodian = SimpleNamespace(unkeep=lambda: unkept.append(1))
 
     def allocate(*_size):
         raise ArenaFullError("the memory is full")
@@ -487,7 +512,7 @@ def test_a_thread_that_ends_the_connection_from_outside_stores_nothing(kept):
 def test_a_connection_outlives_its_process_from_its_first_record_to_its_end_from_outside(kept):
     connection, _, _ = kept
     aborts = []
-    connection.on_abort = lambda: aborts.append(1)
+    connection.custodian = SimpleNamespace(drop=lambda: aborts.append(1))
     assert not connection.outlives_process
     connection.store = lambda: None  # as the session sets it with its first record
     assert connection.outlives_process
@@ -498,7 +523,8 @@ def test_a_connection_outlives_its_process_from_its_first_record_to_its_end_from
 
 def test_a_connection_that_is_not_kept_any_more_does_not_outlive_its_process(kept):
     connection, _, _ = kept
-    connection.store, connection.on_abort = lambda: None, lambda: pytest.fail("it was forgotten before")
+    connection.store = lambda: None
+    connection.custodian = SimpleNamespace(drop=lambda: pytest.fail("it was forgotten before"), unkeep=lambda: None)
     connection.stop_keeping(MemoryError("full"))
     assert not connection.outlives_process
     connection.abort_from_outside("the end")

@@ -10,6 +10,7 @@ from actors.connections.shelf import (
     FIRST_JOURNAL_BYTES,
     JOURNAL_BYTES,
     KEPT_BYTES,
+    LONG_JOURNAL_BYTES,
     MAX_BLOCKS,
     MAX_RECORD_BYTES,
     MOST_JOURNAL_BYTES,
@@ -180,7 +181,7 @@ def test_a_process_that_dies_as_the_journal_begins_anew_leaves_the_old_or_the_ne
 
 def test_a_long_block_is_used_again_only_where_the_frames_need_it(arena, shelf):
     shelf.store(b"record", 0)
-    read_into(shelf, bytes(FIRST_JOURNAL_BYTES + JOURNAL_BYTES), may_drop=False)
+    read_into(shelf, bytes(FIRST_JOURNAL_BYTES + 2 * JOURNAL_BYTES), may_drop=False)
     shelf.newest_bytes = JOURNAL_BYTES
     assert shelf.begin_anew()
     long = arena.used_bytes
@@ -189,6 +190,17 @@ def test_a_long_block_is_used_again_only_where_the_frames_need_it(arena, shelf):
     shelf.make_room(b"", may_drop=True)
     assert shelf.begin_anew()
     assert arena.used_bytes < long
+
+
+def test_each_block_from_which_nothing_may_be_dropped_is_twice_as_long_as_the_one_before(shelf):
+    shelf.store(b"record", 0)
+    sizes = []
+    while sizes[-2:] != [LONG_JOURNAL_BYTES] * 2:
+        before = shelf.journal_bytes
+        shelf.make_room(None, may_drop=False)
+        sizes.append(shelf.journal_bytes - before)
+        shelf.fill = shelf.end
+    assert sizes == [FIRST_JOURNAL_BYTES, 2048, 4096, 8192, LONG_JOURNAL_BYTES, LONG_JOURNAL_BYTES]
 
 
 def test_a_block_that_begins_anew_always_has_room_for_a_read(shelf):

@@ -1,6 +1,7 @@
 """The counts of several machines, over Debian's Redis: each `Admission` here has the memory of a machine of its own."""
 
 import threading
+import time
 
 import pytest
 import redis
@@ -8,6 +9,7 @@ import redis
 from actors.connections.handover import HandshakeRefused
 from router.access import redis_counts
 from router.access.redis_counts import RedisCounts
+from router.access.request import Principal, Terms
 from router.access.session_limits import Admission, SharedLimits
 from router.config.model import Limits
 from router.errors import ConfigError
@@ -127,12 +129,22 @@ def test_a_lease_is_renewed(machines, monkeypatch, server):
 def test_tokens_of_a_day_count_together_and_close_the_door(machines):
     one, other = machines(max_tokens_per_day=100), machines(max_tokens_per_day=100)
     first, second = one.admit(None, "ada"), other.admit(None, "ada")
-    assert first.spend(60, 0.0) == (60, 0.0)
-    assert until(lambda: second.spend(0, 0.0) == (60, 0.0))
-    assert second.spend(50, 0.0) == (110, 0.0)
+    assert first.spend(60, 0.0, 0) == (60, 0.0, 0)
+    assert until(lambda: second.spend(0, 0.0, 0) == (60, 0.0, 0))
+    assert second.spend(50, 0.0, 0) == (110, 0.0, 0)
     assert until(lambda: not admits(one, None, "ada"))
     status, description, retry_s = refusal(one, principal="ada")
     assert (status, "of today" in description, 0 < retry_s <= 86_400) == (429, True, True)
+    other.admit(None, "bob")
+
+
+def test_turns_of_a_day_count_together_and_close_the_door(machines):
+    one, other = machines(max_turns_per_day=3), machines(max_turns_per_day=3)
+    first, second = one.admit(None, "ada"), other.admit(None, "ada")
+    assert first.spend(0, 0.0, 2) == (0, 0.0, 2)
+    assert until(lambda: second.spend(0, 0.0, 0) == (0, 0.0, 2))
+    assert second.spend(0, 0.0, 1) == (0, 0.0, 3)
+    assert until(lambda: not admits(one, None, "ada"))
     other.admit(None, "bob")
 
 
@@ -150,7 +162,7 @@ def test_without_redis_the_configuration_decides_and_the_counts_arrive_later(sto
         else:
             assert refusal(admission)[::2] == (503, 5)
         assert away
-        assert ticket.spend(70, 0.0) == (70, 0.0)
+        assert ticket.spend(70, 0.0, 0) == (70, 0.0, 0)
         server.start()
         with client(server) as connection:
             assert until(lambda: any("70" in connection.hvals(key) for key in connection.scan_iter("*day:*")))
@@ -162,7 +174,7 @@ def test_without_redis_the_tokens_of_this_server_refuse_a_new_session():
         admission = Admission(SharedLimits(Limits(store=server.url, max_tokens_per_day=10, store_away="open")))
         ticket = admission.admit(None, "ada")
         server.stop()
-        ticket.spend(50, 0.0)
+        ticket.spend(50, 0.0, 0)
         assert refusal(admission, principal="ada")[0] == 429
         admission.admit(None, "bob")
         admission.close()
@@ -177,7 +189,7 @@ def test_a_session_from_another_process_counts_and_spends_in_redis(machines, ser
         assert refusal(other)[0] == 429
         ticket.release()
         assert until(lambda: connection.zcard(f"{redis_counts.PREFIX}sessions") == 0)
-        ticket.spend(100, 0.0)
+        ticket.spend(100, 0.0, 0)
         assert until(lambda: any("100" in connection.hvals(key) for key in connection.scan_iter("*day:*")))
     assert refusal(other, principal="ada")[0] == 429
 
@@ -204,13 +216,64 @@ def test_a_session_whose_answer_was_late_counts_once_and_for_its_own_time(machin
         assert until(lambda: connection.zcard(f"{redis_counts.PREFIX}sessions") == 0)
 
 
+def holder():
+    return Principal("ada", expires_s=time.time() + 30, terms=Terms("one of ada"))
+
+
+def test_a_token_for_one_session_is_used_once_over_all_machines(machines, server):
+    one, other = machines(), machines()
+    assert one.spend(holder())
+    assert not other.spend(holder())
+    assert not one.spend(holder())
+    with client(server) as connection:
+        (key,) = connection.scan_iter(f"{redis_counts.PREFIX}used:*")
+        assert 30 < connection.ttl(key) <= 30 + redis_counts.SKEW_S
+        assert "ada" not in key
+    one.restore(holder())
+    assert other.spend(holder())
+
+
+def test_a_token_that_opened_no_session_is_good_on_another_machine(machines):
+    one, other = machines(), machines()
+    assert one.spend(holder())
+    one.restore(holder())
+    assert other.spend(holder())
+    one.restore(holder())  # of another machine's use
+    assert not machines().spend(holder())
+
+
+@pytest.mark.parametrize("store_away", ["open", "closed"])
+def test_without_redis_the_configuration_decides_on_a_token_and_redis_learns_of_it_later(store_away):
+    with redis_server() as server:
+        away = []
+        limits = SharedLimits(Limits(store=server.url, store_away=store_away))
+        admission = Admission(limits, on_store_away=lambda: away.append(1))
+        server.stop()
+        if store_away == "open":
+            assert admission.spend(holder())
+            assert not admission.spend(holder()), "this machine remembers it"
+        else:
+            with pytest.raises(HandshakeRefused) as caught:
+                admission.spend(holder())
+            assert caught.value.status == 503
+        assert away == [1]
+        server.start()
+        another = Admission(SharedLimits(Limits(store=server.url)))
+        with client(server) as connection:
+            if store_away == "open":
+                assert until(lambda: list(connection.scan_iter(f"{redis_counts.PREFIX}used:*")))
+        assert another.spend(holder()) is (store_away == "closed")
+        admission.close()
+        another.close()
+
+
 def test_a_url_that_is_none_of_redis_stops_the_start():
     with pytest.raises(ConfigError, match="must be a URL such as redis://"):
         SharedLimits(Limits(store="http://here"))
 
 
 def test_no_name_of_a_client_is_in_redis(machines, server):
-    machines(max_sessions=9, max_tokens_per_day=9).admit("203.0.113.7", "ada.lovelace").spend(1, 0.0)
+    machines(max_sessions=9, max_tokens_per_day=9).admit("203.0.113.7", "ada.lovelace").spend(1, 0.0, 0)
     with client(server) as connection:
         assert until(lambda: any(":day:" in key for key in connection.scan_iter()))
         assert not [key for key in connection.scan_iter() if "lovelace" in key or "203" in key]

@@ -76,7 +76,7 @@ def test_a_session_changes_its_place_while_another_one_waits_for_the_lock(monkey
 
     def change():
         ticket.settle()
-        ticket.spend(1, 0.0)
+        ticket.spend(1, 0.0, 0)
         ticket.release()
 
     with ThreadPoolExecutor(2) as pool:

@@ -129,16 +129,21 @@ def test_a_session_moves_at_rest_and_outlives_its_process_while_a_text_waits_for
         unguarded.of("s", REQUEST, None, perform=print, on_end=print, parcel=parcel)
 
 
-def test_a_relay_stays_while_a_text_waits_for_its_guard():
+def test_a_relay_outlives_its_process_while_a_text_waits_for_its_guard():
     factory = SessionFactory(RouterConfig(guard=GUARD), FunctionRegistry(), Hooks())
     request = msgspec.structs.replace(REQUEST, profile="realtime")
     spec = factory.of("s", request, None, perform=print, on_end=print)
-    assert not spec.carried.can_outlive
+    assert spec.carried.can_outlive
     item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a secret"}]}
     typed = orjson.dumps({"type": "conversation.item.create", "item": item}).decode()
     list(spec.machine.handle(messages.ClientTextReceived(typed), 0.0))
-    with pytest.raises(SnapshotError, match="waits for the guard"):
-        spec.carried.snapshot()
+    parcel = open_parcel(spec.carried.snapshot())
+    again = factory.of("s", request, None, perform=print, on_end=print, parcel=parcel)
+    commands = list(again.machine.handle(messages.ClientAdopted(), 0.0))
+    assert [it.work.text for it in commands if isinstance(it, messages.StartWork)] == ["a secret"]
+    unguarded = SessionFactory(RouterConfig(), FunctionRegistry(), Hooks())
+    with pytest.raises(SnapshotError, match="waits for a guard"):
+        unguarded.of("s", request, None, perform=print, on_end=print, parcel=parcel)
 
 
 BOTH = {"deepgram_api_key": Secret("dg-0123456789")}

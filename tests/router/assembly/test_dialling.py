@@ -10,6 +10,7 @@ from router.assembly import dialling
 from router.assembly.dialling import SAFETY_HEADER
 from router.assembly.factory import SessionFactory
 from router.config.model import Safety
+from router.config.route import Route
 from router.config.upstream import Upstream
 from router.fronts.deepgram_agent.machine import ROUTE
 from router.hooks import Hooks
@@ -114,12 +115,25 @@ def test_a_dial_in_advance_that_fails_leaves_no_session(dialled):
     assert dialled == []
 
 
-@pytest.mark.parametrize("profile", ["openai", "deepgram"])
-def test_nothing_is_dialled_for_a_session_that_has_no_upstream_of_the_list(dialled, profile):
+def test_nothing_is_dialled_for_a_session_that_has_no_upstream_of_the_list(dialled):
     factory = factory_of("ws://one")
     factory.switches.pause(0, is_paused=True)
-    assert factory.dial_ahead(Request(path="/", profile=profile, query={}, headers={}), "m") is None
+    assert factory.dial_ahead(REQUEST, "m") is None
     assert dialled == []
+
+
+@pytest.mark.parametrize(("profile", "failover"), [("deepgram", False), ("deepgram", True), ("deepgram-listen", False)])
+def test_the_backend_of_a_relay_is_dialled_in_advance(dialled, profile, failover):
+    path = "/relay"
+    routes = (Route(path=path, front="deepgram", failover=failover),)
+    config = RouterConfig(upstream="ws://one", deepgram_api_key=Secret("dg-0123456789"), routes=routes)
+    factory = SessionFactory(config, FunctionRegistry(), Hooks())
+    request = Request(path=path, route=path, profile=profile, query={}, headers={})
+    ahead = factory.dial_ahead(request, ROUTE)
+    spec = factory.of("s", request, None, perform=print, on_end=print, ahead=ahead)
+    position = spec.choose(list(range(spec.upstreams)), None)
+    assert spec.dialler(spec.dial_target(ROUTE, position)) is dialled[0][1]
+    assert len(dialled) == 1
 
 
 def test_nothing_is_dialled_in_advance_for_a_call_that_deepgram_serves(dialled):

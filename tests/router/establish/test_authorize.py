@@ -91,7 +91,7 @@ def test_a_policy_has_its_own_sums_of_a_day():
     parts = parts_with(policies=parse({"trial": {"limits": {"max_tokens_per_day": 100}}}))
     ada = request_of(principal=Principal("ada", policy="trial"))
     ticket = authorize.ticket_for(parts, UPGRADE, ada)
-    assert ticket.spend(100, 0.0) == (100, 0.0)
+    assert ticket.spend(100, 0.0, 0) == (100, 0.0, 0)
     assert refused(authorize.ticket_for, parts, UPGRADE, ada) == 429
     authorize.ticket_for(parts, UPGRADE, request_of(principal=Principal("ada")))
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from hypothesis import given, settings, strategies
 
 from actors import messages as engine
 from router import Request, RouterConfig, Secret
@@ -17,8 +18,11 @@ from router.hooks import Hooks
 from router.recording.header import guard_written
 from router.session.machine import Session
 from router.tools.registry import FunctionRegistry
+from tests.router.fronts.realtime.test_simulation import ACTIONS, LONG_S, RACES, STEPS, WAYS
+from tests.support.machine.guarded_world import GuardedWorld
 from tests.support.machine.options import session_options
 from tests.support.machine.recorded import Recorded
+from tests.support.processes.further import examples
 
 RELAYS = sorted(name for name, front in FRONTS.items() if front.is_relay)
 GUARD = Guard(rules=(Rule(expression="secret"),))
@@ -62,3 +66,67 @@ def test_the_replay_of_a_guarded_relay_is_exact(has_content):
     server("response.output_text.done", **place, text=f"Hello there. {FORBIDDEN}More. ")
     server("response.done", response={"id": "r1", "status": "cancelled", "output": []})
     assert recorded.verified().difference is None
+
+
+@settings(max_examples=examples(25), deadline=None)
+@given(STEPS, WAYS, strategies.sampled_from([0.0, 0.05, 0.4]))
+def test_a_guarded_conversation_comes_to_rest_whatever_process_carries_it(steps, way, check_s):
+    it = GuardedWorld(check_s=check_s, **way)
+    it.configure()
+    for gap_s, action in steps:
+        it.run(gap_s)
+        ACTIONS[action](it)
+    it.run(LONG_S)
+    assert not it.closed
+    it.client.judge_rest()
+    assert set(it.client.errors) <= RACES, it.client.of("error")
+    it.say("My name is Grace.")
+    before = len(it.client.responses)
+    it.run(LONG_S)
+    assert list(it.client.responses.values())[before:] == ["completed"]
+    assert it.guarded.can_move
+
+
+@pytest.mark.parametrize("modality", ["text", "audio"])
+@pytest.mark.parametrize("check_s", [0.05, 0.4])
+def test_a_guarded_answer_whose_process_dies_continues_behind_the_words_that_the_client_has(modality, check_s):
+    def answer(died_s=None):
+        it = GuardedWorld(check_s=check_s, pace=20.0)
+        it.configure(output_modalities=[modality])
+        it.say("My name is Ada and I like tea, and I live in a small house by the sea. I have three cats.")
+        if died_s is not None:
+            it.run(died_s)
+            it.die()
+        it.run(LONG_S)
+        it.client.judge_rest()
+        return it
+
+    whole = answer().client.text.split()
+    cut = 0
+    for step in range(1, 80):
+        it = answer(step * 0.02)
+        statuses = list(it.client.responses.values())
+        assert statuses in (["completed"], ["incomplete", "completed"])
+        cut += len(statuses) - 1
+        assert it.client.text.split()[-1:] == whole[-1:]
+        if modality == "text":
+            assert "".join(it.client.text.split()) == "".join(whole)
+    assert cut
+
+
+@pytest.mark.parametrize("action", ["block", "replace"])
+def test_no_process_sends_a_word_that_the_guard_withholds(action):
+    for step in range(1, 60):
+        it = GuardedWorld(Rule(expression="tea", action=action, on=("agent",)), pace=20.0)
+        it.configure()
+        it.say("My name is Ada and I like tea, and I live in a small house by the sea.")
+        it.run(step * 0.03)
+        it.die()
+        it.run(LONG_S)
+        for added in it.client.of("response.output_item.added"):
+            it.send("conversation.item.retrieve", item_id=added["item"]["id"])
+        it.run(LONG_S)
+        assert it.client.of("conversation.item.retrieved")
+        of_agent = [event for event in it.client.events if event.get("item", {}).get("role") != "user"]
+        assert "tea" not in str(of_agent), of_agent
+        assert it.guarded.hits

@@ -75,6 +75,30 @@ def test_a_message_of_several_texts_has_no_other_text():
     assert with_text(several, "Three.") is None
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"content": "x", "item": {"type": "message", "content": [{"type": "input_text", "text": "Bad."}]}},
+        {"item": {"type": "message", "output": "x", "content": [{"type": "input_text", "text": "Bad."}]}},
+        {"item": {"type": "message", "content": [{"type": "input_audio", "text": "x", "transcript": "Bad."}]}},
+        {"text": "Bad.", "item": {"type": "message", "content": [{"type": "input_text", "text": "x"}]}},
+    ],
+)
+def test_a_text_that_replaces_others_leaves_none_of_them(fields):
+    assert with_text(client(type="conversation.item.create", **fields), "Good.") is None
+
+
+def test_a_blocked_output_beside_another_text_is_replaced_by_an_output_alone():
+    item = {**OUTPUT, "id": "item_1", "call_id": "call_1", "output": "Bad.", "content": "Bad."}
+    message = client(type="conversation.item.create", event_id="e1", previous_item_id="root", content="x", item=item)
+    assert json.loads(withheld(message, "function").text) == {
+        "type": "conversation.item.create",
+        "event_id": "e1",
+        "previous_item_id": "root",
+        "item": {"type": "function_call_output", "id": "item_1", "call_id": "call_1", "output": WITHHELD},
+    }
+
+
 def test_audio_is_the_agent_s():
     assert is_of_agent(decoded(b"\0"))
     assert not is_of_agent(decoded('{"type":"Welcome"}'))

@@ -6,7 +6,7 @@ import pytest
 
 from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
-from router.resume.keeping import KeepingMachine, ReturningMachine
+from router.resume.keeping import GreetingMachine, KeepingMachine, ReturningMachine
 
 SETTINGS = messages.ClientTextReceived('{"type": "Settings"}')
 QUESTION = messages.ClientTextReceived('{"type": "InjectUserMessage", "content": "\\"Settings\\""}')
@@ -125,3 +125,32 @@ def test_a_text_that_is_no_json_is_the_session_s_to_judge(stub):
     broken = messages.ClientTextReceived('{"type": "Settings"')
     ReturningMachine(stub, stub).handle(broken, 0.0)
     assert stub.inputs == [broken]
+
+
+class Script:
+    """A machine whose commands a test names."""
+
+    def __init__(self, *frames):
+        self.frames = [messages.SendToClient(it) for it in frames]
+        self.held_bytes = self.describe = dict
+
+    def handle(self, _message, _now_s):
+        commands, self.frames = self.frames[:1], self.frames[1:]
+        return commands
+
+
+def greeted(*frames):
+    machine = GreetingMachine(Script(*frames), frozenset(("Welcome",)), {"resume_token": "t"})
+    return [it.frame for _ in frames for it in machine.handle(messages.ClientOpened(), 0.0)]
+
+
+def test_the_first_event_of_a_session_gets_the_token_and_no_other_event():
+    assert greeted('{"type":"Welcome"}', '{"type":"Welcome"}') == [
+        '{"type":"Welcome","resume_token":"t"}',
+        '{"type":"Welcome"}',
+    ]
+
+
+@pytest.mark.parametrize("first", ['{"type":"Warning"}', "[]", "no JSON", b"audio"])
+def test_a_session_from_another_process_has_begun_before(first):
+    assert greeted(first, '{"type":"Welcome"}') == [first, '{"type":"Welcome"}']

@@ -495,3 +495,64 @@ def test_the_first_verbatim_text_is_spoken_although_an_answer_to_a_cough_ended_i
     assert book.audio_bytes(since=begin) == BYTES_PER_S
     assert [item["content"][0]["text"] for item in book.items(since=begin)] == [TEXT]
     assert book.texts().count(TEXT) == 1
+
+
+# An upstream that does not announce the responses that were requested.
+
+
+def test_speech_does_not_interrupt_a_client_s_own_response_that_is_not_announced():
+    book = TimedPlaybook().ready().types("Are you there?").answers("I am.", 2.0).client(CLASSIFY)
+    book.hears("u1", "What time is it?").begins_itself().says("Noon.", response_id="resp_v", item_id="item_v")
+    begin = book.ends("resp_v").here
+    book.upstream(output_item("resp_c", "item_c"), TOPIC).run(LONG_S, microphone=FRAME)
+    assert book.received("AgentStartedSpeaking", since=begin) == []
+    restarted = book.restarted_after()
+    assert "weather" not in str(book.items(since=restarted))
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_client_s_own_request_that_failed_is_sent_again_although_the_user_spoke_meanwhile(is_lost):
+    book = TimedPlaybook().ready().types("When?").answers("At noon.", 4.0).client(CLASSIFY)
+    if is_lost:
+        book.client(FRAME).upstream(started("u1"))
+        begin = book.restarted_after()
+        book.run(LONG_S)
+    else:
+        begin = already_active(book.hears("u1", "And then?")).here
+        book.begins_itself().says("Later.", response_id="resp_v", item_id="item_v").ends("resp_v")
+    assert [event for event in book.sent("response.create", since=begin) if is_outside(event)]
+
+
+@pytest.mark.parametrize("request_of", ["question", "client"])
+def test_a_request_outlives_its_upstream_although_the_next_one_refuses_a_later_item(request_of):
+    book = TimedPlaybook().ready()
+    book = book.types("When?").begins() if request_of == "question" else book
+    said = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "By the way."}]}
+    book.client({"type": "conversation.item.create", "item": {"id": "own_1", **said}})
+    if request_of == "client":
+        book.client({"type": "response.create"})
+    book.upstream_closes(1000, decision=Decision.RESTART).upstream_opens()
+    book.upstream({"type": "session.created", "session": {}}, {"type": "session.updated", "session": {}})
+    assert book.items()[-1]["id"] == "own_1"
+    begin = book.here
+    last = book.sent("conversation.item.create", generation=book.generation)[-1]
+    book.upstream(error("invalid_value", event_id=last["event_id"]))
+    assert len(book.sent("response.create", since=begin)) == 1
+
+
+def test_the_turn_of_an_interrupted_given_text_ends_when_its_request_is_refused():
+    book = TimedPlaybook().ready().client({"type": "InjectAgentMessage", "message": "Mind the gap."})
+    begin = book.here
+    already_active(book.upstream(started("u1")))
+    assert book.frames(since=begin).count(AUDIO_DONE) == 1
+
+
+def test_an_answer_to_speech_does_not_cover_a_function_s_output_that_is_not_acknowledged():
+    book = TimedPlaybook().ready(settings(**FUNCTIONS)).types("Look it up.").begins().says("Let me see.", 2.0)
+    book.upstream(call_done("call_1")).ends()
+    book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"})
+    asked = book.sent("response.create")[-1]
+    book.hears("u1", "Wait.").upstream(created("resp_v", None)).ends("resp_v")
+    begin = book.upstream(created("resp_2", asked["response"]["metadata"])).here
+    book.says("It is 42.", response_id="resp_2", item_id="item_2").ends("resp_2")
+    assert book.texts(since=begin) == ["It is 42."]

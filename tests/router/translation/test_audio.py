@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from router.audio.convert import converted
 from router.audio.formats import ALAW_8K, LINEAR16_24K, MULAW_8K, Format, Recording
-from router.translation.audio import APPEND_BYTES, Microphone, Speaker
+from router.translation.audio import APPEND_BYTES, BRIEF_MS, Microphone, Speaker
 from tests.support.data.tones import cut, levels_of, linear16, noise_db, tone
 from tests.support.processes.further import examples
 
@@ -356,7 +356,7 @@ def test_a_brief_form_has_the_newest_audio_at_each_place_of_the_ring(frame_bytes
         it.append(frame)
         whole_bytes = len(sent) - len(sent) % 2
         with it.shortened():
-            begin = max(0, whole_bytes - 3200)
+            begin = max(0, whole_bytes - BRIEF_MS * 32)
             assert it._recording().data == sent[begin:whole_bytes]
         assert len(it._kept[: it._start] if it._is_filling else it._kept) >= min(len(sent), 15_998)
 

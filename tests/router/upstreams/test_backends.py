@@ -26,6 +26,7 @@ class Session(Backends):
         settings = {"position": OWN, "prefers_deepgram": prefers_deepgram, "relay_route": "deepgram", "model": "m"}
         super().__init__(listed, deepgram, **settings)
         self._generation_asked = 0
+        self.made = None
 
     def _listed_target(self, model, position, key):
         self.dialled.append(model)
@@ -40,7 +41,7 @@ class Session(Backends):
         self._generation_asked += 1
         self.observe(lifecycle.UpstreamRequested("s", self._generation_asked, route, 0.0, is_standby))
         position = self.choose([0, 1, OWN], leaving)
-        self.target(route, position)
+        self.made = self.target(route, position)
         return position
 
     def serve(self, position):
@@ -112,6 +113,24 @@ def test_a_dial_that_succeeds_is_noted_in_its_own_pool():
     assert sessions(session.pools[1]) == 1
     session.observe(lifecycle.SessionEnded("s", 1.0, 1000, "", 0))
     assert sessions(session.pools[1]) == 0
+
+
+def test_a_dial_says_nothing_about_the_other_backend(monkeypatch):
+    session = Session()
+    noted = [], []
+    for pool, leases in zip(session.pools, noted, strict=True):
+        monkeypatch.setattr(pool, "connected", leases.append)
+    dial = session.dialling(lambda target: target.url)
+    session.dial()
+    late = session.made
+    session.lose()
+    session.dial(leaving=0)
+    session.lose()
+    assert session.dial(leaving=1) == OWN
+    dial(late)
+    assert noted == ([], [])
+    dial(session.made)
+    assert [len(it) for it in noted] == [0, 1]
 
 
 def test_reports_of_the_list_do_not_reach_deepgram_s_pool(monkeypatch):

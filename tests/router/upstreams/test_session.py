@@ -6,6 +6,7 @@ from actors import lifecycle
 from actors.connections.close_codes import CloseCode
 from actors.connections.upstream import DialError, DialFailure, DialTarget
 from actors.restart import Loss, LossKind
+from router.config.upstream import Upstream
 from router.session.reports import RateLimitLeft, RateLimitsLeft, UpstreamTookOver
 from router.upstreams.breaker import COOL_DOWN_S
 from router.upstreams.session import TRIAL_DIAL_S, SessionUpstreams
@@ -19,6 +20,7 @@ class Session(SessionUpstreams):
 
     def __init__(self, pool, is_paused=lambda _position: False):
         self._next = 0
+        self._positions = list(pool.positions)
         count = len(pool.positions)
         super().__init__(pool, self._make_target, is_paused, count)
 
@@ -29,7 +31,7 @@ class Session(SessionUpstreams):
     def open(self):
         self._next += 1
         self.observe(lifecycle.UpstreamRequested("s", self._next, "m", 0.0, is_standby=False))
-        return self.target("m", self.choose([0, 1], None))
+        return self.target("m", self.choose(self._positions, None))
 
     def took_over(self, generation, position=0):
         self.observe(UpstreamTookOver(generation=generation, position=position))
@@ -97,6 +99,22 @@ def test_the_pool_learns_of_each_dial_that_succeeds():
     connection = object()
     assert session.dialling(lambda _target: connection)(target) is connection
     assert breakers(pool)[0] == ["closed"]
+
+
+def test_a_late_dial_says_nothing_about_a_later_one_with_the_same_key(monkeypatch):
+    pool = Pool(Upstream(url="ws://a"))
+    session = Session(pool)
+    noted = []
+    monkeypatch.setattr(pool, "connected", noted.append)
+    dial = session.dialling(lambda target: target.url)
+    late = session.open()
+    session.note_loss(1, TIMED_OUT)
+    target = session.open()
+    assert (target.position, target.key) == (late.position, late.key)
+    dial(late)
+    assert noted == []
+    dial(target)
+    assert [it.generation for it in noted] == [2]
 
 
 def test_a_dial_that_fails_is_left_to_the_loss():

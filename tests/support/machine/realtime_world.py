@@ -9,7 +9,7 @@ import orjson
 import pybase64
 
 from actors import messages as engine
-from actors.machine import Machine
+from actors.machine import Machine, Marks
 from actors.restart import Decision, Loss, LossKind, Verdict
 from router.config.model import RouterConfig
 from router.fronts.agents import checked
@@ -86,7 +86,7 @@ class RealtimeWorld:
         self._options = options or {}
         self.relay = make_relay(**self._options)
         self.machine = self._around(self.relay)
-        self._record = b""
+        self._record: Any = b""
         """The memory of the relay at the last step after which it had to be stored."""
         self._marked = -1
         self._words = ""
@@ -160,32 +160,42 @@ class RealtimeWorld:
 
     def move(self) -> None:
         """Let another process continue the session, as at a reload."""
-        self._adopt(self.relay.memory(), engine.ClientAdopted(is_planned=True))
+        self._adopt(self._memory(), engine.ClientAdopted(is_planned=True))
 
     def die(self) -> None:
         """Let another process continue the session, as after the death of the first one."""
         adopted = engine.ClientAdopted(words=self._words, sent_bytes=self._sent_bytes)
         self._adopt(self._record, adopted, tuple(self._journal))
 
-    def _adopt(self, memory: bytes, adopted: engine.ClientAdopted, journal: tuple[str, ...] = ()) -> None:
+    def _adopt(self, memory: Any, adopted: engine.ClientAdopted, journal: tuple[str, ...] = ()) -> None:
         if self.closed:
             return
         self._running = {key: it for key, it in self._running.items() if not isinstance(key, str)}
         self._upstreams.clear()
         self._process += 1
-        self.relay = make_relay(memory=memory, **self._options)
-        self.machine = ReplayingMachine(self._around(self.relay), journal)
+        self._restore(memory, journal)
         self._marked = -1
         self._handle(adopted)
 
+    @property
+    def _marks(self) -> Marks:
+        return self.relay.marks
+
+    def _memory(self, *, is_brief: bool = False) -> Any:
+        return self.relay.memory(is_brief=is_brief)
+
+    def _restore(self, memory: Any, journal: tuple[str, ...]) -> None:
+        self.relay = make_relay(memory=memory, **self._options)
+        self.machine = ReplayingMachine(self._around(self.relay), journal)
+
     def _keep(self, message: engine.Input, commands: list[engine.Command]) -> None:
         """Store the data that a keeper stores after a step."""
-        marks = self.relay.marks
+        marks = self._marks
         if isinstance(message, engine.ClientTextReceived):
             self._journal.append(message.text)
         if marks.record_due != self._marked:
             self._marked, self._words, self._sent_bytes = marks.record_due, "", 0
-            self._record = self.relay.memory(is_brief=True)
+            self._record = self._memory(is_brief=True)
             self._journal.clear()
             marks.note_stored()
         else:
@@ -221,7 +231,7 @@ class RealtimeWorld:
     def _handle(self, message: engine.Input) -> None:
         if self.closed:
             return
-        marks = self.relay.marks
+        marks = self._marks
         before = marks.may_drop_audio(), marks.record_due, marks.words_due
         commands = list(self.machine.handle(message, self.now_s))
         self._judge_silence(before, message, commands)
@@ -233,7 +243,7 @@ class RealtimeWorld:
         self, before: tuple[bool, int, int], message: engine.Input, commands: list[engine.Command]
     ) -> None:
         """Judge that audio sends the client nothing, and that neither audio nor notes end the user's silence."""
-        marks = self.relay.marks
+        marks = self._marks
         is_audio = marks.was_audio and isinstance(message, engine.ClientTextReceived)
         if marks.record_due == before[1] and (is_audio or marks.words_due != before[2]):
             assert marks.may_drop_audio() or not before[0], "the user's silence has ended unnoticed"

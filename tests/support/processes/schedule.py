@@ -1,6 +1,7 @@
 """The order in which a plain `pytest` hands tests to its processes: a scheduler of pytest-xdist.
 
-Slow tests come first and mostly wait. Fast tests never wait. So one process, the *filler*, runs half of them beside the
+Long tests come first, one by one, so that no process still has some when the others have none. Slow tests come next.
+Both mostly wait. Fast tests never wait. So one process, the *filler*, runs half of them beside the
 slow tests, and the other half fills the cores while the last slow tests run. Quiet tests come next. At the end the
 process that is the last to run its quiet tests runs all tests that are alone, so that no process waits for it.
 """
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from xdist.scheduler import LoadScheduling
 
-from tests.support.processes.side_by_side import ALONE, FAST, QUIET, SLOW
+from tests.support.processes.side_by_side import ALONE, FAST, LONG, QUIET, SLOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import pytest
     from xdist.workermanage import WorkerController
 
-ORDER = (SLOW + FAST + QUIET + ALONE).index
+ORDER = (LONG + SLOW + FAST + QUIET + ALONE).index
 MOST_SLOW = 12
 """Tests of one file that one process gets together, because they share the fixtures of their module.
 
@@ -32,7 +33,7 @@ FEWEST_FOR_A_FILLER = 4
 """The least number of processes of which one is the filler."""
 FILLED_LATER = 0.5
 """The share of the fast tests that fills the cores at the end of the slow tests."""
-FEWEST_AHEAD = {SLOW: 2, FAST: 20, QUIET: 2, ALONE: 2}
+FEWEST_AHEAD = {LONG: 2, SLOW: 2, FAST: 20, QUIET: 2, ALONE: 2}
 """A process that has fewer tests left gets more. It runs a test only when it knows the next one."""
 
 
@@ -83,7 +84,7 @@ class Scheduling(LoadScheduling):
 
     def _next_start(self, node: WorkerController) -> int:
         """Return the place of the next test for a process, in the list of pending tests."""
-        if node is not self._filler or self._kinds[self.pending[0]] != SLOW:
+        if node is not self._filler or self._kinds[self.pending[0]] not in LONG + SLOW:
             return 0
         fast, behind = (bisect.bisect_left(self.pending, ORDER(kind), key=self._order_of) for kind in FAST + QUIET)
         return fast if behind - fast > FILLED_LATER * self._kinds.count(FAST) else 0
@@ -100,7 +101,7 @@ class Scheduling(LoadScheduling):
             return min(ahead, max(MOST_SLOW, left // (6 * len(self.nodes))))
         if kind == FAST:
             return min(ahead, MOST_FAST, max(2, ahead // (4 * len(self.nodes))))
-        return 1 if kind == QUIET else ahead
+        return 1 if kind in LONG + QUIET else ahead
 
     def _ahead(self, kind: str, start: int) -> Iterable[int]:
         """Yield the pending tests of this kind from this place on; of slow tests those of one file."""

@@ -18,7 +18,7 @@ PROCESSES_PER_CORE = 3
 """Slow tests wait most of the time, for a process to start or for audio to be played; fast tests never wait."""
 MOST_PROCESSES = 8
 
-SLOW, FAST, QUIET, ALONE = "sfqa"
+LONG, SLOW, FAST, QUIET, ALONE = "lsfqa"
 """The kinds of tests, in the order of a run by several processes."""
 KINDS = "kinds"
 """The name of a file with the kind of each test, a letter each."""
@@ -193,7 +193,8 @@ def pytest_xdist_make_scheduler(config: Any) -> Any:
 def kind_of(item: pytest.Item) -> str:
     """Return the kind of a test, by its marks."""
     marks = {mark.name for mark in item.iter_markers()}
-    return ALONE if "alone" in marks else QUIET if "quiet" in marks else SLOW if "slow" in marks else FAST
+    by_mark = {"alone": ALONE, "quiet": QUIET, "long": LONG, "slow": SLOW}
+    return next((kind for mark, kind in by_mark.items() if mark in marks), FAST)
 
 
 def _has(item: pytest.Item, mark: str) -> bool:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.support.processes.schedule import FILLED_LATER, MOST_SLOW, Scheduling
-from tests.support.processes.side_by_side import ALONE, FAST, QUIET, SLOW
+from tests.support.processes.side_by_side import ALONE, FAST, LONG, QUIET, SLOW
 
 KINDS = SLOW * 60 + FAST * 400 + ALONE * 3 + SLOW * 60 + QUIET * 10
 
@@ -29,10 +29,10 @@ class Node:
 def scheduled(tmp_path):
     """Return a function that hands the tests out, and runs all but those of the last kinds in turn."""
     path = tmp_path / "kinds"
-    path.write_text(KINDS)
-    tests = [f"test_{number // 20}.py::test_{number}" for number in range(len(KINDS))]
 
-    def schedule(count):
+    def schedule(count, kinds=KINDS):
+        path.write_text(kinds)
+        tests = [f"test_{number // 20}.py::test_{number}" for number in range(len(kinds))]
         options = {"tx": [f"{count}*popen"], "maxschedchunk": None}
         config = SimpleNamespace(getvalue=options.get, getoption=options.get)
         scheduling = Scheduling(config, path)
@@ -84,6 +84,13 @@ def test_slow_tests_of_one_file_go_to_a_process_together(scheduled):
     _, nodes = scheduled(3)
     assert [len({test // 20 for test in node.got}) for node in nodes] == [1, 1, 1]
     assert [len(node.got) for node in nodes] == [MOST_SLOW, 20 - MOST_SLOW, MOST_SLOW]
+
+
+def test_long_tests_come_first_and_one_by_one(scheduled):
+    scheduling, nodes = scheduled(3, kinds=SLOW * 60 + LONG * 6 + FAST * 10)
+    assert [node.got for node in nodes] == [[60, 61], [62, 63], [64, 65]]
+    run(scheduling, nodes)
+    assert [len(set(node.ran) & set(range(60, 66))) for node in nodes] == [2, 2, 2]
 
 
 def test_while_many_slow_tests_are_left_more_of_one_file_go_to_a_process(scheduled):

@@ -20,7 +20,7 @@ def turn():
 @pytest.fixture
 def closing(turn):
     options = session_options(max_call_s=100.0)
-    return Closing(options, Reporter(options), lambda: turn[0])
+    return Closing(options, Reporter(options), lambda: turn[0], lambda _text: iter(()))
 
 
 def test_the_clocks_of_settings_and_limits_start_together(closing):

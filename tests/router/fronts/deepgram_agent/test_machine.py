@@ -374,6 +374,71 @@ def test_speech_ends_a_silence():
     assert codes(book) == []
 
 
+def test_answers_that_the_user_interrupts_count():
+    book = RelayBook(max_turns=2).ready()
+    for _ in range(2):
+        assert book.ending is None
+        book.say("user", "one?").server("UserStartedSpeaking").say("user", "two?")
+        book.say("assistant", "One.").server("UserStartedSpeaking").server("AgentAudioDone")
+    assert codes(book) == [("Warning", "MAX_TURNS")]
+    book.say("user", "three?").say("assistant", "Three.").server("UserStartedSpeaking")
+    assert codes(book)[-1] == ("Error", "MAX_TURNS")
+
+
+SILENT = {"max_silence_s": 100.0, "silence_question": "Are you there?", "silence_goodbye": "Goodbye."}
+
+
+def silent(book, passed_s):
+    book.now_s += passed_s
+    book.feed(engine.TimerFired(SILENCE_TIMER))
+    return [it["message"] for it in book.take()[1] if it["type"] == "InjectAgentMessage"]
+
+
+def test_the_agent_asks_into_a_silence_and_says_goodbye_before_the_end():
+    book = RelayBook(**SILENT).ready()
+    assert silent(book, 80) == [SILENT["silence_question"]]
+    book.say("assistant", "Are you there?").server("AgentAudioDone")
+    assert [it["type"] for it in book.take()[0]] == ["ConversationText", "History", "AgentAudioDone"]
+    assert silent(book, 20) == [SILENT["silence_goodbye"]]
+    assert book.ending is None
+    book.say("assistant", "Goodbye.").server("AgentAudioDone")
+    assert (book.sent[-1]["code"], book.ending.code) == ("MAX_SILENCE", 1000)
+
+
+def test_a_user_who_answers_the_question_ends_the_silence():
+    book = RelayBook(**SILENT, max_turns=2).ready()
+    silent(book, 80)
+    book.say("assistant", "Are you there?").server("AgentAudioDone").server("UserStartedSpeaking")
+    book.say("user", "Yes.").say("assistant", "Good.").server("AgentAudioDone")
+    assert silent(book, 20) == []
+    assert book.ending is None, "the question counts as no turn"
+
+
+def test_the_upstream_s_refusal_of_the_question_is_not_the_client_s():
+    book = RelayBook(**SILENT).ready()
+    silent(book, 80)
+    book.server("InjectionRefused", message="the user speaks")
+    assert book.sent == []
+    book.client("InjectAgentMessage", message="Mine.").server("InjectionRefused", message="the user speaks")
+    assert [it["type"] for it in book.sent] == ["InjectionRefused"]
+
+
+def test_a_question_into_a_silence_survives_the_upstream():
+    book = RelayBook(**SILENT).ready()
+    silent(book, 80)
+    book.lose().restore()
+    assert book.upstream[-1] == {"type": "InjectAgentMessage", "message": SILENT["silence_question"]}
+
+
+def test_without_an_upstream_the_agent_says_nothing_and_the_call_ends():
+    book = RelayBook(**SILENT)
+    assert silent(book, 80) == []
+    assert silent(book, 20) == []
+    book = RelayBook(**SILENT).ready()
+    book.lose()
+    assert silent(book, 80) == []
+
+
 def test_the_answers_of_the_agent_have_a_limit_and_a_greeting_is_none():
     book = RelayBook(max_turns=2).ready().say("assistant", "Hello.").server("AgentAudioDone")
     for _ in range(2):

@@ -31,7 +31,7 @@ from tests.support.machine.relay_book import CALL, SETTINGS, RelayBook
 OPTIONS = session_options()
 MADE = {
     MovableRelay: lambda: MovingBook().relay,
-    Closing: lambda: Closing(OPTIONS, Reporter(OPTIONS), bool),
+    Closing: lambda: Closing(OPTIONS, Reporter(OPTIONS), bool, iter),
     Reporter: lambda: Reporter(OPTIONS),
     Conversation: lambda: Conversation(1),
     Injected: lambda: Injected(1),
@@ -57,7 +57,7 @@ class MovingBook(RelayBook):
     def made(self, memory=b""):
         return MovableRelay(Session("s", CONVERSE, self.options), memory)
 
-    def moved(self, *, journal=(), is_planned=False, sent_bytes=0, adoptions=0, memory=None):
+    def moved(self, *, journal=(), is_planned=False, sent_bytes=0, adoptions=0, memory=None, is_new_client=False):
         """Let another process continue the session."""
         self.relay = self.made(memory or self.relay.memory(is_brief=True))
         self.relay._session.state.adoptions = adoptions
@@ -66,7 +66,7 @@ class MovingBook(RelayBook):
         for command in replay(self.relay, journal, self.now_s):
             if isinstance(command, engine.SendToClient):
                 self.sent.append(json.loads(command.frame))
-        return self.feed(engine.ClientAdopted(is_planned, sent_bytes))
+        return self.feed(engine.ClientAdopted(is_planned, sent_bytes, is_new_client=is_new_client))
 
     def kinds(self):
         """Return the types of the messages to the client, with the codes of warnings."""
@@ -111,6 +111,15 @@ def test_after_a_planned_move_between_turns_the_client_notices_nothing_and_the_u
     book.take()
     book.say("user", "Two?").say("assistant", "Two.")
     assert [it["content"] for it in book.sent if it["type"] == "ConversationText"] == ["Two?", "Two."]
+
+
+def test_a_client_that_is_back_is_welcomed_at_once_and_the_welcome_of_the_upstream_is_dropped():
+    book = MovingBook().talk().moved(is_planned=True, is_new_client=True)
+    assert book.kinds() == ["Welcome"]
+    assert book.relay.has_settings
+    assert book.relay.is_applied
+    book.restore()
+    assert book.kinds() == ["Welcome"]
 
 
 def test_after_a_death_an_open_question_is_asked_again_and_its_text_comes_once():

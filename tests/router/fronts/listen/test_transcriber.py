@@ -73,6 +73,13 @@ def test_final_words_come_for_each_turn_and_no_answer(listen, simulator):
     )
 
 
+def test_no_agent_speaks_into_a_silence(listen, simulator):
+    limits = {"max_silence_s": 1.0, "silence_question": "Are you still there?", "silence_goodbye": "Goodbye."}
+    listen(limits=limits).wait_for("Error")
+    (connection,) = simulator.connections
+    assert connection.of_type("response.create") == []
+
+
 def test_interim_words_and_events_come_where_they_are_asked_for(listen, simulator):
     simulator.script(transcripts=["Good morning to you"])
     client = listen(ALL)

@@ -233,6 +233,103 @@ def test_a_call_ends_at_its_limit_between_two_turns():
     assert (book.sent[-1]["error"]["code"], book.ending.code) == ("max_call_length", 1000)
 
 
+def test_a_user_who_interrupts_again_after_the_last_answer_ends_the_call():
+    book = RealtimeBook(max_turns=1).ready(**AUDIO_SESSION)
+
+    def speak(name):
+        book.server("input_audio_buffer.speech_started", item_id=name, audio_start_ms=0)
+
+    speak("u1")
+    for number in (1, 2):
+        book.server("input_audio_buffer.speech_stopped", item_id=f"u{number}", audio_end_ms=9)
+        book.server("input_audio_buffer.committed", item_id=f"u{number}", previous_item_id=None)
+        book.begin(f"r{number}").write("One", response=f"r{number}", name=f"a{number}")
+        assert book.ending is None
+        speak(f"u{number + 1}")
+        if number == 1:
+            book.done("r1", status="cancelled")
+    assert book.ending.code == 1000
+
+
+SILENT = {"max_silence_s": 100.0, "silence_question": "Are you there?", "silence_goodbye": "Goodbye."}
+
+
+def silent(book, passed_s):
+    book.now_s += passed_s
+    book.feed(engine.TimerFired("limits.silence"))
+    return [event["response"] for event in book.take()[1] if "response" in event]
+
+
+def test_the_agent_asks_into_a_silence_and_says_goodbye_before_the_end():
+    book = RealtimeBook(**SILENT).ready()
+    (question,) = silent(book, 80)
+    assert (SILENT["silence_question"] in question["instructions"], question["input"]) == (True, [])
+    assert (question["tool_choice"], "conversation" in question) == ("none", False)
+    book.begin().write("Are you there?").finish("Are you there?")
+    assert book.kinds()[0] == "response.created", "the client sees an answer as any other"
+    (goodbye,) = silent(book, 20)
+    assert "Goodbye." in goodbye["instructions"]
+    assert book.ending is None
+    book.begin("r2").write("Goodbye.", response="r2", name="a2").finish("Goodbye.", response="r2", name="a2")
+    assert (book.sent[-1]["error"]["code"], book.ending.code) == ("max_silence", 1000)
+
+
+def test_a_user_who_answers_the_question_ends_the_silence():
+    book = RealtimeBook(**SILENT).ready()
+    silent(book, 80)
+    book.begin().write("Are you there?").finish("Are you there?")
+    book.ask("Yes.").begin("r2").write("Good.", response="r2", name="a2").finish("Good.", response="r2", name="a2")
+    assert silent(book, 20) == []
+    assert book.ending is None
+
+
+def test_a_question_into_a_silence_counts_as_no_turn():
+    book = RealtimeBook(**SILENT, max_turns=1).ready()
+    silent(book, 80)
+    book.begin().write("Are you there?").finish("Are you there?")
+    assert book.ending is None
+    book.ask("Yes.").begin("r2").write("Good.", response="r2", name="a2").finish("Good.", response="r2", name="a2")
+    assert book.sent[-1]["error"]["code"] == "max_turns"
+
+
+def test_a_question_into_a_silence_survives_the_upstream():
+    book = RealtimeBook(**SILENT).ready()
+    silent(book, 80)
+    book.lose().open()
+    assert [event["type"] for event in book.upstream] == ["response.create"]
+
+
+def test_a_refused_question_is_no_error_of_the_client_s():
+    book = RealtimeBook(**SILENT).ready()
+    book.now_s += 80
+    book.feed(engine.TimerFired("limits.silence"))
+    event_id = book.upstream[-1]["event_id"]
+    book.server("error", error={"type": "invalid_request_error", "code": "busy", "event_id": event_id})
+    assert book.sent == []
+    assert book.relay.context.is_busy is False
+
+
+@pytest.mark.parametrize("session", [{"type": "transcription"}, None], ids=["transcription", "no upstream"])
+def test_without_an_agent_the_question_is_not_asked_and_the_call_ends(session):
+    book = RealtimeBook(**SILENT)
+    if session is not None:
+        book.ready(**session)
+    assert silent(book, 80) == []
+    book.now_s += 20
+    book.feed(engine.TimerFired("limits.silence"))
+    assert book.ending.code == 1000
+
+
+def test_answers_that_the_upstream_begins_in_a_silence_do_not_end_it():
+    book = RealtimeBook(max_silence_s=100.0).ready()
+    book.now_s += 79
+    book.server("input_audio_buffer.timeout_triggered", item_id="q1", audio_start_ms=0, audio_end_ms=5000)
+    book.begin().write("Hello?").finish("Hello?")
+    for passed_s in (1, 20):
+        silent(book, passed_s)
+    assert book.relay.context.has_ended
+
+
 def test_a_call_ends_after_its_last_answer():
     book = RealtimeBook(max_turns=2).ready()
     book.ask().begin().write("One").finish("One")

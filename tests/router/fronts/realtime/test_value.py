@@ -101,6 +101,14 @@ def test_a_client_that_asked_for_notices_is_told_of_a_death_and_of_no_move(query
         assert book.kinds() == ([] if is_planned else expected)
 
 
+def test_a_client_that_is_back_gets_its_session_at_once_and_only_if_it_had_one_before():
+    book = moved(talk(), is_new_client=True)
+    (created,) = book.sent
+    assert (created["type"], created["session"]["instructions"]) == ("session.created", "Be brief.")
+    assert book.open().kinds() == ["session.created"]
+    assert moved(RealtimeBook(), is_new_client=True).sent == []
+
+
 def test_a_session_that_has_run_for_a_while_counts_as_harmless():
     for step in (lambda book: book.fire(Timer.ADOPTION), lambda book: book.open().begin().write("One.").finish("One.")):
         book = talk()

@@ -210,12 +210,31 @@ def test_a_call_ends_after_its_largest_number_of_turns():
     assert_ended(book, limits.TURNS.code)
 
 
-def test_a_client_that_has_spent_its_day_is_ended_between_turns():
-    spent = [0, 0.0]
+def test_an_answer_without_an_announcement_and_an_end_counts():
+    book = started(max_turns=2)
+    for name in ("resp_1", "resp_2"):
+        assert book.ending is None
+        ask(book)
+        book.upstream(text_done("Hello.", f"item of {name}") | {"response_id": name})
+    book.run(1)
+    assert_ended(book, limits.TURNS.code)
 
-    def spend(tokens, cost_usd):
-        spent[0] += tokens
-        spent[1] += cost_usd
+
+def test_an_answer_that_the_user_interrupts_counts():
+    book = started(max_turns=9)
+    ask(book)
+    place = {"response_id": "resp_1", "item_id": "a", "output_index": 0, "content_index": 0}
+    book.upstream(response_created("resp_1"), {"type": "response.output_text.delta", **place, "delta": "One"})
+    cut = response_done("resp_1", status="cancelled", status_details={"reason": "turn_detected"})
+    book.upstream(SPEECH_STARTED, cut)
+    assert book.session.state.limited.spending.turns == 1
+
+
+def test_a_client_that_has_spent_its_day_is_ended_between_turns():
+    spent = [0, 0.0, 0]
+
+    def spend(tokens, cost_usd, turns):
+        spent[:] = spent[0] + tokens, spent[1] + cost_usd, spent[2] + turns
         return tuple(spent)
 
     book = started(max_tokens_per_day=1000, spend_today=spend)
@@ -227,6 +246,18 @@ def test_a_client_that_has_spent_its_day_is_ended_between_turns():
     answer(book, tokens=60, name="resp_2")
     book.run(1)
     assert_ended(book, limits.TOKENS_TODAY.code)
+
+
+def test_a_client_whose_turns_of_the_day_are_used_is_ended_between_turns():
+    turns = iter((8, 8, 10, 10))  # another session of this client answers as well
+    book = started(max_turns_per_day=10, spend_today=lambda *_spent: (0, 0.0, next(turns)))
+    ask(book)
+    answer(book, name="resp_1")
+    assert sent(book) == [("Warning", limits.TURNS_TODAY.code)]
+    ask(book)
+    answer(book, name="resp_2")
+    book.run(1)
+    assert_ended(book, limits.TURNS_TODAY.code)
 
 
 # The agent's question into a silence, and its goodbye.

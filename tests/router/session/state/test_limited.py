@@ -1,9 +1,22 @@
 """The use of what a session has limits for."""
 
+import operator
+
 import pytest
 
 from router.session.reports import Usage
-from router.session.state.limited import CALL, COST, COST_TODAY, SILENCE, TOKENS, TOKENS_TODAY, TURNS, Limited, Spending
+from router.session.state.limited import (
+    CALL,
+    COST,
+    COST_TODAY,
+    SILENCE,
+    TOKENS,
+    TOKENS_TODAY,
+    TURNS,
+    TURNS_TODAY,
+    Limited,
+    Spending,
+)
 from router.usage.prices import Price, PriceTable
 from tests.support.machine.options import session_options
 
@@ -52,17 +65,18 @@ def test_turns_have_a_share_of_their_limit():
 
 
 def test_the_sums_of_a_day_are_those_of_all_sessions_of_the_client():
-    sums = [90, 0.5]
+    sums = [90, 0.5, 3]
 
-    def spend(tokens, cost_usd):
-        sums[0] += tokens
-        sums[1] += cost_usd
+    def spend(*spent):
+        sums[:] = map(operator.add, sums, spent)
         return tuple(sums)
 
-    used = spending(max_tokens_per_day=200, max_cost_usd_per_day=1.0, spend_today=spend)
+    used = spending(max_tokens_per_day=200, max_cost_usd_per_day=1.0, max_turns_per_day=8, spend_today=spend)
     assert used.is_limited
     used.add(usage(output_tokens=10, total_tokens=10))
-    assert dict(used.shares()) == {TOKENS_TODAY: 0.5, COST_TODAY: pytest.approx(0.50002)}
+    used.add_turn()
+    shares = {TOKENS_TODAY: 0.5, COST_TODAY: pytest.approx(0.50002), TURNS_TODAY: 0.5}
+    assert (dict(used.shares()), used.turns) == (shares, 1)
 
 
 def test_a_call_that_another_machine_continues_has_the_rest_of_its_time():
