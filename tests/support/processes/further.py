@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 def further(*values: Any) -> Any:
@@ -24,4 +24,14 @@ def first_and_further(cases: Mapping[str, Any]) -> list[Any]:
 
 def examples(whole: int) -> int:
     """Return the number of examples of a property: `whole` in `.ci/run`, which sets CI, and a quarter elsewhere."""
-    return whole if os.environ.get("CI") else whole // 4
+    return whole if is_whole() else whole // 4
+
+
+def third(values: Sequence[Any], number: int) -> Sequence[Any]:
+    """Return each third value, from that of this number on, and in `.ci/run` all values."""
+    return values if is_whole() else values[number % 3 :: 3]
+
+
+def is_whole() -> bool:
+    """Whether this is a run of `.ci/run`, which sets CI."""
+    return bool(os.environ.get("CI"))

@@ -7,6 +7,7 @@ from router.fronts.realtime.requests import MAX_UNANSWERED_BYTES
 from router.fronts.realtime.responses import MAX_CHARS, MAX_RESPONSES
 from tests.support.machine.containers import chars, long, renamed, sizes
 from tests.support.machine.realtime_book import AUDIO_SESSION, RealtimeBook, message
+from tests.support.processes.further import third
 
 PLACE = {"response_id": "r1", "item_id": "a1", "output_index": 0, "content_index": 0}
 OF_R1 = {"response_id": "r1", "output_index": 0}
@@ -150,7 +151,7 @@ HOW = ["with new ids", "in new parts", "unchanged"]
 
 def judge(make, times, how):
     for side in (UPSTREAM, CLIENT):
-        for event in side:
+        for event in third(side, STATES.index(make) + HOW.index(how)):
             found = sizes(repeat(make, side, event, times, how))
             assert {place: size for place, size in found.items() if size > MOST_OF.get(place, MOST)} == {}, event
 
