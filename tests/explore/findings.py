@@ -372,6 +372,10 @@ FINDINGS = (
             READY + "say take-1-message take-1-message step-1-False step-1-False step-1-False step-1-False "
             "step-1-False step-1-False native-outside frame speech-1 close-1 run_well",
             put(barge_in, "_stop_response", stop_also_outside)),
+    Finding("E74", "a response is requested to a question that was refused behind its deadline",
+            ("converse", "settings", "no created"),
+            "dialled-1 say close-1 dialled-2 created-2 take-2-message speak fire-item_ack refuse-2 run_well",
+            put(pending.PendingResponses, "refuse", drop_gated)),
 )  # fmt: skip
 
 

@@ -384,7 +384,14 @@ class PendingResponses:
             return request.item_id == item_id and is_asked
 
         was_opened = self._change(is_open_still, lambda it: _replace(it, item_id=None, item_bytes=0))
-        return self._drop("REFUSED", lambda _at, request: request.item_id == item_id) or was_opened
+
+        def is_unasked(request: ResponseRequest) -> bool:
+            # The gate may be open, because the upstream did not acknowledge the item in time.
+            is_alone = not (request.continues_turn or request.answers_speech)
+            is_late = is_alone and request.presumed_item == request.question_item == item_id
+            return request.item_id == item_id or is_late
+
+        return self._drop("REFUSED", lambda _at, request: is_unasked(request)) or was_opened
 
     def give_up(self, rule: str) -> None:
         """End the request in flight by a rule: OVERTAKEN_BY_SPEECH, INTERRUPTED, REFUSED, or another method's rule.

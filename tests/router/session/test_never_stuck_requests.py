@@ -7,6 +7,7 @@ its `response.create`, where the upstream echoes it.
 import pytest
 
 from actors.restart import Decision
+from router.session.deadlines import Wait
 from tests.support.machine.playbook import AUDIO_DONE, call_done, error, item_added, settings, transcribed
 from tests.support.machine.timed_playbook import (
     BYTES_PER_S,
@@ -36,6 +37,7 @@ CLASSIFY = {
         "input": [],
     },
 }
+VOICE = {"type": "open_ai", "voice": "cedar"}
 FUNCTIONS = {"think": {"provider": {"type": "open_ai"}, "functions": [{"name": "lookup"}]}}
 
 
@@ -538,6 +540,15 @@ def test_a_request_outlives_its_upstream_although_the_next_one_refuses_a_later_i
     last = book.sent("conversation.item.create", generation=book.generation)[-1]
     book.upstream(error("invalid_value", event_id=last["event_id"]))
     assert len(book.sent("response.create", since=begin)) == 1
+
+
+def test_no_response_is_asked_for_to_a_question_that_is_refused_late_while_an_update_waits():
+    book = TimedPlaybook("converse").ready().client({"type": "UpdateSpeak", "speak": {"provider": VOICE}})
+    book.types("When?", acknowledged=False).fire(Wait.ITEM_ACK)
+    begin = book.here
+    last = book.sent("conversation.item.create")[-1]
+    book.upstream(error("invalid_value", event_id=last["event_id"]), {"type": "session.updated", "session": {}})
+    assert book.asked(since=begin) == []
 
 
 def test_the_turn_of_an_interrupted_given_text_ends_when_its_request_is_refused():
