@@ -25,7 +25,7 @@ LEFT_OUT = frozenset(
         *("_rows", "_commands", "client_text", "inputs", "_turn_log", "latency", "last_error", "unknown_types"),
         *("_count", "_sequence", "sequence", "numbers", "asked", "ignored", "over_bounds", "interrupted_bytes"),
         *("rollovers", "late", "voices", "dropped", "dropped_bytes", "forgotten_bytes", "now_s", "restarts", "unasked"),
-        *("clocks", "covered", "stopped_s"),
+        *("clocks", "covered", "stopped_s", "called_s"),
     }
 )
 """Attributes that change no later behaviour: counters for operators, the next free number, latency reports."""

@@ -1,10 +1,14 @@
-"""The ways to the end of a world: silent peers, a microphone that never stops, and peers that do all that they owe."""
+"""The ways to the end of a world.
+
+The peers are silent, the microphone never stops, upstreams send events without end, or all peers do what they owe.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from actors import messages
+from router.config.model import Deadlines
 from router.session.deadlines import Wait
 from tests.explore.client_actions import FRAME
 from tests.explore.engine_actions import next_timer
@@ -20,6 +24,10 @@ STEPS_TO_REST = 600
 SOON_S = 30.0
 """The seconds within which the session dials another successor after one failed."""
 ACKNOWLEDGEMENTS = "acknowledgements"
+LONGEST_RESPONSE_S = Deadlines().response_s
+LATER_S = float("inf")
+PINGS = [{"type": "ping", "timestamp": 1}, {"type": "rate_limits.updated", "rate_limits": []}]
+"""Events that are no progress: a keep-alive of some servers, and the use of the operator's account."""
 
 
 def run_noisy(world: World) -> None:
@@ -27,8 +35,15 @@ def run_noisy(world: World) -> None:
     run_silent(world, is_noisy=True)
 
 
-def run_silent(world: World, *, is_noisy: bool = False) -> None:
+def run_pinging(world: World) -> None:
+    """Let time pass while no peer acts, except that upstreams send events that are no progress."""
+    if any(it.phase == "created" for it in world.upstreams.values()):
+        run_silent(world, is_pinging=True)
+
+
+def run_silent(world: World, *, is_noisy: bool = False, is_pinging: bool = False) -> None:
     """Let time pass while no peer acts. Every deadline expires, and every dial fails."""
+    began_s, pinged = world.now_s, world.serving
     world.budget = dict.fromkeys(world.budget, 0)
     for _ in range(STEPS_TO_REST):
         world.budget["fault"] = 1
@@ -47,10 +62,24 @@ def run_silent(world: World, *, is_noisy: bool = False) -> None:
             if is_noisy and timer == Wait.MICROPHONE.value:
                 world.now_s = max(world.now_s, world.timers[timer])
                 world.feed(messages.ClientBinaryReceived(FRAME))
+            if is_pinging and _is_renewed(world, timer):
+                if world.now_s - began_s > LONGEST_RESPONSE_S and world.serving == pinged:
+                    raise Violation(f"i events without progress renew {timer} without end")
+                continue
             world.act(("fire", timer))
+            if world.serving != pinged:
+                began_s, pinged = world.now_s, world.serving
     else:
         raise Violation("i the session does not come to rest while its peers are silent")
     world.judge.judge_rest()
+
+
+def _is_renewed(world: World, timer: str) -> bool:
+    """Let the upstreams send events that are no progress as a deadline expires. Return whether these renew it."""
+    world.now_s = max(world.now_s, world.timers[timer])
+    for generation in [it.generation for it in world.upstreams.values() if it.phase == "created"]:
+        world.deliver(generation, PINGS)
+    return world.timers.get(timer, LATER_S) > world.now_s
 
 
 def run_well(world: World) -> None:
@@ -119,6 +148,7 @@ def _roll_over(world: World) -> None:
 ENDS: dict[str, Callable[[World], None]] = {
     "run_silent": run_silent,
     "run_noisy": run_noisy,
+    "run_pinging": run_pinging,
     "run_well": run_well,
 }
 """The ways to the end of a world, by name."""

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 IDLE_TIMERS = frozenset({Wait.ROLLOVER.value})
 """Timers that run although the session owes nothing."""
-OWN_TIMERS = frozenset({Wait.ROLLOVER.value, Wait.MICROPHONE.value})
+OWN_TIMERS = frozenset({Wait.ROLLOVER.value, Wait.MICROPHONE.value, Wait.PLAYBACK.value})
 """Timers that expire without a fault of any peer."""
 LATE = {"no created": frozenset({Wait.UNANNOUNCED.value})}
 """Further timers of this kind, by the quirk of the upstream."""
-MAY_REST = frozenset({Wait.ITEM_ACK.value, Wait.ASK_AGAIN.value})
-"""Timers whose end opens a gate of a request. The request may have another gate."""
+MAY_REST = frozenset({Wait.ITEM_ACK.value, Wait.ASK_AGAIN.value, Wait.PLAYBACK.value})
+"""Timers after which nothing may follow.
+
+The end of the first two opens a gate of a request, and the request may have another gate. An interruption drops the
+audio that waits for the end of the third.
+"""
 
 
 def reports(world: World) -> list[tuple[Any, ...]]:
@@ -91,10 +95,18 @@ def _judge_deadline(world: World, name: str) -> None:
         )
         if not is_awaited:
             raise Violation("i first_event expires, and no response is awaited")
+    if name == Wait.NEXT_EVENT.value and _is_awaited(world, serving):
+        raise Violation("i next_event expires, and the requested response has not begun")
     if name == Wait.COMMIT.value and not world.judge.unanswered_commits:
         since_s = world.judge.speaking.get(world.serving, 0.0)
         if since_s and world.now_s - since_s < MAX_FILLED_S:
             raise Violation("i commit expires, and the user speaks")
+
+
+def _is_awaited(world: World, serving: Upstream) -> bool:
+    """Whether the upstream in use has a request whose response it has not begun, and has no other response to end."""
+    is_busy = serving.is_ending or not (serving.active is serving.outside is serving.unended is None)
+    return world.serving in world.judge.asks and not is_busy and not world.has_dropped
 
 
 def _is_rolling(world: World) -> bool:

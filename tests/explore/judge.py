@@ -4,14 +4,18 @@ The judge knows from the models which questions each response answers, and which
 no private state of the session.
 """
 
+import re
 from typing import Any
 
+from router.config.model import Deadlines
 from router.session.handlers.user_speech import MAX_FILLED_S
 from tests.explore.knowledge import Knowledge, text_of
 from tests.explore.responses import Response
 from tests.explore.upstream import AUDIO_MS, CAUSE, is_of_client
 from tests.explore.violation import require
 
+CALL = re.compile(r"call_\d+")
+TOOL_ANSWER_S = Deadlines().tool_answer_s
 ENDS_COMMITS = frozenset({"input_audio_buffer.committed", "input_audio_buffer.speech_started"})
 """Events that answer all commits by hand before them, or that begin other speech."""
 
@@ -51,6 +55,8 @@ class Judge:
         """Texts of completed responses that the client has not received."""
         self.calls: dict[str, str] = {}
         """The state of each call that the client was asked to run: requested, answered or cancelled."""
+        self.called_s: dict[str, float] = {}
+        """The time at which the client was asked to run each call."""
         self.outputs: set[tuple[int, str]] = set()
         """The outputs of functions that an upstream received, with its generation."""
         self.known_calls: set[tuple[int, str]] = set()
@@ -75,13 +81,17 @@ class Judge:
         self.turns = 0
         """The turns of the agent's that may still end: requested responses, and those that an upstream began."""
         self.is_holding = False
-        """The session awaits transcripts, so the ends of several turns may wait."""
+        """The session awaits transcripts, or audio waits, so the ends of several turns may wait."""
+        self.has_waiting_audio = False
+        """Audio waits, because the client has more than enough to play."""
+        self.unheard: list[str] = []
+        """Texts of completed responses whose audio waits behind other audio."""
+        self.voiced: set[str] = set()
+        """Texts of the messages of which audio may wait. An interruption drops that audio."""
         self.shown: set[str] = set()
         """Texts of the responses whose output the client received since the last AgentAudioDone."""
-        self.playing = ""
-        """The text of the response whose audio the session is about to handle."""
         self.silenced: set[str] = set()
-        """Texts of the responses that were active when the client was told to stop playing."""
+        """Texts of the responses that were active, or whose audio waited, when the client was told to stop playing."""
         self.questions = self.answers = 0
         """The numbers of questions and answers so far. One answer may cover several questions."""
         self.refusals = 0
@@ -185,6 +195,7 @@ class Judge:
         """Record an interruption by the user: the session need not send any text of the present responses."""
         self.interrupted |= self.known_texts
         self.missing.clear()
+        self.unheard.clear()
         self.injected = 0
         self.knowledge.cut |= self.known_texts | self.given_texts
 
@@ -316,7 +327,8 @@ class Judge:
     def _judge_audio(self, response: Response, status: str) -> None:
         for text in response.spoken_texts if status == "completed" else ():
             is_heard = text in self.heard | self.interrupted | self.rejected
-            require(is_heard, f"v no audio of {text!r} reached the client")
+            require(is_heard or self.has_waiting_audio, f"v no audio of {text!r} reached the client")
+            self.unheard += [] if is_heard else [text]
         self.heard.difference_update(response.texts)
 
     def rejects(self, response: Response) -> None:
@@ -401,12 +413,13 @@ class Judge:
 
     def _sent_UserStartedSpeaking(self, _message: dict[str, Any]) -> None:  # noqa: N802
         self.voices += 1
-        self.silenced |= self._active_texts()
+        self.silenced |= self._active_texts() | (self.voiced & self.known_texts)
 
     def _sent_FunctionCallRequest(self, message: dict[str, Any]) -> None:  # noqa: N802
         for call in message["functions"]:
             require(call["id"] not in self.calls, f"vii the call {call['id']} is requested twice")
             self.calls[call["id"]] = "requested"
+            self.called_s[call["id"]] = self.now_s
 
     def _sent_FunctionCallCancelled(self, message: dict[str, Any]) -> None:  # noqa: N802
         for call in message["functions"]:
@@ -464,18 +477,23 @@ class Judge:
     def _sent_Warning(self, message: dict[str, Any]) -> None:  # noqa: N802
         self.has_explained, self.is_warning_due = True, False
         if message["code"] == "FUNCTION_CALL_FAILED":
+            for call_id in CALL.findall(message["description"]):
+                require(call_id in self.calls, f"i {call_id} is given up before the client is asked to run it")
+                since_s = self.now_s - self.called_s[call_id]
+                require(since_s >= TOOL_ANSWER_S, f"i {call_id} is given up {since_s:.0f} s after its request")
             for call_id in [call for call, state in self.calls.items() if state == "requested"]:
                 self.calls[call_id] = "cancelled"
 
-    def sent_audio(self) -> None:
-        """Judge audio to the client."""
+    def sent_audio(self, text: str) -> None:
+        """Judge audio to the client. `text` is that of the message to which the audio belongs."""
         require(not self.has_ended, "xi audio after the end")
-        require(self.playing not in self.silenced, f"v audio of {self.playing!r} behind its interruption")
-        is_ahead = self.playing not in self.worded or self.is_holding or self.playing in self.texts
-        require(is_ahead, f"v audio of {self.playing!r} before its text")
+        require(text not in self.silenced, f"v audio of {text!r} behind its interruption")
+        is_ahead = text not in self.worded or self.is_holding or text in self.texts
+        require(is_ahead, f"v audio of {text!r} before its text")
         self.is_output_open = True
-        self.shown.add(self.playing)
-        self.heard.add(self.playing)
+        self.shown.add(text)
+        self.heard.add(text)
+        self.unheard = [it for it in self.unheard if it != text]
 
     def sent_upstream(self, event: dict[str, Any], generation: int) -> None:
         """Judge an event to an upstream."""
@@ -546,10 +564,11 @@ class Judge:
         if text in self.known_texts - self.interrupted:
             self.worded.add(text)
 
-    def upstream_speaks(self, item_id: Any, text: str) -> None:
+    def upstream_speaks(self, item_id: Any, text: str, length_ms: int) -> None:
         """Record that the session received audio of an item, and the text of the item's response."""
-        self.playing = text
-        self.played_ms[str(item_id)] = self.played_ms.get(str(item_id), 0) + AUDIO_MS
+        if self.has_waiting_audio or length_ms > AUDIO_MS:
+            self.voiced.add(text)
+        self.played_ms[str(item_id)] = self.played_ms.get(str(item_id), 0) + length_ms
 
     def is_repeated_clear(self, event: dict[str, Any], generation: int) -> bool:
         """Whether an event acknowledges a clear again, so that it has no effect. Record the acknowledgement."""
@@ -661,6 +680,7 @@ class Judge:
         require(self.updates <= 0, "ii an update of the client's has no answer")
         require(not self.is_output_open, "iv a turn of the agent never ends")
         require(not self.missing, f"v {self.missing} never reached the client")
+        require(not self.unheard, f"v no audio of {self.unheard} ever reached the client")
         requested = [call for call, state in self.calls.items() if state == "requested"]
         require(not requested, f"i {requested} wait without a deadline")
 

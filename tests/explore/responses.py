@@ -24,6 +24,7 @@ STEPS = {
         *("item", "words", "audio", "item+", "words+", "audio", "text", "item done"),
         *("audio+", "text+", "item done+", "done"),
     ),
+    "long call": ("item", "words", "long audio", "text", "item done", "call item", "call", "done"),
     # A response outside the conversation that the client requested: it adds no item.
     "written": ("item", "written", "written text", "done"),
     "overlap done": ("item", "audio", "item+", "audio+", "item done", "item done+", "done"),
@@ -31,6 +32,8 @@ STEPS = {
 """The events of a response in their order, by its kind. Some servers announce no items."""
 SECOND_NUMBER = 50
 """The number of a response's second message, counted from that of the response."""
+LONG = "long call"
+"""A message that plays for longer than the client may take to answer a call, and a call behind it."""
 WHOLE = ("done only", "item only")
 """The kinds of responses whose text comes only in `conversation.item.done`."""
 LAST = {**dict.fromkeys(WHOLE, "item done"), "call first": "call", "written": "written text"}
@@ -83,7 +86,7 @@ class Response:
     @property
     def calls(self) -> bool:
         """Whether the response calls the function."""
-        return self.is_call or self.kind == "both"
+        return self.is_call or self.kind in ("both", LONG)
 
     @property
     def trails(self) -> bool:
@@ -124,7 +127,7 @@ class Response:
     @property
     def spoken_texts(self) -> tuple[str, ...]:
         """The texts of the messages of which the response has sent audio."""
-        return self._texts_of(it for it in self.steps[: self.at] if it.removesuffix(SECOND) == "audio")
+        return self._texts_of(it for it in self.steps[: self.at] if it.removesuffix(SECOND) in ("audio", "long audio"))
 
     def _texts_of(self, steps: Iterable[str]) -> tuple[str, ...]:
         numbers = {step.endswith(SECOND) for step in steps}

@@ -6,11 +6,14 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from router.deepgram import messages as deepgram
 from router.openai import events as openai
 from router.session import inputs, machine, transitions
+from router.session.deadlines import Wait
 from router.session.handlers import (
     agent_output,
     barge_in,
+    delivery,
     response_begin,
     response_end,
     response_origin,
@@ -25,8 +28,6 @@ from router.translation.audio import Microphone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from router.session.deadlines import Wait
 
 
 def put(owner: Any, name: str, value: Any) -> Callable[[], contextlib.AbstractContextManager[Any]]:
@@ -371,3 +372,41 @@ def gives_up(is_taken: Callable[[pending.ResponseRequest], bool]) -> Callable[[A
 
 
 _END_WHAT_SPEECH_ANSWERS = response_begin._end_what_speech_answers
+
+
+def asks_behind_audio(context: Any, message: Any) -> None:
+    if isinstance(message, deepgram.FunctionCallRequest):
+        context.wait(Wait.TOOL_ANSWER)
+    with mock.patch.object(delivery, "BESIDE_AUDIO", frozenset()):
+        _SEND_BEHIND_AUDIO(context, message)
+
+
+_SEND_BEHIND_AUDIO = delivery._send_behind_audio
+
+
+def begin_without_end(context: Any, event: Any) -> Any:
+    chosen = _BEGIN_UNANNOUNCED(context, event)
+    context.stop_waiting(Wait.RESPONSE)
+    return chosen
+
+
+_BEGIN_UNANNOUNCED = response_begin.begin_unannounced
+
+
+@contextlib.contextmanager
+def begins_without_end() -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for row in transitions.RESPONSE[ResponseState.REQUESTED].values():
+            if row.handler is _BEGIN_UNANNOUNCED:
+                stack.enter_context(mock.patch.object(row, "handler", begin_without_end))
+        yield
+
+
+def renews_although_requested(self: machine.Session) -> None:
+    turn = self.state.turn
+    _RENEW(self)
+    if turn.response is ResponseState.REQUESTED and turn.is_resumed and turn.has_started_speaking:
+        self.context.wait(Wait.NEXT_EVENT)
+
+
+_RENEW = machine.Session._restart_silence_deadline

@@ -5,18 +5,25 @@ itself. A quirk is a deviation from the protocol that real servers have (docs/up
 only a few faults.
 """
 
+import base64
 from typing import Any
 
 import orjson
 
-from tests.explore.responses import LAST, SECOND, SECOND_NUMBER, UNANNOUNCED, Response
+from tests.explore.responses import LAST, LONG, SECOND, SECOND_NUMBER, UNANNOUNCED, Response
 
 LIFE_S = 1500.0
 """The lifetime of an upstream's session in seconds. It is shorter than a session usually expects."""
 OPENED_UNIX_S = 1_700_000_000.0
 AUDIO_MS = 100
-AUDIO = "AAAA" * (24 * AUDIO_MS * 2 // 3)
-"""100 ms of silence: linear16 at 24 kHz, as base64."""
+LONG_MS = 60_000
+"""The length of an answer of which a part waits, because the client has more than enough to play."""
+BYTES_PER_MS = 48
+"""The size of linear16 at 24 kHz."""
+MARK_BYTES = 3
+"""The size of the number that ends each piece of audio."""
+SILENCE = {it: "AAAA" * ((it * BYTES_PER_MS - MARK_BYTES) // 3) for it in (AUDIO_MS, LONG_MS)}
+"""Audio without its number, as base64, by its length in milliseconds."""
 
 QUIRKS = ("none", "no echo", "numeric ids", "reused ids", "no ids", "no created", "only done", "no causes")
 """The quirks, of which an upstream has one for a whole walk.
@@ -188,7 +195,8 @@ class Upstream:
         if event["type"] == "response.create" and not _is_verbatim(event):
             if self.quirk == "no created":
                 return UNANNOUNCED if self.unended is None else (*UNANNOUNCED, BUSY)
-            return (*self._own_kinds(), "both") if self.quirk == "only done" else (*self._own_kinds(), "both", "two")
+            further = {"only done": ("both",), "none": ("both", "two", LONG)}.get(self.quirk, ("both", "two"))
+            return (*self._own_kinds(), *further)
         return ("message",)
 
     def _own_kinds(self) -> tuple[str, ...]:
@@ -367,9 +375,12 @@ class Upstream:
                 return [{"type": "response.output_text.delta", **ids, "delta": text}]
             case "written text":
                 return [{"type": "response.output_text.done", **ids, "text": text}]
-            case "audio":
+            case "audio" | "long audio":
                 self.has_spoken = True
-                return [{"type": "response.output_audio.delta", **ids, "delta": AUDIO}]
+                number = response.number + SECOND_NUMBER * is_second
+                lengths_ms = (LONG_MS, AUDIO_MS) if step == "long audio" else (AUDIO_MS,)
+                deltas = (audio_of(number, length_ms) for length_ms in lengths_ms)
+                return [{"type": "response.output_audio.delta", **ids, "delta": delta} for delta in deltas]
             case "text":
                 return [{"type": "response.output_audio_transcript.done", **ids, "transcript": text}]
             case "item done":
@@ -531,6 +542,21 @@ def _without_ids(event: dict[str, Any]) -> dict[str, Any]:
     if "item" in kept:
         kept["item"] = {name: value for name, value in kept["item"].items() if name != "id"}
     return kept
+
+
+def audio_of(number: int, length_ms: int) -> str:
+    """Return audio of a message, as base64. It is silence, and ends with the number of the message."""
+    return SILENCE[length_ms] + base64.b64encode(number.to_bytes(MARK_BYTES)).decode()
+
+
+def length_ms(delta: str) -> int:
+    """Return the length of a piece of audio."""
+    return len(delta) * 3 // 4 // BYTES_PER_MS
+
+
+def text_of_audio(audio: bytes) -> str:
+    """Return the text of the message to which a piece of audio belongs."""
+    return f"Answer {int.from_bytes(audio[-MARK_BYTES:])}!"
 
 
 def is_of_client(event: dict[str, Any]) -> bool:

@@ -22,7 +22,7 @@ from tests.explore import client_actions, engine_actions, fault_actions, upstrea
 from tests.explore.account import judge_tables
 from tests.explore.engine_actions import IDLE_TIMERS
 from tests.explore.judge import Judge
-from tests.explore.upstream import CAUSE, decoded
+from tests.explore.upstream import CAUSE, decoded, length_ms, text_of_audio
 from tests.explore.violation import Violation
 from tests.support.machine.options import session_options
 from tests.support.machine.playbook import SESSION_ID, SETTINGS
@@ -172,7 +172,8 @@ class World:
             elif event["type"] == "response.output_audio_transcript.delta" and self.session.context.profile.sentences:
                 self.judge.upstream_words(upstream.text_of(event))
             elif event["type"] == "response.output_audio.delta":
-                self.judge.upstream_speaks(event.get("item_id"), upstream.text_of(event))
+                length = length_ms(event["delta"])
+                self.judge.upstream_speaks(event.get("item_id"), upstream.text_of(event), length)
             elif event["type"] == "response.function_call_arguments.done":
                 self.judge.upstream_calls(event["call_id"], generation)
             self.feed(messages.UpstreamTextReceived(generation, frame_of(event)))
@@ -188,14 +189,17 @@ class World:
         if link != self.serving and self.session.state.lifecycle is Lifecycle.READY:
             self.serving = link
             self.judge.takes_over(link)
-            if self.quirk != "reused ids":
-                # An interruption may meet two answers of one id, and neither is told apart by anybody.
+            # An interruption may meet two answers of one id, and neither is told apart by anybody. The client gets the
+            # text of audio that waits later.
+            if self.quirk != "reused ids" and not self.judge.has_waiting_audio:
                 self.judge.judge_conversation(link)
         return commands
 
     def handle(self, message: messages.Input) -> list[messages.Command]:
         """Return the commands that an input causes, and perform none of them."""
         self.judge.now_s = self.now_s
+        self.judge.has_waiting_audio = Wait.PLAYBACK.value in self.timers
+        self.judge.is_holding |= self.judge.has_waiting_audio
         self.judge.is_holding |= any(upstream.untranscribed for upstream in self.upstreams.values())
         try:
             return self.session.handle(message, self.now_s)
@@ -206,8 +210,8 @@ class World:
         match command:
             case messages.SendToClient(str() as frame):
                 self.judge.sent_to_client(orjson.loads(frame))
-            case messages.SendToClient():
-                self.judge.sent_audio()
+            case messages.SendToClient(bytes() as audio):
+                self.judge.sent_audio(text_of_audio(audio))
             case messages.SendToUpstream(frame, generation):
                 event = decoded(frame)
                 is_there = generation in self.upstreams or any(it[0] == generation for it in self.abandoned)
