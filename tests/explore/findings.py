@@ -161,7 +161,8 @@ FINDINGS = (
     Finding("30", "the rest of an answer that a lost upstream began has the wrong deadline",
             ("converse", "settings", "none"),
             ASKED + "step-1-False step-1-False step-1-False close-1 dialled-2 created-2 take-2-message take-2-message "
-            "run_silent", put(machine.Session, "_restart_silence_deadline", renews_although_requested)),
+            "take-2-message repeat-2 run_silent",
+            put(machine.Session, "_restart_silence_deadline", renews_although_requested)),
     Finding("E1", "the item of speech acknowledges a typed question", OPENAI,
             READY + "update frame speech-1 say stop-1 commit-1 own-1-message run_well",
             put(upstream.Items, "note_speech", lambda *_args: None)),

@@ -9,11 +9,12 @@ from actors import messages
 from router.session import transitions
 from router.session.deadlines import Wait
 from router.session.handlers.ignored import ignore
+from router.session.state.playback import Playback
 from tests.explore import __main__ as command
 from tests.explore import search as searches
 from tests.explore.canonical import key_of
 from tests.explore.copies import frozen, thawed
-from tests.explore.ends import run_silent, run_well
+from tests.explore.ends import run_pinging, run_silent, run_well
 from tests.explore.findings import actions_of
 from tests.explore.search import STATIONS, Found, Search
 from tests.explore.shrink import breaks, playbook, shortest
@@ -195,3 +196,42 @@ def test_an_acknowledgement_behind_a_lost_clear_is_that_of_the_lost_one():
     clears = "native-input~audio~buffer.clear drop-1 frame native-input~audio~buffer.clear"
     walk = f"dialled-1 created-1 take-1-message {clears} run_well"
     assert breaks(("openai", "settings", "none"), actions_of(walk))[0] == ""
+
+
+CALLED = "say take-1-message take-1-long+call step-1-False step-1-False step-1-False"
+READY = "dialled-1 created-1 take-1-message"
+
+
+def test_a_part_of_a_long_answer_waits_and_the_call_behind_it_does_not():
+    world = World(*ROOT).open()
+    for action in actions_of(f"{READY} {CALLED} step-1-False step-1-False step-1-False step-1-False"):
+        world.act(action)
+    assert Wait.PLAYBACK.value in world.timers
+    assert world.judge.calls == {"call_101": "requested"}
+    run_well(world)
+    assert world.judge.texts == ["Answer 101!", "Answer 102!"]
+
+
+def test_waiting_audio_that_an_interruption_does_not_drop_is_found(monkeypatch):
+    walk = actions_of(f"{READY} {CALLED} frame speech-1 run_well")
+    assert breaks(ROOT, walk)[0] == ""
+    monkeypatch.setattr(Playback, "stop", lambda *_args: [])
+    assert breaks(ROOT, walk)[0] == "v audio of 'Answer 101!' behind its interruption"
+
+
+def test_waiting_audio_that_is_lost_is_found(monkeypatch):
+    answer = "answer-call~101 take-1-message take-1-message step-1-False step-1-False step-1-False step-1-False"
+    walk = f"{READY} {CALLED} step-1-False step-1-False step-1-False step-1-False step-1-False {answer}"
+    walk = actions_of(f"{walk} step-1-False step-1-False run_well")
+    assert breaks(ROOT, walk)[0] == ""
+    release = Playback.release
+    monkeypatch.setattr(
+        Playback, "release", lambda self, now_s: [it for it in release(self, now_s) if not isinstance(it, bytes)]
+    )
+    assert breaks(ROOT, walk)[0].startswith("v no audio of ['Answer 102!']")
+
+
+def test_events_without_progress_are_no_end_of_a_conversation_that_is_at_rest():
+    world = world_after("dialled", "created", "take")
+    run_pinging(world)
+    assert not world.judge.has_ended

@@ -12,6 +12,8 @@ ALL = {mutant.name: mutant for mutant in mutants()}
 READY = [("dialled", 1), ("created", 1), ("take", 1, "message")]
 HEARD = [*READY, ("frame",), ("speech", 1)]
 ASKED = [*READY, ("say",), ("take", 1, "message"), ("take", 1, "message")]
+CALLED = [*ASKED[:-1], ("take", 1, "long call"), *[("step", 1, False)] * 8, ("answer", "call_101")]
+PLAYED = [*CALLED, *[("take", 1, "message")] * 2, *[("step", 1, False)] * 6, ("fire", "playback")]
 STANDBY = [*ASKED, ("fire", "rollover"), ("dialled", 2), ("created", 2), ("take", 2, "message")]
 
 
@@ -41,6 +43,7 @@ def outcome_of(name, root, path):
         ("USER_TURN.SPEAKING: CommitSent stays", ROOT, [*HEARD, ("force",)], "xii commits by hand"),
         ("LIFECYCLE.CONFIGURING: Error is ignored", ROOT, [*READY[:2], ("refuse", 1)], "ii an upstream refuses"),
         ("STANDBY.SEEDED: UpstreamLost is ignored", ROOT, [*STANDBY, ("close", 2)], ""),
+        ("DEADLINES: PLAYBACK does nothing", ROOT, PLAYED, ""),
         (
             "RESPONSE.NONE: ResponseOutputAudioDelta stays",
             LATE,
