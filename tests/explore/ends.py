@@ -11,7 +11,7 @@ from actors import messages
 from router.config.model import Deadlines
 from router.session.deadlines import Wait
 from tests.explore.client_actions import FRAME
-from tests.explore.engine_actions import next_timer
+from tests.explore.engine_actions import IDLE_TIMERS, next_timer
 from tests.explore.violation import Violation
 from tests.explore.world import RESTARTS
 
@@ -37,7 +37,9 @@ def run_noisy(world: World) -> None:
 
 def run_pinging(world: World) -> None:
     """Let time pass while no peer acts, except that upstreams send events that are no progress."""
-    if any(it.phase == "created" for it in world.upstreams.values()):
+    # Without a deadline, or an upstream that may send, this end is that of silent peers.
+    has_upstream = any(it.phase == "created" for it in world.upstreams.values())
+    if has_upstream and not world.timers.keys() <= IDLE_TIMERS:
         run_silent(world, is_pinging=True)
 
 
