@@ -9,6 +9,7 @@ from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.handlers import format_negotiation, items, settings, upstream_setup
 from router.session.reports import UpstreamTookOver
+from router.session.state.pending import ResponseRequest
 from router.session.state.states import Lifecycle
 
 if TYPE_CHECKING:
@@ -71,10 +72,14 @@ def replay_audio(context: Context) -> None:
     state = context.state
     if state.microphone is None:
         return
+    is_manual, is_committing = state.plan.detection.is_manual, state.user_turns.is_committing
+    has_more = is_committing and state.microphone.has_uncommitted
     context.forward_all(state.microphone.resend())
     context.signal(inputs.SpeechReplayed())
-    is_manual = state.plan.detection.is_manual and not state.user_turns.is_committing
-    if is_manual and state.microphone.has_uncommitted:
+    if is_manual and has_more:
+        # The repeated commit ends the audio behind it, too. The client requests no answer to that audio.
+        state.pending.add(ResponseRequest())
+    elif is_manual and state.microphone.has_uncommitted and not is_committing:
         # The pause that ends the turn may have passed during the restart.
         context.wait(Wait.MANUAL_COMMIT)
 
