@@ -47,12 +47,15 @@ from tests.explore.undoing import (
     clear_all,
     clears_again,
     commit_all,
+    commit_as_detected,
+    commit_behind,
     create_with_clock,
     drop_gated,
     forget_only,
     forgets_commits,
     forgets_crossed_turn,
     forgets_crossing,
+    forgets_whose_commit,
     gives_up,
     handle_as_before,
     in_table,
@@ -68,6 +71,7 @@ from tests.explore.undoing import (
     owes_nothing_as_is,
     put,
     reject_by_id,
+    replay_and_request_nothing,
     stop_also_outside,
     stop_and_record,
     text_twice,
@@ -83,6 +87,7 @@ HEARD = READY + "frame speech-1 stop-1 commit-1 "
 COUGHED = HEARD + "no_words-1-user~101- inject-default own-1-message "
 OPENAI: Root = ("openai", "settings", "none")
 AS_IS: Root = ("openai", "session.update", "none")
+MANUAL: Root = ("openai", "manual", "none")
 
 
 class Finding(msgspec.Struct):
@@ -112,6 +117,12 @@ FINDINGS = (
             without_deadline(Wait.SPEECH)),
     Finding("5", "a session that a client's session.update opened owes no answer to speech", AS_IS, HEARD,
             in_table(openai.InputAudioBufferCommitted, owes_nothing_as_is)),
+    Finding("6", "a client's own commit holds back its response.create", OPENAI,
+            READY + "frame speech-1 native-input~audio~buffer.commit native-response.create take-1-message",
+            in_table(inputs.CommitSent, forgets_whose_commit)),
+    Finding("7", "speech behind a commit on its way is never committed", MANUAL,
+            READY + "frame fire-manual~commit frame take-1-message fire-manual~commit",
+            put(Microphone, "commit", commit_behind)),
     Finding("9", "a new voice waits for an upstream without end", OPENAI,
             ASKED + "step-1-False step-1-False step-1-False step-1-False step-1-False step-1-False speak "
             "take-1-message run_silent", without_deadline(Wait.TAKEOVER)),
@@ -376,6 +387,12 @@ FINDINGS = (
             ("converse", "settings", "no created"),
             "dialled-1 say close-1 dialled-2 created-2 take-2-message speak fire-item_ack refuse-2 run_well",
             put(pending.PendingResponses, "refuse", drop_gated)),
+    Finding("E75", "a late answer to a commit takes the speech behind the commit", MANUAL,
+            READY + "frame force fire-commit frame take-1-message fire-manual~commit",
+            put(Microphone, "commit", commit_as_detected)),
+    Finding("E76", "the next upstream gets a client's own commit behind speech, and nobody requests the answer", MANUAL,
+            READY + "native-input~audio~buffer.commit frame close-1 run_well",
+            put(takeover, "replay_audio", replay_and_request_nothing)),
 )  # fmt: skip
 
 

@@ -70,7 +70,6 @@ OUTSIDE = {
     "STANDBY.CONNECTING: Error": "a fault of an upstream in its setup is a close",
     "DEADLINES: SETTINGS": "each walk begins with the message that configures the session",
     "DEADLINES: PLAYBACK": "no answer is longer than the playback",
-    "DEADLINES: MANUAL_COMMIT": "no detection is `manual`",
     "DEADLINES: CALL": "no limit is configured",
     "DEADLINES: SILENCE": "no limit is configured",
     "DEADLINES: DRAIN": "no operator acts",
