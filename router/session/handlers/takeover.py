@@ -73,11 +73,14 @@ def replay_audio(context: Context) -> None:
     if state.microphone is None:
         return
     is_manual, is_committing = state.plan.detection.is_manual, state.user_turns.is_committing
-    has_more = is_committing and state.microphone.has_uncommitted
+    # The next upstream repeats the commit on its way, and so takes the audio behind a client's commit, too. The client
+    # requests no answer to that audio. The session's own request may be answered already, if the lost upstream lost the
+    # commit.
+    has_ours = any(not sent.is_by_client for sent in state.user_turns.commits)
+    is_question = is_committing and (has_ours or state.microphone.has_uncommitted)
     context.forward_all(state.microphone.resend())
     context.signal(inputs.SpeechReplayed())
-    if is_manual and has_more:
-        # The repeated commit ends the audio behind it, too. The client requests no answer to that audio.
+    if is_manual and is_question:
         state.pending.add(ResponseRequest())
     elif is_manual and state.microphone.has_uncommitted and not is_committing:
         # The pause that ends the turn may have passed during the restart.

@@ -170,6 +170,14 @@ def test_speech_behind_a_client_s_own_commit_is_answered_although_the_upstream_i
     assert len(book.asked(since=begin)) == 1
 
 
+def test_speech_whose_commit_the_upstream_lost_is_answered_by_the_next_one():
+    book = manual()
+    book.answers("Go on.")
+    begin = book.restarted_after()
+    book.upstream(committed()).run(1.0)
+    assert len(book.asked(since=begin)) == 1
+
+
 # Words that come late, or never.
 
 
