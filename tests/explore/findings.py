@@ -21,12 +21,14 @@ from router.session.deadlines import Wait
 from router.session.handlers import (
     barge_in,
     delivery,
+    injection,
     items,
     passthrough,
     response_begin,
     response_end,
     response_origin,
     response_requests,
+    restart,
     takeover,
 )
 from router.session.handlers import user_turn as handlers_of_turn
@@ -59,6 +61,8 @@ from tests.explore.undoing import (
     gives_up,
     handle_as_before,
     in_table,
+    inject_and_replace,
+    interrupt_also_outside,
     interrupts_nothing_as_is,
     is_named,
     keeps_current,
@@ -393,6 +397,14 @@ FINDINGS = (
     Finding("E76", "the next upstream gets a client's own commit behind speech, and nobody requests the answer", MANUAL,
             READY + "native-input~audio~buffer.commit frame close-1 run_well",
             put(takeover, "replay_audio", replay_and_request_nothing)),
+    Finding("E77", "nobody answers speech whose commit a lost upstream had lost", MANUAL,
+            READY + "frame fire-manual~commit fire-rollover drop-1 run_well",
+            put(takeover, "replay_audio", replay_and_request_nothing)),
+    Finding("E78", "an urgent text cancels a client's own request outside the conversation", OPENAI,
+            READY + "native-outside inject-interrupt close-1 run_well", put(injection, "_inject", inject_and_replace)),
+    Finding("E79", "a client's own request beside a function call is lost with its upstream", OPENAI,
+            READY + "say take-1-message take-1-call step-1-False step-1-False step-1-False native-outside "
+            "fire-first~event run_well", put(restart, "interrupt_work", interrupt_also_outside)),
 )  # fmt: skip
 
 

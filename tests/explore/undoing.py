@@ -11,10 +11,12 @@ from router.session import inputs, machine, transitions
 from router.session.handlers import (
     agent_output,
     barge_in,
+    injection,
     response_begin,
     response_end,
     response_origin,
     response_requests,
+    restart,
     resume,
     takeover,
     upstream_events,
@@ -138,6 +140,26 @@ def replay_and_request_nothing(context: Any) -> None:
 
 
 _REPLAY = takeover.replay_audio
+
+
+def inject_and_replace(context: Any, content: str, behavior: str) -> None:
+    _INJECT(context, content, behavior)
+    sent = context.state.pending.in_flight
+    if sent is not None and behavior == "interrupt":
+        sent.is_interrupted = sent.is_replaced = True
+
+
+_INJECT = injection._inject
+
+
+def interrupt_also_outside(context: Any) -> None:
+    sent = context.state.pending.in_flight
+    if sent is not None and sent.request.is_outside:
+        context.state.pending.in_flight = None
+    _INTERRUPT_WORK(context)
+
+
+_INTERRUPT_WORK = restart.interrupt_work
 
 
 @contextlib.contextmanager
