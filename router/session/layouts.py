@@ -253,7 +253,7 @@ LAYOUTS: Final = (
     _of(Speaker, "_converter _response_id"),
     _of(
         Microphone,
-        "_clearing_bytes _commits _converter _is_filling _keeps_source _kept _kept_in _max_bytes"
+        "_clearing_bytes _commits _converter _given_up_bytes _is_filling _keeps_source _kept _kept_in _max_bytes"
         " _max_s _preroll_bytes _preroll_s _longest_bytes _sample_bytes _start _taken_bytes _uncommitted_bytes"
         " forgotten_bytes is_speech",
     ),

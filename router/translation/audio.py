@@ -62,6 +62,7 @@ class Microphone:
         "_clearing_bytes",
         "_commits",
         "_converter",
+        "_given_up_bytes",
         "_is_filling",
         "_keeps_source",
         "_kept",
@@ -100,6 +101,8 @@ class Microphone:
 
         It is `TAKEN` for a commit whose audio another commit took.
         """
+        self._given_up_bytes = 0
+        """The number of uncommitted bytes before the last commit whose answer is no longer awaited, but may come."""
         self._clearing_bytes = 0
         """The number of uncommitted bytes before the last clear that the upstream has not acknowledged."""
         self._taken_bytes = 0
@@ -141,7 +144,7 @@ class Microphone:
         self._converter = self._converter.successor(target)
         self._uncommitted_bytes = target.size_bytes(uncommitted_ms)
         self._commits = ()  # `resend` follows, and then the commit is repeated
-        self._clearing_bytes = 0
+        self._clearing_bytes = self._given_up_bytes = 0
         self._choose_kept_format()
         if self._kept_in != kept.format:
             self._kept = bytearray(converted(kept, self._kept_in))
@@ -187,14 +190,23 @@ class Microphone:
         """Forget all commits but the last `count`. The others failed, so their audio stays uncommitted."""
         self._commits = self._commits[-count:] if count else ()
 
+    def give_up_commits(self) -> None:
+        """Await no answer to the commits on their way. Their audio stays uncommitted, unless an answer comes late."""
+        self._given_up_bytes = max(self._given_up_bytes, *self._commits[-1:], 0)
+        self.keep_commits(0)
+
     def reopen_commit(self) -> None:
         """Await the oldest commit again. Its audio was taken for that of another commit."""
         self._commits = (TAKEN, *self._commits)[:MAX_COMMITS]
 
-    def commit(self) -> Recording:
-        """Forget the audio of the oldest commit, and return its kept part. Audio after that commit stays."""
+    def commit(self, *, is_detected: bool = True) -> Recording:
+        """Forget the audio of the oldest commit, and return its kept part. Audio after that commit stays.
+
+        If no commit is on its way, the upstream's detector has committed. If it detects nothing (`is_detected`), a
+        commit that was given up is answered late.
+        """
         # The upstream handles events in order, so it has not committed the audio behind a clear that is on its way.
-        before_bytes = self._clearing_bytes or self._uncommitted_bytes
+        before_bytes = (self._clearing_bytes or self._uncommitted_bytes) if is_detected else self._given_up_bytes
         size_bytes, *later = self._commits or (before_bytes,)
         self._commits = tuple(later)
         return self._take(max(0, size_bytes))
@@ -238,6 +250,7 @@ class Microphone:
         self._uncommitted_bytes = behind_bytes
         self._taken_bytes += size_bytes
         self._clearing_bytes = max(0, self._clearing_bytes - size_bytes)
+        self._given_up_bytes = max(0, self._given_up_bytes - size_bytes)
         self._commits = tuple(it if it == TAKEN else max(0, it - size_bytes) for it in self._commits)
         return audio
 
@@ -258,7 +271,7 @@ class Microphone:
         self._forget_cleared()
         self._flush()  # the kept audio also has the samples in the filter, and they would be appended twice
         self._uncommitted_bytes, self._commits = 0, ()
-        self._clearing_bytes = self._taken_bytes = 0
+        self._clearing_bytes = self._given_up_bytes = self._taken_bytes = 0
         return self._appends(converted(self._recording(), self.target))
 
     @property

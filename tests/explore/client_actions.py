@@ -65,6 +65,8 @@ def _frame(world: World) -> None:
     world.judge.is_cleared = world.judge.is_clearing = world.judge.is_clear_newest = False
     # Frames before the first upstream is ready are kept for it.
     world.judge.early_frames += not world.serving
+    if world.judge.is_manual:
+        world.judge.sends_audio()
     is_due = world.session.state.lifecycle is Lifecycle.READY and world.serving in world.upstreams
     commands = world.feed(messages.ClientBinaryReceived(FRAME))
     if is_due and not any(isinstance(it, messages.SendToUpstream) for it in commands):
@@ -91,7 +93,8 @@ def _send_update(world: World, kind: str) -> None:
 
 def _force(world: World) -> None:
     world.spend("force")
-    world.judge.is_excused = True
+    # With a detector the session requests an answer to a turn that the detector may end, too.
+    world.judge.is_excused |= not world.judge.is_manual
     is_open = _has_open_turn(world)
     world.from_client({"type": "ForceEndTurn"})
     if is_open and _has_open_turn(world):
@@ -103,6 +106,8 @@ def _has_open_turn(world: World) -> bool:
     upstream = world.upstreams.get(world.serving)
     if upstream is None or world.session.state.lifecycle is not Lifecycle.READY or not upstream.keeps_audio:
         return False
+    if world.judge.is_manual:
+        return world.judge.has_uncommitted and not world.judge.unanswered_commits
     is_spoken = world.serving in world.judge.speaking and not world.judge.has_missed_commit
     is_spoken &= not (upstream.has_lost_commit or world.judge.has_lost_clear)  # the session still awaits that one
     return is_spoken and not any(event["type"] == "input_audio_buffer.commit" for event in upstream.queue)
@@ -129,6 +134,11 @@ def _native(world: World, kind: str) -> None:
         world.judge.updates += kind == "session.update"
         return world.from_client({"type": kind, **_fields_of(world, kind)})
     world.judge.is_excused = True
+    world.judge.own_commits += kind == "input_audio_buffer.commit"
+    world.judge.has_own_commit |= kind == "input_audio_buffer.commit"
+    world.judge.is_request_due |= kind == "response.create" and world.judge.has_own_commit and world.is_sound
+    if kind == "input_audio_buffer.clear":
+        world.judge.forgets_audio()
     world.judge.is_cancelling |= kind == "response.cancel"
     if kind not in ("input_audio_buffer.commit", "input_audio_buffer.clear"):
         world.is_sound = world.is_orderly = False

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 IDLE_TIMERS = frozenset({Wait.ROLLOVER.value})
 """Timers that run although the session owes nothing."""
-OWN_TIMERS = frozenset({Wait.ROLLOVER.value, Wait.MICROPHONE.value, Wait.PLAYBACK.value})
+OWN_TIMERS = frozenset({Wait.ROLLOVER.value, Wait.MICROPHONE.value, Wait.MANUAL_COMMIT.value, Wait.PLAYBACK.value})
 """Timers that expire without a fault of any peer."""
 LATE = {"no created": frozenset({Wait.UNANNOUNCED.value})}
 """Further timers of this kind, by the quirk of the upstream."""
-MAY_REST = frozenset({Wait.ITEM_ACK.value, Wait.ASK_AGAIN.value, Wait.PLAYBACK.value})
-"""Timers after which nothing may follow.
+MAY_REST = frozenset({Wait.ITEM_ACK.value, Wait.ASK_AGAIN.value, Wait.MANUAL_COMMIT.value, Wait.PLAYBACK.value})
+"""Timers at whose end nothing may follow.
 
-The end of the first two opens a gate of a request, and the request may have another gate. An interruption drops the
-audio that waits for the end of the third.
+The end of the first two opens a gate of a request, which may have another gate. At the end of the third the client may
+have committed or cleared its audio by itself. An interruption drops the audio that waits for the end of the fourth.
 """
 
 
@@ -67,7 +67,7 @@ def _fire(world: World, name: str) -> None:
     if name not in OWN_TIMERS | LATE.get(world.quirk, frozenset()):
         if world.is_sound and world.is_well:
             raise Violation(f"i {name} expires although both peers behave well")
-        world.is_sound = world.is_orderly = False
+        world.is_sound = world.is_orderly = world.judge.is_request_due = False
     commands = world.feed(messages.TimerFired(name))
     if has_all_events and any(isinstance(it, messages.AbandonUpstream) for it in commands):
         raise Violation("i next_event expires behind the last event of a response")

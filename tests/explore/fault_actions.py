@@ -10,7 +10,7 @@ from actors import messages
 from actors.restart import Loss, LossKind
 from router.session.handlers.items import CUT_EVENT_ID
 from router.session.state.states import Lifecycle
-from tests.explore.upstream import CAUSE
+from tests.explore.upstream import CAUSE, COMMIT
 from tests.explore.upstream_actions import after
 from tests.explore.violation import Violation
 
@@ -69,6 +69,7 @@ def _refuse(world: World, generation: int) -> None:
         world.judge.refused(generation, event)
         world.judge.refuses_clear(event)
         world.judge.refuses_question(event)
+        world.judge.loses_commit(event)
         world.judge.knowledge.deny(event, generation)
     else:
         # An item that a standby refuses is missing in its conversation alone.
@@ -91,6 +92,7 @@ def _drop(world: World, generation: int) -> None:
     upstream.has_lost_commit |= event["type"] == "input_audio_buffer.commit"
     world.judge.has_lost_clear |= event["type"] == "input_audio_buffer.clear"
     world.judge.refused(generation, event)
+    world.judge.loses_commit(event)
 
 
 def _other_id(world: World, generation: int) -> None:
@@ -131,8 +133,10 @@ def _late(world: World, how: str) -> None:
     assert gone is not None
     # The supervisor has not reported the loss of an abandoned upstream yet.
     is_abandoned = any(generation == gone.generation for generation, _ in world.abandoned)
-    cancelled = gone.active
+    cancelled, taken = gone.active, gone.queue[0] if how == "take" else {"type": ""}
     for event in gone.say_late(how):
+        if is_abandoned and event["type"] == "input_audio_buffer.committed" and taken["type"] == COMMIT:
+            world.judge.is_committed(taken["event_id"], event["item_id"], gone.generation)
         if is_abandoned and how == "words":
             world.judge.is_transcribed(event["item_id"])
         frame = messages.UpstreamTextReceived(

@@ -21,12 +21,14 @@ from router.session.deadlines import Wait
 from router.session.handlers import (
     barge_in,
     delivery,
+    injection,
     items,
     passthrough,
     response_begin,
     response_end,
     response_origin,
     response_requests,
+    restart,
     takeover,
 )
 from router.session.handlers import user_turn as handlers_of_turn
@@ -49,15 +51,20 @@ from tests.explore.undoing import (
     clear_all,
     clears_again,
     commit_all,
+    commit_as_detected,
+    commit_behind,
     create_with_clock,
     drop_gated,
     forget_only,
     forgets_commits,
     forgets_crossed_turn,
     forgets_crossing,
+    forgets_whose_commit,
     gives_up,
     handle_as_before,
     in_table,
+    inject_and_replace,
+    interrupt_also_outside,
     interrupts_nothing_as_is,
     is_named,
     keeps_current,
@@ -71,6 +78,7 @@ from tests.explore.undoing import (
     put,
     reject_by_id,
     renews_although_requested,
+    replay_and_request_nothing,
     stop_also_outside,
     stop_and_record,
     text_twice,
@@ -86,6 +94,7 @@ HEARD = READY + "frame speech-1 stop-1 commit-1 "
 COUGHED = HEARD + "no_words-1-user~101- inject-default own-1-message "
 OPENAI: Root = ("openai", "settings", "none")
 AS_IS: Root = ("openai", "session.update", "none")
+MANUAL: Root = ("openai", "manual", "none")
 
 
 class Finding(msgspec.Struct):
@@ -115,6 +124,12 @@ FINDINGS = (
             without_deadline(Wait.SPEECH)),
     Finding("5", "a session that a client's session.update opened owes no answer to speech", AS_IS, HEARD,
             in_table(openai.InputAudioBufferCommitted, owes_nothing_as_is)),
+    Finding("6", "a client's own commit holds back its response.create", OPENAI,
+            READY + "frame speech-1 native-input~audio~buffer.commit native-response.create take-1-message",
+            in_table(inputs.CommitSent, forgets_whose_commit)),
+    Finding("7", "speech behind a commit on its way is never committed", MANUAL,
+            READY + "frame fire-manual~commit frame take-1-message fire-manual~commit",
+            put(Microphone, "commit", commit_behind)),
     Finding("9", "a new voice waits for an upstream without end", OPENAI,
             ASKED + "step-1-False step-1-False step-1-False step-1-False step-1-False step-1-False speak "
             "take-1-message run_silent", without_deadline(Wait.TAKEOVER)),
@@ -391,6 +406,20 @@ FINDINGS = (
             ("converse", "settings", "no created"),
             "dialled-1 say close-1 dialled-2 created-2 take-2-message speak fire-item_ack refuse-2 run_well",
             put(pending.PendingResponses, "refuse", drop_gated)),
+    Finding("E75", "a late answer to a commit takes the speech behind the commit", MANUAL,
+            READY + "frame force fire-commit frame take-1-message fire-manual~commit",
+            put(Microphone, "commit", commit_as_detected)),
+    Finding("E76", "the next upstream gets a client's own commit behind speech, and nobody requests the answer", MANUAL,
+            READY + "native-input~audio~buffer.commit frame close-1 run_well",
+            put(takeover, "replay_audio", replay_and_request_nothing)),
+    Finding("E77", "nobody answers speech whose commit a lost upstream had lost", MANUAL,
+            READY + "frame fire-manual~commit fire-rollover drop-1 run_well",
+            put(takeover, "replay_audio", replay_and_request_nothing)),
+    Finding("E78", "an urgent text cancels a client's own request outside the conversation", OPENAI,
+            READY + "native-outside inject-interrupt close-1 run_well", put(injection, "_inject", inject_and_replace)),
+    Finding("E79", "a client's own request beside a function call is lost with its upstream", OPENAI,
+            READY + "say take-1-message take-1-call step-1-False step-1-False step-1-False native-outside "
+            "fire-first~event run_well", put(restart, "interrupt_work", interrupt_also_outside)),
 )  # fmt: skip
 
 

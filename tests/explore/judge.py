@@ -20,6 +20,10 @@ ENDS_COMMITS = frozenset({"input_audio_buffer.committed", "input_audio_buffer.sp
 """Events that answer all commits by hand before them, or that begin other speech."""
 
 
+UNCOMMITTED = "uncommitted audio"
+"""The text of a question that is audio which no commit has ended yet, if no detector does."""
+
+
 class Question:
     """A text, speech, or output of a function, to which the client is owed an answer."""
 
@@ -28,6 +32,8 @@ class Question:
         self.generation = generation
         """The generation that has the question as speech, or 0 for a text."""
         self.transcript = ""
+        self.commit_id = ""
+        """The id of the session's commit that ends the speech, until the upstream has taken the commit."""
 
     def is_answered_by(self, response: Response, generation: int) -> bool:
         """Whether the conversation of a response contained the question."""
@@ -41,7 +47,9 @@ class Question:
 class Judge:
     """The records of what both peers of one session have seen, and the checks of the invariants."""
 
-    def __init__(self) -> None:  # noqa: PLR0915 - one account each
+    def __init__(self, *, is_manual: bool = False) -> None:  # noqa: PLR0915 - one account each
+        self.is_manual = is_manual
+        """No detector hears the audio, and the session commits it after a pause."""
         self.owed: list[Question] = []
         self.has_ended = False
         self.is_client_gone = False
@@ -92,6 +100,13 @@ class Judge:
         """Texts of the responses whose output the client received since the last AgentAudioDone."""
         self.silenced: set[str] = set()
         """Texts of the responses that were active, or whose audio waited, when the client was told to stop playing."""
+        self.own_commit_ids: set[str] = set()
+        self.own_commits = 0
+        """The number of the client's own commits that no upstream has received."""
+        self.has_own_commit = False
+        """The client has committed by itself."""
+        self.is_request_due = False
+        """No upstream has received the client's own response.create behind its own commit, and no peer was at fault."""
         self.questions = self.answers = 0
         """The numbers of questions and answers so far. One answer may cover several questions."""
         self.refusals = 0
@@ -191,6 +206,45 @@ class Judge:
         self.questions += 1
         self.clocks.append((text, self.stopped_s if generation else self.now_s))
 
+    def sends_audio(self) -> None:
+        """Record audio that no detector hears. The session has to commit the audio, and to request an answer."""
+        if not self.has_uncommitted:
+            self.owed.append(Question(UNCOMMITTED, 0))
+
+    @property
+    def has_uncommitted(self) -> bool:
+        """Whether the client has sent audio that no detector hears, and that no commit has ended."""
+        return any(it.text == UNCOMMITTED for it in self.owed)
+
+    def forgets_audio(self) -> None:
+        """Record that the client discards or commits its audio by itself."""
+        self.owed = [it for it in self.owed if it.text != UNCOMMITTED]
+
+    def commits_audio(self, commit_id: str, generation: int) -> None:
+        """Record that the session commits audio that no detector hears. The audio is a question from now on.
+
+        At another upstream the commit also ends the audio of the commits that the lost one did not take.
+        """
+        is_known = any(it.commit_id == commit_id for it in self.owed)
+        self.owed = [it for it in self.owed if not it.commit_id or (generation, it.commit_id) in self.committed_at]
+        self.forgets_audio()
+        self.asked(commit_id)
+        self.owed[-1].commit_id = commit_id
+        if is_known:
+            self.questions -= 1
+            self.clocks.pop()
+
+    def is_committed(self, commit_id: str, item: str, generation: int) -> None:
+        """Record the item that an upstream made of the audio before a commit of the session's."""
+        for question in self.owed:
+            if question.commit_id == commit_id:
+                question.text, question.generation, question.commit_id = item, generation, ""
+        self.clocks = [(item if text == commit_id else text, at_s) for text, at_s in self.clocks]
+
+    def loses_commit(self, event: dict[str, Any]) -> None:
+        """Record that an upstream refused or lost an event. If it was a commit, its audio is no question yet."""
+        self.owed = [it for it in self.owed if not it.commit_id or it.commit_id != event.get("event_id")]
+
     def interrupt(self) -> None:
         """Record an interruption by the user: the session need not send any text of the present responses."""
         self.interrupted |= self.known_texts
@@ -245,7 +299,7 @@ class Judge:
         """Record that a verbatim text replaces every answer that is active or about to begin: rule REPLACED."""
         self.interrupt()
         self.is_replacing = self.is_excused = True
-        self.owed.clear()
+        self._forgive_all()
 
     # What the upstream does.
 
@@ -472,7 +526,10 @@ class Judge:
             self.injected -= not is_of_client(event)
         elif event["type"] == "response.create":
             # The response would have answered the whole conversation.
-            self.owed.clear()
+            self._forgive_all()
+
+    def _forgive_all(self) -> None:
+        self.owed = [it for it in self.owed if it.text == UNCOMMITTED]
 
     def _sent_Warning(self, message: dict[str, Any]) -> None:  # noqa: N802
         self.has_explained, self.is_warning_due = True, False
@@ -523,6 +580,7 @@ class Judge:
             require(not active, "iii a response is requested while another is active")
             require(generation not in self.asks, "iii a response is requested while another is requested")
             self.asks.append(generation)
+            self.is_request_due = False
             is_early = generation in self.speaking and not self.is_excused
             require(not is_early, "ii a response is requested while the user speaks")
             is_open = self.answers < self.questions > self.refusals
@@ -533,8 +591,9 @@ class Judge:
             require(key not in self.updating, "ii an upstream is configured twice at once")
             self.updating.add(key)
         if kind == "input_audio_buffer.commit":
-            self.committed_at.add((generation, str(event.get("event_id"))))
             named = str(event.get("event_id"))
+            self._commits(named, generation)
+            self.committed_at.add((generation, named))
             self.unanswered_commits += [named] if named not in self.unanswered_commits else []
         self.turns += kind == "response.create" and not is_of_client(event)
         if (event.get("response") or {}).get("conversation") == "none" and not is_of_client(event):
@@ -545,6 +604,16 @@ class Judge:
         elif kind == "conversation.item.truncate":
             played = self.played_ms.get(str(event["item_id"]), 0)
             require(0 < event["audio_end_ms"] <= played, f"vi {event['audio_end_ms']} ms heard of {played} ms sent")
+
+    def _commits(self, commit_id: str, generation: int) -> None:
+        is_new = all(it[1] != commit_id for it in self.committed_at)
+        if is_new and self.own_commits:
+            self.own_commits -= 1
+            self.own_commit_ids.add(commit_id)
+            self.forgets_audio()
+        elif self.is_manual and (self.has_uncommitted or commit_id not in self.own_commit_ids):
+            # Another upstream gets the client's own commit behind all audio, also that for which a pause is due.
+            self.commits_audio(commit_id, generation)
 
     def _judge_item(self, item: dict[str, Any], generation: int) -> None:
         if item["type"] == "function_call":

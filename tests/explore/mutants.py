@@ -69,7 +69,6 @@ OUTSIDE = {
     "LIFECYCLE.CONNECTING: Error": "a fault of an upstream in its setup is a close",
     "STANDBY.CONNECTING: Error": "a fault of an upstream in its setup is a close",
     "DEADLINES: SETTINGS": "each walk begins with the message that configures the session",
-    "DEADLINES: MANUAL_COMMIT": "no detection is `manual`",
     "DEADLINES: CALL": "no limit is configured",
     "DEADLINES: SILENCE": "no limit is configured",
     "DEADLINES: DRAIN": "no operator acts",

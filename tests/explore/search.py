@@ -20,12 +20,18 @@ from tests.explore.upstream import QUIRKS
 from tests.explore.violation import Violation
 from tests.explore.world import World
 
-ROOTS = tuple(
-    (profile, opening, quirk)
-    for quirk in QUIRKS
-    for profile, opening in (("openai", "settings"), ("converse", "settings"), ("openai", "session.update"))
+ROOTS = (
+    *(
+        (profile, opening, quirk)
+        for quirk in QUIRKS
+        for profile, opening in (("openai", "settings"), ("converse", "settings"), ("openai", "session.update"))
+    ),
+    ("openai", "manual", "none"),
 )
-"""The roots: each combines a route's profile, a way to open a session, and a quirk."""
+"""The roots: each combines a route's profile, a way to open a session, and a quirk.
+
+The opening `manual` is by Settings without turn detection: the session commits after a pause of the microphone.
+"""
 
 STATIONS = (
     (),
@@ -44,6 +50,12 @@ STATIONS = (
     ("dialled", "created", "take", "say", "take", "take", *("step",) * 6, "speak", "take"),
 )
 """The stations: points of a conversation, given by the kinds of actions that lead to them. The search begins there."""
+
+MANUAL_STATIONS = (
+    ("dialled", "created", "take", "frame", "fire-manual_commit", "frame"),
+    ("dialled", "created", "take", "frame", "fire-manual_commit", "take", "take", "step", "step"),
+)
+"""Further stations where no detector ends the user's turn."""
 
 LONGEST = 60
 """The number of actions after which a walk begins anew."""
@@ -128,7 +140,8 @@ class Search:
         self._clock = clock
         start_s = clock()
         try:
-            level = [self._station(kinds) for kinds in self.stations]
+            further = MANUAL_STATIONS if self.root[1] == "manual" else ()
+            level = [self._station(kinds) for kinds in (*self.stations, *further)]
         except Violation as violation:
             self.report.found.append(Found(self.root, [], str(violation)))
             return self.report

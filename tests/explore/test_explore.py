@@ -235,3 +235,25 @@ def test_events_without_progress_are_no_end_of_a_conversation_that_is_at_rest():
     world = world_after("dialled", "created", "take")
     run_pinging(world)
     assert not world.judge.has_ended
+
+
+def test_audio_behind_a_commit_stays_uncommitted_where_no_detector_hears_it():
+    world = World("openai", "manual", "none").open()
+    for action in actions_of("dialled-1 created-1 take-1-message frame fire-manual~commit frame take-1-message"):
+        world.act(action)
+    assert ("speech", 1) not in world.actions()
+    assert world.upstreams[1].keeps_audio
+    assert world.judge.has_uncommitted
+    run_well(world)
+    assert len(world.judge.committed_at) == 2
+    assert len(world.judge.completed) == 2
+
+
+def test_a_client_that_clears_its_audio_is_owed_no_commit():
+    walk = "dialled-1 created-1 take-1-message frame native-input~audio~buffer.clear run_well"
+    assert breaks(("openai", "manual", "none"), actions_of(walk))[0] == ""
+
+
+def test_a_client_that_commits_by_itself_is_owed_no_further_commit():
+    walk = "dialled-1 created-1 take-1-message frame native-input~audio~buffer.commit run_well"
+    assert breaks(("openai", "manual", "none"), actions_of(walk))[0] == ""

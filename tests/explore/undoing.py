@@ -14,11 +14,14 @@ from router.session.handlers import (
     agent_output,
     barge_in,
     delivery,
+    injection,
     response_begin,
     response_end,
     response_origin,
     response_requests,
+    restart,
     resume,
+    takeover,
     upstream_events,
 )
 from router.session.handlers.ignored import ignore
@@ -114,10 +117,50 @@ def clear_all(self: Microphone, _place: int, **_facts: Any) -> None:
     self._take(self._uncommitted_bytes)
 
 
-def commit_all(self: Microphone) -> Any:
+def commit_all(self: Microphone, **_facts: Any) -> Any:
     size_bytes = max(0, self._commits[0]) if self._commits else self._uncommitted_bytes
     self._commits = self._commits[1:]
     return self._take(size_bytes)
+
+
+def commit_behind(self: Microphone, **_facts: Any) -> Any:
+    self._commits = self._commits[1:]
+    return self._take(self._uncommitted_bytes)
+
+
+def commit_as_detected(self: Microphone, **_facts: Any) -> Any:
+    return _COMMIT(self)
+
+
+_COMMIT = Microphone.commit
+
+
+def replay_and_request_nothing(context: Any) -> None:
+    with mock.patch.object(pending.PendingResponses, "add"):
+        _REPLAY(context)
+
+
+_REPLAY = takeover.replay_audio
+
+
+def inject_and_replace(context: Any, content: str, behavior: str) -> None:
+    _INJECT(context, content, behavior)
+    sent = context.state.pending.in_flight
+    if sent is not None and behavior == "interrupt":
+        sent.is_interrupted = sent.is_replaced = True
+
+
+_INJECT = injection._inject
+
+
+def interrupt_also_outside(context: Any) -> None:
+    sent = context.state.pending.in_flight
+    if sent is not None and sent.request.is_outside:
+        context.state.pending.in_flight = None
+    _INTERRUPT_WORK(context)
+
+
+_INTERRUPT_WORK = restart.interrupt_work
 
 
 @contextlib.contextmanager
@@ -343,6 +386,15 @@ def forgets_crossing(handler: Any) -> Any:
     def sent(context: Any, event: Any) -> Any:
         context.state.user_turns.by_hand = None
         return handler(context, event)
+
+    return sent
+
+
+def forgets_whose_commit(handler: Any) -> Any:
+    def sent(context: Any, event: Any) -> Any:
+        phase = handler(context, event)
+        context.state.user_turns.is_ended_by_hand &= not event.is_by_client
+        return phase
 
     return sent
 

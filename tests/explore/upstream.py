@@ -39,6 +39,7 @@ PARAMS = {
     "response.create": "response.instructions",
 }
 """The field that an error names, by the type of the refused event."""
+COMMIT = "input_audio_buffer.commit"
 CAUSE = "cause"
 """The key of an error under which the judge finds the id of the refused event. The session does not get it."""
 BUSY = "busy"
@@ -96,23 +97,25 @@ class Upstream:
     def receive(self, event: dict[str, Any]) -> None:
         """Add an event to the queue. Audio is not added: its presence matters, and the clear before it."""
         if event["type"] == "input_audio_buffer.append":
-            if self._last_clear is None:
+            if self._last_end is None:
                 self.has_audio = True
             else:
-                self._last_clear["is_before_audio"] = True
+                self._last_end["is_before_audio"] = True
             return
-        if event["type"] == "input_audio_buffer.commit" and not self.keeps_audio:
+        if event["type"] == COMMIT and not self.keeps_audio:
             event["is_empty"] = True
         self.queue.append(event)
 
     @property
-    def _last_clear(self) -> dict[str, Any] | None:
-        return next((it for it in reversed(self.queue) if it["type"] == "input_audio_buffer.clear"), None)
+    def _last_end(self) -> dict[str, Any] | None:
+        """The last event in the queue behind which audio is new. A detector hears the audio behind a commit at once."""
+        ends = {"input_audio_buffer.clear"} if self.detects else {"input_audio_buffer.clear", COMMIT}
+        return next((it for it in reversed(self.queue) if it["type"] in ends), None)
 
     @property
     def keeps_audio(self) -> bool:
         """Whether uncommitted audio has arrived that no clear in the queue will discard."""
-        return self.has_audio if self._last_clear is None else "is_before_audio" in self._last_clear
+        return self.has_audio if self._last_end is None else "is_before_audio" in self._last_end
 
     @property
     def hears_audio(self) -> bool:
@@ -224,7 +227,8 @@ class Upstream:
 
     def _session_update(self, event: dict[str, Any], _kind: str) -> list[dict[str, Any]]:
         audio = event["session"].get("audio") or {}
-        detection = (audio.get("input") or {}).get("turn_detection", True)
+        # Without the field the detection stays as it was.
+        detection = (audio.get("input") or {}).get("turn_detection", True if self.detects else None)
         self.detects = detection is not None and not (
             isinstance(detection, dict) and detection.get("create_response") is False
         )
@@ -260,7 +264,9 @@ class Upstream:
         if not self.has_audio or "is_empty" in event:
             return [self._error("input_audio_buffer_commit_empty", event)]
         item, self.speech, self.has_stopped = self.speech or self._new("user"), "", False
-        return self._committed(item)
+        events = self._committed(item)
+        self.has_audio = "is_before_audio" in event
+        return events
 
     def _input_audio_buffer_clear(self, event: dict[str, Any], _kind: str) -> list[dict[str, Any]]:
         self.has_audio, self.speech, self.has_stopped = "is_before_audio" in event, "", False

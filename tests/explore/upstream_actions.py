@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from router.session.state.states import Lifecycle
 from tests.explore.responses import OWN_UNANNOUNCED
-from tests.explore.upstream import LIFE_S, OPENED_UNIX_S
+from tests.explore.upstream import COMMIT, LIFE_S, OPENED_UNIX_S
 from tests.explore.violation import Violation
 
 if TYPE_CHECKING:
@@ -52,6 +52,10 @@ def _take(world: World, generation: int, kind: str) -> None:
         if event["type"] == "input_audio_buffer.commit" and is_shown:
             world.judge.is_not_by_hand(generation)
         world.judge.refusing = event
+        if not world.is_sound:
+            world.judge.loses_commit(event)
+    elif event["type"] == COMMIT:
+        world.judge.is_committed(event["event_id"], events[0]["item_id"], generation)
     after(world, upstream, before, events)
     world.judge.refusing = None
 

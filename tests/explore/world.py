@@ -74,7 +74,7 @@ class World:
         self.serving = 0
         """The generation that serves the session."""
         self.restarts = restart.History()
-        self.judge = Judge()
+        self.judge = Judge(is_manual=opening == "manual")
         self.asked = 0
         self.is_sound = True
         """No fault has happened, and no deadline has expired except those of `OWN_TIMERS`."""
@@ -94,8 +94,9 @@ class World:
         if not self.timers:
             raise Violation("i the client's first message is awaited, and no deadline runs")
         think = {**SETTINGS["agent"]["think"], "functions": [FUNCTION]}
-        if self.opening == "settings":
-            self.from_client({**SETTINGS, "agent": {**SETTINGS["agent"], "think": think}})
+        if self.opening in ("settings", "manual"):
+            detection = {"turn_detection": "manual"} if self.opening == "manual" else {}
+            self.from_client({**SETTINGS, "agent": {**SETTINGS["agent"], **detection, "think": think}})
         else:
             tools = [{"type": "function", **FUNCTION}]
             audio = {
@@ -130,11 +131,25 @@ class World:
         if Wait.STANDBY.value in self.timers and not self._others():
             raise Violation("i a deadline waits for a standby upstream that is gone")
         judge_tables(self)
+        self._judge_client()
         if not self.judge.owed:
             return
         leads_on = set(self.timers) - IDLE_TIMERS or self.dials or self.abandoned or self.work
         if not leads_on:
             raise Violation(f"i {[it.text for it in self.judge.owed]} is owed, and no deadline runs")
+
+    def _judge_client(self) -> None:
+        """Judge that the client's audio is committed, and its own request behind its own commit is sent."""
+        judge, upstream = self.judge, self.upstreams.get(self.serving)
+        if upstream is None or self.session.state.lifecycle is not Lifecycle.READY:
+            return
+        if judge.has_uncommitted and Wait.MANUAL_COMMIT.value not in self.timers:
+            raise Violation("i audio of the client's is not committed, and no deadline runs")
+        is_asked = judge.active or judge.asks or judge.statements or judge.own
+        is_spoken = judge.speaking or judge.unanswered_commits or upstream.speech or upstream.owes_answer
+        is_behind = judge.owed or judge.injected > 0 or judge.updates > 0
+        if judge.is_request_due and not (is_asked or is_spoken or is_behind):
+            raise Violation("ii a client's own request behind its own commit waits for nothing")
 
     def _others(self) -> set[int]:
         """Return the generations of all upstreams except the one in use."""
@@ -146,7 +161,7 @@ class World:
         self.budget[kind] -= 1
         self.faults += kind == "fault"
         if kind in ("fault", "late"):
-            self.is_sound = False
+            self.is_sound = self.judge.is_request_due = False
             self.is_orderly &= is_orderly
 
     # The session.

@@ -84,7 +84,8 @@ def _inject(context: Context, content: str, behavior: str) -> None:
         # The agent's answer may be requested, or about to begin at the upstream. A cancel that comes before
         # response.created may be lost (upstream 7.4), so the session cancels the answer when it begins.
         turn.cancels_next = bool(context.state.user_turns.owed)
-        if pending.in_flight is not None:
+        # The agent does not speak a response outside the conversation.
+        if pending.in_flight is not None and not pending.in_flight.request.is_outside:
             pending.in_flight.is_interrupted = pending.in_flight.is_replaced = True
     pending.add(request)
 

@@ -45,7 +45,9 @@ def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
     is_interrupted = turn.is_interrupted or (sent is not None and sent is turn.current and sent.is_over)
     # A rejected response is no turn. The turn that is open beside it is that of a request.
     is_turn = not turn.is_rejected or not (pending or sent)
-    if sent is turn.current:
+    # The next upstream gets the client's own request outside the conversation, which belongs to no turn.
+    is_own = is_lost and sent is not None and sent.request.is_outside
+    if sent is turn.current and not is_own:
         # `active` is this request. Any other request in flight waits for the end of the upstream's own response.
         pending.in_flight = None
     if is_lost:
@@ -65,7 +67,7 @@ def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
         # the failed response was active (upstream 4.3).
         pending.add(ResponseRequest())
         context.signal(inputs.AnswerRequested())
-    if active is None or not is_turn:
+    if active is None or not is_turn or is_own:
         return
     if active.verbatim is not None and not is_interrupted:
         rest = verbatim.rest_request(context, active, active.verbatim, answer, is_lost=is_lost)

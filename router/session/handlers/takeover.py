@@ -9,6 +9,7 @@ from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.handlers import format_negotiation, items, settings, upstream_setup
 from router.session.reports import UpstreamTookOver
+from router.session.state.pending import ResponseRequest
 from router.session.state.states import Lifecycle
 
 if TYPE_CHECKING:
@@ -71,10 +72,17 @@ def replay_audio(context: Context) -> None:
     state = context.state
     if state.microphone is None:
         return
+    is_manual, is_committing = state.plan.detection.is_manual, state.user_turns.is_committing
+    # The next upstream repeats the commit on its way, and so takes the audio behind a client's commit, too. The client
+    # requests no answer to that audio. The session's own request may be answered already, if the lost upstream lost the
+    # commit.
+    has_ours = any(not sent.is_by_client for sent in state.user_turns.commits)
+    is_question = is_committing and (has_ours or state.microphone.has_uncommitted)
     context.forward_all(state.microphone.resend())
     context.signal(inputs.SpeechReplayed())
-    is_manual = state.plan.detection.is_manual and not state.user_turns.is_committing
-    if is_manual and state.microphone.has_uncommitted:
+    if is_manual and is_question:
+        state.pending.add(ResponseRequest())
+    elif is_manual and state.microphone.has_uncommitted and not is_committing:
         # The pause that ends the turn may have passed during the restart.
         context.wait(Wait.MANUAL_COMMIT)
 

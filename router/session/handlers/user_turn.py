@@ -286,7 +286,9 @@ def _take_audio(context: Context, item_id: str | None) -> None:
     # A client's own session.update may have switched transcription off (upstream 4.7). Then no text may wait for it.
     if state.plan.transcribes:
         state.transcripts.expect(item_id)
-    audio = state.microphone.commit() if state.microphone is not None else None
+    # Some servers detect speech although they shall not.
+    is_detected = state.plan.detection.is_on or state.user_turns.subject.is_detected
+    audio = state.microphone.commit(is_detected=is_detected) if state.microphone is not None else None
     if audio is not None and audio.data:
         state.ledger.add_speech(item_id or "", audio)
 
@@ -372,7 +374,7 @@ def commit_timed_out(context: Context, _signal: inputs.CommitTimedOut) -> None:
         turns.by_hand_id = turns.crossed.event_id
     turns.give_up_commits()
     if context.state.microphone is not None:
-        context.state.microphone.keep_commits(0)
+        context.state.microphone.give_up_commits()
     end_speech(context)
 
 

@@ -60,6 +60,23 @@ def test_a_question_that_was_answered_beside_a_client_s_own_response_is_not_aske
     assert book.losses() == []
 
 
+def test_a_client_s_own_request_outlives_an_urgent_text_and_its_upstream():
+    book = TimedPlaybook().ready().client(CLASSIFY)
+    book.client({"type": "InjectAgentMessage", "message": "Mind the gap.", "behavior": "interrupt"})
+    begin = book.restarted_after(1000)
+    book.upstream(outside("resp_t", book.sent("response.create")[-1]["response"]["metadata"])).ends("resp_t")
+    sent = [it["response"].get("metadata") for it in book.sent("response.create", since=begin)]
+    assert CLASSIFY["response"]["metadata"] in sent
+
+
+def test_a_client_s_own_request_beside_a_function_call_outlives_its_upstream():
+    book = TimedPlaybook().ready().types("What is the weather?").begins().upstream(call_done("c1")).ends("resp_1")
+    book.client(CLASSIFY)
+    begin = book.restarted_after(1000)
+    sent = [it["response"].get("metadata") for it in book.sent("response.create", since=begin)]
+    assert CLASSIFY["response"]["metadata"] in sent
+
+
 def test_a_client_s_own_request_outside_the_conversation_begins_no_latency():
     book = TimedPlaybook().ready().client(CLASSIFY)
     refused = book.sent("response.create")[-1]["event_id"]

@@ -146,6 +146,38 @@ def test_speech_behind_a_commit_on_its_way_is_replayed_to_the_next_upstream():
     assert LOUD * 3 not in book.appended(since=begin)
 
 
+def test_a_commit_that_is_acknowledged_twice_takes_no_speech_behind_it():
+    book = manual()
+    book.upstream(committed()).answers("Go on.")
+    book.client(LOUD, LOUD).upstream(committed()).run(1.0)
+    assert len(book.sent("input_audio_buffer.commit")) == 2
+
+
+def test_a_commit_that_is_acknowledged_behind_its_deadline_takes_no_speech_behind_it():
+    book = manual().run(SOON_S)
+    book.client(LOUD, LOUD).upstream(committed()).run(1.0)
+    assert len(book.sent("input_audio_buffer.commit")) == 2
+    begin = book.restarted_after()
+    assert LOUD * 2 in book.appended(since=begin)
+    assert LOUD * 3 not in book.appended(since=begin)
+
+
+def test_speech_behind_a_client_s_own_commit_is_answered_although_the_upstream_is_lost():
+    book = TimedPlaybook("openai").ready(settings(turn_detection="manual"))
+    book.client(LOUD, {"type": "input_audio_buffer.commit"}, LOUD)
+    begin = book.restarted_after()
+    book.upstream(committed()).run(1.0)
+    assert len(book.asked(since=begin)) == 1
+
+
+def test_speech_whose_commit_the_upstream_lost_is_answered_by_the_next_one():
+    book = manual()
+    book.answers("Go on.")
+    begin = book.restarted_after()
+    book.upstream(committed()).run(1.0)
+    assert len(book.asked(since=begin)) == 1
+
+
 # Words that come late, or never.
 
 
