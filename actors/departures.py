@@ -109,7 +109,8 @@ class Departures:
         due_s = self._left_s() * DUE_SHARE
         for place, session in enumerate(departing):
             self._send_off(session, min(spread_s * place / len(departing), due_s))
-        self._dispatcher.call_later(self._left_s() * FIRST_DUE_SHARE, functools.partial(self._send_off_rest, due_s))
+        if departing:
+            self._dispatcher.call_later(self._left_s() * FIRST_DUE_SHARE, functools.partial(self._send_off_rest, due_s))
         return [it for it in sessions if not self._may_depart(it)]
 
     def _send_off_rest(self, due_s: float) -> None:
