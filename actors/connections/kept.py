@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from actors.connections import frames
 from actors.connections.arena import TRANSFER_BYTES
 from actors.connections.client import ClientConnection
-from actors.connections.shelf import MOST_JOURNAL_BYTES, Shelf
+from actors.connections.protocol import RECEIVE_BYTES
+from actors.connections.shelf import JOURNAL_BYTES, MOST_JOURNAL_BYTES, Shelf
 from actors.connections.transfer import new_transfer
 from actors.footprint import STEP_BYTES
 
@@ -299,11 +300,9 @@ class KeptConnection(ClientConnection):
         transfer, unhandled = self._transfer, self.unhandled
         if transfer is None:
             return _read_once(self)
+        is_behind = not self.may_overwrite or unhandled.newest is not None
         try:
-            if self.may_overwrite and unhandled.newest is None:
-                data = transfer.receive()
-            else:
-                data = self._read_behind(transfer)
+            data = self._read_behind(transfer) if is_behind else transfer.receive()
         except OSError as error:
             logger.debug("%s: read failed: %s", self, error, extra=self.log_fields)
             data = b""
@@ -312,6 +311,10 @@ class KeptConnection(ClientConnection):
         if not data:
             self.abort()
             return 0
+        # A read that filled its block has not emptied the stream. A lag of more than a block would never end then.
+        shelf = self.shelf
+        is_full = len(data) >= JOURNAL_BYTES or (is_behind and shelf is not None and shelf.fill == shelf.end)
+        self._short_read_bytes = 0 if is_full else RECEIVE_BYTES - 1
         self._alive_s = monotonic()
         if self._is_pinged:
             self._show_life()

@@ -17,6 +17,8 @@ from actors.connections.shelf import JOURNAL_BYTES, LONG_JOURNAL_BYTES, MOST_JOU
 from tests.support.engine import links
 from tests.support.engine.dispatching import WAIT_S, on
 
+LATE_FRAMES = 60
+
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")]
 
 
@@ -241,6 +243,26 @@ def test_a_record_within_the_silence_leaves_the_count_of_the_bytes_right(kept, d
         assert listener.heard.get(timeout=WAIT_S) == bytes([number])
         on(dispatcher, store)
         assert journal_of(kept, dispatcher, arena) == b""
+
+
+@pytest.mark.parametrize("is_silent", [True, False])
+def test_the_frames_that_came_during_a_lag_are_read_in_one_turn(kept, dispatcher, is_silent):
+    connection, listener, client = kept
+    on(dispatcher, lambda: connection.shelf.store(b"record", 0))
+    connection.may_drop = lambda: is_silent
+    turns = []
+
+    def handle(data):
+        connection.unhandled.take_binary(len(data))
+        turns.append(dispatcher.turns)
+        if len(turns) == 1 + LATE_FRAMES:
+            listener.heard.put(turns)
+
+    listener.on_binary = handle
+
+    on(dispatcher, lambda: client.sendall(masked(bytes(100), 0x82)))
+    on(dispatcher, lambda: client.sendall(masked(bytes(100), 0x82) * LATE_FRAMES))
+    assert len(set(listener.heard.get(timeout=WAIT_S)[1:])) == 1
 
 
 def test_the_blocks_of_a_lag_are_released_soon_after_it(kept, dispatcher):
