@@ -39,8 +39,9 @@ those of the upstream's response. `USER_TURN` has the stages of each turn of the
 upstream that will follow the one in use. Joint rules connect the four tables. The session applies them in order after
 every input.
 
-The table of a state lists the inputs that this state accepts. The session counts and logs any other input, and
-continues the conversation.
+The table of a state lists the inputs that this state accepts. The session counts and logs an input that `LIFECYCLE`
+does not list, and counts one that `STANDBY` does not list. The other two tables pass over other inputs. The
+conversation continues in each case.
 
 In the pictures, a **black** edge shows a change of state by an input. A **blue** edge shows a change by a joint rule,
 or by the end of the session. The label of a blue edge has the name of this cause in italics. If a handler may choose

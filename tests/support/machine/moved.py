@@ -21,6 +21,8 @@ def handled(session, message, now_s):
     content = getattr(message, "text", "")[:SEEN_CHARS]
     if zlib.crc32(f"{test} {now_s} {type(message).__name__} {content}".encode(errors="replace")) % SHARE:
         return session.handle(message, now_s)
+    if session.state.deferred:
+        return session.handle(message, now_s)  # the session does not move while an event waits for a converter
     options = session.context.options
     if options.spend_today is not None:
         # The sums are the application's: the second session must not add to them.
