@@ -31,8 +31,8 @@ The other strings of a longer text are audio or an image in base64. One characte
 times as large.
 """
 
-MAX_WIDE_TEXT_CHARS: Final = 8 * 1024 * 1024
-"""The longest text with a character beyond ASCII: an image of 6 MB with words beside it.
+MAX_WIDE_TEXT_CHARS: Final = 6 * 1024 * 1024
+"""The longest text with a character beyond ASCII: an image of 4.5 MB with words beside it.
 
 The character makes the whole text larger, and its parse slower. An escape does not.
 """
@@ -91,15 +91,15 @@ def _exceeded_by_long(text: str) -> str | None:
         return _TOO_LARGE
     if sum(_count(text, sign) for sign in "[{,") > MAX_LONG_VALUES:
         return _TOO_MANY_FOR_LENGTH
-    if _count(text, "\\") > MAX_ESCAPES:
+    escapes = _count(text, "\\")
+    if escapes > MAX_ESCAPES:
         return _TOO_MANY_ESCAPES
-    return _TOO_WIDE if _is_wide(text) else None
+    is_plain = not escapes and text.isascii()
+    return _TOO_WIDE if not is_plain and _is_wide(text) else None
 
 
 def _is_wide(text: str) -> bool:
     """Whether the strings that are not plain ASCII have too many characters, or there are too many quotes to tell."""
-    if text.isascii() and "\\" not in text:
-        return False
     wide_chars = start = at = 0
     for _ in range(_MAX_SEARCHES):
         end = text.find('"', at)
@@ -119,7 +119,7 @@ def _is_plain(text: str, start: int, end: int) -> bool:
     # The search for two characters takes ten times as long as the one for the first of them.
     if text.find("\\", start, end) >= 0 and text.find("\\u", start, end) >= 0:
         return False
-    # A copy of a whole string of 8 MB would take four times as long as these.
+    # A copy of a whole string of 6 MB would take four times as long as these.
     pieces = range(start, end, _PIECE_CHARS)
     return text.isascii() or all(text[at : min(at + _PIECE_CHARS, end)].isascii() for at in pieces)
 

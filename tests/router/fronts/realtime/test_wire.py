@@ -92,7 +92,7 @@ def test_a_long_event_with_too_many_levels_is_refused_too():
 
 @pytest.mark.parametrize("is_escaped", [True, False])
 def test_an_image_may_have_words_beside_it(is_escaped):
-    parts = [{"type": "input_text", "text": "5 \u20ac?"}, {"type": "input_image", "image_url": "A" * 7_000_000}]
+    parts = [{"type": "input_text", "text": "5 \u20ac?"}, {"type": "input_image", "image_url": "A" * 6_000_000}]
     fields = {"type": "conversation.item.create", "item": {"content": parts}}
     assert read_client(json.dumps(fields, ensure_ascii=is_escaped)).fields == fields
 
