@@ -1,6 +1,6 @@
 """The benchmark: `python -m tests.bench`; docs/performance.md says what the figures mean.
 
-Without flags it measures every figure that has a target, in some five minutes, and writes docs/performance. The exit
+Without flags it measures every figure that has a target, in a quarter of an hour, and writes docs/performance. The exit
 code is 1 if anything was lost or grew, or, with --check, if a figure misses its bound.
 """
 
