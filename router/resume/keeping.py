@@ -14,6 +14,7 @@ from actors import messages
 from actors.connections.close_codes import CloseCode
 from router.deepgram import codec
 from router.deepgram import messages as deepgram
+from router.json_bounds import exceeded_bound, is_too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -162,7 +163,8 @@ class GreetingMachine:
 
     def _greeting(self, command: messages.SendToClient) -> messages.SendToClient:
         event = _fields(command.frame)
-        if event.get("type") not in self._kinds:
+        kind = event.get("type")
+        if not isinstance(kind, str) or kind not in self._kinds:
             return command
         return messages.SendToClient(orjson.dumps({**event, **self._fields}).decode())
 
@@ -172,11 +174,12 @@ def _are_settings(text: str) -> bool:
 
 
 def _fields(frame: str | bytes) -> dict[str, Any]:
-    """Return the fields of a text frame; none if it is no object."""
-    if isinstance(frame, bytes):
+    """Return the fields of a text frame; none if it is no object, or exceeds a bound."""
+    if isinstance(frame, bytes) or exceeded_bound(frame) is not None:
         return {}
     try:
         fields = orjson.loads(frame)
     except orjson.JSONDecodeError:
         return {}
-    return fields if isinstance(fields, dict) else {}
+    # The depth of a long text was not counted, and the fields may be written again.
+    return fields if isinstance(fields, dict) and not is_too_deep(fields) else {}

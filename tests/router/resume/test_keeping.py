@@ -6,6 +6,7 @@ import pytest
 
 from actors import messages
 from actors.connections.base import ConnectionClosed, Ending
+from router.json_bounds import MAX_RECOUNT_CHARS, MAX_VALUES
 from router.resume.keeping import GreetingMachine, KeepingMachine, ReturningMachine
 
 SETTINGS = messages.ClientTextReceived('{"type": "Settings"}')
@@ -127,6 +128,16 @@ def test_a_text_that_is_no_json_is_the_session_s_to_judge(stub):
     assert stub.inputs == [broken]
 
 
+def test_a_text_beyond_the_bounds_is_the_session_s_to_judge(stub):
+    wide = messages.ClientTextReceived('{"type": "Settings", "a": [' + "[]," * MAX_VALUES + "0]}")
+    ReturningMachine(stub, stub).handle(wide, 0.0)
+    assert stub.inputs == [wide]
+
+
+DEEP = '{"type":"Welcome","a":' + "[" * 260 + "]" * 260 + "}"
+DEEP_AND_LONG = DEEP.replace("[]", '["' + "x" * MAX_RECOUNT_CHARS + '"]')
+
+
 class Script:
     """A machine whose commands a test names."""
 
@@ -151,6 +162,10 @@ def test_the_first_event_of_a_session_gets_the_token_and_no_other_event():
     ]
 
 
-@pytest.mark.parametrize("first", ['{"type":"Warning"}', "[]", "no JSON", b"audio"])
+@pytest.mark.parametrize(
+    "first",
+    ['{"type":"Warning"}', "[]", "no JSON", b"audio", '{"type":[]}', DEEP, DEEP_AND_LONG],
+    ids=["a warning", "a list", "no JSON", "audio", "no type", "deep", "deep and long"],
+)
 def test_a_session_from_another_process_has_begun_before(first):
     assert greeted(first, '{"type":"Welcome"}') == [first, '{"type":"Welcome"}']
