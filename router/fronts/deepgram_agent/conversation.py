@@ -167,6 +167,7 @@ class Conversation:
             return False
         # The answer is cut off, and not requested again.
         self.memory.end_answer()
+        self.injected.end_own()
         self._is_answering = False
         return True
 
@@ -191,6 +192,7 @@ class Conversation:
 
     def _end_answer(self, _fields: Fields) -> bool:
         self.memory.end_answer()
+        self.injected.end_own()
         self._is_answering = False
         rest = Awaited.ANSWER if self.injected.has_question else None
         self._await(Awaited.SPEECH if self.speech.is_on else rest)

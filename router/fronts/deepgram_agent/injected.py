@@ -84,6 +84,10 @@ class Injected:
         if _content(fields) not in self._own:
             self._own.append(_content(fields))
 
+    def end_own(self) -> None:
+        """Forget the texts of the router's own: the agent has spoken, although perhaps in other words."""
+        self._texts = [text for text in self._texts if not self._is_own(text)]
+
     def refuse(self) -> bool:
         """Record that the upstream refuses an `InjectAgentMessage`, and forget the oldest such message.
 

@@ -414,6 +414,15 @@ def test_a_user_who_answers_the_question_ends_the_silence():
     assert book.ending is None, "the question counts as no turn"
 
 
+def test_a_question_that_the_upstream_says_in_other_words_ends_with_its_audio():
+    book = RelayBook(**SILENT).ready()
+    silent(book, 80)
+    book.say("assistant", "Hello?").server("AgentAudioDone")
+    assert book.relay.can_move
+    book.say("user", "Yes.").say("assistant", "Good.").server("AgentAudioDone")
+    assert [silent(book, passed_s) for passed_s in (20, 60)] == [[], [SILENT["silence_question"]]]
+
+
 def test_the_upstream_s_refusal_of_the_question_is_not_the_client_s():
     book = RelayBook(**SILENT).ready()
     silent(book, 80)
