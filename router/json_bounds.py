@@ -7,7 +7,6 @@ it exceeds a bound, the text is counted again without its strings.
 
 from __future__ import annotations
 
-import re
 from itertools import accumulate, count
 from operator import sub
 from typing import Any, Final
@@ -22,7 +21,7 @@ MAX_DEPTH: Final = 200
 """
 
 MAX_RECOUNT_CHARS: Final = 1024 * 1024
-"""The longest text that is counted again without its strings. That takes up to 12 ms."""
+"""The longest text that is counted again without its strings. That takes up to 30 ms."""
 
 MAX_WIDE_CHARS: Final = 2 * 1024 * 1024
 """The most characters of all strings that have a character beyond ASCII, or an escape of one.
@@ -57,10 +56,6 @@ _TOO_LARGE: Final = f"has more than {MAX_WIDE_TEXT_CHARS} characters, and some b
 _TOO_MANY_ESCAPES: Final = f"has more than {MAX_ESCAPES} escapes"
 _TOO_DEEP: Final = "is nested too deeply"
 
-# The closing quote is optional. Otherwise, in a text with many quotes of which none closes, each one would be tried up
-# to the end.
-_STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-
 _OPEN, _CLOSE = b"[{", b"]}"
 _STEPS: Final = bytes.maketrans(_OPEN + _CLOSE, b"\2\2\0\0")
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(_OPEN + _CLOSE))
@@ -79,7 +74,7 @@ def exceeded_bound(text: str) -> str | None:
     if len(text) > MAX_RECOUNT_CHARS:
         # Such a long text is never written again. So its depth matters only to the parser, which has its own bound.
         return _TOO_MANY if has_too_many else None
-    outside = _STRING.sub("", text)
+    outside = _without_strings(text)
     # Every member needs a comma, except the first one of each list and object.
     if has_too_many and outside.count("[") + outside.count("{") + outside.count(",") > MAX_VALUES:
         return _TOO_MANY
@@ -161,6 +156,14 @@ def has_more_values(value: Any, most: int) -> bool:
         count += 1 + len(members)
         left += [each for each in members if isinstance(each, dict | list)]
     return count > most
+
+
+def _without_strings(text: str) -> str:
+    """Return a JSON text without its strings. This takes half the time of a pattern that matches each string."""
+    # Outside of strings there is no backslash: a parser stops at the first one, so it reads nothing behind it.
+    if "\\" in text:
+        text = text.replace("\\\\", "").replace('\\"', "")
+    return "".join(text.split('"')[::2])
 
 
 def _depth(outside: str) -> int:

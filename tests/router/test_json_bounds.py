@@ -43,6 +43,7 @@ def wide(members, unit="1"):
         wide(MAX_VALUES),
         json.dumps("[{," * MAX_VALUES),
         json.dumps({"type": "x", "text": '\\"[[[' * MAX_VALUES}),
+        json.dumps(["\\", "[" * MAX_VALUES, '\\"' + "[" * MAX_VALUES, '"', "[" * MAX_VALUES]),
         wide(1000, "[]"),
         "]" * 1000,
     ],
@@ -58,6 +59,8 @@ def test_a_text_within_the_bounds_is_parsed(text):
         (nested(MAX_DEPTH + 1, '{"a":', "}"), TOO_DEEP),
         ("[" * (MAX_DEPTH + 1), TOO_DEEP),
         (f"[{wide(1000, '[]')},{nested(MAX_DEPTH)}]", TOO_DEEP),
+        (json.dumps(["\\"])[:-1] + "[" * MAX_DEPTH, TOO_DEEP),
+        (json.dumps(['\\"'])[:-1] + "[" * MAX_DEPTH, TOO_DEEP),
         (wide(MAX_VALUES + 1), TOO_MANY),
         (wide(MAX_VALUES // 2 + 1, "{}"), TOO_MANY),
         ("[" * (MAX_VALUES + 1), TOO_MANY),
@@ -90,6 +93,7 @@ def test_the_depth_is_that_of_the_parsed_value(value, levels):
 MEGA = 1024 * 1024
 WORST = {
     "a string without an end": lambda: '["' + '\\"' * (MEGA // 2 - 60_000) + "{" * 120_000,
+    "quotes": lambda: "[" * 300 + '"' * (MEGA - 300),
     "many strings": lambda: "{" + ",".join(f'"{at:x}":0' for at in range(95_000)),
     "escapes": lambda: json.dumps('"{,' * (MEGA // 4)),
     "brackets that do not match": lambda: "[{" * 24_000 + "]}" * 24_000,
