@@ -75,13 +75,16 @@ class Partial(msgspec.Struct, frozen=True):
     problem: str
 
 
-def decode(text: str) -> ServerEvent | Partial | Unknown | Malformed:
-    """Decode a text frame of the upstream. A broken frame is returned as `Malformed`, and not raised."""
+def decode(text: str, *, is_counted: bool = False) -> ServerEvent | Partial | Unknown | Malformed:
+    """Decode a text frame of the upstream. A broken frame is returned as `Malformed`, and not raised.
+
+    `is_counted` says that the caller has found the text within the bounds of `router.json_bounds`.
+    """
     if text.startswith(_DELTA_HEAD) and len(text) <= _MAX_EVENT_CHARS:
         delta = _slice_delta(text)
         if delta is not None:
             return delta
-    exceeded = _exceeded_bound(text)
+    exceeded = _exceeded_bound(text, is_counted=is_counted)
     if exceeded is not None:
         return _refuse(text, f"it {exceeded}")
     try:
@@ -95,10 +98,10 @@ def decode(text: str) -> ServerEvent | Partial | Unknown | Malformed:
     return _read(fields)
 
 
-def _exceeded_bound(text: str) -> str | None:
+def _exceeded_bound(text: str, *, is_counted: bool) -> str | None:
     if len(text) > _MAX_EVENT_CHARS:
         return f"has more than {_MAX_EVENT_CHARS} characters"
-    return exceeded_bound(text)
+    return None if is_counted else exceeded_bound(text)
 
 
 def _refuse(text: str, problem: str) -> Unknown | Malformed:

@@ -48,9 +48,9 @@ class Reports:
         """Return the usage that an event of the upstream of this generation reports, or None.
 
         If the codec cannot read the event, return the codec's result, which names the problem. The usage of such an
-        event is not counted.
+        event is not counted. The relay reads only events within the bounds of `router.json_bounds`.
         """
-        read: Any = codec.decode(text)
+        read: Any = codec.decode(text, is_counted=True)
         if isinstance(read, (codec.Unknown, codec.Malformed)):
             return read
         return self._meter.read(getattr(read, "event", read), generation, self.model)

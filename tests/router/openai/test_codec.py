@@ -69,6 +69,14 @@ def test_an_event_of_too_many_values_is_passed_over_before_it_is_parsed(head, ki
     assert decoded == codec.Unknown(kind, f"it has more than {MAX_VALUES} values", is_excess=True)
 
 
+def test_the_bounds_of_a_text_that_is_counted_are_not_counted_again():
+    text = '{"type":"response.done","response":{"id":"r"},"a":[' + "[]," * MAX_VALUES + "[]]}"
+
+    assert isinstance(codec.decode(text), codec.Unknown)
+    assert codec.decode(text, is_counted=True).response.id == "r"
+    assert codec.decode(text + " " * (4 * 1024 * 1024), is_counted=True).is_excess
+
+
 def test_half_a_character_costs_no_long_parse():
     text = '{"type":"response.output_text.done","text":"' + "x" * (1024 * 1024) + r' \ud83d"}'
 
