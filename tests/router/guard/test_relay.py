@@ -18,7 +18,15 @@ from router.hooks import Hooks
 from router.recording.header import guard_written
 from router.session.machine import Session
 from router.tools.registry import FunctionRegistry
-from tests.router.fronts.realtime.test_simulation import ACTIONS, LONG_S, RACES, STEPS, WAYS
+from tests.router.fronts.realtime.test_simulation import (
+    LONG_S,
+    RACES,
+    SPOKEN,
+    STEPS,
+    WAYS,
+    converse,
+    judge_deaths_within_an_answer,
+)
 from tests.support.machine.guarded_world import GuardedWorld
 from tests.support.machine.options import session_options
 from tests.support.machine.recorded import Recorded
@@ -71,12 +79,7 @@ def test_the_replay_of_a_guarded_relay_is_exact(has_content):
 @settings(max_examples=examples(25), deadline=None)
 @given(STEPS, WAYS, strategies.sampled_from([0.0, 0.05, 0.4]))
 def test_a_guarded_conversation_comes_to_rest_whatever_process_carries_it(steps, way, check_s):
-    it = GuardedWorld(check_s=check_s, **way)
-    it.configure()
-    for gap_s, action in steps:
-        it.run(gap_s)
-        ACTIONS[action](it)
-    it.run(LONG_S)
+    it = converse(GuardedWorld(check_s=check_s, **way), steps)
     assert not it.closed
     it.client.judge_rest()
     assert set(it.client.errors) <= RACES, it.client.of("error")
@@ -90,28 +93,8 @@ def test_a_guarded_conversation_comes_to_rest_whatever_process_carries_it(steps,
 @pytest.mark.parametrize("modality", ["text", "audio"])
 @pytest.mark.parametrize("check_s", [0.05, 0.4])
 def test_a_guarded_answer_whose_process_dies_continues_behind_the_words_that_the_client_has(modality, check_s):
-    def answer(died_s=None):
-        it = GuardedWorld(check_s=check_s, pace=20.0)
-        it.configure(output_modalities=[modality])
-        it.say("My name is Ada and I like tea, and I live in a small house by the sea. I have three cats.")
-        if died_s is not None:
-            it.run(died_s)
-            it.die()
-        it.run(LONG_S)
-        it.client.judge_rest()
-        return it
-
-    whole = answer().client.text.split()
-    cut = 0
-    for step in range(1, 80):
-        it = answer(step * 0.02)
-        statuses = list(it.client.responses.values())
-        assert statuses in (["completed"], ["incomplete", "completed"])
-        cut += len(statuses) - 1
-        assert it.client.text.split()[-1:] == whole[-1:]
-        if modality == "text":
-            assert "".join(it.client.text.split()) == "".join(whole)
-    assert cut
+    text = f"{SPOKEN} I have three cats."
+    judge_deaths_within_an_answer(lambda: GuardedWorld(check_s=check_s, pace=20.0), modality, text, 79)
 
 
 @pytest.mark.parametrize("action", ["block", "replace"])
@@ -119,7 +102,7 @@ def test_no_process_sends_a_word_that_the_guard_withholds(action):
     for step in range(1, 60):
         it = GuardedWorld(Rule(expression="tea", action=action, on=("agent",)), pace=20.0)
         it.configure()
-        it.say("My name is Ada and I like tea, and I live in a small house by the sea.")
+        it.say(SPOKEN)
         it.run(step * 0.03)
         it.die()
         it.run(LONG_S)

@@ -9,12 +9,9 @@ from pydantic import BaseModel, TypeAdapter
 
 from router.fronts.as_openai.agent import UNSUPPORTED
 from router.simulator import Fault, FaultAction, FaultPoint
-from tests.router.fronts.realtime.test_simulation import ACTIONS, FAULTS, RACES, STEPS
+from tests.router.fronts.realtime.test_simulation import FAULTS, LONG_S, RACES, STEPS, converse
 from tests.support.machine.two_backend_world import DEEPGRAM, OPENAI, TwoBackendWorld
 from tests.support.processes.further import examples, further
-
-LONG_S = 120.0
-"""The time in which every deadline has passed."""
 
 WAYS = strategies.fixed_dictionaries(
     {
@@ -38,12 +35,7 @@ FRAMES_OF_THE_DEAD = (
     [OPENAI, OPENAI, DEEPGRAM, OPENAI], FRAMES_OF_THE_DEAD, {"latency_s": 0.3, "pace": 1.0, "session_seconds": 3600.0}
 )
 def test_a_conversation_comes_to_rest_whichever_backend_serves_it(order, steps, way):
-    it = TwoBackendWorld(*order, **way)
-    it.configure()
-    for gap_s, action in steps:
-        it.run(gap_s)
-        ACTIONS[action](it)
-    it.run(LONG_S)
+    it = converse(TwoBackendWorld(*order, **way), steps)
     assert not it.closed
     it.client.judge_rest()
     assert set(it.client.errors) <= RACES | {UNSUPPORTED, "response_without_input"}, it.client.of("error")

@@ -65,8 +65,11 @@ WAYS = strategies.fixed_dictionaries(
 )
 
 
-def hold(steps, way):
-    it = RealtimeWorld(**way)
+SPOKEN = "My name is Ada and I like tea, and I live in a small house by the sea."
+
+
+def converse(it, steps):
+    """Hold a conversation in a world, and let it come to rest."""
     it.configure()
     for gap_s, action in steps:
         it.run(gap_s)
@@ -78,7 +81,7 @@ def hold(steps, way):
 @settings(max_examples=examples(25), deadline=None)
 @given(STEPS, WAYS)
 def test_a_conversation_comes_to_rest_however_often_its_upstream_is_lost(steps, way):
-    it = hold(steps, way)
+    it = converse(RealtimeWorld(**way), steps)
     assert not it.closed
     it.client.judge_rest()
     assert set(it.client.errors) <= RACES, it.client.of("error")
@@ -126,7 +129,7 @@ def test_a_cut_answer_is_continued_to_its_end(modality):
     def answer(*faults):
         it = RealtimeWorld(pace=20.0, faults=faults)
         it.configure(output_modalities=[modality])
-        it.say("My name is Ada and I like tea, and I live in a small house by the sea.")
+        it.say(SPOKEN)
         it.run(LONG_S)
         it.client.judge_rest()
         return it
@@ -142,12 +145,13 @@ def test_a_cut_answer_is_continued_to_its_end(modality):
         assert said.endswith(whole[-10:])
 
 
-@pytest.mark.parametrize("modality", ["text", "audio"])
-def test_an_answer_whose_process_dies_continues_behind_the_words_that_the_client_has(modality):
+def judge_deaths_within_an_answer(make, modality, text=SPOKEN, deaths=39):
+    """Let the process die at one moment after another of an answer: the client gets the whole answer nevertheless."""
+
     def answer(died_s=None):
-        it = RealtimeWorld(pace=20.0)
+        it = make()
         it.configure(output_modalities=[modality])
-        it.say("My name is Ada and I like tea, and I live in a small house by the sea.")
+        it.say(text)
         if died_s is not None:
             it.run(died_s)
             it.die()
@@ -157,7 +161,7 @@ def test_an_answer_whose_process_dies_continues_behind_the_words_that_the_client
 
     whole = answer().client.text.split()
     cut = 0
-    for step in range(1, 40):
+    for step in range(1, deaths + 1):
         it = answer(step * 0.02)
         statuses = list(it.client.responses.values())
         assert statuses in (["completed"], ["incomplete", "completed"])
@@ -166,3 +170,8 @@ def test_an_answer_whose_process_dies_continues_behind_the_words_that_the_client
         if modality == "text":
             assert "".join(it.client.text.split()) == "".join(whole)
     assert cut
+
+
+@pytest.mark.parametrize("modality", ["text", "audio"])
+def test_an_answer_whose_process_dies_continues_behind_the_words_that_the_client_has(modality):
+    judge_deaths_within_an_answer(lambda: RealtimeWorld(pace=20.0), modality)
