@@ -292,16 +292,18 @@ def test_more_texts_than_the_bound_are_not_replaced_but_withheld():
 
 # What the user says.
 
+SPOKEN = [
+    *(
+        {"type": f"input_audio_buffer.{name}", "item_id": "u"}
+        for name in ("speech_started", "speech_stopped", "committed")
+    ),
+    response_created(),
+]
+
 
 def test_a_spoken_text_with_a_hit_is_withheld_and_its_answer_cancelled():
     book = GuardedBook(rule(on=("user",))).ready()
-    book.upstream(
-        {"type": "input_audio_buffer.speech_started", "item_id": "u"},
-        {"type": "input_audio_buffer.speech_stopped", "item_id": "u"},
-        {"type": "input_audio_buffer.committed", "item_id": "u"},
-        response_created(),
-        transcribed(FORBIDDEN, "u"),
-    )
+    book.upstream(*SPOKEN, transcribed(FORBIDDEN, "u"))
     assert book.texts("user") == []
     assert "response.cancel" in book.upstream_types
     assert book.codes == ["GUARD_BLOCKED"]
@@ -309,14 +311,7 @@ def test_a_spoken_text_with_a_hit_is_withheld_and_its_answer_cancelled():
 
 def test_the_cancelled_answer_to_a_spoken_text_is_not_requested_again():
     book = GuardedBook(rule(on=("user",))).ready()
-    book.upstream(
-        {"type": "input_audio_buffer.speech_started", "item_id": "u"},
-        {"type": "input_audio_buffer.speech_stopped", "item_id": "u"},
-        {"type": "input_audio_buffer.committed", "item_id": "u"},
-        response_created(),
-        delta(bytes(4800), item_id="item_1"),
-        transcribed(FORBIDDEN, "u"),
-    )
+    book.upstream(*SPOKEN, delta(bytes(4800), item_id="item_1"), transcribed(FORBIDDEN, "u"))
     book.forget().upstream(delta(bytes(4800), item_id="item_1"), response_done(status="cancelled"))
     assert (book.audio, book.upstream_types) == (0, [])
     assert Wait.ASK_AGAIN.value not in book.timers
