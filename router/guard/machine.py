@@ -20,7 +20,7 @@ from router.deepgram import messages as deepgram
 from router.guard.inputs import BLOCKED, OVER_BOUNDS, GuardedInputs
 from router.guard.marks import GuardedMarks
 from router.guard.rules import Verdict
-from router.guard.texts import decoded, is_of_agent, is_of_user
+from router.guard.texts import decoded, is_interim, is_of_agent, is_of_user, shown, with_shown
 from router.guard.windows import Windows
 from router.openai import codec as openai_codec
 from router.openai import events as openai
@@ -272,12 +272,18 @@ class GuardedMachine(GuardedInputs):
             self.dropped += 1
             return
         spoken = self._spoken(frame)
-        if spoken is not None:
-            yield from self._begin_window(spoken, "user")
+        if spoken is not None and frame is not None:
+            if is_interim(frame):
+                self.dropped += 1
+                return
+            # The frames behind a text repeat it, and await the same window.
+            if spoken != self._transcripts.get(self._started):
+                yield from self._begin_window(spoken, "user")
         elif self._is_item and frame is not None and frame.get("type") == "ConversationText" and is_of_agent(frame):
             yield from self._begin_window(str(frame.get("content")), "agent")
-        # The text of an unfinished window belongs to the next window.
-        awaited = self._started + 1 if self._windows.has_rest else self._started
+        # The agent's text in an unfinished window belongs to the next window, and what follows keeps its place. The
+        # user's text awaits its own window, because a verdict withholds the frames of that window.
+        awaited = self._started + 1 if self._windows.has_rest and spoken is None else self._started
         if self._held or self._open or (self._windows.has_rest and is_of_agent(frame)):
             self._held.append(HeldFrame(awaited, command, self._answer))
             self._held_bytes += len(command.frame)
@@ -286,11 +292,10 @@ class GuardedMachine(GuardedInputs):
 
     def _spoken(self, frame: dict[str, Any] | None) -> str | None:
         """Return the text of a frame if it is the user's speech, and the guard checks such texts. Else return None."""
-        if frame is None or frame.get("type") != "ConversationText" or not is_of_user(frame):
+        if frame is None or not is_of_user(frame) or not self._guard.checks("user"):
             return None
-        text = frame.get("content")
-        is_checked = isinstance(text, str) and text not in self._typed and self._guard.checks("user")
-        return text if is_checked else None
+        text = shown(frame)
+        return None if text in self._typed else text
 
     def _release(self) -> Iterator[messages.Command]:
         """Send the frames that no longer await a verdict."""
@@ -319,11 +324,12 @@ class GuardedMachine(GuardedInputs):
 
     def _with_replacements(self, command: messages.SendToClient) -> messages.SendToClient:
         frame = decoded(command.frame) if self._replaced else None
-        if frame is None or not isinstance(frame.get("content"), str):
+        text = shown(frame) if frame is not None else None
+        if frame is None or text is None:
             return command
         for before, after in self._replaced:
-            frame["content"] = frame["content"].replace(before, after)
-        return messages.SendToClient(orjson.dumps(frame).decode())
+            text = text.replace(before, after)
+        return messages.SendToClient(orjson.dumps(with_shown(frame, text)).decode())
 
     # Verdicts.
 

@@ -50,9 +50,32 @@ def is_of_agent(frame: dict[str, Any] | None) -> bool:
     return frame is None or (frame.get("type") in _TEXT_FRAMES and frame.get("role") == "assistant")
 
 
+_TRANSCRIPT: Final = "Transcript"
+"""The type of the frame that repeats the user's spoken words for the React component, and for `/v1/listen`."""
+
+
 def is_of_user(frame: dict[str, Any]) -> bool:
     """Whether a frame is the user's text."""
-    return frame.get("type") in _TEXT_FRAMES and frame.get("role") == "user"
+    return frame.get("type") == _TRANSCRIPT or (frame.get("type") in _TEXT_FRAMES and frame.get("role") == "user")
+
+
+def is_interim(frame: dict[str, Any]) -> bool:
+    """Whether a frame has the words of a user who still speaks."""
+    return frame.get("type") == _TRANSCRIPT and frame.get("is_final") is not True
+
+
+def shown(frame: dict[str, Any]) -> str | None:
+    """Return the text that a frame shows the client; None if it shows none."""
+    text = frame.get("transcript" if frame.get("type") == _TRANSCRIPT else "content")
+    return text if isinstance(text, str) else None
+
+
+def with_shown(frame: dict[str, Any], text: str) -> dict[str, Any]:
+    """Return a frame with another text. The single words of a transcript and their times are left out."""
+    if frame.get("type") != _TRANSCRIPT:
+        return {**frame, "content": text}
+    alternatives = [{**it, "transcript": text, "words": []} for it in frame["channel"]["alternatives"]]
+    return {**frame, "transcript": text, "channel": {**frame["channel"], "alternatives": alternatives}}
 
 
 _ANSWER: Final = "FunctionCallResponse"

@@ -14,6 +14,7 @@ from router.json_bounds import MAX_VALUES
 from router.session.deadlines import Wait
 from router.session.reports import SessionFailed
 from router.testing import CallHarness
+from router.translation.text import MAX_TEXT_BYTES
 from tests.support.machine.playbook import (
     SESSION_ID,
     Playbook,
@@ -309,6 +310,55 @@ def test_a_spoken_text_with_a_hit_is_withheld_and_its_answer_cancelled():
     assert book.codes == ["GUARD_BLOCKED"]
 
 
+def test_a_spoken_text_that_comes_within_a_sentence_of_the_agent_is_withheld():
+    book = GuardedBook(rule(on=("user", "agent"))).ready()
+    book.upstream(*SPOKEN, transcript_delta("Hello. And"), transcribed(FORBIDDEN, "u"))
+    book.upstream(transcript_delta(" so on. "), transcript_done("Hello. And so on."), response_done())
+    assert FORBIDDEN not in str(book.frames_to_client)
+    assert book.codes == ["GUARD_BLOCKED"]
+
+
+def interim(words):
+    return {
+        "type": "conversation.item.input_audio_transcription.delta",
+        "item_id": "u",
+        "content_index": 0,
+        "delta": words,
+    }
+
+
+@pytest.mark.parametrize(("action", "left"), [("block", []), ("replace", ["the *** word"]), ("say", [])])
+def test_the_transcript_for_the_component_has_no_word_that_is_withheld(action, left):
+    book = GuardedBook(rule(action, on=("user",))).ready()
+    book.upstream(*SPOKEN, interim("the secret"), transcribed(FORBIDDEN, "u"))
+    assert "secret" not in str(book.frames_to_client)
+    assert [it["transcript"] for it in book.frames("Transcript")] == book.texts("user") == left
+    assert [it["channel"]["alternatives"][0]["transcript"] for it in book.frames("Transcript")] == left
+
+
+def test_the_transcript_for_the_component_is_checked_with_the_text_and_comes_after_it():
+    book = GuardedBook(rule(on=("user",)), at_once=False).ready()
+    book.upstream(*SPOKEN, interim("Hello"), transcribed("Hello there.", "u"))
+    assert book.frames("ConversationText", "Transcript") == []
+    book.decide()
+    assert not book.checks
+    assert [it["type"] for it in book.frames("ConversationText", "Transcript")] == ["ConversationText", "Transcript"]
+
+
+def test_a_long_spoken_text_that_is_sent_in_parts_is_in_no_transcript_if_a_part_is_withheld():
+    book = GuardedBook(rule(on=("user",))).ready()
+    book.upstream(*SPOKEN, transcribed(f"{FORBIDDEN}. " + "Words. " * (MAX_TEXT_BYTES // 7), "u"))
+    while book.checks:
+        book.decide()
+    assert len(book.texts("user")) == 1
+    assert book.frames("Transcript") == []
+
+
+def test_interim_words_pass_where_no_rule_is_about_the_user():
+    book = GuardedBook(rule(on=("agent",))).ready().upstream(*SPOKEN, interim("the secret"))
+    assert [it["transcript"] for it in book.frames("Transcript")] == ["the secret"]
+
+
 def test_the_cancelled_answer_to_a_spoken_text_is_not_requested_again():
     book = GuardedBook(rule(on=("user",))).ready()
     book.upstream(*SPOKEN, delta(bytes(4800), item_id="item_1"), transcribed(FORBIDDEN, "u"))
@@ -453,18 +503,13 @@ def test_a_hit_may_end_the_session():
     assert book.audio == 0
 
 
-def test_a_spoken_text_without_a_verdict_is_withheld_at_the_end():
-    book = GuardedBook(rule()).ready()
-    book.at_once = False
-    book.upstream(
-        {"type": "input_audio_buffer.speech_started", "item_id": "u"},
-        {"type": "input_audio_buffer.speech_stopped", "item_id": "u"},
-        {"type": "input_audio_buffer.committed", "item_id": "u"},
-        transcribed(FORBIDDEN, "u"),
-    )
+@pytest.mark.parametrize("profile", ["openai", "converse"])
+def test_a_spoken_text_without_a_verdict_is_withheld_at_the_end(profile):
+    book = GuardedBook(rule(), profile=profile, at_once=False).ready()
+    book.upstream(*SPOKEN, transcribed(FORBIDDEN, "u"))
     book.feed(messages.EndRequested())
-    assert book.texts("user") == []
-    assert book.machine.dropped == 1
+    assert FORBIDDEN not in str([*book.frames_to_client, *book.history])
+    assert book.machine.dropped == 2, "the text, and the message of the profile that repeats it"
     assert book.ending is not None
 
 
