@@ -11,6 +11,7 @@ from actors import messages as engine
 from actors.connections.base import ConnectionClosed, Ending
 from actors.connections.close_codes import CloseCode
 from router.audio.formats import Format
+from router.fronts.deepgram_agent.guarded import BLOCKED
 from router.fronts.listen import results
 from router.fronts.listen.parameters import is_on, settings_of
 from router.fronts.listen.results import Words
@@ -223,11 +224,16 @@ class Transcriber:
     def _fail(self, fields: Any, _now_s: float) -> Iterator[engine.Command]:
         yield engine.SendToClient(results.error(fields["code"], fields["description"]))
 
-    def _warn(self, fields: Any, _now_s: float) -> Iterator[engine.Command]:
+    def _warn(self, fields: Any, now_s: float) -> Iterator[engine.Command]:
+        if fields["code"] == BLOCKED and self._is_open:
+            # The guard withholds the final words, and the client would wait for them.
+            yield from self._words(_NO_WORDS, now_s)
         # The session's other warnings are about Settings, which the client of a transcription does not send.
         if fields["code"] in BY_CODE:
             yield engine.SendToClient(results.warning(fields["code"], fields["description"]))
 
+
+_NO_WORDS: Final = {"transcript": "", "channel": {"alternatives": [{"confidence": 0.0}]}, "is_final": True}
 
 _MESSAGES: Final[dict[str, Callable[[Transcriber, float], Iterator[engine.Command]]]] = {
     "KeepAlive": Transcriber._keep_alive,  # noqa: SLF001 - the tables of this class

@@ -9,6 +9,7 @@ from actors import messages as engine
 from router import Request, RouterConfig
 from router.assembly.carried import open_parcel
 from router.assembly.factory import SessionFactory
+from router.config.guard import Guard, Rule
 from router.fronts.listen.transcriber import CLOSE_TIMER
 from router.hooks import Hooks
 from router.session.snapshot import SnapshotError
@@ -71,6 +72,18 @@ def test_final_words_come_for_each_turn_and_no_answer(listen, simulator):
         False,
         False,
     )
+
+
+@pytest.mark.parametrize(("action", "left"), [("block", ""), ("replace", "the *** word")])
+def test_words_that_the_guard_withholds_leave_in_no_results(listen, simulator, action, left):
+    simulator.script(transcripts=["the secret word", "Good night"])
+    client = listen(ALL, guard=Guard(rules=(Rule(expression="secret", action=action, on=("user",)),)))
+    for words in (left, "Good night"):
+        say(client)
+        while not (found := client.wait_for("Results"))["is_final"]:
+            pass
+        assert text_of(found) == words
+    assert "secret" not in str(client.received)
 
 
 def test_no_agent_speaks_into_a_silence(listen, simulator):
