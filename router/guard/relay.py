@@ -374,11 +374,14 @@ class GuardedRelay(GuardedInputs):
 
     def _release_the_rest(self) -> Iterator[messages.Command]:
         held, self._held, self._held_bytes = self._held, deque(), 0
+        for window in self._open:
+            self._alter(window, "")
         self._open.clear()
         for frame in held:
             if frame.text is None and frame.seen.kind not in _CONTENT:
                 yield from self._sent(frame)
             else:
+                self._set_fate(frame, "")
                 self.dropped += 1
 
     # Verdicts.
@@ -411,9 +414,15 @@ class GuardedRelay(GuardedInputs):
         for frame in takewhile(lambda it: it.awaited <= window.number + 1, self._held):
             if frame.awaited == window.number and frame.text is not None:
                 frame.text = text
-                if frame.seen.text:
-                    self._fates[frame.seen.text] = text
-                    _forget_oldest(self._fates)
+                self._set_fate(frame, text)
+        self._alter(window, text)
+
+    def _set_fate(self, frame: RelayFrame, text: str) -> None:
+        if frame.seen.text:
+            self._fates[frame.seen.text] = text
+            _forget_oldest(self._fates)
+
+    def _alter(self, window: RelayWindow, text: str) -> None:
         known = self._texts.setdefault(window.key, AgentText(self.new_windows(is_whole=True), window.answer))
         known.is_altered = True
         known.replaced = window.number if text else known.replaced

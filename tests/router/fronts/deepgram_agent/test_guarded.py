@@ -86,6 +86,14 @@ def test_the_agent_says_a_sentence_in_place_of_a_blocked_one():
 
 
 @pytest.mark.parametrize("role", ["user", "assistant"])
+def test_no_message_has_a_text_without_a_verdict_at_the_end_of_the_session(role):
+    book = GuardedBook(rule(), at_once=False).say(role, FORBIDDEN).feed(engine.EndRequested())
+    assert book.texts() == book.texts("History") == []
+    assert book.relay.machine.dropped == 2
+    assert book.ending is not None
+
+
+@pytest.mark.parametrize("role", ["user", "assistant"])
 def test_a_text_may_end_the_session(role):
     book = GuardedBook(rule("end")).say(role, FORBIDDEN)
     assert (book.ending.code, book.ending.reason) == (1000, "GUARD_ENDED")

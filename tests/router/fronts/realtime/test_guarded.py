@@ -187,6 +187,15 @@ def test_a_text_without_a_verdict_is_empty_at_the_end_of_the_session():
     assert "response.done" in [it["type"] for it in book.sent]
 
 
+def test_no_event_repeats_a_text_without_a_verdict_at_the_end_of_the_session():
+    book = GuardedBook(rule(), at_once=False).begin().speak(FORBIDDEN)
+    ended_with(book, FORBIDDEN).transcribed(FORBIDDEN)
+    book.server("conversation.item.done", previous_item_id=None, item=item_of(FORBIDDEN, "user", "u1"))
+    book.feed(engine.EndRequested())
+    assert "secret" not in json.dumps(book.sent)
+    assert "response.done" in [it["type"] for it in book.sent]
+
+
 # Bounds.
 
 TEXTS_OVER_BOUNDS = {
