@@ -187,7 +187,9 @@ class CarriedSession:
     @property
     def snapshot_due(self) -> int:
         """A number that changes when the next snapshot has to be stored; see `Session.snapshot_due`."""
-        return self._session.snapshot_due if self._relay is None else self._marks.record_due
+        if self._relay is not None:
+            return self._marks.record_due
+        return self._session.snapshot_due + (0 if self._guard is None else self._guard.record_due)
 
     @property
     def has_settings(self) -> bool:

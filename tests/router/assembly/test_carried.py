@@ -118,10 +118,11 @@ def test_a_session_moves_at_rest_and_outlives_its_process_while_a_text_waits_for
     typed = messages.ClientTextReceived('{"type":"InjectUserMessage","content":"a secret"}')
     (work,) = (it for it in spec.machine.handle(typed, 0.0) if isinstance(it, messages.StartWork))
     assert not spec.carried.can_move
-    due = spec.carried.marks.record_due
+    due, drained_due = spec.carried.marks.record_due, spec.carried.snapshot_due
     parcel = open_parcel(spec.carried.snapshot())
     list(spec.machine.handle(messages.WorkDone(work.key, Verdict("block")), 0.0))
     assert spec.carried.marks.record_due > due
+    assert spec.carried.snapshot_due > drained_due
     assert spec.carried.can_move
     factory.of("s", REQUEST, None, perform=print, on_end=print, parcel=parcel)
     unguarded = SessionFactory(RouterConfig(), FunctionRegistry(), Hooks())
