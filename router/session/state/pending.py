@@ -375,12 +375,12 @@ class PendingResponses:
     def refuse(self, item_id: str) -> bool:
         """Apply the rule REFUSED: a request whose item was refused has no question to answer.
 
-        The request still has a question if its oldest one is another item, or if the client requested the response
+        The request still has a question if its oldest one is not that item, or if the client requested the response
         itself. Then its gate opens. Return whether a request waited for the item.
         """
 
         def is_open_still(request: ResponseRequest) -> bool:
-            is_asked = request.question_item not in (None, item_id) or request.client_event is not None
+            is_asked = request.question_item != item_id or request.client_event is not None
             return request.item_id == item_id and is_asked
 
         was_opened = self._change(is_open_still, lambda it: _replace(it, item_id=None, item_bytes=0))
