@@ -567,6 +567,16 @@ def test_a_request_outlives_its_upstream_although_the_next_one_refuses_a_later_i
     assert len(book.sent("response.create", since=begin)) == 1
 
 
+def test_speech_is_answered_at_the_next_upstream_although_that_one_refuses_a_typed_question_behind_it():
+    book = TimedPlaybook().ready().hears("u1", "When?").types("And where?", acknowledged=False)
+    book.upstream_closes(1000, decision=Decision.RESTART).upstream_opens()
+    book.upstream({"type": "session.created", "session": {}}, {"type": "session.updated", "session": {}})
+    begin = book.here
+    last = book.sent("conversation.item.create", generation=book.generation)[-1]
+    book.upstream(error("invalid_value", event_id=last["event_id"]))
+    assert len(book.asked(since=begin)) == 1
+
+
 def test_no_response_is_asked_for_to_a_question_that_is_refused_late_while_an_update_waits():
     book = TimedPlaybook("converse").ready().client({"type": "UpdateSpeak", "speak": {"provider": VOICE}})
     book.types("When?", acknowledged=False).fire(Wait.ITEM_ACK)
