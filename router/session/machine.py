@@ -50,6 +50,9 @@ For other inputs, such as audio, the check costs only one look-up in this set.
 _NAMES_FORMATS: Final = (openai.SessionUpdated, openai.SessionCreated)
 """The upstream's events that may name audio formats."""
 
+_CONVERTER: Final = work_key(WorkKind.AUDIO, conversions.UPSTREAM)
+"""The key of the work for which these events wait."""
+
 _UNMARKED: Final[tuple[object, ...]] = (0, Lifecycle.AWAITING_SETTINGS, 0, 0, 0, False, 0)
 """The value of `Session._marked` in a new session."""
 
@@ -119,7 +122,7 @@ class Session:
         generation = getattr(message, "generation", None)
         if type(decoded) in _NOTED:
             self._note(decoded, generation)
-        if isinstance(decoded, _NAMES_FORMATS) and conversions.defers(context, decoded, generation):
+        if isinstance(decoded, _NAMES_FORMATS) and self._defers(decoded, generation):
             return context.take_commands()
         if type(message) is messages.ClientAdopted:
             self.take(message)
@@ -130,18 +133,28 @@ class Session:
                 self._restart_silence_deadline()
         else:
             self._take_of_other(decoded, generation)
-        if state.deferred and type(message) is messages.WorkDone:
-            self._take_deferred(message.key)
+        if state.deferred and type(message) is messages.WorkDone and message.key == _CONVERTER:
+            self._take_deferred()
         if type(message) is messages.ClientTextReceived:
             context.client_text = ""  # Settings may be long, and are often a client's last text
         self._finish(type(decoded))
         return context.take_commands()
 
-    def _take_deferred(self, key: str) -> None:
-        """Take the events that waited for a converter, if this work has prepared it, or has failed."""
+    def _defers(self, decoded: openai.SessionUpdated | openai.SessionCreated, generation: int | None) -> bool:
+        """Keep an event that has to wait for a converter. Return whether it has to wait.
+
+        If too many events wait, the session takes all of them, and builds the converter on the dispatcher.
+        """
+        if conversions.defers(self.context, decoded, generation):
+            return True
+        if len(self.state.deferred) == conversions.MAX_DEFERRED:
+            self.state.has_converters = True
+            self._take_deferred()
+        return False
+
+    def _take_deferred(self) -> None:
+        """Take the events that waited for a converter."""
         state = self.state
-        if key != work_key(WorkKind.AUDIO, conversions.UPSTREAM):
-            return
         deferred, state.deferred = state.deferred, ()
         for event, generation in deferred:
             if generation == state.upstream.generation:

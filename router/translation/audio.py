@@ -235,8 +235,8 @@ class Microphone:
         self._take(size_bytes)
 
     def _forget_cleared(self) -> None:
-        """Forget the audio before the last clear on its way, unless a commit is on its way before that clear."""
-        is_behind_commit = bool(self._commits) and self._commits[0] <= self._clearing_bytes
+        """Forget the audio before the last clear on its way, unless a commit on its way before that clear needs it."""
+        is_behind_commit = any(TAKEN < it <= self._clearing_bytes for it in self._commits)
         if self._clearing_bytes and not is_behind_commit:
             self._take(self._clearing_bytes)
 

@@ -10,6 +10,7 @@
 `upstream`   the model of an upstream: all that the protocol, or a known quirk of a server, lets it do
 `responses`  the responses of that model: their kinds and their steps
 `judge`      checks the invariants of docs/invariants.md, from what the client and the upstreams see
+`evidence`   what the judge knows: the client's questions, the responses, and what both peers received
 `account`    checks that the states which the session reports agree with what its peers have done
 `knowledge`  the conversation as the client knows it, and as each upstream received it
 `violation`  the exception of a broken invariant

@@ -65,6 +65,7 @@ from tests.explore.undoing import (
     in_table,
     inject_and_replace,
     interrupt_also_outside,
+    interrupt_and_forget_beside,
     interrupts_nothing_as_is,
     is_named,
     keeps_current,
@@ -90,6 +91,9 @@ from tests.explore.undoing import (
 
 READY = "dialled-1 created-1 take-1-message "
 ASKED = READY + "say take-1-message take-1-message "
+SAID = ASKED + "step-1-False " * 6
+SEEDED = ASKED + "fire-rollover dialled-2 created-2 take-2-message "
+LATE_ITEM = SEEDED + "take-2-message native-conversation.item.create fire-next~event lost-1 refuse-2 run_well"
 HEARD = READY + "frame speech-1 stop-1 commit-1 "
 COUGHED = HEARD + "no_words-1-user~101- inject-default own-1-message "
 OPENAI: Root = ("openai", "settings", "none")
@@ -131,8 +135,7 @@ FINDINGS = (
             READY + "frame fire-manual~commit frame take-1-message fire-manual~commit",
             put(Microphone, "commit", commit_behind)),
     Finding("9", "a new voice waits for an upstream without end", OPENAI,
-            ASKED + "step-1-False step-1-False step-1-False step-1-False step-1-False step-1-False speak "
-            "take-1-message run_silent", without_deadline(Wait.TAKEOVER)),
+            SAID + "speak take-1-message run_silent", without_deadline(Wait.TAKEOVER)),
     Finding("10", "an agent whose upstream gives no ids is mute after an interruption",
             ("converse", "settings", "no ids"),
             HEARD + "own-1-message step-1-False step-1-False step-1-False frame speech-1 run_well", mutes_unnamed),
@@ -251,8 +254,7 @@ FINDINGS = (
             "answer-call~102 step-1-False take-1-item+only step-1-False run_silent",
             put(response_origin, "_takes_doubtful_request", lambda _context: False)),
     Finding("E20", "a refusal on standby that comes twice refuses the item that the upstream gets again", OPENAI,
-            "dialled-1 created-1 take-1-message say take-1-message take-1-message fire-rollover dialled-2 created-2 "
-            "take-2-message refuse-2 fire-next~event lost-1 repeat-2 run_well", put(items, "AGAIN", "")),
+            SEEDED + "refuse-2 fire-next~event lost-1 repeat-2 run_well", put(items, "AGAIN", "")),
     Finding("E21", "the acknowledgement of a clear forgets a commit behind the clear",
             ("openai", "session.update", "numeric ids"),
             READY + "frame speech-1 native-input~audio~buffer.clear fire-microphone native-input~audio~buffer.commit "
@@ -281,8 +283,7 @@ FINDINGS = (
             READY + "frame speech-1 native-input~audio~buffer.clear native-input~audio~buffer.commit drop-1 "
             "take-1-message", in_table(inputs.CommitRefused, keeps_speech)),
     Finding("E28", "an update of its time on standby that an upstream refuses late is awaited without end", AS_IS,
-            "dialled-1 created-1 take-1-message say take-1-message take-1-message fire-rollover dialled-2 created-2 "
-            "take-2-message update fire-update late-take lost-1 refuse-2 refuse-2 run_well",
+            SEEDED + "update fire-update late-take lost-1 refuse-2 refuse-2 run_well",
             put(upstream.UpstreamLink, "refuse_update", lambda *_args: False)),
     Finding("E29", "a refused clear counts as on its way, and the audio before it is not committed", OPENAI,
             READY + "frame native-input~audio~buffer.clear refuse-1 speech-1 force",
@@ -350,8 +351,7 @@ FINDINGS = (
             COUGHED + "step-1-False step-1-False step-1-False step-1-False step-1-False step-1-False take-1-message "
             "run_well", put(response_origin, "answers_request", lambda *_args: False)),
     Finding("E62", "a client's own item without an id reaches the next upstream although it was refused", AS_IS,
-            ASKED + "fire-rollover dialled-2 created-2 take-2-message take-2-message native-conversation.item.create "
-            "fire-next~event lost-1 refuse-2 run_well", put(passthrough, "_named", lambda item, _item_id: item)),
+            LATE_ITEM, put(passthrough, "_named", lambda item, _item_id: item)),
     Finding("E63", "a standby upstream keeps an item that the upstream in use refused",
             ("openai", "session.update", "no echo"),
             "dialled-1 created-1 take-1-message fire-rollover say dialled-2 created-2 take-2-message refuse-1",
@@ -396,11 +396,9 @@ FINDINGS = (
             "step-1-False speech-1 take-1-busy created-3 take-3-message run_silent",
             put(response_requests, "end_turn", lambda _context: None)),
     Finding("E72", "the refusal of a later item ends a question that waits for it at another upstream", AS_IS,
-            ASKED + "fire-rollover dialled-2 created-2 take-2-message take-2-message native-conversation.item.create "
-            "fire-next~event lost-1 refuse-2 run_well", put(pending.PendingResponses, "refuse", drop_gated)),
+            LATE_ITEM, put(pending.PendingResponses, "refuse", drop_gated)),
     Finding("E73", "a client's own request that speech interrupted is lost with its upstream", OPENAI,
-            READY + "say take-1-message take-1-message step-1-False step-1-False step-1-False step-1-False "
-            "step-1-False step-1-False native-outside frame speech-1 close-1 run_well",
+            SAID + "native-outside frame speech-1 close-1 run_well",
             put(barge_in, "_stop_response", stop_also_outside)),
     Finding("E74", "a response is requested to a question that was refused behind its deadline",
             ("converse", "settings", "no created"),
@@ -420,6 +418,12 @@ FINDINGS = (
     Finding("E79", "a client's own request beside a function call is lost with its upstream", OPENAI,
             READY + "say take-1-message take-1-call step-1-False step-1-False step-1-False native-outside "
             "fire-first~event run_well", put(restart, "interrupt_work", interrupt_also_outside)),
+    Finding("E80", "an answer to speech beside a client's own request is lost with its upstream", OPENAI,
+            READY + "native-outside frame speech-1 stop-1 commit-1 own-1-message close-1 run_well",
+            put(restart, "interrupt_work", interrupt_and_forget_beside)),
+    Finding("E81", "the refusal of a later item ends a question that was spoken at an earlier upstream", AS_IS,
+            HEARD + "native-conversation.item.create close-1 dialled-2 created-2 take-2-message take-2-message "
+            "refuse-2 run_well", put(pending.PendingResponses, "refuse", drop_gated)),
 )  # fmt: skip
 
 

@@ -160,6 +160,13 @@ def interrupt_also_outside(context: Any) -> None:
     _INTERRUPT_WORK(context)
 
 
+def interrupt_and_forget_beside(context: Any) -> None:
+    sent = context.state.pending.in_flight
+    is_own = sent is not None and sent.request.is_outside
+    with mock.patch.object(resume, "_active", return_value=None) if is_own else contextlib.nullcontext():
+        _INTERRUPT_WORK(context)
+
+
 _INTERRUPT_WORK = restart.interrupt_work
 
 

@@ -271,11 +271,16 @@ def _announces_speech(context: Context) -> bool:
 # The end of the turn.
 
 
+def turn_continues(context: Context) -> bool:
+    """Whether a function call, or the answer to its output, continues the agent's turn."""
+    state = context.state
+    return bool(state.calls.outstanding) or state.turn.is_answered_by_passthrough or state.pending.continues_turn
+
+
 def end_turn(context: Context) -> None:
     """Send AgentAudioDone and the latency report, unless a function call or another response continues the turn."""
     turn = context.state.turn
-    will_continue = turn.is_answered_by_passthrough or context.state.pending.continues_turn
-    if not turn.is_open or context.state.calls.outstanding or will_continue:
+    if not turn.is_open or turn_continues(context):
         return
     turn.is_open = False
     latency, context.state.latency = context.state.latency, TurnLatency()

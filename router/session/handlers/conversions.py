@@ -32,7 +32,7 @@ UPSTREAM: Final = "upstream"
 """The name of the preparation for the formats that an upstream names."""
 
 MAX_DEFERRED: Final = 16
-"""The most events that wait for a converter."""
+"""The most events that wait for a converter. A further event ends the wait of all."""
 
 
 def prepare(context: Context, microphone: Format, speaker: Format) -> None:

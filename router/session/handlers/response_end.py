@@ -13,7 +13,7 @@ from router.openai import events as openai
 from router.session import inputs
 from router.session.deadlines import Wait
 from router.session.handlers import user_turn, verbatim
-from router.session.handlers.agent_output import end_turn, flush_audio
+from router.session.handlers.agent_output import end_turn, flush_audio, turn_continues
 from router.session.handlers.response_origin import rejects_overtaken, take_unannounced
 from router.session.handlers.resume import response_failed
 from router.session.state.origin import answers_earlier_request
@@ -53,8 +53,7 @@ def finish_response(context: Context, event: openai.ResponseDone) -> ResponseSta
     turn.failures = 0
     was_verbatim = turn.verbatim is not None
     if has_answered(context):
-        context.reset_restart_budget()
-        _count_turn(context)
+        _note_answer(context)
     end_of_response(context)
     # An upstream sends events in order: the end of an earlier response does not come any more.
     turn.is_end_open = False
@@ -105,9 +104,10 @@ def has_answered(context: Context) -> bool:
     return (turn.current is not None or turn.answers_speech) and turn.has_output
 
 
-def _count_turn(context: Context) -> None:
-    """Count the answer in progress as a turn. The answer after a function call belongs to the same turn."""
-    if context.state.turn.verbatim is None and not context.state.calls.outstanding:
+def _note_answer(context: Context) -> None:
+    """Restore the restart budget, and count the answer as a turn, unless a function call continues the turn."""
+    context.reset_restart_budget()
+    if context.state.turn.verbatim is None and not turn_continues(context):
         context.state.limited.spending.add_turn()
 
 
@@ -233,7 +233,7 @@ def _end_unannounced(context: Context) -> None:
     turn = context.state.turn
     is_answer = turn.current is not None and turn.verbatim is None and not turn.is_cut
     if has_answered(context):
-        _count_turn(context)
+        _note_answer(context)
     end_of_response(context, is_announced=False)
     if is_answer and context.state.user_turns.owed:
         _answer_crossed_speech(context)
@@ -298,6 +298,8 @@ def finish_unasked(context: Context, event: TextDone) -> None:
 
 
 def _end_unasked(context: Context, response_id: str | None) -> None:
+    if context.state.user_turns.owed:
+        _note_answer(context)
     context.state.turn.is_open = True
     context.state.turn.output_id = response_id
     user_turn.reopen_crossed(context)

@@ -46,7 +46,7 @@ def interrupt_work(context: Context, *, is_lost: bool = True) -> None:
     # A rejected response is no turn. The turn that is open beside it is that of a request.
     is_turn = not turn.is_rejected or not (pending or sent)
     # The next upstream gets the client's own request outside the conversation, which belongs to no turn.
-    is_own = is_lost and sent is not None and sent.request.is_outside
+    is_own = is_lost and sent is not None and sent is turn.current and sent.request.is_outside
     if sent is turn.current and not is_own:
         # `active` is this request. Any other request in flight waits for the end of the upstream's own response.
         pending.in_flight = None

@@ -71,7 +71,7 @@ class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
     item_bytes: int = 0
     """The size of the item that the response answers."""
     question_item: str | None = None
-    """The item of the oldest question that the response answers, if that is a typed question.
+    """The item of the only question that the response answers, if that is a typed question.
 
     At another upstream the request waits for the last item, which may be a different one.
     """
@@ -323,6 +323,7 @@ class PendingResponses:
             merged[0],
             continues_turn=any(it.continues_turn for it in merged),
             answers_speech=any(it.answers_speech for it in merged),
+            question_item=merged[0].question_item if len({it.question_item for it in merged}) == 1 else None,
             # The upstream takes items in order, so the acknowledgement of the newest item covers all.
             presumed_item=next((it.presumed_item for it in reversed(merged) if it.is_presumed), None),
         )
@@ -375,12 +376,12 @@ class PendingResponses:
     def refuse(self, item_id: str) -> bool:
         """Apply the rule REFUSED: a request whose item was refused has no question to answer.
 
-        The request still has a question if its oldest one is another item, or if the client requested the response
+        The request still has a question if that item is not its only one, or if the client requested the response
         itself. Then its gate opens. Return whether a request waited for the item.
         """
 
         def is_open_still(request: ResponseRequest) -> bool:
-            is_asked = request.question_item not in (None, item_id) or request.client_event is not None
+            is_asked = request.question_item != item_id or request.client_event is not None
             return request.item_id == item_id and is_asked
 
         was_opened = self._change(is_open_still, lambda it: _replace(it, item_id=None, item_bytes=0))

@@ -153,7 +153,7 @@ class State:
         self.model = ""
         """The model that was requested with the dial."""
         self.has_converters = False
-        """Whether a pool thread has prepared a converter for this session, so that this process has loaded numpy."""
+        """Whether a converter was prepared or built for this session, so that this process has loaded numpy."""
         self.deferred: tuple[tuple[openai.SessionUpdated | openai.SessionCreated, int], ...] = ()
         """Events of an upstream that wait for a converter, each with the upstream's generation."""
         self.preparing: frozenset[str] = EMPTY

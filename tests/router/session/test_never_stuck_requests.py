@@ -542,10 +542,18 @@ def test_a_client_s_own_request_that_failed_is_sent_again_although_the_user_spok
     assert [event for event in book.sent("response.create", since=begin) if is_outside(event)]
 
 
-@pytest.mark.parametrize("request_of", ["question", "client"])
+def test_an_answer_to_speech_beside_a_client_s_own_request_outlives_its_upstream():
+    book = TimedPlaybook().ready().client(CLASSIFY).hears("u1", "What time is it?").begins_itself()
+    begin = book.restarted_after()
+    book.answers("It is noon.")
+    assert [is_outside(event) for event in book.sent("response.create", since=begin)] == [False, True]
+
+
+@pytest.mark.parametrize("request_of", ["question", "speech", "client"])
 def test_a_request_outlives_its_upstream_although_the_next_one_refuses_a_later_item(request_of):
     book = TimedPlaybook().ready()
     book = book.types("When?").begins() if request_of == "question" else book
+    book = book.hears("u1", "When?") if request_of == "speech" else book
     said = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "By the way."}]}
     book.client({"type": "conversation.item.create", "item": {"id": "own_1", **said}})
     if request_of == "client":
@@ -557,6 +565,16 @@ def test_a_request_outlives_its_upstream_although_the_next_one_refuses_a_later_i
     last = book.sent("conversation.item.create", generation=book.generation)[-1]
     book.upstream(error("invalid_value", event_id=last["event_id"]))
     assert len(book.sent("response.create", since=begin)) == 1
+
+
+def test_speech_is_answered_at_the_next_upstream_although_that_one_refuses_a_typed_question_behind_it():
+    book = TimedPlaybook().ready().hears("u1", "When?").types("And where?", acknowledged=False)
+    book.upstream_closes(1000, decision=Decision.RESTART).upstream_opens()
+    book.upstream({"type": "session.created", "session": {}}, {"type": "session.updated", "session": {}})
+    begin = book.here
+    last = book.sent("conversation.item.create", generation=book.generation)[-1]
+    book.upstream(error("invalid_value", event_id=last["event_id"]))
+    assert len(book.asked(since=begin)) == 1
 
 
 def test_no_response_is_asked_for_to_a_question_that_is_refused_late_while_an_update_waits():

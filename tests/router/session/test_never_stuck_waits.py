@@ -205,6 +205,16 @@ def test_an_answer_to_speech_refills_the_budget(profile):
     assert book.refills > before
 
 
+@both_profiles
+@pytest.mark.parametrize("is_typed", [True, False])
+def test_an_answer_without_an_announcement_and_an_end_refills_the_budget(profile, is_typed):
+    book = TimedPlaybook(profile).ready()
+    book = book.types("Q") if is_typed else book.hears("u1", "Q")
+    before = book.refills
+    book.says("A.", 0.1)
+    assert book.refills > before
+
+
 # Mend 6: limits that are nearly reached.
 
 

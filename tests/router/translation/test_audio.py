@@ -286,6 +286,18 @@ def test_a_commit_before_a_clear_on_its_way_keeps_its_audio_for_the_next_upstrea
     assert audio_of(mic.resend()) == b"\x01\x01" * 320
 
 
+def test_a_commit_whose_audio_another_commit_took_keeps_no_cleared_audio_for_the_next_upstream():
+    mic = microphone(target=LINEAR16_16K)
+    mic.append(b"\x01\x01" * 320)
+    mic.note_commit()
+    mic.commit()
+    mic.reopen_commit()
+    mic.append(b"\x02\x02" * 320)
+    mic.note_clear()
+    mic.append(b"\x03\x03" * 320)
+    assert audio_of(mic.resend()) == b"\x03\x03" * 320
+
+
 def test_a_clear_from_before_a_change_of_format_leaves_the_audio_after_it():
     mic = microphone(target=LINEAR16_16K)
     mic.append(b"\x01\x01" * 3200)

@@ -5,7 +5,8 @@ import pytest
 
 from actors.messages import WorkFailure, WorkFailureKind
 from actors.restart import Decision
-from router.audio.formats import LINEAR16_24K, MULAW_8K, Format
+from router.audio.formats import ALAW_8K, LINEAR16_24K, MULAW_8K, Format
+from router.session.handlers.conversions import MAX_DEFERRED
 from router.session.work import PrepareAudio, WorkKind, work_key
 from tests.support.machine.playbook import SETTINGS, Playbook
 
@@ -110,6 +111,17 @@ def test_the_events_of_an_upstream_that_wait_keep_their_order():
     assert book.session.state.upstream.formats.input == MULAW_8K
     book.upstream(IN_MULAW)
     assert not book.work
+
+
+def test_events_beyond_the_bound_do_not_overtake_those_that_wait():
+    book = configured_in_mulaw()
+    alaw = {**MULAW, "type": "audio/pcma"}
+    for _ in range(MAX_DEFERRED):
+        book.upstream(IN_MULAW)
+    last = {"type": "session.updated", "session": {"audio": {"input": {"format": alaw}}}}
+    book.upstream(last).performs(UPSTREAM)
+    assert book.session.state.upstream.formats.input == ALAW_8K
+    assert not book.session.state.deferred
 
 
 def test_an_event_of_an_upstream_that_is_lost_meanwhile_is_ignored():

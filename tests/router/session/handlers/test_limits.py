@@ -5,7 +5,15 @@ import pytest
 from actors import messages
 from router.session.state import limited as limits
 from router.usage.prices import Price, PriceTable
-from tests.support.machine.playbook import item_added, response_created, response_done, settings, text_done
+from tests.support.machine.playbook import (
+    call_done,
+    delta,
+    item_added,
+    response_created,
+    response_done,
+    settings,
+    text_done,
+)
 from tests.support.machine.timed_playbook import TimedPlaybook
 
 QUESTION = {"type": "InjectUserMessage", "content": "hello"}
@@ -218,6 +226,27 @@ def test_an_answer_without_an_announcement_and_an_end_counts():
         book.upstream(text_done("Hello.", f"item of {name}") | {"response_id": name})
     book.run(1)
     assert_ended(book, limits.TURNS.code)
+
+
+@pytest.mark.parametrize("has_end", [False, True])
+def test_an_answer_to_speech_without_an_announcement_counts_once(has_end):
+    book = started(max_turns=9).hears("u1", "Hi.").upstream(text_done("Hello.") | {"response_id": "resp_1"})
+    if has_end:
+        book.upstream(response_done("resp_1"))
+    assert book.session.state.limited.spending.turns == 1
+
+
+@pytest.mark.parametrize("end", ["before the output", "behind the output", "none"])
+def test_an_answer_with_a_function_call_counts_once(end):
+    functions = {"think": {"provider": {"type": "open_ai"}, "functions": [{"name": "lookup"}]}}
+    book = TimedPlaybook(max_turns=9).ready(settings(**functions)).types("Look it up.")
+    book = book if end == "none" else book.begins()
+    book.upstream(delta(SILENT, "resp_1", item_id="item_1"), call_done("call_1"))
+    book = book.ends() if end == "before the output" else book
+    book.client({"type": "FunctionCallResponse", "id": "call_1", "name": "lookup", "content": "42"}).acknowledge()
+    book = book.ends() if end == "behind the output" else book
+    book.answers("It is 42.", response_id="resp_2", item_id="item_2")
+    assert book.session.state.limited.spending.turns == 1
 
 
 def test_an_answer_that_the_user_interrupts_counts():

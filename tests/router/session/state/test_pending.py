@@ -181,7 +181,7 @@ def test_an_answer_that_begins_again_still_lacks_the_item_of_a_later_question():
 
 
 def test_refused():
-    made = pending(TYPED, TEXT)
+    made = pending(ResponseRequest(item_id="typed", question_item="typed"), TEXT)
     assert made.refuse("typed")
     assert list(made) == [TEXT]
     assert made.take_rules() == ("REFUSED",)
