@@ -131,7 +131,7 @@ class Ticket(NamedTuple):
     spend: Callable[[int, float, int], Sums] | None = None
     """The function that adds tokens, dollars and turns to the client's sums of today, and returns the sums.
 
-    None if no limit per day is configured.
+    It is None if no limit per day is configured.
     """
 
 

@@ -152,7 +152,7 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     dial_target: Callable[[RouterConfig, ConnectionLimits, Mapping[str, str]], DialTarget] | None = None
     """The function that returns the target of the front's own upstream, for a request's query.
 
-    None if the front uses the configured upstreams.
+    It is None if the front uses the configured upstreams.
     """
     subprotocols: tuple[str, ...] = SUBPROTOCOLS
     """The subprotocols that may be selected."""

@@ -16,6 +16,8 @@ Fields = dict[str, Any]
 class Kind(enum.Enum):
     """The meaning that a frame for the client has for the guard."""
 
+    GREETING = "greeting"
+    """The first event of a session. It has no text to check."""
     BEGIN = "begin"
     """An answer of the agent begins."""
     DONE = "done"

@@ -189,6 +189,10 @@ class GuardedRelay(GuardedInputs):
         seen = self._dialect.read(fields)
         frame = RelayFrame(self._started, command, fields, seen)
         match seen.kind:
+            case Kind.GREETING:
+                # A client that is back expects this event before the frames that waited for it.
+                yield command
+                return
             case Kind.BEGIN:
                 yield from self._begin_answer(seen.answer)
             case Kind.SPEECH:

@@ -78,7 +78,7 @@ class Policy(msgspec.Struct, frozen=True):
     def model(self, requested: str | None) -> str | Denied | None:
         """Return the model of a session whose URL requests `requested`, or the denial.
 
-        None stands for the configured model.
+        The value None stands for the configured model.
         """
         rule = self.rules.get("model")
         if rule is None:
@@ -92,7 +92,7 @@ class Policy(msgspec.Struct, frozen=True):
     def turn_detection(self, requested: str | None) -> str | Denied | None:
         """Return the turn detection of a session whose URL requests `requested`, or the denial.
 
-        None stands for the configured turn detection.
+        The value None stands for the configured turn detection.
         """
         rule, row = self.rules.get("turn_detection"), FIELDS["turn_detection"]
         if rule is None:

@@ -57,6 +57,7 @@ class Resumption:
         self._key = signing_key(config, "resume")
         self._metrics = metrics
         self._shared = shared
+        self._making = threading.Lock()
         self._remote: RemoteSnapshots | None = None
         if config.limits.store:
             from router.resume.remote import RemoteSnapshots  # noqa: PLC0415 - it loads cryptography
@@ -168,6 +169,8 @@ class Resumption:
             self._changed.notify_all()
 
     def _area(self) -> SharedSnapshots:
-        if self._shared is None:
-            self._shared = SharedSnapshots()
-        return self._shared
+        # Two memories would lose a call: its client may ask while the thread stores the first snapshot.
+        with self._making:
+            if self._shared is None:
+                self._shared = SharedSnapshots()
+            return self._shared

@@ -81,7 +81,7 @@ class Context:
         self.policy = options.policy
         """The policy for the client's messages, with the changes of the hook `configure` for this session.
 
-        None means that all messages are allowed.
+        If it is None, all messages are allowed.
         """
         self.overrides: Mapping[str, Any] | None = None
         """The overrides of the hook `configure`. The session applies them to every later update, too."""

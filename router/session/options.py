@@ -81,7 +81,8 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     spend_today: Callable[[int, float, int], tuple[int, float, int]] | None = None
     """The function that adds tokens, dollars and answers of the agent to its client's sums of today.
 
-    It returns these sums, which cover all sessions of the client. It must not block. None if a day has no limit.
+    It returns these sums, which cover all sessions of the client. It must not block. The field is None if a day has no
+    limit.
     """
     tools: tuple[blocks.Function, ...] = ()
     """Functions that the router answers itself."""

@@ -219,7 +219,7 @@ class Microphone:
     def await_clear(self, place: int | None) -> None:
         """Take the clear at this place as the last one that the upstream has not acknowledged.
 
-        `note_clear` returned the `place`. None means that no clear is awaited, and that the audio stays.
+        `note_clear` returned the `place`. If it is None, no clear is awaited, and the audio stays.
         """
         self._clearing_bytes = max(0, place - self._taken_bytes) if place is not None else 0
 

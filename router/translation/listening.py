@@ -129,7 +129,8 @@ def turn_detection(
 ) -> dict[str, Any] | None:
     """Return the `turn_detection` of a mode; None for `manual`, because the session commits by hand.
 
-    With `server_vad` the upstream's agent addresses the user after `idle_ms` of silence. None or 0 prevents that.
+    With `server_vad` the upstream's agent addresses the user after `idle_ms` of silence. The values None and 0 prevent
+    that.
     """
     if mode == "manual":
         return None
@@ -229,7 +230,7 @@ _KEY_TERMS: Final[tuple[tuple[str, Callable[[list[str]], dict[str, Any]] | None]
     ("gpt-transcribe", lambda terms: {"keywords": terms}),
     ("gpt-live-transcribe", lambda terms: {"keywords": terms}),
 )
-"""The field for a list of expected words, by model. None stands for a model that takes no such list."""
+"""The field for a list of expected words, by model. The value None stands for a model that takes no such list."""
 
 
 def updated(before: blocks.ListenProvider, given: blocks.ListenProvider) -> blocks.ListenProvider:

@@ -85,7 +85,10 @@ class PriceTable:
         return PriceTable(models)
 
     def find(self, model: str) -> Price | None:
-        """Return the prices of a model. For a dated snapshot, return those of its model. None means unknown."""
+        """Return the prices of a model. For a dated snapshot, return those of its model.
+
+        The value None stands for an unknown model.
+        """
         plain = _PROVIDER.sub("", model)
         names = (model, plain, _SNAPSHOT.sub("", plain))
         return next((self._models[name] for name in names if name in self._models), None)

@@ -40,6 +40,8 @@ class DeepgramDialect:
             return Seen(Kind.AUDIO, answer=answer)
         seen, content = Seen(), text_of(fields, "content")
         match text_of(fields, "type"):
+            case "Welcome":
+                seen = Seen(Kind.GREETING)
             case "ConversationText" if fields.get("role") == "user":
                 self._turn += 1
                 seen = Seen(Kind.USER, "user", str(self._turn), content)

@@ -135,6 +135,7 @@ _READERS: Final[dict[str, Callable[[Fields], Seen]]] = {
     **dict.fromkeys(_DELTAS, lambda it: Seen(Kind.DELTA, _key(it), _answer(it), _text(it.get("delta")))),
     **dict.fromkeys(_ENDS, _read_end),
     _AUDIO: lambda it: Seen(Kind.AUDIO, _key(it), _answer(it)),
+    "session.created": lambda _: Seen(Kind.GREETING),
     "response.created": lambda it: Seen(Kind.BEGIN, answer=_response(it)),
     "response.done": lambda it: Seen(Kind.DONE, answer=_response(it)),
     "input_audio_buffer.committed": lambda _: Seen(Kind.SPEECH),

@@ -75,7 +75,7 @@ class Item:
         self.packed: tuple[Fields, list[str], tuple[Any, ...], bytes] | None = None
         """The fields and audio of the item when it was last packed, and its packed form (`layouts`).
 
-        None if the item was not packed yet.
+        It is None if the item was not packed yet.
         """
 
     @property

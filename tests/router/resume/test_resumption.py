@@ -1,5 +1,6 @@
 """The lost calls of one process: what is kept, for whom, and what is counted."""
 
+import contextlib
 import json
 import threading
 import uuid
@@ -50,6 +51,24 @@ def request(resume, principal=None):
 def keep(calls, data=b"words"):
     calls.keep(ONE, data)
     calls.close()  # stores what waits
+
+
+def test_the_first_lost_call_and_a_client_that_comes_back_at_once_use_the_same_memory(monkeypatch):
+    made, both = [], threading.Barrier(2)
+
+    class Slow(SharedSnapshots):
+        def __init__(self):
+            made.append(self)
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both.wait(0.2)
+            super().__init__(slots=2)
+
+    monkeypatch.setattr(resumption, "SharedSnapshots", Slow)
+    calls = Resumption(RouterConfig(upstream="ws://127.0.0.1:9"), Counted())
+    calls.keep(ONE, b"words")
+    assert calls.take(request(token(calls))) == b"words"
+    calls.close()
+    assert len(made) == 1
 
 
 def test_a_kept_call_is_given_to_its_client_once(calls):

@@ -5,6 +5,7 @@ import pytest
 from actors import messages as engine
 from router.fronts.deepgram_agent.guarded import BLOCKED, DeepgramDialect
 from router.guard.texts import WITHHELD
+from tests.router.fronts.deepgram_agent.test_value import MovingBook
 from tests.support.machine.guarded_relays import Checked, rule
 from tests.support.machine.relay_book import RelayBook
 
@@ -43,6 +44,14 @@ def test_without_a_hit_every_message_passes_as_it_is():
     book = GuardedBook(rule()).say("user", "one").say("assistant", "two").hear(b"2").server("AgentAudioDone")
     assert book.texts() == book.texts("History") == [("user", "one"), ("assistant", "two")]
     assert (book.audio, book.sent[-1]["type"]) == ([b"2"], "AgentAudioDone")
+
+
+def test_a_client_that_is_back_gets_its_first_message_before_the_words_that_waited():
+    book = MovingBook()
+    book.relay = Checked(book.relay, DeepgramDialect(), rule(), at_once=False)
+    book.ready().say("assistant", "Hello there.").play().take()
+    book.feed(engine.ClientAdopted(is_planned=True, is_new_client=True))
+    assert [it["type"] for it in book.sent] == ["Welcome"]
 
 
 def test_the_rest_of_a_blocked_answer_is_withheld_up_to_the_end_of_the_turn():

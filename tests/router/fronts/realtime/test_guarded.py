@@ -107,6 +107,14 @@ def test_words_and_sounds_wait_for_the_verdict():
     assert (book.text, book.audio) == ("Hello there. ", 1)
 
 
+def test_a_client_that_is_back_gets_its_first_event_before_the_words_that_waited():
+    book = GuardedBook(rule(), at_once=False).begin()
+    book.speak("Hello there. ")
+    book.take()
+    book.feed(engine.ClientAdopted(is_planned=True, is_new_client=True))
+    assert [it["type"] for it in book.take()[0]] == ["session.created"]
+
+
 def test_a_blocked_answer_is_cancelled_and_no_frame_repeats_its_words():
     book = (
         GuardedBook(rule()).begin().speak("Well. ", FORBIDDEN, "More of it. ").spoken(f"Well. {FORBIDDEN}More of it. ")
