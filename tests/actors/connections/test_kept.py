@@ -545,6 +545,28 @@ def test_a_write_whose_record_has_no_room_leaves_without_a_note(kept, dispatcher
     assert arena.used_bytes == 0
 
 
+def test_without_a_shelf_one_read_brings_one_message(kept, dispatcher, monkeypatch):
+    connection, listener, client = kept
+    received, receive = [], KeptConnection._receive
+
+    def receive_noted(self):
+        received.append(receive(self))
+        return received[-1]
+
+    def fill_a_block_and_stop():
+        client.sendall(b"\x82\xfe" + (4096).to_bytes(2, "big") + b"1234" + bytes(JOURNAL_BYTES))
+        connection._read_once()
+        connection.stop_keeping(MemoryError("full"))
+        client.sendall(bytes(4096 - JOURNAL_BYTES))
+
+    on(dispatcher, fill_a_block_and_stop)
+    assert len(listener.heard.get(timeout=WAIT_S)) == 4096
+    monkeypatch.setattr(KeptConnection, "_receive", receive_noted)
+    client.sendall(masked(b"hello"))
+    assert listener.heard.get(timeout=WAIT_S) == "hello"
+    assert on(dispatcher, lambda: len(received)) == 1
+
+
 def test_a_thread_that_ends_the_connection_from_outside_stores_nothing(kept):
     connection, _, client = kept
     connection.due = lambda _current: pytest.fail("a record on another thread")
