@@ -311,10 +311,11 @@ class KeptConnection(ClientConnection):
         if not data:
             self.abort()
             return 0
-        # A read that filled its block has not emptied the stream. A lag of more than a block would never end then.
         shelf = self.shelf
-        is_full = len(data) >= JOURNAL_BYTES or (is_behind and shelf is not None and shelf.fill == shelf.end)
-        self._short_read_bytes = 0 if is_full else RECEIVE_BYTES - 1
+        if shelf is not None:
+            # A read that filled its block has not emptied the stream. A lag of more than a block would never end then.
+            is_full = len(data) >= JOURNAL_BYTES or (is_behind and shelf.fill == shelf.end)
+            self._short_read_bytes = 0 if is_full else RECEIVE_BYTES - 1
         self._alive_s = monotonic()
         if self._is_pinged:
             self._show_life()
@@ -410,6 +411,7 @@ class KeptConnection(ClientConnection):
         shelf, self.shelf, self.due, self._transfer, self.store = self.shelf, None, None, None, bool
         if shelf is not None:
             shelf.close()
+            self._short_read_bytes = RECEIVE_BYTES - 1
 
     # For the record.
 

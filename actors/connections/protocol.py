@@ -34,9 +34,10 @@ READ_BUDGET_BYTES: Final = 256 * 1024
 """The most bytes that one wake-up reads, so that one peer cannot hog the dispatcher."""
 
 READ_S: Final = 0.005
-"""The seconds that a read may take, with the parsing. 64 kB of audio take 1 ms, and 64 kB of empty frames 15 ms.
+"""The seconds that a peer's reads of one turn may take, with the parsing.
 
-A peer that exceeds this time is read in pieces of `SLOW_READ_BYTES`, once a turn, until its frames are parsed faster.
+64 kB of audio take 1 ms, and 64 kB of empty frames 15 ms. A peer that exceeds this time is read in pieces of
+`SLOW_READ_BYTES`, once a turn, until its frames are parsed faster.
 """
 
 SLOW_READ_BYTES: Final = 8 * 1024
@@ -106,7 +107,7 @@ class ProtocolConnection(Connection):
         self._short_read_bytes = 0
         """A read of at most this many bytes has emptied the stream for now."""
         self._reads_slowly = False
-        """Whether the last read took longer than `READ_S`."""
+        """Whether the reads of a turn took longer than `READ_S`."""
         self._is_paused = False
         self._is_pinged = False
         """Whether a ping is unanswered."""
@@ -227,13 +228,15 @@ class ProtocolConnection(Connection):
         if dispatcher is not None and (self._reads_slowly or dispatcher.slow_reads_s > SLOW_READS_S):
             self._read_slowly(dispatcher)
             return
-        budget_bytes = READ_BUDGET_BYTES
+        budget_bytes, began_s = READ_BUDGET_BYTES, 0.0
         while budget_bytes > 0 and not self._events and not self._is_paused and not self._is_ended:
             received_bytes = self._read_once()
             if received_bytes <= self._short_read_bytes:
                 return
             budget_bytes -= received_bytes
-            taken_s = monotonic() - self._alive_s
+            # Reads may be short and many, so their times are added up.
+            began_s = began_s or self._alive_s
+            taken_s = monotonic() - began_s
             if taken_s > READ_S:
                 self._reads_slowly = True
                 budget_bytes = 0

@@ -96,6 +96,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     end_s = math.inf
     """The time at which the arbiter kills this worker, once it is retired."""
     max_keepalived: int
+    _accepting: bool
     tpool: futures.ThreadPoolExecutor
     _drains: list[threading.Thread]
     _intake: Intake
@@ -193,8 +194,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return int(self.app.router.session_count + self.nr_conns - len(self.keepalived_conns))
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Wait as gunicorn does, but only until the pause in accepting or the drain is over."""
+        """Wait as gunicorn does, but only until the pause in accepting or the drain is over.
+
+        After a pause, look at once whether the connection still waits. A later one is another connection.
+        """
         now_s = time.monotonic()
+        if self._has_left_one and self._accepting:
+            super().wait_for_and_dispatch_events(0)
+            # `accept` may have left the connection of another listener, and so have begun another pause.
+            self._has_left_one = self._pause_until_s > now_s
+            return
         # gunicorn waits for a second, which is too long for a pause of 5 ms or for the end of a drain.
         ahead_s = [due_s - now_s for due_s in (self._pause_until_s, self._drain_until_s) if due_s > now_s]
         super().wait_for_and_dispatch_events(min(timeout, *ahead_s) if ahead_s else timeout)

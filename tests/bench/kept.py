@@ -1,9 +1,7 @@
 """The memory of a talking session without the keeper, and the memory that the keeper adds to it."""
 
-import dataclasses
-
-from tests.bench import talking
-from tests.bench.stage import ROUTER, Stage, router
+from tests.bench.laps import report
+from tests.bench.stage import ROUTER, router
 
 SESSIONS = 200
 LAPS = 3
@@ -12,11 +10,5 @@ LAPS = 3
 
 def measure(shape, duration_s, *, sessions=SESSIONS, laps=LAPS):
     """Measure a router without the keeper and one with it in turns, and return their rows."""
-    found = {"sessions": sessions, "without": [], "kept": []}
-    order = [("without", router("--no-keeper")), ("kept", ROUTER)]
-    for _ in range(laps):
-        for kind, each in order:
-            with Stage(each, shape) as stage:
-                found[kind].append(dataclasses.asdict(talking.measure(stage, sessions, duration_s)))
-        order.reverse()
-    return found
+    systems = {"without": router("--no-keeper"), "kept": ROUTER}
+    return report(systems, shape, sessions=sessions, laps=laps, duration_s=duration_s)

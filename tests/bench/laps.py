@@ -33,6 +33,12 @@ def measure(systems, shape, *, sessions, laps, duration_s):
     return rows
 
 
+def report(systems, shape, *, sessions, laps, duration_s):
+    """Measure the systems in turns, and return their number of sessions and their rows in a form for JSON."""
+    rows = measure(systems, shape, sessions=sessions, laps=laps, duration_s=duration_s)
+    return {"sessions": sessions, **{name: list(map(dataclasses.asdict, each)) for name, each in rows.items()}}
+
+
 def table(rows):
     """Return a line for each system: its medians, and its ratios to the first system, lap by lap.
 

@@ -6,8 +6,9 @@ import hashlib
 import tempfile
 from pathlib import Path
 
-from tests.bench import paired, talking
-from tests.bench.stage import ROUTER, Stage, router
+from tests.bench import paired
+from tests.bench.laps import report
+from tests.bench.stage import ROUTER, router
 
 SESSIONS = 100
 LAPS = 5
@@ -58,15 +59,8 @@ def system():
 
 def measure(shape, duration_s, *, sessions=SESSIONS, laps=LAPS):
     """Measure both routers in turns, and return their rows."""
-    found = {"sessions": sessions, "open": [], "safe": []}
     with system() as safe:
-        order = [("open", ROUTER), ("safe", safe)]
-        for _ in range(laps):
-            for kind, each in order:
-                with Stage(each, shape) as stage:
-                    found[kind].append(dataclasses.asdict(talking.measure(stage, sessions, duration_s)))
-            order.reverse()
-    return found
+        return report({"open": ROUTER, "safe": safe}, shape, sessions=sessions, laps=laps, duration_s=duration_s)
 
 
 def welcomes(shape):

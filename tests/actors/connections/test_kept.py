@@ -4,11 +4,13 @@ import os
 import queue
 import socket
 import sys
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
 
 from actors.connections import kept as module
+from actors.connections import protocol
 from actors.connections.arena import Arena, ArenaFullError
 from actors.connections.base import ConnectionLimits
 from actors.connections.frames import FrameParser, apply_mask
@@ -263,6 +265,26 @@ def test_the_frames_that_came_during_a_lag_are_read_in_one_turn(kept, dispatcher
     on(dispatcher, lambda: client.sendall(masked(bytes(100), 0x82)))
     on(dispatcher, lambda: client.sendall(masked(bytes(100), 0x82) * LATE_FRAMES))
     assert len(set(listener.heard.get(timeout=WAIT_S)[1:])) == 1
+
+
+def test_short_reads_that_take_long_together_wait_for_the_next_turn(kept, dispatcher, monkeypatch):
+    connection, listener, client = kept
+    on(dispatcher, lambda: connection.shelf.store(b"record", 0))
+    connection.may_drop = (True).__bool__
+    listener.on_binary = lambda data: connection.unhandled.take_binary(len(data))
+    now_s, turns, feed = [1.0], [], connection._feed
+    for each in (module, protocol):
+        monkeypatch.setattr(each, "monotonic", lambda: now_s[0])
+
+    def feed_slowly(data):
+        now_s[0] += 0.4 * protocol.READ_S
+        turns.append(dispatcher.turns)
+        return feed(data)
+
+    connection._feed = feed_slowly
+    on(dispatcher, lambda: client.sendall(masked(bytes(100), 0x82) * 400 + masked(b"last")))
+    assert listener.heard.get(timeout=WAIT_S) == "last"
+    assert max(Counter(turns).values()) == 3
 
 
 def test_the_blocks_of_a_lag_are_released_soon_after_it(kept, dispatcher):
@@ -521,6 +543,28 @@ def test_a_write_whose_record_has_no_room_leaves_without_a_note(kept, dispatcher
         received += b"".join(frames.feed(client.recv(size)))
     assert received == bytes(size)
     assert arena.used_bytes == 0
+
+
+def test_without_a_shelf_one_read_brings_one_message(kept, dispatcher, monkeypatch):
+    connection, listener, client = kept
+    received, receive = [], KeptConnection._receive
+
+    def receive_noted(self):
+        received.append(receive(self))
+        return received[-1]
+
+    def fill_a_block_and_stop():
+        client.sendall(b"\x82\xfe" + (4096).to_bytes(2, "big") + b"1234" + bytes(JOURNAL_BYTES))
+        connection._read_once()
+        connection.stop_keeping(MemoryError("full"))
+        client.sendall(bytes(4096 - JOURNAL_BYTES))
+
+    on(dispatcher, fill_a_block_and_stop)
+    assert len(listener.heard.get(timeout=WAIT_S)) == 4096
+    monkeypatch.setattr(KeptConnection, "_receive", receive_noted)
+    client.sendall(masked(b"hello"))
+    assert listener.heard.get(timeout=WAIT_S) == "hello"
+    assert on(dispatcher, lambda: len(received)) == 1
 
 
 def test_a_thread_that_ends_the_connection_from_outside_stores_nothing(kept):

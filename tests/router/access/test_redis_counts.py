@@ -126,25 +126,19 @@ def test_a_lease_is_renewed(machines, monkeypatch, server):
         assert until(lambda: connection.zscore(f"{redis_counts.PREFIX}sessions", first[0]) > first[1] + 0.2)
 
 
-def test_tokens_of_a_day_count_together_and_close_the_door(machines):
-    one, other = machines(max_tokens_per_day=100), machines(max_tokens_per_day=100)
+@pytest.mark.parametrize(
+    ("limit", "sums"),
+    [("max_tokens_per_day", lambda tokens: (tokens, 0.0, 0)), ("max_turns_per_day", lambda turns: (0, 0.0, turns))],
+)
+def test_the_sums_of_a_day_count_together_and_close_the_door(machines, limit, sums):
+    one, other = machines(**{limit: 100}), machines(**{limit: 100})
     first, second = one.admit(None, "ada"), other.admit(None, "ada")
-    assert first.spend(60, 0.0, 0) == (60, 0.0, 0)
-    assert until(lambda: second.spend(0, 0.0, 0) == (60, 0.0, 0))
-    assert second.spend(50, 0.0, 0) == (110, 0.0, 0)
+    assert first.spend(*sums(60)) == sums(60)
+    assert until(lambda: second.spend(*sums(0)) == sums(60))
+    assert second.spend(*sums(50)) == sums(110)
     assert until(lambda: not admits(one, None, "ada"))
     status, description, retry_s = refusal(one, principal="ada")
     assert (status, "of today" in description, 0 < retry_s <= 86_400) == (429, True, True)
-    other.admit(None, "bob")
-
-
-def test_turns_of_a_day_count_together_and_close_the_door(machines):
-    one, other = machines(max_turns_per_day=3), machines(max_turns_per_day=3)
-    first, second = one.admit(None, "ada"), other.admit(None, "ada")
-    assert first.spend(0, 0.0, 2) == (0, 0.0, 2)
-    assert until(lambda: second.spend(0, 0.0, 0) == (0, 0.0, 2))
-    assert second.spend(0, 0.0, 1) == (0, 0.0, 3)
-    assert until(lambda: not admits(one, None, "ada"))
     other.admit(None, "bob")
 
 

@@ -1,13 +1,17 @@
 """gunicorn's worker and logger, changed; tests/router/web/test_server.py has them in processes."""
 
 import logging
+import selectors
 import signal
+import socket
+import time
 from types import SimpleNamespace
 
 import pytest
 from gunicorn.workers.gthread import PollableMethodQueue
 
-from router.web.worker import GunicornLogger, Worker
+from router.web.scoreboard import Row, Scoreboard, Stage
+from router.web.worker import LEAVE_S, GunicornLogger, Worker
 
 
 def test_a_signal_handler_writes_no_log_line_itself_as_it_may_have_interrupted_one_that_holds_the_lock(caplog):
@@ -19,6 +23,56 @@ def test_a_signal_handler_writes_no_log_line_itself_as_it_may_have_interrupted_o
     waiting.run_callbacks(None)
     assert "stack of thread MainThread" in caplog.text
     waiting.close()
+
+
+class LoadedWorker(Worker):
+    """A worker with ten sessions beside one with none, and its loop of events."""
+
+    def __init__(self, listener):
+        board = Scoreboard(1)
+        board.write(0, Row(pid=1, stage=Stage.SERVING, seen_s=time.monotonic()))
+        router = SimpleNamespace(session_count=10)
+        self.app = SimpleNamespace(scoreboard=board, router=router)
+        self.cfg, self.pid, self.sockets = None, 2, [listener]
+        self.poller = selectors.DefaultSelector()
+        self.nr_conns, self.keepalived_conns, self._accepting = 0, (), False
+
+    def enqueue_req(self, conn):
+        conn.sock.close()
+
+    def turn(self):
+        """Wait for events once, as gunicorn's loop does, and return how many connections it accepted."""
+        before = self.nr_conns
+        self.set_accept_enabled(self.nr_conns < self.worker_connections)
+        self.wait_for_and_dispatch_events(LEAVE_S)
+        return self.nr_conns - before
+
+
+@pytest.fixture
+def calls():
+    """A worker with more load than another one, its listener, and a function that calls it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        worker = LoadedWorker(listener)
+        yield worker, listener, lambda: socket.create_connection(listener.getsockname()).close()
+        worker.poller.close()
+
+
+@pytest.mark.slow
+def test_a_worker_accepts_a_connection_that_the_less_loaded_one_has_not_taken(calls):
+    worker, _, call = calls
+    call()
+    first, *later = [worker.turn() for _ in range(4)]
+    assert (first, sum(later)) == (0, 1)
+
+
+@pytest.mark.slow
+def test_a_worker_leaves_each_new_connection_and_not_only_each_second_one(calls):
+    worker, listener, call = calls
+    for _ in range(3):
+        call()
+        assert worker.turn() == 0
+        listener.accept()[0].close()  # as the other worker does
+        assert [worker.turn() for _ in range(3)] == [0, 0, 0]
 
 
 @pytest.fixture
