@@ -14,6 +14,7 @@ import heapq
 import mmap
 import os
 import threading
+import zlib
 from typing import Final, NamedTuple
 
 SIZE: Final = 4 * 1024**3
@@ -181,7 +182,11 @@ class Arena:
                 self.memory.madvise(mmap.MADV_REMOVE, begin, end - begin)
 
     def add_dictionary(self, data: bytes) -> bool:
-        """Store a dictionary, and return whether there was room. A record may use it from then on."""
+        """Store a dictionary, and return whether it was stored. A record may use it from then on.
+
+        A record names its dictionary by the Adler-32. So a second dictionary with the same Adler-32 is refused: clients
+        choose what the dictionaries contain, and could change the records of other sessions.
+        """
         try:
             at, size = self.allocate(len(data))
         except ArenaFullError:
@@ -189,14 +194,15 @@ class Arena:
         self.view[at : at + len(data)] = data
         with self._lock:
             number = len(self.dictionaries)
-            if number < MAX_DICTIONARIES:
+            is_unique = zlib.adler32(data) not in map(zlib.adler32, self.dictionaries)
+            if number < MAX_DICTIONARIES and is_unique:
                 word = _DICTIONARIES_AT + 2 * number
                 # The place comes last, and makes the entry valid.
                 self.words[word + 1] = len(data)
                 self.words[word] = at
                 self.dictionaries = (*self.dictionaries, data)
                 return True
-        self.release(at, size)  # other threads were faster
+        self.release(at, size)
         return False
 
     def _read_dictionaries(self) -> tuple[bytes, ...]:

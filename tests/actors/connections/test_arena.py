@@ -4,6 +4,7 @@ import itertools
 import os
 import sys
 import threading
+import zlib
 
 import pytest
 
@@ -151,6 +152,15 @@ def test_no_dictionary_is_stored_beyond_their_number(arena):
     used = arena.used_bytes
     assert not arena.add_dictionary(b"one more")
     assert (len(arena.dictionaries), arena.used_bytes) == (MAX_DICTIONARIES, used)
+
+
+def test_no_dictionary_is_stored_that_has_the_checksum_of_another_one(arena):
+    # One more, two less, one more: both sums of an Adler-32 stay.
+    assert zlib.adler32(b"abcd") == zlib.adler32(b"b`dd")
+    assert arena.add_dictionary(b"abcd")
+    used = arena.used_bytes
+    assert not arena.add_dictionary(b"b`dd")
+    assert (arena.dictionaries, arena.used_bytes) == ((b"abcd",), used)
 
 
 def test_without_room_no_dictionary_is_stored(arena, monkeypatch):
