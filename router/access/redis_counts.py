@@ -8,6 +8,7 @@ the web server. A background thread sends all other changes.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import math
 import threading
@@ -157,9 +158,10 @@ class RedisCounts:
         self._restore = self._redis.register_script(_RESTORE)
         self._name = uuid.uuid4().hex
         """The name of this process at the tokens that it has used."""
-        self._late_tokens: dict[str, float | None] = {}
-        """The tokens that were used or restored while Redis did not answer, each with its expiry, or None if it was
-        restored."""
+        self._late_tokens: dict[str, _Late] = {}
+        """The tokens that were used or restored while Redis did not answer, the oldest first."""
+        self._sending: str | None = None
+        """The token that the background thread sends at this moment."""
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -265,17 +267,21 @@ class RedisCounts:
         """
         key = _token_key(token_id)
         with self._lock:
-            self._late_tokens[key] = expires_s
+            self._note_late(key, _Late(expires_s, is_used=True))
         is_first = bool(self._asked(self._use, keys=[key], args=[self._name, _lifetime_s(expires_s)]))
         with self._lock:
             self._late_tokens.pop(key, None)
         return is_first
 
-    def restore_token(self, token_id: str) -> None:
+    def restore_token(self, token_id: str, expires_s: float) -> None:
         """Remove the mark of a token that opened no session. If Redis does not answer, it does so later."""
         key = _token_key(token_id)
         with self._lock:
-            self._late_tokens[key] = None
+            self._note_late(key, _Late(expires_s, is_used=False))
+            is_sending = self._sending == key
+        if is_sending:  # this command could overtake that of the background thread
+            self.send_late()
+            return
         try:
             self._asked(self._restore, keys=[key], args=[self._name])
         except StoreAwayError:
@@ -283,6 +289,14 @@ class RedisCounts:
             return
         with self._lock:
             self._late_tokens.pop(key, None)
+
+    def _note_late(self, key: str, late: _Late) -> None:
+        """Note what Redis has not got, and forget a few tokens that have expired. The caller holds the lock."""
+        expired_s = time.time() - SKEW_S
+        for other in list(itertools.islice(self._late_tokens, 2)):
+            if self._late_tokens[other].expires_s < expired_s:
+                del self._late_tokens[other]
+        self._late_tokens[key] = late
 
     def send_late(self) -> None:
         """Let the background thread send what Redis has not got."""
@@ -370,15 +384,24 @@ class RedisCounts:
 
     def _send_tokens(self) -> None:
         with self._lock:
-            late, now_s = dict(self._late_tokens), time.time()
-        for key, expires_s in late.items():
-            if expires_s is None:
-                self._restore(keys=[key], args=[self._name])
-            elif expires_s + SKEW_S > now_s:
-                self._use(keys=[key], args=[self._name, _lifetime_s(expires_s)])
+            keys, now_s = list(self._late_tokens), time.time()
+        for key in keys:
             with self._lock:
-                if self._late_tokens.get(key) == expires_s:
-                    self._late_tokens.pop(key, None)
+                late = self._late_tokens.get(key)
+                self._sending = None if late is None else key
+            if late is None:
+                continue
+            try:
+                if not late.is_used:
+                    self._restore(keys=[key], args=[self._name])
+                elif late.expires_s + SKEW_S > now_s:
+                    self._use(keys=[key], args=[self._name, _lifetime_s(late.expires_s)])
+            finally:
+                with self._lock:
+                    self._sending = None
+            with self._lock:
+                if self._late_tokens.get(key) is late:
+                    del self._late_tokens[key]
 
     def _forget_yesterday(self) -> None:
         today = f"{PREFIX}day:{day_of(time.time())}:"
@@ -391,6 +414,14 @@ class RedisCounts:
             live: Iterable[tuple[str, list[str]]] = [(session, list(keys)) for session, keys in self._live.items()]
         for session, keys in live:
             self._renew(keys=keys, args=[session, LEASE_S])
+
+
+class _Late(NamedTuple):
+    """A change of a single-use token that Redis has not got."""
+
+    expires_s: float
+    is_used: bool
+    """Whether the token was used. Otherwise it was restored after its use."""
 
 
 def _token_key(token_id: str) -> str:

@@ -258,7 +258,7 @@ class Admission:
         except StoreAwayError:
             if self._shared.limits.store_away == "closed":
                 self._on_store_away()
-                self._restore(token_id)
+                self._restore(token_id, expires_s)
                 raise _away() from None
             if self._seats is None:
                 self._on_store_away()  # otherwise `admit` reports the same session
@@ -272,12 +272,12 @@ class Admission:
     def restore(self, principal: Principal | None) -> None:
         """Forget the use of a single-use token that opened no session."""
         if principal is not None and principal.terms.single_use_id is not None:
-            self._restore(principal.terms.single_use_id)
+            self._restore(principal.terms.single_use_id, principal.expires_s or time.time())
 
-    def _restore(self, token_id: str) -> None:
+    def _restore(self, token_id: str, expires_s: float) -> None:
         self._shared.spent.restore(token_id)
         if self._remote is not None:
-            self._remote.restore_token(token_id)
+            self._remote.restore_token(token_id, expires_s)
 
     def close(self) -> None:
         """Send the last counts to Redis."""

@@ -275,3 +275,26 @@ def test_no_name_of_a_client_is_in_redis(machines, server):
 
 def test_a_client_of_redis_that_was_never_used_ends(server):
     RedisCounts(Limits(store=server.url)).close()
+
+
+def test_a_token_that_is_restored_while_its_late_use_is_sent_is_good_on_another_machine(machines, monkeypatch):
+    one, other = machines(), machines()
+    counts, expires_s = one._remote, holder().expires_s
+    send, key = counts._use, redis_counts._token_key("one of ada")
+    counts._late_tokens[key] = redis_counts._Late(expires_s, is_used=True)
+
+    def use(**arguments):
+        counts.restore_token("one of ada", expires_s)
+        return send(**arguments)
+
+    monkeypatch.setattr(counts, "_use", use)
+    counts._send_tokens()
+    counts._send_tokens()
+    assert other.spend(holder())
+
+
+def test_tokens_that_expired_while_redis_was_away_are_forgotten(machines):
+    counts = machines()._remote
+    for number in range(1000):
+        counts._note_late(f"old {number}", redis_counts._Late(time.time() - 3600, is_used=True))
+    assert len(counts._late_tokens) <= 2
